@@ -1,0 +1,135 @@
+"""genbench: train or load every family of generative model, measure what it makes and costs, and compare.
+
+    bench.run("demo", out="runs/demo")      # -> pandas.DataFrame, one row a measurement
+    bench.read_frame("runs/demo")           # the same table from the records of an earlier run
+
+Everything a plugin needs is here: the decorators ``generator``, ``metric``, ``dataset``, ``extractor`` and
+``report``, the types they speak of, and the errors they raise. Importing this package does not import torch; the
+names that need it (``Trial`` and the random streams) are loaded when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import DataError, DeviceError, GenbenchError, Omitted, OutputError, SuiteError, TrialError
+from bench.errors import UnknownName as UnknownName
+from bench.errors import Unsupported as Unsupported
+from bench.protocols import (
+    Batch,
+    Dataset,
+    DataSpec,
+    Extractor,
+    Features,
+    Generator,
+    Likelihood,
+    Reconstructor,
+    Split,
+    Streaming,
+    Textual,
+    Trainable,
+)
+from bench.record import Estimate, Interval, Measurement, RunRecord
+from bench.registry import dataset, extractor, generator, metric, report
+from bench.store import frame, read_frame, read_records
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.probes.stopwatch import time_calls as time_calls
+    from bench.statistics import Summary as Summary
+    from bench.statistics import median_interval as median_interval
+    from bench.statistics import ratio_interval as ratio_interval
+    from bench.statistics import summarise as summarise
+    from bench.streams import normal as normal
+    from bench.streams import uniform as uniform
+    from bench.trial import Trial as Trial
+
+_LAZY = {
+    "Summary": "bench.statistics",
+    "Trial": "bench.trial",
+    "median_interval": "bench.statistics",
+    "normal": "bench.streams",
+    "ratio_interval": "bench.statistics",
+    "summarise": "bench.statistics",
+    "time_calls": "bench.probes.stopwatch",
+    "uniform": "bench.streams",
+}
+
+
+def run(
+    suite: str | Path,
+    *,
+    out: str | Path | None = None,
+    jobs: int = 1,
+    device: str = "auto",
+    overrides: Iterable[str] = (),
+) -> pd.DataFrame:
+    """Train or load, sample and measure every trial of a suite, and return its measurements.
+
+    suite: a built-in name or the path of a TOML file.     out: run folder; runs/<suite> if left out.
+    jobs: trials at a time.                                device: "auto", "cpu" or "cuda".
+    overrides: ``"generators.vae.latent=64"`` and the like.
+
+    One row a measurement (value, lo, hi, unit, better, n, protocol, ...), one for each metric left out with the
+    reason, one for each trial without a result. Trials that have a record in ``out`` are not run again.
+    Raises SuiteError, UnknownName, DataError, DeviceError or OutputError before anything is trained.
+    """
+    from bench.runner import run as run_suite
+
+    return run_suite(suite, out=out, jobs=jobs, device=device, overrides=overrides).frame()
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'bench' has no attribute {name!r}")
+
+
+__all__ = [
+    "Batch",
+    "DataError",
+    "DataSpec",
+    "Dataset",
+    "DeviceError",
+    "Estimate",
+    "Extractor",
+    "Features",
+    "GenbenchError",
+    "Generator",
+    "Interval",
+    "Likelihood",
+    "Measurement",
+    "Omitted",
+    "OutputError",
+    "Reconstructor",
+    "RunRecord",
+    "Split",
+    "Streaming",
+    "SuiteError",
+    "Summary",
+    "Textual",
+    "Trainable",
+    "Trial",
+    "TrialError",
+    "UnknownName",
+    "Unsupported",
+    "dataset",
+    "extractor",
+    "frame",
+    "generator",
+    "median_interval",
+    "metric",
+    "normal",
+    "ratio_interval",
+    "read_frame",
+    "read_records",
+    "report",
+    "run",
+    "summarise",
+    "time_calls",
+    "uniform",
+]

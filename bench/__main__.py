@@ -1,0 +1,5 @@
+"""``python -m bench`` is ``genbench``."""
+
+from bench.cli import main
+
+main()

@@ -1,0 +1,63 @@
+"""Files that are either whole or absent, and a folder that one run at a time may write."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.errors import OutputError
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write to a temporary name beside ``path``, flush it to the disk and rename it.
+
+    A reader, a crash or a full disk never sees half a file. Raises OutputError with the reason.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tmp-", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror or error}; what was written before is kept") from error
+
+
+@contextlib.contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` for this process. The system lets go of it when the process ends, however it ends."""
+    handle = _open_lock(folder)
+    try:
+        _take(handle, folder)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _open_lock(folder: Path) -> int:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise OutputError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from error
+
+
+def _take(handle: int, folder: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows has no flock; runs there are not kept apart
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise OutputError(f"another run is writing to {folder}; wait for it, or choose another --out") from error

@@ -1,0 +1,54 @@
+"""A constructor's signature is the schema of its parameters: checked, completed and explained from it alone."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from bench.errors import hint
+
+
+@functools.cache
+def schema(make: Callable[..., Any]) -> type[BaseModel]:
+    """A pydantic model of the keyword-only parameters of ``make``.
+
+    Raises TypeError where a parameter has no annotation or no default: both are needed to check a suite.
+    """
+    fields: dict[str, Any] = {}
+    for name, parameter in inspect.signature(make, eval_str=True).parameters.items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        if parameter.annotation is parameter.empty or parameter.default is parameter.empty:
+            raise TypeError(f"{make.__qualname__}: parameter {name!r} needs an annotation and a default")
+        fields[name] = (parameter.annotation, parameter.default)
+    config = ConfigDict(extra="forbid", strict=True, protected_namespaces=(), validate_default=True)
+    return create_model(make.__qualname__, __config__=config, **fields)
+
+
+def resolve(
+    make: Callable[..., Any], given: Mapping[str, Any], where: str
+) -> tuple[dict[str, Any], list[str]]:
+    """All parameters of ``make``, defaults included, and the list of problems with those given.
+
+    where: the place in the suite, such as ``generators.vae``, that each problem starts with.
+    """
+    model = schema(make)
+    try:
+        # Through JSON, because pydantic's strict mode takes a JSON array, but no list, for a tuple.
+        return model.model_validate_json(json.dumps(given)).model_dump(mode="json"), []
+    except ValidationError as error:
+        return {}, [_explain(problem, model, where) for problem in error.errors(include_url=False)]
+
+
+def _explain(problem: Any, model: type[BaseModel], where: str) -> str:
+    name = str(problem["loc"][0])
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: unknown parameter {name!r}{hint(name, model.model_fields)}"
+    what = problem["msg"][0].lower() + problem["msg"][1:]
+    default = model.model_fields[name].default
+    return f"{where}.{'.'.join(map(str, problem['loc']))} = {problem['input']!r}: {what} (default {default!r})"

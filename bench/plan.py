@@ -1,0 +1,143 @@
+"""From a suite to its trials: every generator with every dataset of its modality and every seed, each with its id."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.errors import SuiteError
+from bench.protocols import Dataset
+from bench.record import digest
+from bench.registry import GeneratorEntry, registry
+from bench.suite import Budget, DatasetUse, GeneratorUse, Suite
+
+
+class TrialPlan(BaseModel):
+    """All that one worker needs to know, and all that decides its result."""
+
+    model_config = ConfigDict(frozen=True)
+
+    suite: str
+    generator: str
+    family: str
+    control: bool
+    params: dict[str, Any]
+    load: str | None
+    load_digest: str | None
+    dataset: str
+    source: str
+    options: dict[str, Any]
+    modality: str
+    fingerprint: str
+    seed: int
+    budget: Budget
+    metrics: tuple[str, ...]
+    device: str
+    code: dict[str, str]
+    versions: dict[str, str]
+    origins: tuple[str, ...]
+
+    @cached_property
+    def training_id(self) -> str:
+        """Hash of all that decides the trained weights; names the checkpoint.
+
+        Metrics and samples are not in it, so asking for one more metric measures again without training again.
+        """
+        decides = (
+            self.family, self.params, self.load_digest, self.source, self.fingerprint, self.seed,
+            self.budget.train_steps, self.budget.batch_size, self.device, self.code[self.family], self.versions,
+        )  # fmt: skip
+        return digest(decides)[:16]
+
+    @cached_property
+    def run_id(self) -> str:
+        """Hash of all that decides the record, the labels it is filed under included."""
+        decides = (self.training_id, self.generator, self.dataset, self.suite, self.budget.samples, self.code)
+        return digest(decides)[:16]
+
+    @property
+    def title(self) -> str:
+        return f"{self.generator} on {self.dataset}, seed {self.seed}"
+
+
+def plan_trials(suite: Suite, device: str) -> list[TrialPlan]:
+    """All trials of a suite, in the order they will run: dataset, then seed, then generator.
+
+    Reads every dataset once, for its fingerprint; raises DataError or SuiteError before anything is trained.
+    """
+    return [
+        _plan(suite, use, data, dataset.fingerprint, seed, device)
+        for data in suite.datasets
+        for dataset in [_load(data, suite)]
+        for seed in suite.seeds
+        for use in _generators(suite, data)
+    ]
+
+
+def _generators(suite: Suite, data: DatasetUse) -> list[GeneratorUse]:
+    """The suite's generators of this modality, and the controls the suite did not name itself."""
+    named = [g for g in suite.generators if data.entry.modality in g.entry.modalities]
+    families = {g.family for g in named}
+    every = registry.all("generators") if suite.controls else {}
+    controls = [e for name, e in every.items() if e.control and name not in families]
+    return named + [_control(e, suite.budget) for e in controls if data.entry.modality in e.modalities]
+
+
+def _control(entry: GeneratorEntry, budget: Budget) -> GeneratorUse:
+    return GeneratorUse(entry.name, entry.name, {}, budget, None, entry)
+
+
+def _load(data: DatasetUse, suite: Suite) -> Dataset:
+    dataset: Dataset = data.entry.make(**data.options)
+    held_out = len(dataset.valid)
+    wanted = max(g.budget.samples for g in _generators(suite, data))
+    if suite.controls and data.entry.modality == "image" and wanted > held_out:
+        raise SuiteError([
+            f"budget.samples = {wanted}, but datasets.{data.label} holds out only {held_out} examples for the control "
+            f"'real', and numbers from different sample counts cannot be compared; set budget.samples={held_out} "
+            "or less, or controls=false"
+        ])  # fmt: skip
+    return dataset
+
+
+def _plan(
+    suite: Suite, use: GeneratorUse, data: DatasetUse, fingerprint: str, seed: int, device: str
+) -> TrialPlan:
+    metrics = _metrics(suite, data.entry.modality)
+    entries = [use.entry, data.entry, *(registry.get("metrics", m) for m in metrics)]
+    return TrialPlan(
+        suite=suite.name,
+        generator=use.label,
+        family=use.family,
+        control=use.entry.control,
+        params=dict(use.params),
+        load=str(use.load.resolve()) if use.load else None,
+        load_digest=hashlib.sha256(use.load.read_bytes()).hexdigest() if use.load else None,
+        dataset=data.label,
+        source=data.source,
+        options=dict(data.options),
+        modality=data.entry.modality,
+        fingerprint=fingerprint,
+        seed=seed,
+        budget=use.budget,
+        metrics=metrics,
+        device=device,
+        code={use.family: use.entry.digest, **{m: registry.get("metrics", m).digest for m in metrics}},
+        versions={name: importlib.metadata.version(name) for name in ("genbench", "torch")},
+        origins=tuple(dict.fromkeys(e.origin for e in entries if e.origin.endswith(".py"))),
+    )
+
+
+def _metrics(suite: Suite, modality: str) -> tuple[str, ...]:
+    """The metrics asked for, or all registered, that apply to the modality."""
+    names = registry.all("metrics") if suite.metrics is None else suite.metrics
+    return tuple(name for name in names if modality in registry.get("metrics", name).on)
+
+
+def checkpoint_path(out: Path, plan: TrialPlan) -> Path:
+    return out / "checkpoints" / f"{plan.training_id}.safetensors"

@@ -1,0 +1,53 @@
+"""The machine and the versions a result was made with."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.errors import DeviceError
+
+LIBRARIES = ("genbench", "torch", "torchvision", "torch-fidelity", "numpy", "scipy", "pandas")
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What else decides a number: hardware, system, versions and torch's switches."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cpu": cpu_name(),
+        "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        "cuda": torch.version.cuda if device.type == "cuda" else None,
+        "tf32": torch.backends.cuda.matmul.allow_tf32,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+    }
+
+
+def cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def usable_cores() -> int:
+    """Cores this process may run on (a container's share rather than the whole machine)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` takes the GPU where there is one. Raises DeviceError for ``cuda`` where there is none."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("no CUDA GPU is usable here; run `genbench doctor`, or use --device cpu")
+    return torch.device(name)

@@ -1,0 +1,174 @@
+"""What a generator, a dataset and a feature extractor are. Nothing here imports torch at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Modality = Literal["image", "text", "music", "audio", "video", "vector"]
+Aspect = Literal["realism", "likelihood", "diversity", "relevance", "novelty", "efficiency"]
+MODALITIES: tuple[str, ...] = get_args(Modality)
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """All a model may know before it sees data.
+
+    shape: one example: ``(3, 32, 32)`` pixels, ``(256,)`` tokens, ``(T, 88)`` piano roll, ``(16000,)`` samples.
+    kind: chooses the output head of a sequence model.
+    vocab: number of distinct tokens; tokens only.
+    classes: number of condition labels; None = unconditional.
+    """
+
+    modality: Modality
+    shape: tuple[int, ...]
+    kind: Literal["continuous", "binary", "tokens"]
+    vocab: int | None = None
+    classes: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Batch(NamedTuple):
+    """data: ``(batch, *shape)``, images float32 in [-1, 1], tokens int64; condition: ``(batch,)`` int64 or None."""
+
+    data: Tensor
+    condition: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(self.data.to(device), None if self.condition is None else self.condition.to(device))
+
+
+@runtime_checkable
+class Split(Protocol):
+    """One part of a dataset, addressed by example number."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: Tensor) -> Batch:
+        """The examples with these numbers, ``(batch,)`` int64, in this order."""
+        ...
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Three disjoint splits, the same for every reader. ``fingerprint`` is the SHA-256 of content and preprocessing."""
+
+    spec: DataSpec
+    fingerprint: str
+    train: Split
+    valid: Split
+    test: Split
+
+
+@runtime_checkable
+class Textual(Protocol):
+    """A dataset of tokens that can be written out again."""
+
+    def decode(self, tokens: Tensor) -> list[str]:
+        """``(n, tokens)`` int64 to n strings."""
+        ...
+
+    def tokens(self, split: Literal["train", "valid", "test"]) -> Tensor:
+        """The whole split as one stream, ``(tokens,)`` int64."""
+        ...
+
+    def count_bytes(self, tokens: Tensor) -> int:
+        """UTF-8 bytes of the exact string these tokens spell."""
+        ...
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """What every entry can do."""
+
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        """n examples, ``(n, *shape)``: images float in [-1, 1], tokens int64. ``rng`` lives on the CPU."""
+        ...
+
+
+@runtime_checkable
+class Trainable(Generator, Protocol):
+    """A generator that learns. Optimisers are its own; kept as attributes, they are checkpointed with it."""
+
+    def train_step(self, batch: Batch, rng: torch.Generator) -> Mapping[str, float]:
+        """One update. Returns the losses by name, ``loss`` among them. ``rng`` lives on the model's device."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...
+
+
+@runtime_checkable
+class Likelihood(Protocol):
+    """A generator that knows how likely data is."""
+
+    bound: bool  # True: ``log_prob`` is a lower bound (a VAE's evidence bound), False: exact
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Natural-log probability (density) of each example, ``(batch,)``, in nats, summed over its dimensions."""
+        ...
+
+
+@runtime_checkable
+class Reconstructor(Protocol):
+    """A generator with an encoder."""
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """The model's copy of each example, same shape and range as ``x``."""
+        ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A generator that can hand out its work piece by piece."""
+
+    def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
+        """Continue ``prompt`` ``(tokens,)`` one token (or frame) at a time, without end."""
+        ...
+
+
+class Features(NamedTuple):
+    """What an extractor sees. features: ``(n, D)`` float32; logits: ``(n, classes)`` or None without a classifier."""
+
+    features: Tensor
+    logits: Tensor | None
+
+
+@runtime_checkable
+class Extractor(Protocol):
+    """A fixed network that turns examples into features. ``protocol`` identifies it: weight hash, resizer."""
+
+    protocol: Mapping[str, str]
+
+    def __call__(self, x: Tensor) -> Features:
+        """Features of quantised examples: images uint8 ``(n, channels, height, width)``."""
+        ...
+
+
+CAPABILITIES: dict[str, type] = {
+    "sample": Generator,
+    "train": Trainable,
+    "likelihood": Likelihood,
+    "reconstruct": Reconstructor,
+    "stream": Streaming,
+}
+_MEMBERS = {
+    "sample": ("sample",),
+    "train": ("train_step",),
+    "likelihood": ("log_prob", "bound"),
+    "reconstruct": ("reconstruct",),
+    "stream": ("stream",),
+}
+
+
+def capabilities(family: type) -> list[str]:
+    """Names of what a family can do, read from its class."""
+    return [name for name, members in _MEMBERS.items() if all(hasattr(family, m) for m in members)]

@@ -1,0 +1,141 @@
+"""What one run leaves behind: a RunRecord, one JSON file, described by ``bench/record.schema.json``.
+
+Estimate is what a metric returns; Measurement is that estimate under its metric's name, unit and direction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from bench.protocols import Aspect, Modality
+
+SCHEMA_VERSION = 1
+SCHEMA_FILE = Path(__file__).with_name("record.schema.json")
+Status = Literal["ok", "failed", "skipped"]
+Better = Literal["lower", "higher", "none"]
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value's canonical JSON, as 64 hex digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Interval(Frozen):
+    """lo <= value <= hi at ``level`` by ``method``."""
+
+    lo: float
+    hi: float
+    level: float = 0.95
+    method: str
+
+
+class Estimate(Frozen):
+    """What a metric returns: a finite value, what it rests on, and how sure it is.
+
+    n: number of samples, windows or calls behind the value.
+    protocol: everything another evaluator must match for the two numbers to be comparable.
+    kind: ``bound`` when the truth is only known to be at least as good as the value.
+    """
+
+    value: float
+    n: int
+    interval: Interval | None = None
+    kind: Literal["point", "bound"] = "point"
+    protocol: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
+
+    @field_validator("value")
+    @classmethod
+    def _finite(cls, value: float) -> float:
+        if not math.isfinite(value):
+            raise ValueError(f"the value is {value}; a metric returns a finite number or raises Omitted")
+        return value
+
+
+class Measurement(Frozen):
+    """One number in a record, with all that is needed to read it."""
+
+    metric: str
+    value: float
+    unit: str
+    better: Better
+    aspect: Aspect
+    kind: Literal["point", "bound"]
+    n: int
+    interval: Interval | None
+    protocol: Mapping[str, str | int | float | bool]
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight hex digits of the protocol; numbers are ranked only within one fingerprint."""
+        return digest(dict(self.protocol))[:8]
+
+
+class CurvePoint(Frozen):
+    """Mean losses over the steps since the last point; ``seconds`` of training so far."""
+
+    step: int
+    seconds: float
+    losses: Mapping[str, float]
+
+
+class Failure(Frozen):
+    """Why a trial has no result: ``kind`` is exception, killed, timeout, memory or unsupported."""
+
+    kind: Literal["exception", "killed", "timeout", "memory", "unsupported"]
+    message: str
+    traceback: str | None = None
+
+
+class RunRecord(Frozen):
+    """One trial, whole: what was run, what came out, what it cost, and where."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    run_id: str = Field(pattern="^[0-9a-f]{16}$")
+    training_id: str | None = Field(default=None, description="names the checkpoint; null where nothing is trained")
+    suite: str
+    generator: str = Field(description="label in the suite")
+    family: str
+    control: bool = False
+    modality: Modality
+    dataset: str = Field(description="label in the suite")
+    fingerprint: str
+    seed: int
+    params: dict[str, Any] = Field(description="every hyperparameter, defaults too")
+    budget: dict[str, Any]
+    status: Status
+    measurements: tuple[Measurement, ...] = ()
+    omitted: dict[str, str] = Field(default_factory=dict, description="metric -> why there is no number")
+    curve: tuple[CurvePoint, ...] = ()
+    phases: dict[str, float] = Field(default_factory=dict, description="seconds by phase")
+    environment: dict[str, Any] = Field(default_factory=dict)
+    samples: str | None = Field(default=None, description="file under samples/")
+    created: str = Field(description="UTC, ISO 8601")
+    error: Failure | None = None
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+
+    @model_validator(mode="after")
+    def _error_iff_not_ok(self) -> Self:
+        if (self.error is None) != (self.status == "ok"):
+            raise ValueError("a record has an error exactly when its status is not ok")
+        return self
+
+    def to_json(self) -> str:
+        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def json_schema() -> str:
+    """The published JSON Schema of a record."""
+    return json.dumps(RunRecord.model_json_schema(mode="serialization"), indent=1) + "\n"

@@ -1,0 +1,287 @@
+"""Names. A decorator files a thing under its name; entry points of ``genbench.plugins`` say which modules to import.
+
+Built-ins and other people's packages come through the same door. Modules are imported only when a name is asked
+for: looking up a report never imports a generator (or torch). A plugin that fails to import is remembered, named
+beside every list and lookup error, and stops nobody else.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from bench.errors import DuplicateName, GenbenchError, UnknownName
+from bench.protocols import MODALITIES, Aspect, Dataset, Extractor, Generator, Modality
+from bench.record import Better, Estimate, RunRecord
+
+if TYPE_CHECKING:
+    from bench.trial import Trial
+
+GROUP = "genbench.plugins"
+KINDS = ("generators", "metrics", "datasets", "suites", "extractors", "reports")
+# What a generator's table in a suite says besides its hyperparameters.
+RESERVED = frozenset({"family", "preset", "budget", "load"})
+
+T = TypeVar("T", bound=Callable[..., Any])
+Locate = Callable[[], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What is known of a registered thing without running it. ``origin``: the module (or script) it stands in."""
+
+    name: str
+    origin: str
+    about: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the source files the thing rests on: a changed family is another family."""
+        return _source_digest(self.origin)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorEntry(Entry):
+    make: Callable[..., Generator]
+    modalities: frozenset[str]
+    paper: str | None
+    presets: Mapping[str, Mapping[str, Any]]
+    control: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricEntry(Entry):
+    compute: Callable[[Trial], Estimate]
+    on: frozenset[str]
+    aspect: Aspect
+    unit: str
+    better: Better
+    needs: type
+    paper: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetEntry(Entry):
+    make: Callable[..., Dataset]
+    modality: Modality
+    locate: Locate
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractorEntry(Entry):
+    make: Callable[[], Extractor]
+    locate: Locate
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportEntry(Entry):
+    write: Callable[[list[RunRecord], Path, Path, list[str]], Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteEntry(Entry):
+    path: Path
+
+
+@dataclass
+class Registry:
+    """Tables of entries by kind, filled by decorators while plugins are imported."""
+
+    tables: dict[str, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    failures: dict[str, str] = field(default_factory=dict)
+    _loaded: set[str] = field(default_factory=set)
+
+    def add(self, kind: str, entry: Entry) -> None:
+        table = self.tables[kind]
+        if entry.name in table:
+            first = table[entry.name].origin
+            raise DuplicateName(f"{kind} {entry.name!r} of {entry.origin} is registered already by {first}")
+        table[entry.name] = entry
+
+    def get(self, kind: str, name: str) -> Any:
+        """The entry of this name. Raises UnknownName with the nearest right one."""
+        for _ in self._load(kind):
+            if name in self.tables[kind]:
+                return self.tables[kind][name]
+        raise UnknownName(kind.removesuffix("s"), name, self.tables[kind], self.failure_note())
+
+    def all(self, kind: str) -> dict[str, Any]:
+        """Every entry of a kind, by name, all plugins imported."""
+        for _ in self._load(kind):
+            pass
+        return dict(sorted(self.tables[kind].items()))
+
+    def failure_note(self) -> str:
+        return "".join(f"\n  (plugin {name!r} could not be imported: {why})" for name, why in self.failures.items())
+
+    def _load(self, kind: str) -> Iterator[None]:
+        """Import plugins one after another: the entry named after the kind first, our own before others'."""
+        yield
+        for point in sorted(_entry_points(), key=lambda p: (p.name != kind, not _is_ours(p), p.name)):
+            if point.value not in self._loaded:
+                self._loaded.add(point.value)
+                self._import(point)
+            yield
+
+    def _import(self, point: importlib.metadata.EntryPoint) -> None:
+        before = {kind: dict(table) for kind, table in self.tables.items()}
+        try:
+            point.load()
+        # A foreign module may raise anything, sys.exit() included; it is kept and shown, not hidden.
+        except (Exception, SystemExit) as error:
+            self.tables.update(before)
+            self.failures[point.name] = f"{type(error).__name__}: {error}"
+
+
+@functools.cache
+def _entry_points() -> tuple[importlib.metadata.EntryPoint, ...]:
+    return tuple(importlib.metadata.entry_points(group=GROUP))
+
+
+def _is_ours(point: importlib.metadata.EntryPoint) -> bool:
+    return point.dist is not None and point.dist.name == "genbench"
+
+
+@functools.cache
+def _source_digest(origin: str) -> str:
+    """Hash of a module (or script) and of all it takes, directly or not, from its own top-level package."""
+    if origin.endswith(".py"):
+        return hashlib.sha256(Path(origin).read_bytes()).hexdigest()
+    total = hashlib.sha256()
+    for name in sorted(_family_of(origin)):
+        if source := getattr(sys.modules[name], "__file__", None):
+            total.update(Path(source).read_bytes())
+    return total.hexdigest()
+
+
+def _family_of(origin: str) -> set[str]:
+    """Modules of the same top-level package that ``origin`` reaches through what it imported."""
+    package, found, left = origin.partition(".")[0], {origin}, [origin]
+    while left:
+        for value in list(vars(sys.modules[left.pop()]).values()):
+            home = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
+            if isinstance(home, str) and home.partition(".")[0] == package and home not in found | {package}:
+                found.add(home)
+                left.append(home)
+    return found & set(sys.modules)
+
+
+registry = Registry()
+
+
+def generator(
+    name: str,
+    *,
+    modalities: Iterable[Modality],
+    paper: str | None = None,
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
+    control: bool = False,
+) -> Callable[[T], T]:
+    """Register a family. Its constructor takes a DataSpec, then keyword-only hyperparameters with defaults.
+
+    presets: rows of hyperparameters by name, ``tiny`` and ``paper`` by custom.
+    control: a yardstick rather than a model: it is constructed from the Dataset itself, never trained, shown but
+        not ranked, and joins every suite that has data of its modality.
+    """
+    known = frozenset(modalities)
+    if wrong := known - set(MODALITIES):
+        raise GenbenchError(f"generator {name!r}: no such modality: {', '.join(sorted(wrong))}")
+
+    def register(make: T) -> T:
+        from bench.parameters import schema  # pydantic is not needed to import a family, only to file it
+
+        if taken := RESERVED & set(schema(make).model_fields):
+            raise GenbenchError(f"generator {name!r}: a suite keeps the parameter name {min(taken)!r} for itself")
+        entry = GeneratorEntry(
+            make=make, modalities=known, paper=paper, presets=presets or {}, control=control, **_common(name, make)
+        )
+        registry.add("generators", entry)
+        return make
+
+    return register
+
+
+def metric(
+    name: str,
+    *,
+    on: Iterable[Modality],
+    aspect: Aspect,
+    unit: str,
+    better: Better,
+    needs: type = Generator,
+    paper: str | None = None,
+) -> Callable[[T], T]:
+    """Register a measure: a function of a Trial that returns an Estimate, or raises Omitted with the reason.
+
+    on: modalities it applies to.  unit: "1" for a pure number.  needs: the capability it asks of the generator.
+    """
+
+    def register(compute: T) -> T:
+        entry = MetricEntry(
+            compute=compute,
+            on=frozenset(on),
+            aspect=aspect,
+            unit=unit,
+            better=better,
+            needs=needs,
+            paper=paper,
+            **_common(name, compute),
+        )
+        registry.add("metrics", entry)
+        return compute
+
+    return register
+
+
+def dataset(name: str, *, modality: Modality, locate: Locate = lambda: "embedded") -> Callable[[T], T]:
+    """Register a function of keyword-only options that returns a Dataset.
+
+    locate: says where the data was found, or raises DataError with the way to get it; it must not read the data.
+    """
+
+    def register(make: T) -> T:
+        registry.add("datasets", DatasetEntry(make=make, modality=modality, locate=locate, **_common(name, make)))
+        return make
+
+    return register
+
+
+def extractor(name: str, *, locate: Locate = lambda: "embedded") -> Callable[[T], T]:
+    """Register a function without arguments that loads an Extractor; ``locate`` as for a dataset, for its weights."""
+
+    def register(make: T) -> T:
+        registry.add("extractors", ExtractorEntry(make=make, locate=locate, **_common(name, make)))
+        return make
+
+    return register
+
+
+def report(name: str) -> Callable[[T], T]:
+    """Register a report format: ``write(records, run folder, target folder, notes) -> path written``."""
+
+    def register(write: T) -> T:
+        registry.add("reports", ReportEntry(write=write, **_common(name, write)))
+        return write
+
+    return register
+
+
+def register_suite(path: Path, about: str, origin: str) -> None:
+    """File a suite under the name of its TOML file."""
+    registry.add("suites", SuiteEntry(name=path.stem, path=path, origin=origin, about=about))
+
+
+def _common(name: str, thing: Any) -> dict[str, str]:
+    """Name, origin and first docstring line. A script's own file stands for ``__main__``, so a worker can find it."""
+    origin = str(thing.__module__)
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    if origin == "__main__" and main:
+        origin = str(Path(main).resolve())
+    return {"name": name, "origin": origin, "about": (thing.__doc__ or "").strip().split("\n")[0]}

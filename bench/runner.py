@@ -1,0 +1,104 @@
+"""Runs a suite: plans its trials, runs those that are missing, keeps every record, and returns the table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bench import files, store
+from bench.errors import DataError, GenbenchError
+from bench.executors.local import LocalExecutor
+from bench.plan import TrialPlan, checkpoint_path, plan_trials
+from bench.probes.machine import choose_device, usable_cores
+from bench.progress import Display
+from bench.record import RunRecord
+from bench.suite import read_suite
+from bench.worker import WORKER_FLAG
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The trials of a suite and the records they have; ``out`` is the run folder."""
+
+    out: Path
+    plans: list[TrialPlan]
+    records: list[RunRecord]
+
+    @property
+    def failed(self) -> list[RunRecord]:
+        return [record for record in self.records if record.status == "failed"]
+
+    def frame(self) -> pd.DataFrame:
+        return store.frame(self.records)
+
+
+def run(
+    suite: str | Path,
+    *,
+    out: str | Path | None = None,
+    jobs: int = 1,
+    device: str = "auto",
+    overrides: Iterable[str] = (),
+) -> Outcome:
+    """Run what is missing of a suite; see ``bench.run``."""
+    if os.environ.get(WORKER_FLAG):
+        raise GenbenchError('a script that calls bench.run must do so under: if __name__ == "__main__":')
+    plans = plan(suite, device, overrides)
+    folder = Path(out) if out else default_out(plans)
+    with files.lock(folder):
+        _clean(folder)
+        missing = [p for p in plans if not _has_result(folder, p)]
+        _execute(missing, folder, jobs)
+    return Outcome(folder, plans, [r for p in plans if (r := _read(folder, p))])
+
+
+def plan(suite: str | Path, device: str = "auto", overrides: Iterable[str] = ()) -> list[TrialPlan]:
+    """The trials of a suite, checked whole, nothing run."""
+    return plan_trials(read_suite(suite, overrides), choose_device(device).type)
+
+
+def default_out(plans: Sequence[TrialPlan]) -> Path:
+    return Path("runs") / plans[0].suite
+
+
+def _execute(plans: list[TrialPlan], out: Path, jobs: int) -> None:
+    threads = max(1, usable_cores() // jobs)
+    executor = LocalExecutor(out, jobs, threads)
+
+    def keep(plan: TrialPlan, record: RunRecord) -> None:
+        store.write_record(out, record)
+        display.record(plan, record)
+
+    with Display(plans) as display:
+        executor.run(plans, display.event, keep)
+
+
+def _has_result(out: Path, plan: TrialPlan) -> bool:
+    """A failed trial is tried again; a damaged record counts as none."""
+    record = _read(out, plan)
+    return record is not None and record.status != "failed"
+
+
+def _read(out: Path, plan: TrialPlan) -> RunRecord | None:
+    try:
+        return store.read_record(store.record_path(out, plan.run_id))
+    except DataError:
+        return None
+
+
+def _clean(out: Path) -> None:
+    """Remove what a killed run was writing when it died; no reader ever saw these files."""
+    for leftover in out.glob("*/.tmp-*"):
+        leftover.unlink()
+
+
+def count_missing(plans: Iterable[TrialPlan], out: Path) -> int:
+    return sum(not _has_result(out, p) for p in plans)
+
+
+def has_checkpoint(out: Path, plan: TrialPlan) -> bool:
+    return checkpoint_path(out, plan).exists()

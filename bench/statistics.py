@@ -1,0 +1,55 @@
+"""Intervals and summaries that reports and metrics share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from bench.record import Interval
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean and spread over seeds. ``sd`` is the sample standard deviation (n - 1); None from one seed alone."""
+
+    mean: float
+    sd: float | None
+    n: int
+
+
+def summarise(values: Sequence[float]) -> Summary:
+    """Mean and standard deviation of at least one value. Raises ValueError for none."""
+    if not values:
+        raise ValueError("no values to summarise")
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Summary(float(np.mean(values)), sd, len(values))
+
+
+def median_interval(values: Sequence[float], level: float = 0.95) -> Interval | None:
+    """Distribution-free interval of the median from order statistics (binomial); None when n is too small for it."""
+    ordered = sorted(values)
+    rank = int(stats.binom.ppf((1 - level) / 2, len(ordered), 0.5))
+    if rank < 1:
+        return None
+    return Interval(lo=ordered[rank - 1], hi=ordered[-rank], level=level, method="order statistics (binomial)")
+
+
+def ratio_interval(
+    numerators: Sequence[float], denominators: Sequence[float], level: float = 0.95
+) -> Interval | None:
+    """Interval of sum(numerators) / sum(denominators) over independent units, by the delta method.
+
+    None for fewer than two units.
+    """
+    x, n = np.asarray(numerators, float), np.asarray(denominators, float)
+    if len(x) < 2:
+        return None
+    ratio = x.sum() / n.sum()
+    residual = x - ratio * n
+    error = math.sqrt(len(x) / (len(x) - 1) * (residual**2).sum()) / n.sum()
+    reach = stats.norm.ppf((1 + level) / 2) * error
+    return Interval(lo=ratio - reach, hi=ratio + reach, level=level, method="delta method over windows")

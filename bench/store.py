@@ -1,0 +1,85 @@
+"""A folder of records as objects and as a pandas table. Copying files between folders merges results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from bench.errors import DataError
+from bench.files import write_atomic
+from bench.record import RunRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "suite", "dataset", "generator", "family", "control", "modality", "seed", "status", "metric", "value", "lo", "hi",
+    "level", "method", "unit", "better", "aspect", "kind", "n", "protocol", "omitted", "error", "run_id",
+)  # fmt: skip
+
+
+def record_path(out: Path, run_id: str) -> Path:
+    return out / "records" / f"{run_id}.json"
+
+
+def write_record(out: Path, record: RunRecord) -> Path:
+    """Write one record atomically; an older one of the same run is replaced."""
+    path = record_path(out, record.run_id)
+    write_atomic(path, record.to_json())
+    return path
+
+
+def read_record(path: Path) -> RunRecord:
+    """Raises DataError for a half-written or foreign file, with the reason in one line."""
+    try:
+        return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path.name}: {f'{where}: ' if where else ''}{first['msg']}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path.name}: {error}") from error
+
+
+def read_records(out: Path) -> tuple[list[RunRecord], list[str]]:
+    """All records under ``out/records``, and a line for each file that is none of ours or was cut short."""
+    records, ignored = [], []
+    for path in sorted((out / "records").glob("[!.]*.json")):
+        try:
+            records.append(read_record(path))
+        except DataError as error:
+            ignored.append(f"ignored {error}")
+    return records, ignored
+
+
+def frame(records: list[RunRecord]) -> pd.DataFrame:
+    """One row a measurement, one a metric left out (``value`` is null, ``omitted`` says why), one a trial without any."""
+    import pandas as pd
+
+    rows = [row for record in records for row in _rows(record)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def read_frame(out: str | Path) -> pd.DataFrame:
+    """The records of a run folder as a table; see ``frame``."""
+    return frame(read_records(Path(out))[0])
+
+
+def _rows(record: RunRecord) -> list[dict[str, object]]:
+    base = record.model_dump(
+        include={"suite", "dataset", "generator", "family", "control", "modality", "seed", "status", "run_id"}
+    )
+    base["error"] = record.error.message if record.error else None
+    rows = [
+        {
+            **base,
+            **m.model_dump(exclude={"interval", "protocol"}),
+            **(m.interval.model_dump() if m.interval else {}),
+            "protocol": m.fingerprint,
+        }
+        for m in record.measurements
+    ]
+    rows += [{**base, "metric": name, "omitted": why} for name, why in record.omitted.items()]
+    return rows or [base]

@@ -1,0 +1,301 @@
+"""A suite: what is compared on what. Read from TOML and checked whole before the first second of training.
+
+    name = "digits"                 # the file's name if left out
+    seeds = [0, 1, 2]
+    metrics = ["kid_lenet"]         # left out: all that apply
+    controls = true                 # let the yardsticks `real` and `noise` join in
+    [budget]                        # equal for all, unless a generator says otherwise
+    train_steps = 2000
+    [datasets.mnist]                # a registered name, or a label with `source = "mnist"`
+    root = "data"
+    [generators.vae]                # a family, or a label with `family = "vae"`
+    preset = "tiny"
+    latent = 32
+    budget = { train_steps = 4000 }
+    [generators.ours]
+    load = "runs/x/checkpoints/abc.safetensors"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+
+from bench.errors import DataError, GenbenchError, SuiteError, UnknownName, hint
+from bench.parameters import resolve
+from bench.registry import RESERVED, DatasetEntry, GeneratorEntry, registry
+
+SECTIONS = ("name", "about", "seeds", "metrics", "controls", "budget", "datasets", "generators")
+Table = Mapping[str, Any]
+
+
+class Budget(BaseModel):
+    """What every trial may spend. time_limit: seconds of a whole trial; checkpoint_every: steps."""
+
+    model_config = ConfigDict(frozen=True)
+
+    train_steps: PositiveInt
+    batch_size: PositiveInt
+    samples: PositiveInt
+    checkpoint_every: PositiveInt
+    time_limit: PositiveFloat
+
+
+def _budget(
+    *,
+    train_steps: PositiveInt = 1000,
+    batch_size: PositiveInt = 64,
+    samples: PositiveInt = 1000,
+    checkpoint_every: PositiveInt = 200,
+    time_limit: PositiveFloat = 3600.0,
+) -> Budget:
+    """The schema of a ``budget`` table."""
+    return Budget(
+        train_steps=train_steps,
+        batch_size=batch_size,
+        samples=samples,
+        checkpoint_every=checkpoint_every,
+        time_limit=time_limit,
+    )
+
+
+@dataclass(frozen=True)
+class DatasetUse:
+    """A dataset as the suite names it; ``options`` are complete, defaults included."""
+
+    label: str
+    source: str
+    options: Mapping[str, Any]
+    entry: DatasetEntry
+
+
+@dataclass(frozen=True)
+class GeneratorUse:
+    """A generator as the suite names it; ``params`` are complete. ``load``: a checkpoint to use as it is."""
+
+    label: str
+    family: str
+    params: Mapping[str, Any]
+    budget: Budget
+    load: Path | None
+    entry: GeneratorEntry
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A checked suite: every name is registered, every value of the right type and range."""
+
+    name: str
+    seeds: tuple[int, ...]
+    metrics: tuple[str, ...] | None
+    controls: bool
+    budget: Budget
+    datasets: tuple[DatasetUse, ...]
+    generators: tuple[GeneratorUse, ...]
+
+
+def read_suite(name: str | Path, overrides: Iterable[str] = ()) -> Suite:
+    """The suite of this built-in name or path, with ``path=value`` overrides applied.
+
+    Raises SuiteError with every problem found, or UnknownName for a suite that is neither a file nor built in.
+    """
+    path = find_suite(name)
+    table = _read_toml(path)
+    for override in overrides:
+        apply_override(table, override)
+    return check_suite(table, default_name=path.stem)
+
+
+def find_suite(name: str | Path) -> Path:
+    """The file of a suite: a path that exists, or a built-in name."""
+    path = Path(name)
+    if path.suffix == ".toml" or path.exists():
+        if not path.is_file():
+            raise SuiteError([f"there is no suite file {path}"])
+        return path
+    built_in: Path = registry.get("suites", str(name)).path
+    return built_in
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SuiteError([f"{path} is not valid TOML: {error}"]) from error
+    except OSError as error:
+        raise SuiteError([f"cannot read {path}: {error.strerror}"]) from error
+
+
+def apply_override(table: dict[str, Any], override: str) -> None:
+    """Change one value in place: ``generators.vae.latent=64``. What is not TOML counts as a string."""
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise SuiteError([f"--set {override}: write path=value, such as generators.vae.latent=64"])
+    _known_label(table, keys, override)
+    for key in keys[:-1]:
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            raise SuiteError([f"--set {override}: {key} is a value, not a table"])
+    try:
+        table[keys[-1]] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        table[keys[-1]] = text
+
+
+def _known_label(table: Table, keys: list[str], override: str) -> None:
+    """An override changes what the suite holds; a misspelt label must not become a new entry."""
+    section = table.get(keys[0])
+    if keys[0] in ("datasets", "generators") and len(keys) > 2 and keys[1] not in (section or {}):
+        raise SuiteError([f"--set {override}: the suite has no {keys[0]}.{keys[1]}{hint(keys[1], section or {})}"])
+
+
+def check_suite(table: Table, default_name: str) -> Suite:
+    """A Suite from its parsed TOML. Raises SuiteError listing every problem."""
+    return _Checker().suite(table, default_name)
+
+
+class _Checker:
+    """Collects problems instead of stopping at the first."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def suite(self, table: Table, default_name: str) -> Suite:
+        self.problems += [f"unknown key {k!r}{hint(k, SECTIONS)}" for k in table if k not in SECTIONS]
+        base = self.section(table, "budget")
+        budget = self.budget(base, "budget")
+        suite = Suite(
+            name=self.typed(table, "name", str, default_name),
+            seeds=self.seeds(table.get("seeds", [0])),
+            metrics=self.metrics(table.get("metrics")),
+            controls=self.typed(table, "controls", bool, True),
+            budget=budget,
+            datasets=self.uses(table, "datasets", self.dataset),
+            generators=self.uses(table, "generators", lambda label, t: self.generator(label, t, base)),
+        )
+        if not self.problems:
+            self.modalities(suite)
+        if self.problems:
+            raise SuiteError(self.problems)
+        return suite
+
+    def typed(self, table: Table, key: str, kind: type, default: Any) -> Any:
+        value = table.get(key, default)
+        if not isinstance(value, kind):
+            self.problems.append(f"{key} = {value!r}: should be a {kind.__name__}")
+        return value
+
+    def section(self, table: Table, key: str) -> Table:
+        found = self.typed(table, key, dict, {})
+        return found if isinstance(found, dict) else {}
+
+    def seeds(self, value: Any) -> tuple[int, ...]:
+        good = isinstance(value, list) and value and all(type(s) is int and 0 <= s < 2**31 for s in value)
+        if not good or len(set(value)) != len(value):
+            self.problems.append(f"seeds = {value!r}: should be a list of different whole numbers, such as [0, 1, 2]")
+            return ()
+        return tuple(value)
+
+    def metrics(self, value: Any) -> tuple[str, ...] | None:
+        if value is None:
+            return None
+        if not isinstance(value, list) or not value or not all(isinstance(m, str) for m in value):
+            self.problems.append(f"metrics = {value!r}: should be a list of names; leave it out for all that apply")
+            return None
+        for name in value:
+            self.look_up("metrics", name, "metrics")
+        return tuple(dict.fromkeys(value))
+
+    def budget(self, table: Table, where: str) -> Budget:
+        values, problems = resolve(_budget, table, where)
+        self.problems += problems
+        return _budget(**values) if not problems else _budget()
+
+    def uses(self, table: Table, key: str, read: Callable[[str, Table], Any]) -> tuple[Any, ...]:
+        section = self.section(table, key)
+        if not section:
+            self.problems.append(f"the suite has no {key}: add a table such as {_EXAMPLE[key]}")
+        return tuple(use for label, value in section.items() if (use := self.use(key, label, value, read)))
+
+    def use(self, key: str, label: str, value: Any, read: Callable[[str, Table], Any]) -> Any:
+        if not isinstance(value, dict):
+            self.problems.append(f"{key}.{label} = {value!r}: should be a table, such as {_EXAMPLE[key]}")
+            return None
+        return read(label, value)
+
+    def dataset(self, label: str, table: Table) -> DatasetUse | None:
+        source = table.get("source", label)
+        entry = self.look_up("datasets", source, f"datasets.{label}")
+        if entry is None:
+            return None
+        given = {k: v for k, v in table.items() if k != "source"}
+        options, problems = resolve(entry.make, given, f"datasets.{label}")
+        self.problems += problems
+        return DatasetUse(label, source, options, entry)
+
+    def generator(self, label: str, table: Table, base: Table) -> GeneratorUse | None:
+        where = f"generators.{label}"
+        load = Path(str(table["load"])) if "load" in table else None
+        saved = self.saved(load, where) if load else {}
+        family = table.get("family", saved.get("family", label))
+        entry = self.look_up("generators", family, where)
+        if entry is None:
+            return None
+        given = {k: v for k, v in table.items() if k not in RESERVED}
+        params, problems = resolve(entry.make, {**self.preset(entry, table, where), **saved.get("params", {}), **given}, where)
+        self.problems += problems
+        own = self.section(table, "budget")
+        budget = self.budget({**base, **own}, f"{where}.budget") if own else self.budget(base, "budget")
+        return GeneratorUse(label, family, params, budget, load, entry)
+
+    def preset(self, entry: GeneratorEntry, table: Table, where: str) -> Table:
+        name = table.get("preset")
+        if name is None:
+            return {}
+        if name not in entry.presets:
+            self.problems.append(f"{where}: unknown preset {name!r}{hint(str(name), entry.presets)}")
+        return entry.presets.get(name, {})
+
+    def saved(self, load: Path, where: str) -> Table:
+        from bench.checkpoint import read_meta  # torch is needed only where a checkpoint is named
+
+        try:
+            return read_meta(load)
+        except DataError as error:
+            self.problems.append(f"{where}.load: {error}")
+            return {}
+
+    def look_up(self, kind: str, name: Any, where: str) -> Any:
+        try:
+            return registry.get(kind, str(name))
+        except UnknownName as error:
+            self.problems.append(f"{where}: {error}")
+            return None
+        except GenbenchError as error:
+            self.problems.append(str(error))
+            return None
+
+    def modalities(self, suite: Suite) -> None:
+        """Every generator needs data it can make, and every dataset a generator."""
+        offered = {d.entry.modality for d in suite.datasets}
+        for g in suite.generators:
+            if not g.entry.modalities & offered:
+                self.problems.append(
+                    f"generators.{g.label} makes {_join(g.entry.modalities)}, but the suite's data is {_join(offered)}"
+                )
+        for d in suite.datasets:
+            if not any(d.entry.modality in g.entry.modalities for g in suite.generators):
+                self.problems.append(f"datasets.{d.label} is {d.entry.modality}, which no generator here makes")
+
+
+_EXAMPLE = {"datasets": "[datasets.mnist5k]", "generators": "[generators.vae]"}
+
+
+def _join(names: Iterable[str]) -> str:
+    return " or ".join(sorted(names))

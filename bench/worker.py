@@ -1,0 +1,249 @@
+"""One trial in one fresh process: data, model, training, samples, costs, metrics, record.
+
+The process is started as ``python -m bench.worker OUT``. It reads its TrialPlan as one line of JSON from standard
+input and answers with JSON lines on standard output: ``{"step": ...}`` while training, ``{"phase": ...}`` at every
+phase, and at last ``{"record": ...}``. Standard input stays open as long as the parent lives; when it closes, the
+worker ends, so that a killed run leaves no orphan that writes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import runpy
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+
+from bench.artifacts import save_samples
+from bench.checkpoint import restore
+from bench.errors import GenbenchError, Omitted, Unsupported
+from bench.plan import TrialPlan, checkpoint_path
+from bench.probes.machine import environment
+from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
+from bench.probes.stopwatch import Phases
+from bench.protocols import CAPABILITIES, Dataset, Generator, Trainable
+from bench.record import Estimate, Failure, Measurement, RunRecord, Status
+from bench.registry import MetricEntry, registry
+from bench.streams import stream_seed
+from bench.training import Progress, Schedule, train
+from bench.trial import Costs, Trial
+
+Emit = Callable[[Mapping[str, Any]], None]
+WORKER_FLAG = "GENBENCH_WORKER"
+
+
+@dataclass
+class _Run:
+    """What a trial has come to so far, so that a failure keeps all that was measured before it."""
+
+    plan: TrialPlan
+    out: Path
+    emit: Emit
+    phases: Phases = field(default_factory=Phases)
+    progress: Progress | None = None
+    measurements: list[Measurement] = field(default_factory=list)
+    omitted: dict[str, str] = field(default_factory=dict)
+    samples: str | None = None
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        self.emit({"phase": name})
+        with self.phases(name):
+            yield
+
+
+def run_trial(plan: TrialPlan, out: Path, emit: Emit = lambda event: None) -> RunRecord:
+    """Run one trial in this process and return its record, whatever happens in it."""
+    run = _Run(plan, out, emit)
+    try:
+        _measure_all(run)
+    except Unsupported as error:
+        return record_of(plan, "skipped", Failure(kind="unsupported", message=str(error)), **_kept(run))
+    except GenbenchError as error:
+        return record_of(plan, "failed", Failure(kind="exception", message=str(error)), **_kept(run))
+    # A family or a metric may raise anything; the record keeps it whole and the other trials go on.
+    except Exception as error:
+        return record_of(plan, "failed", _failure(error), **_kept(run))
+    return record_of(plan, "ok", None, **_kept(run))
+
+
+def record_of(plan: TrialPlan, status: Status, error: Failure | None, **found: Any) -> RunRecord:
+    """The record of a plan with what was found; also used for a worker that could not answer."""
+    return RunRecord(
+        run_id=plan.run_id,
+        training_id=None if plan.control else plan.training_id,
+        **plan.model_dump(
+            include={
+                "suite", "generator", "family", "control", "modality", "dataset", "fingerprint", "seed", "params",
+            }
+        ),  # fmt: skip
+        budget=plan.budget.model_dump(),
+        status=status,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        error=error,
+        **found,
+    )
+
+
+def _kept(run: _Run) -> dict[str, Any]:
+    return {
+        "measurements": tuple(run.measurements),
+        "omitted": run.omitted,
+        "curve": tuple(run.progress.curve) if run.progress else (),
+        "phases": run.phases.seconds,
+        "environment": {**environment(torch.device(run.plan.device)), **_setting()},
+        "samples": run.samples,
+    }
+
+
+def _failure(error: Exception) -> Failure:
+    text = f"{type(error).__name__}: {error}"
+    out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in text
+    kind = "memory" if out_of_memory else "exception"
+    return Failure(kind=kind, message=text.split("\n")[0], traceback=traceback.format_exc())
+
+
+def _setting() -> dict[str, Any]:
+    return {"jobs": int(os.environ.get("GENBENCH_JOBS", "1"))}
+
+
+def _measure_all(run: _Run) -> None:
+    plan, device = run.plan, torch.device(run.plan.device)
+    _pin(device)
+    with run.phase("data"):
+        dataset: Dataset = registry.get("datasets", plan.source).make(**plan.options)
+    with run.phase("build"):
+        model = _build(plan, dataset, device)
+    with run.phase("train"):
+        _train_or_load(run, model, dataset, device)
+    trial = Trial(
+        model,
+        dataset,
+        seed=plan.seed,
+        n_samples=plan.budget.samples,
+        batch_size=plan.budget.batch_size,
+        device=device,
+        conditions={"device": device.type, "threads": torch.get_num_threads(), **_setting()},
+    )
+    with run.phase("sample"):
+        run.samples = save_samples(run.out / "samples", plan.run_id, trial.samples, dataset)
+    # Read before any metric runs, or an extractor's memory would count as the model's.
+    trial.costs = _costs(run, device)
+    with run.phase("metrics"):
+        for name in plan.metrics:
+            _measure(run, registry.get("metrics", name), trial)
+
+
+def _pin(device: torch.device) -> None:
+    """The same arithmetic every time: no TF32, no autotuned kernels, peaks counted from here."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    reset_peak_gpu(device)
+
+
+def _build(plan: TrialPlan, dataset: Dataset, device: torch.device) -> Generator:
+    make = registry.get("generators", plan.family).make
+    torch.manual_seed(stream_seed(plan.seed, "init"))
+    model: Generator = make(dataset if plan.control else dataset.spec, **plan.params)
+    return model.to(device) if isinstance(model, torch.nn.Module) else model
+
+
+def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.device) -> None:
+    plan = run.plan
+    if isinstance(model, Trainable):
+        if plan.load:
+            restore(Path(plan.load), model)
+        else:
+            run.progress = _train(run, model, dataset, device)
+    if isinstance(model, torch.nn.Module):
+        model.eval()
+
+
+def _train(run: _Run, model: Trainable, dataset: Dataset, device: torch.device) -> Progress:
+    plan = run.plan
+    schedule = Schedule(plan.budget.train_steps, plan.budget.batch_size, plan.budget.checkpoint_every)
+    return train(
+        model,
+        dataset.train,
+        schedule,
+        seed=plan.seed,
+        device=device,
+        checkpoint=checkpoint_path(run.out, plan),
+        about={"family": plan.family, "params": plan.params, "spec": dataset.spec.to_dict()},
+        on_step=lambda step, losses: run.emit({"step": step, "loss": losses["loss"]}),
+    )
+
+
+def _costs(run: _Run, device: torch.device) -> Costs:
+    progress = run.progress or Progress()
+    gpu, why = peak_gpu_bytes(device)
+    return Costs(
+        train_seconds=progress.seconds,
+        train_examples=progress.step * run.plan.budget.batch_size,
+        peak_rss_bytes=max(peak_rss_bytes(), progress.peak_rss_bytes),
+        peak_gpu_bytes=gpu,
+        why_no_gpu=why,
+    )
+
+
+def _measure(run: _Run, entry: MetricEntry, trial: Trial) -> None:
+    if not isinstance(trial.model, entry.needs):
+        missing = next(name for name, protocol in CAPABILITIES.items() if protocol is entry.needs)
+        run.omitted[entry.name] = f"{run.plan.family} lacks the capability {missing!r}"
+        return
+    try:
+        estimate = entry.compute(trial)
+    except Omitted as reason:
+        run.omitted[entry.name] = str(reason)
+        return
+    run.measurements.append(_as_measurement(entry, estimate))
+
+
+def _as_measurement(entry: MetricEntry, estimate: Estimate) -> Measurement:
+    about = {"metric": entry.name, "unit": entry.unit, "better": entry.better, "aspect": entry.aspect}
+    return Measurement(**about, **dict(estimate))
+
+
+def main() -> None:
+    """Entry point of the worker process."""
+    os.environ[WORKER_FLAG] = "1"
+    plan = TrialPlan.model_validate_json(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    channel = _private_channel()
+    for origin in plan.origins:
+        runpy.run_path(origin, run_name="genbench_plugin")
+    record = run_trial(plan, Path(sys.argv[1]), lambda event: _send(channel, event))
+    _send(channel, {"record": record.model_dump(mode="json")})
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+def _private_channel() -> TextIO:
+    """Standard output for messages alone: what models and libraries print goes to the log instead."""
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return channel
+
+
+def _send(channel: TextIO, event: Mapping[str, Any]) -> None:
+    channel.write(json.dumps(event) + "\n")
+    channel.flush()
+
+
+if __name__ == "__main__":
+    # Run under its import name, so that classes are the same ones plugins and checkpoints see.
+    importlib.import_module("bench.worker").main()
