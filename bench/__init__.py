@@ -39,6 +39,8 @@ from bench.store import frame, read_frame, read_records
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.datasets.image import ImageDataset as ImageDataset
+    from bench.datasets.text import ByteDataset as ByteDataset
     from bench.probes.stopwatch import time_calls as time_calls
     from bench.statistics import Summary as Summary
     from bench.statistics import median_interval as median_interval
@@ -46,9 +48,13 @@ if TYPE_CHECKING:
     from bench.statistics import summarise as summarise
     from bench.streams import normal as normal
     from bench.streams import uniform as uniform
+    from bench.trial import Costs as Costs
     from bench.trial import Trial as Trial
 
 _LAZY = {
+    "ByteDataset": "bench.datasets.text",
+    "Costs": "bench.trial",
+    "ImageDataset": "bench.datasets.image",
     "Summary": "bench.statistics",
     "Trial": "bench.trial",
     "median_interval": "bench.statistics",
@@ -91,6 +97,8 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "Batch",
+    "ByteDataset",
+    "Costs",
     "DataError",
     "DataSpec",
     "Dataset",
@@ -100,6 +108,7 @@ __all__ = [
     "Features",
     "GenbenchError",
     "Generator",
+    "ImageDataset",
     "Interval",
     "Likelihood",
     "Measurement",

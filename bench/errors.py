@@ -6,6 +6,7 @@
     ├── SuiteError       a suite, an override or a parameter that cannot be run; lists every problem
     ├── DataError        data that is missing, unreadable or corrupt
     ├── OutputError      a folder that cannot be written, or that another run is writing
+    ├── RunStopped       a run that had to stop with trials undone; what is measured is kept
     ├── DeviceError      a device that is not here
     ├── TrialError       a generator that broke its promise (loss not finite, samples out of range)
     ├── Unsupported      a family that cannot make this data: its trial is skipped, with the reason
@@ -32,6 +33,10 @@ class DataError(GenbenchError):
 
 class OutputError(GenbenchError):
     """Raised when a run folder cannot be written, or is being written by another run."""
+
+
+class RunStopped(GenbenchError):
+    """Raised when a run cannot go on, such as on a full disk; finished trials are kept."""
 
 
 class DeviceError(GenbenchError):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 Modality = Literal["image", "text", "music", "audio", "video", "vector"]
 Aspect = Literal["realism", "likelihood", "diversity", "relevance", "novelty", "efficiency"]
+SplitName = Literal["train", "valid", "test"]
 MODALITIES: tuple[str, ...] = get_args(Modality)
 
 
@@ -75,7 +76,7 @@ class Textual(Protocol):
         """``(n, tokens)`` int64 to n strings."""
         ...
 
-    def tokens(self, split: Literal["train", "valid", "test"]) -> Tensor:
+    def tokens(self, split: SplitName) -> Tensor:
         """The whole split as one stream, ``(tokens,)`` int64."""
         ...
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from bench import files, store
-from bench.errors import DataError, GenbenchError
+from bench.errors import DataError, GenbenchError, OutputError, RunStopped
 from bench.executors.local import LocalExecutor
-from bench.plan import TrialPlan, checkpoint_path, plan_trials
+from bench.plan import TrialPlan, plan_trials
 from bench.probes.machine import choose_device, usable_cores
 from bench.progress import Display
 from bench.record import RunRecord
@@ -74,7 +74,11 @@ def _execute(plans: list[TrialPlan], out: Path, jobs: int) -> None:
         display.record(plan, record)
 
     with Display(plans) as display:
-        executor.run(plans, display.event, keep)
+        try:
+            executor.run(plans, display.event, keep)
+        except OutputError as error:
+            left = len(plans) - display.done
+            raise RunStopped(f"{error}; {left} trials are left, the same command goes on from there") from error
 
 
 def _has_result(out: Path, plan: TrialPlan) -> bool:
@@ -99,6 +103,3 @@ def _clean(out: Path) -> None:
 def count_missing(plans: Iterable[TrialPlan], out: Path) -> int:
     return sum(not _has_result(out, p) for p in plans)
 
-
-def has_checkpoint(out: Path, plan: TrialPlan) -> bool:
-    return checkpoint_path(out, plan).exists()

@@ -198,6 +198,9 @@ def _costs(run: _Run, device: torch.device) -> Costs:
 
 
 def _measure(run: _Run, entry: MetricEntry, trial: Trial) -> None:
+    if run.plan.control and entry.aspect == "efficiency":
+        run.omitted[entry.name] = f"{run.plan.family} is a yardstick, not a model"
+        return
     if not isinstance(trial.model, entry.needs):
         missing = next(name for name, protocol in CAPABILITIES.items() if protocol is entry.needs)
         run.omitted[entry.name] = f"{run.plan.family} lacks the capability {missing!r}"

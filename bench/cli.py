@@ -1,0 +1,217 @@
+"""The command line.
+
+    genbench list [generators|metrics|datasets|suites|extractors|reports] [--json]
+    genbench run SUITE [--out DIR] [--jobs N] [--device auto|cpu|cuda] [--set k=v ...] [--dry-run]
+    genbench report DIR [--format html|markdown|csv|json] [--to DIR]
+    genbench doctor
+
+Exit status: 0 every trial is ok (or skipped with a reason), 1 some failed, 2 wrong command or suite, nothing ran.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.errors import GenbenchError, OutputError, RunStopped, hint
+from bench.protocols import MODALITIES, capabilities
+from bench.registry import KINDS, registry
+from bench.store import read_records
+
+if TYPE_CHECKING:
+    from bench.plan import TrialPlan
+    from bench.runner import Outcome
+
+OK, SOME_FAILED, WRONG = 0, 1, 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of ``genbench``."""
+    sys.exit(run_command(sys.argv[1:] if arguments is None else arguments))
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit status; errors meant for the user are printed in one message."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.command(options)
+        return status
+    except RunStopped as error:
+        return _complain(error, SOME_FAILED)
+    except GenbenchError as error:
+        return _complain(error, WRONG)
+    except BrokenPipeError:  # `genbench list | head` closed the other end
+        sys.stderr.close()
+        return OK
+    except KeyboardInterrupt:
+        print("genbench: interrupted; what is finished is kept, the same command goes on from there", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _complain(error: GenbenchError, status: int) -> int:
+    for line in str(error).splitlines():
+        print(f"genbench: error: {line}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="genbench", description="Train or load generative models, measure them, and render the comparison."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_list(commands)
+    _add_run(commands)
+    _add_report(commands)
+    doctor = commands.add_parser("doctor", help="what is here, and how to get what is missing")
+    doctor.add_argument("--json", action="store_true", help="print one JSON document")
+    doctor.set_defaults(command=_doctor)
+    return parser
+
+
+def _add_list(commands: Any) -> None:
+    parser = commands.add_parser("list", help="what is registered, plugins included")
+    parser.add_argument("kind", nargs="?", metavar="KIND", help=f"one of {', '.join(KINDS)}; all if left out")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.set_defaults(command=_list)
+
+
+def _add_run(commands: Any) -> None:
+    parser = commands.add_parser("run", help="run what is missing of a suite, and write the report")
+    parser.add_argument("suite", metavar="SUITE", help="a built-in name (genbench list suites) or the path of a TOML file")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/<suite's name>)")
+    parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="trials at a time (default: 1)")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="default: auto")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="K=V", dest="overrides", help="change one value of the suite"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the resolved plan and stop")
+    parser.set_defaults(command=_run)
+
+
+def _add_report(commands: Any) -> None:
+    parser = commands.add_parser("report", help="render the records of a run folder")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a run folder")
+    parser.add_argument("--format", metavar="FORMAT", help="html, markdown, csv or json; all if left out")
+    parser.add_argument("--to", type=Path, metavar="DIR", help="where to write (default: DIR/report)")
+    parser.set_defaults(command=_report)
+
+
+def _positive(text: str) -> int:
+    value = int(text) if text.isdigit() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return value
+
+
+def _list(options: argparse.Namespace) -> int:
+    if options.kind and options.kind not in KINDS:
+        raise GenbenchError(f"unknown kind {options.kind!r}{hint(options.kind, KINDS)}")
+    kinds = [options.kind] if options.kind else list(KINDS)
+    rows = {kind: [_describe(kind, entry) for entry in registry.all(kind).values()] for kind in kinds}
+    if options.json:
+        print(json.dumps({**rows, "failed_plugins": registry.failures}, indent=1))
+    else:
+        for kind, entries in rows.items():
+            _print_table(kind, entries)
+    if not options.json and registry.failures:
+        print(f"plugins that could not be imported:{registry.failure_note()}", file=sys.stderr)
+    return OK
+
+
+def _describe(kind: str, entry: Any) -> dict[str, Any]:
+    """What a list says of an entry, by column."""
+    match kind:
+        case "generators":
+            can = "control" if entry.control else " ".join(capabilities(entry.make))
+            shown = {"on": " ".join(sorted(entry.modalities)), "can": can, "presets": " ".join(entry.presets)}
+        case "metrics":
+            on = "all" if len(entry.on) == len(MODALITIES) else " ".join(sorted(entry.on))
+            shown = {"on": on, "aspect": entry.aspect, "unit": entry.unit, "better": entry.better}
+        case "datasets":
+            shown = {"modality": entry.modality}
+        case _:
+            shown = {}
+    return {"name": entry.name, **shown, "about": entry.about}
+
+
+def _print_table(title: str, rows: list[dict[str, Any]]) -> None:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in rows[0] if rows else ():
+        table.add_column(column, no_wrap=column == "name", style="bold" if column == "name" else "")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    console = Console()
+    console.print(table)
+    console.print()
+
+
+def _run(options: argparse.Namespace) -> int:
+    from bench import runner  # imports torch
+
+    if options.dry_run:
+        plans = runner.plan(options.suite, options.device, options.overrides)
+        _print_plan(plans, options.out or runner.default_out(plans))
+        return OK
+    outcome = runner.run(
+        options.suite, out=options.out, jobs=options.jobs, device=options.device, overrides=options.overrides
+    )
+    _conclude(outcome)
+    return SOME_FAILED if outcome.failed else OK
+
+
+def _print_plan(plans: list[TrialPlan], out: Path) -> None:
+    """The resolved suite as JSON, then the number of trials."""
+    from bench.runner import count_missing
+
+    shown = {"run_id", "generator", "family", "params", "load", "dataset", "options", "seed", "budget", "metrics", "device"}
+    print(json.dumps([{"run_id": p.run_id, **p.model_dump(include=shown)} for p in plans], indent=1))
+    missing = count_missing(plans, out)
+    print(f"{len(plans)} trials, {len(plans) - missing} of them done in {out}, {missing} to run", file=sys.stderr)
+
+
+def _conclude(outcome: Outcome) -> None:
+    """The report, where it is, and what failed."""
+    page = _write_reports(outcome.out, outcome.out / "report", None)
+    counts = {s: sum(r.status == s for r in outcome.records) for s in ("ok", "failed", "skipped")}
+    print(", ".join(f"{n} {status}" for status, n in counts.items() if n), file=sys.stderr)
+    for record in outcome.failed:
+        title = f"{record.generator} on {record.dataset}, seed {record.seed}"
+        print(f"  failed: {title}: {record.error.message if record.error else ''}", file=sys.stderr)
+    print(page)
+
+
+def _report(options: argparse.Namespace) -> int:
+    if not options.folder.is_dir():
+        raise OutputError(f"there is no run folder {options.folder}")
+    print(_write_reports(options.folder, options.to or options.folder / "report", options.format))
+    return OK
+
+
+def _write_reports(folder: Path, target: Path, name: str | None) -> Path:
+    """Write one format, or all; returns the path of the page to open."""
+    entries = [registry.get("reports", name)] if name else list(registry.all("reports").values())
+    records, notes = read_records(folder)
+    written = {entry.name: entry.write(records, folder, target, notes) for entry in entries}
+    return Path(written.get("html") or next(iter(written.values())))
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from bench.doctor import examine
+
+    findings = examine()
+    if options.json:
+        print(json.dumps([vars(finding) for finding in findings], indent=1))
+        return OK
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for f in findings:
+        table.add_row(f.section, f.name, "yes" if f.here else "[bold]no[/bold]", f.detail)
+    Console().print(table)
+    return OK

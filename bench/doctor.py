@@ -1,0 +1,55 @@
+"""What is here and what is missing: hardware, threads, data, weights, plugins, and how to get what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from bench.errors import DataError
+from bench.probes.machine import cpu_name, usable_cores
+from bench.registry import registry
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked for, whether it is there, and where it is or how to get it."""
+
+    section: str
+    name: str
+    here: bool
+    detail: str
+
+
+def examine() -> list[Finding]:
+    """All findings; nothing is read, loaded or fetched."""
+    return [*_machine(), *_located("datasets", "data"), *_located("extractors", "weights"), *_plugins()]
+
+
+def _machine() -> list[Finding]:
+    gpu = torch.cuda.is_available()
+    gpu_detail = torch.cuda.get_device_name() if gpu else "none usable: trials run on the CPU"
+    return [
+        Finding("machine", "cpu", True, cpu_name()),
+        Finding("machine", "threads", True, f"{usable_cores()} usable cores, shared out among --jobs"),
+        Finding("machine", "gpu", gpu, gpu_detail),
+        Finding("machine", "torch", True, torch.__version__),
+    ]
+
+
+def _located(kind: str, section: str) -> list[Finding]:
+    return [_try(section, name, entry.locate) for name, entry in registry.all(kind).items()]
+
+
+def _try(section: str, name: str, locate: Callable[[], str]) -> Finding:
+    try:
+        return Finding(section, name, True, locate())
+    except DataError as error:
+        return Finding(section, name, False, str(error))
+
+
+def _plugins() -> list[Finding]:
+    registry.all("generators")
+    failed = [Finding("plugins", name, False, f"cannot be imported: {why}") for name, why in registry.failures.items()]
+    return failed or [Finding("plugins", "all", True, "import without error")]

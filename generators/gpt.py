@@ -1,0 +1,182 @@
+"""GPT: a decoder-only transformer (Radford et al. 2019, "Language models are unsupervised multitask learners";
+Brown et al. 2020, arXiv:2005.14165).
+
+    h_0 = E x + P,    h_l' = h_{l-1} + attention(norm(h_{l-1})),    h_l = h_l' + mlp(norm(h_l')),
+    p(x_t | x_<t) = softmax(E norm(h_L))
+
+Normalisation stands before each block (pre-norm), positions are learned, input and output embeddings are tied, and
+residual projections start smaller by 1/sqrt(2 layers). x_0 is a start token, so log p(x) covers every token.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from annotated_types import Ge, Lt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from bench import Batch, DataSpec, GenbenchError, Unsupported, generator, uniform
+from generators.sequence import clip_and_step, draw, sequence_log_prob
+
+PRESETS = {
+    "tiny": {"layers": 3, "heads": 4, "width": 128, "lr": 3e-3, "warmup": 50},
+    "paper": {"layers": 12, "heads": 12, "width": 768, "dropout": 0.1, "lr": 6e-4, "warmup": 2000},  # GPT-2 small
+}
+Cache = list[tuple[Tensor, Tensor]]  # keys and values of each layer, (batch, heads, tokens, width / heads)
+
+
+class Attention(nn.Module):
+    """Causal self-attention over heads (Vaswani et al. 2017, arXiv:1706.03762, Eq. 1)."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        batch, tokens, width = x.shape
+        q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        if past is not None:
+            k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
+        rate = self.dropout if self.training else 0.0
+        # With a past, only the one newest token asks, and it may see everything.
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=past is None, dropout_p=rate)
+        return self.out(y.transpose(1, 2).reshape(batch, tokens, width)), (k, v)
+
+
+class Block(nn.Module):
+    """Attention, then a two-layer perceptron, each normalised before and added after."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = Attention(width, heads, dropout)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        y, kept = self.attention(self.norm1(x), past)
+        x = x + self.dropout(y)
+        return x + self.dropout(self.mlp(self.norm2(x))), kept
+
+
+@generator("gpt", modalities={"text"}, paper="arXiv:2005.14165", presets=PRESETS)
+class GPT(nn.Module):
+    """Decoder-only transformer with learned positions.
+
+    width: of the residual stream, a multiple of heads. warmup: steps of linear rise of lr, constant after.
+    temperature: of sampling, 1 = the model itself.
+    """
+
+    bound = False
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        layers: PositiveInt = 4,
+        heads: PositiveInt = 4,
+        width: PositiveInt = 128,
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        lr: PositiveFloat = 1e-3,
+        weight_decay: Annotated[float, Ge(0)] = 0.1,
+        warmup: NonNegativeInt = 100,
+        temperature: PositiveFloat = 1.0,
+    ) -> None:
+        super().__init__()
+        if spec.kind != "tokens" or spec.vocab is None:
+            raise Unsupported(f"gpt makes tokens, not {spec.kind} data")
+        if width % heads:
+            raise GenbenchError(f"gpt: width = {width} must be a multiple of heads = {heads}")
+        (self.window,), self.start, self.temperature = spec.shape, spec.vocab, temperature
+        self.lr, self.warmup = lr, warmup
+        self.embedding = nn.Embedding(spec.vocab + 1, width)
+        self.positions = nn.Embedding(self.window, width)
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.step: Tensor
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        _initialise(self, layers)
+        self.optimiser = torch.optim.AdamW(_decayed(self, weight_decay), lr=lr, betas=(0.9, 0.95))
+
+    def forward(self, x: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
+        """Logits of the token after each of ``x`` ``(batch, tokens)``: ``(batch, tokens, vocab)``, and the new cache."""
+        before = cache[0][0].shape[2] if cache else 0
+        places = torch.arange(before, before + x.shape[1], device=x.device)
+        h = self.dropout(self.embedding(x) + self.positions(places))  # (batch, tokens, width)
+        kept: Cache = []
+        for i, block in enumerate(self.blocks):
+            h, layer = block(h, cache[i] if cache else None)
+            kept.append(layer)
+        return self.norm(h) @ self.embedding.weight[: self.start].T, kept
+
+    def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        logits, _ = self(self.shifted(batch.data))
+        loss = F.cross_entropy(logits.flatten(0, 1), batch.data.flatten())
+        self.step += 1
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.lr * min(1.0, int(self.step) / max(1, self.warmup))
+        clip_and_step(self.optimiser, loss)
+        return {"loss": loss.item()}
+
+    @torch.no_grad()
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log-probability of each sequence of at most ``window`` tokens in nats, ``(batch,)``."""
+        return sequence_log_prob(self(self.shifted(x))[0], x)
+
+    @torch.no_grad()
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        u = uniform(rng, n, self.window)
+        token = torch.full((n,), self.start, device=self.norm.weight.device)
+        tokens, cache = [], None
+        for t in range(self.window):
+            logits, cache = self(token[:, None], cache)
+            token = draw(logits[:, -1], u[:, t], self.temperature)
+            tokens.append(token)
+        return torch.stack(tokens, dim=1)  # (n, window)
+
+    @torch.no_grad()
+    def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
+        """Continue ``prompt`` ``(tokens,)``, which may be empty, one token ``()`` at a time, without end.
+
+        Past the window the context slides: its older half is dropped and the cache built again.
+        """
+        start = torch.full((1,), self.start, device=self.norm.weight.device)
+        context, cache = torch.cat([start, prompt.to(start)])[-self.window :], None
+        while True:
+            if cache is not None and len(context) > self.window:
+                context, cache = context[-(self.window // 2 + 1) :], None
+            logits, cache = self(context[None, -1:] if cache else context[None], cache)
+            token = draw(logits[:, -1], torch.rand(1, generator=rng), self.temperature)
+            context = torch.cat([context, token])
+            yield token[0]
+
+    def shifted(self, x: Tensor) -> Tensor:
+        """``x`` one place to the right behind the start token: what each prediction may see."""
+        return F.pad(x[:, :-1], (1, 0), value=self.start)
+
+
+def _initialise(model: nn.Module, layers: int) -> None:
+    """N(0, 0.02), biases 0; projections into the residual stream N(0, 0.02 / sqrt(2 layers)) (GPT-2, section 2.3)."""
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        elif "norm" not in name:
+            residual = name.endswith(("out.weight", "mlp.2.weight"))
+            nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * layers) if residual else 0.02)
+
+
+def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Weight decay for matrices only: biases and norms are left alone."""
+    parameters = list(model.parameters())
+    return [
+        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]

@@ -1,0 +1,98 @@
+"""Long short-term memory language model (Hochreiter & Schmidhuber 1997; Graves 2013, arXiv:1308.0850).
+
+    p(x) = prod_t p(x_t | x_<t),      p(x_t | x_<t) = softmax(W h_t),      (h_t, c_t) = LSTM(x_{t-1}, h_{t-1}, c_{t-1})
+
+x_0 is a start token outside the vocabulary, so that the first token is predicted too and log p(x) is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from annotated_types import Ge, Lt
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from bench import Batch, DataSpec, Unsupported, generator, uniform
+from generators.sequence import clip_and_step, draw, sequence_log_prob
+
+PRESETS = {
+    "tiny": {"width": 256, "embedding": 64, "layers": 1, "lr": 4e-3},
+    "paper": {"width": 700, "embedding": 256, "layers": 3, "dropout": 0.2},  # after Graves' text networks
+}
+State = tuple[Tensor, Tensor]
+
+
+@generator("lstm", modalities={"text"}, paper="arXiv:1308.0850", presets=PRESETS)
+class LSTM(nn.Module):
+    """Stacked LSTM over tokens.
+
+    width: of each layer's state. embedding: size of a token's vector. temperature: of sampling, 1 = the model itself.
+    """
+
+    bound = False
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        embedding: PositiveInt = 128,
+        width: PositiveInt = 512,
+        layers: PositiveInt = 2,
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        lr: PositiveFloat = 2e-3,
+        temperature: PositiveFloat = 1.0,
+    ) -> None:
+        super().__init__()
+        if spec.kind != "tokens" or spec.vocab is None:
+            raise Unsupported(f"lstm makes tokens, not {spec.kind} data")
+        (self.window,), self.start, self.temperature = spec.shape, spec.vocab, temperature
+        self.embedding = nn.Embedding(spec.vocab + 1, embedding)
+        self.lstm = nn.LSTM(embedding, width, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(width, spec.vocab)
+        self.optimiser = torch.optim.AdamW(self.parameters(), lr=lr, weight_decay=0.0)
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Logits of the token after each of ``x`` ``(batch, tokens)``: ``(batch, tokens, vocab)``, and the new state."""
+        hidden, state = self.lstm(self.embedding(x), state)  # (batch, tokens, width)
+        return self.head(self.dropout(hidden)), state
+
+    def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        logits, _ = self(self.shifted(batch.data))
+        loss = F.cross_entropy(logits.flatten(0, 1), batch.data.flatten())
+        clip_and_step(self.optimiser, loss)
+        return {"loss": loss.item()}
+
+    @torch.no_grad()
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log-probability of each sequence in nats, ``(batch,)``."""
+        return sequence_log_prob(self(self.shifted(x))[0], x)
+
+    @torch.no_grad()
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        u = uniform(rng, n, self.window)
+        token = torch.full((n,), self.start, device=self.head.weight.device)
+        tokens, state = [], None
+        for t in range(self.window):
+            logits, state = self(token[:, None], state)
+            token = draw(logits[:, -1], u[:, t], self.temperature)
+            tokens.append(token)
+        return torch.stack(tokens, dim=1)  # (n, window)
+
+    @torch.no_grad()
+    def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
+        """Continue ``prompt`` ``(tokens,)``, which may be empty, one token ``()`` at a time, without end."""
+        start = torch.full((1, 1), self.start, device=self.head.weight.device)
+        token, state = torch.cat([start, prompt[None].to(start)], dim=1), None
+        while True:
+            logits, state = self(token, state)
+            token = draw(logits[:, -1], torch.rand(1, generator=rng), self.temperature)[:, None]
+            yield token[0, 0]
+
+    def shifted(self, x: Tensor) -> Tensor:
+        """``x`` one place to the right behind the start token: what each prediction may see."""
+        return F.pad(x[:, :-1], (1, 0), value=self.start)

@@ -1,0 +1,33 @@
+"""What autoregressive families share: scoring a sequence and drawing from next-token logits."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def sequence_log_prob(logits: Tensor, x: Tensor) -> Tensor:
+    """Sum of log p(x_t | x_<t) in nats, ``(batch,)`` float64; logits ``(batch, tokens, vocab)`` predict ``x``."""
+    log_p = F.log_softmax(logits.float(), dim=-1)
+    return log_p.gather(-1, x[..., None]).squeeze(-1).double().sum(1)
+
+
+def draw(logits: Tensor, u: Tensor, temperature: float) -> Tensor:
+    """Next tokens by inversion of the cumulative distribution at ``u`` in [0, 1), ``(batch,)``.
+
+    Inversion rather than torch.multinomial, so that a sequence depends on its own draws and not on its neighbours'.
+    """
+    p = F.softmax(logits.double() / temperature, dim=-1)
+    cumulative = p.cumsum(-1)
+    u = u.to(cumulative.device, torch.float64)[:, None] * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, u, right=True).squeeze(1).clamp(max=logits.shape[-1] - 1)
+
+
+def clip_and_step(optimiser: torch.optim.Optimizer, loss: Tensor, max_norm: float = 1.0) -> None:
+    """One update with the gradient's norm limited, as is usual for recurrent nets and transformers."""
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+    optimiser.step()

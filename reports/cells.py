@@ -1,0 +1,102 @@
+"""Cells and columns in words: what a reader sees in the table, and what the tooltip adds."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from reports.leaderboard import Cell, Column
+from reports.numbers import fixed, plain, with_spread
+
+ARROWS = {"lower": "↓", "higher": "↑", "none": ""}
+DIRECTIONS = {"lower": "lower is better", "higher": "higher is better", "none": "not ranked"}
+MISSING = "–"
+
+
+class Shown(NamedTuple):
+    """value: "12.3" or "≤ 93.1" or "–".  spread: "± 0.4", "[11.9, 12.7]" or ""."""
+
+    value: str
+    spread: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.value} {self.spread}".strip()
+
+
+def show(cell: Cell, column: Column) -> Shown:
+    """The cell in the scale of its column, the unit left to the heading."""
+    if cell.summary is None:
+        return Shown(MISSING)
+    mean = cell.summary.mean / column.scale.factor
+    spread = (cell.summary.sd or 0) / column.scale.factor
+    if cell.interval:
+        value, spread_text = _interval(cell, column)
+    else:
+        value, digits = with_spread(mean, spread)
+        spread_text = f"± {digits}" if digits else ""
+    return Shown(_sign(cell, column) + value, spread_text)
+
+
+def _interval(cell: Cell, column: Column) -> tuple[str, str]:
+    assert cell.summary and cell.interval
+    low, high, value = (x / column.scale.factor for x in (cell.interval.lo, cell.interval.hi, cell.summary.mean))
+    text, digits = with_spread(value, (high - low) / 2)
+    if not digits:
+        return text, ""
+    places = len(text.partition(".")[2])
+    return text, f"[{fixed(low, places)}, {fixed(high, places)}]"
+
+
+def _sign(cell: Cell, column: Column) -> str:
+    """A bound says on which side of it the truth lies: always the better one."""
+    return {"lower": "≤ ", "higher": "≥ "}.get(column.better, "") if cell.bound else ""
+
+
+def with_unit(cell: Cell, column: Column) -> str:
+    return f"{show(cell, column)} {column.scale.unit}".strip()
+
+
+def explain(cell: Cell, column: Column) -> str:
+    """The tooltip of a cell: its spread in words, its basis, and what is missing."""
+    parts = [_spread_in_words(cell), *_basis(cell, column)]
+    if cell.why:
+        parts.append(f"missing: {cell.why}")
+    return "; ".join(part for part in parts if part)
+
+
+def _spread_in_words(cell: Cell) -> str:
+    if cell.summary is None:
+        return ""
+    if cell.summary.sd is not None:
+        return f"mean ± standard deviation over {cell.summary.n} seeds"
+    if cell.interval:
+        return f"one seed; {cell.interval.level:.0%} interval within the run ({cell.interval.method})"
+    return "one seed, spread unknown"
+
+
+def _basis(cell: Cell, column: Column) -> list[str]:
+    if cell.summary is None:
+        return []
+    parts = [f"n = {cell.samples:,} a seed"] if cell.samples > 1 else []
+    if cell.bound:
+        parts.append("a bound: the true value is at least as good")
+    if cell.mark:
+        parts.append({"best": "best mean", "tied": "not to be told from the best"}[cell.mark])
+    return parts
+
+
+def heading(column: Column) -> str:
+    """``fd_lenet ↓`` or ``latency_p50 (ms) ↓``."""
+    unit = f" ({column.scale.unit})" if column.scale.unit else ""
+    return f"{column.label}{unit} {ARROWS[column.better]}".strip()
+
+
+def protocol(column: Column) -> str:
+    """The tooltip of a heading: direction, and all that a number must share to be compared with this one."""
+    parts = [f"{key} = {_setting(value)}" for key, value in column.protocol.items()]
+    return "; ".join([DIRECTIONS[column.better], *parts, f"protocol {column.fingerprint}"])
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return plain(float(value))
+    return str(value)

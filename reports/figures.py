@@ -1,0 +1,252 @@
+"""Figures from tables: learning curves, and quality against throughput. Nothing here knows of pages or files.
+
+Seaborn and matplotlib are imported when a figure is drawn, so that listing the reports stays quick. Figures are
+made without pyplot: no global state, no window, nothing to close.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from reports.cells import DIRECTIONS
+from reports.colours import CONTROL, colour, marker
+from reports.leaderboard import Board, Column, Row
+from reports.svg import INK, MUTED, RULE
+from reports.verdict import SPEED
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_STYLE = {
+    "font.size": 8.5,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": RULE,
+    "axes.linewidth": 0.8,
+    "axes.labelsize": 8.5,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "genbench",
+    "figure.constrained_layout.use": True,
+}
+_DASHES: tuple[tuple[int, ...] | str, ...] = ("", (4, 1.5), (1, 1.2), (5, 1.5, 1, 1.5))  # type: ignore[assignment]
+_PANEL = (3.1, 2.0)  # inches
+_LOG_FROM = 30  # a y axis that spans more than this factor is drawn in logarithms
+
+
+@contextmanager
+def _styled() -> Iterator[None]:
+    import matplotlib as mpl
+    import seaborn as sns
+
+    with mpl.rc_context({**sns.axes_style("whitegrid"), **_STYLE}):
+        yield
+
+
+def curve_table(row: Row) -> pd.DataFrame:
+    """Long table of one generator's training: seed, step, loss (its name), value."""
+    import pandas as pd
+
+    points = [
+        (record.seed, point.step, name, value)
+        for record in row.group.records
+        for point in record.curve
+        for name, value in point.losses.items()
+    ]
+    return pd.DataFrame(points, columns=["seed", "step", "loss", "value"])
+
+
+def learning(board: Board) -> list[Row]:
+    """The rows of a board that have a learning curve."""
+    return [row for row in board.ranked if any(len(record.curve) > 1 for record in row.group.records)]
+
+
+def curve(row: Row, slot: int) -> Figure:
+    """One generator's losses by training step: every seed thin, their mean thick."""
+    from matplotlib.figure import Figure
+
+    with _styled():
+        figure = Figure(figsize=_PANEL)
+        _draw_curve(figure.subplots(), curve_table(row), slot)
+    return figure
+
+
+def curves(rows: Sequence[Row], slots: Mapping[str, int]) -> Figure:
+    """All learning curves of a board, a panel each: losses of different families are not on one scale."""
+    from matplotlib.figure import Figure
+
+    across = min(3, len(rows))
+    down = -(-len(rows) // across)
+    with _styled():
+        figure = Figure(figsize=(_PANEL[0] * across, (_PANEL[1] + 0.25) * down))
+        panels = figure.subplots(down, across, squeeze=False).flat
+        for row, axes in zip(rows, panels, strict=False):
+            _draw_curve(axes, curve_table(row), slots[row.name])
+            axes.set_title(row.name, fontsize=9, loc="left")
+        for axes in panels[len(rows) :]:
+            axes.set_axis_off()
+    return figure
+
+
+def _draw_curve(axes: Axes, table: pd.DataFrame, slot: int) -> None:
+    import seaborn as sns
+
+    losses = list(dict.fromkeys(table["loss"]))
+    look = {"data": table, "x": "step", "y": "value", "color": colour(slot), "ax": axes, "estimator": "mean"}
+    dashes = dict(zip(losses, _DASHES * len(losses), strict=False))
+    if table["seed"].nunique() > 1:
+        single = {**look, "estimator": None, "legend": False, "linewidth": 0.6, "alpha": 0.35}
+        sns.lineplot(**single, units="seed", style="loss", dashes=dashes)
+    legend = "full" if len(losses) > 1 else False
+    sns.lineplot(**look, style="loss", dashes=dashes, errorbar=None, linewidth=1.4, legend=legend)
+    _finish_curve(axes, table, losses)
+
+
+def _finish_curve(axes: Axes, table: pd.DataFrame, losses: Sequence[str]) -> None:
+    """The first steps may lie above the axis: they would flatten all that follows."""
+    low, high = table["value"].min(), table["value"].quantile(0.98)
+    margin = 0.06 * (high - low) or abs(high) * 0.1 or 1
+    axes.set_ylim(low - margin, high + margin)
+    axes.set(xlabel="training step", ylabel="" if len(losses) > 1 else losses[0])
+    if len(losses) > 1:
+        axes.legend(title=None, frameon=False, fontsize=7.5, labelcolor=MUTED, handlelength=2.4, loc="best")
+    _open(axes)
+
+
+class Point(NamedTuple):
+    """One generator in the plane of speed and quality; the errors are standard deviations over seeds."""
+
+    name: str
+    speed: float
+    quality: float
+    speed_error: float | None
+    quality_error: float | None
+
+
+def tradeoff_points(board: Board) -> tuple[Column | None, list[Point]]:
+    """The speed column that most generators share, and a point for each that has both numbers."""
+    best = max(board.find(SPEED), key=lambda c: sum(r.mean(c) is not None for r in board.ranked), default=None)
+    rows = [row for row in board.ranked if best and (row.mean(best) or 0) > 0 and row.mean(board.main) is not None]
+    return best, [_point(row, best, board.main) for row in rows if best and board.main]
+
+
+def _point(row: Row, speed: Column, quality: Column) -> Point:
+    x, y = row.cells[speed.key].summary, row.cells[quality.key].summary
+    assert x and y
+    return Point(row.name, x.mean, y.mean, x.sd, y.sd)
+
+
+def tradeoff(board: Board, slots: Mapping[str, int]) -> Figure | None:
+    """Quality against throughput; None unless two generators have both numbers."""
+    from matplotlib.figure import Figure
+
+    speed, points = tradeoff_points(board)
+    if board.main is None or speed is None or len(points) < 2:
+        return None
+    with _styled():
+        figure = Figure(figsize=(6.2, 3.5))
+        axes = figure.subplots()
+        _scatter(axes, points, slots)
+        references = [(r.name, mean) for r in board.controls if (mean := r.mean(board.main)) is not None]
+        _scale_axes(axes, points, [y for _, y in references])
+        _draw_references(axes, references)
+        _label_points(axes, points)
+        axes.set_xlabel(f"{speed.label} ({speed.unit}), higher is better")
+        axes.set_ylabel(f"{board.main.label}, {DIRECTIONS[board.main.better]}")
+        _open(axes)
+    return figure
+
+
+def _scatter(axes: Axes, points: Sequence[Point], slots: Mapping[str, int]) -> None:
+    import seaborn as sns
+
+    for point in points:
+        hue = colour(slots[point.name])
+        axes.errorbar(
+            point.speed, point.quality, xerr=point.speed_error, yerr=point.quality_error, color=hue, elinewidth=0.9
+        )
+        sns.scatterplot(
+            x=[point.speed], y=[point.quality], color=hue, marker=marker(slots[point.name]), s=46, ax=axes, zorder=3
+        )
+
+
+def _scale_axes(axes: Axes, points: Sequence[Point], references: Sequence[float]) -> None:
+    """Speed in logarithms; quality too where yardsticks would press the generators into one line."""
+    axes.set_xscale("log")
+    speeds, heights = [p.speed for p in points], [*(p.quality for p in points), *references]
+    room = max(2.0, max(speeds) / min(speeds)) ** 0.18
+    axes.set_xlim(min(speeds) / room, max(speeds) * room**2)
+    if min(heights) > 0 and max(heights) / min(heights) > _LOG_FROM:
+        axes.set_yscale("log")
+    axes.margins(y=0.12)
+    _plain_ticks(axes)
+
+
+def _plain_ticks(axes: Axes) -> None:
+    """1,000 rather than 10³: a reader should not have to take powers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for axis, log in ((axes.xaxis, True), (axes.yaxis, axes.get_yscale() == "log")):
+        if log:
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=9))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+            axis.set_minor_formatter(NullFormatter())
+
+
+def _draw_references(axes: Axes, references: Sequence[tuple[str, float]]) -> None:
+    for name, height in references:
+        axes.axhline(height, color=CONTROL, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+        axes.annotate(
+            name, (1, height), xycoords=axes.get_yaxis_transform(), xytext=(-3, 2), textcoords="offset points",
+            ha="right", va="bottom", fontsize=7.5, color=CONTROL,
+        )  # fmt: skip
+
+
+def _label_points(axes: Axes, points: Sequence[Point]) -> None:
+    """Names right of their points, pushed apart where two would overprint."""
+    for point, shift in zip(points, _shifts(axes, points), strict=True):
+        axes.annotate(
+            point.name, (point.speed, point.quality), xytext=(8, shift), textcoords="offset points",
+            ha="left", va="center", fontsize=8.5, color=INK, zorder=4,
+        )  # fmt: skip
+
+
+def _shifts(axes: Axes, points: Sequence[Point]) -> list[float]:
+    """Vertical offsets of the labels, in typographic points, so that neighbours lie a line apart."""
+    line, spots = 11.0, {}
+    places = axes.transData.transform([(p.speed, p.quality) for p in points]) * 72 / axes.get_figure(root=True).dpi
+    for number in sorted(range(len(points)), key=lambda i: float(places[i][1])):
+        x, y = float(places[number][0]), float(places[number][1])
+        near = [top for left, top in spots.values() if abs(left - x) < 60 and abs(top - y) < line]
+        spots[number] = (x, max(near) + line if near else y)
+    return [spots[i][1] - float(places[i][1]) for i in range(len(points))]
+
+
+def _open(axes: Axes) -> None:
+    """No frame; a light grid carries the eye, and the x axis stays."""
+    import seaborn as sns
+
+    sns.despine(ax=axes, left=True)
+    axes.grid(visible=False, axis="x")
+    axes.tick_params(length=0)
+    if not math.isfinite(sum(axes.get_ylim())):
+        axes.set_ylim(0, 1)
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure on white, for pages that cannot carry SVG."""
+    import io
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=144, facecolor="white")
+    return buffer.getvalue()

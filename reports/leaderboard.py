@@ -1,0 +1,232 @@
+"""One leaderboard a dataset: generators down, metrics across, mean and spread over seeds in the cells.
+
+What is never done here: a yardstick is not ranked, numbers under different protocols do not share a column, and a
+number that is missing is a reason, not a zero.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+from bench import Interval, Measurement, RunRecord, Summary, summarise
+from reports.groups import Group, by_dataset, groups_of
+from reports.numbers import Scale, scale
+from reports.ranking import Mark, marks
+from reports.variants import canonical, variant_labels
+
+Aspect = Literal["realism", "likelihood", "diversity", "relevance", "novelty", "efficiency"]
+ASPECTS: tuple[str, ...] = get_args(Aspect)
+Key = str
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric under one protocol. ``label`` tells it from its neighbours, ``key`` from every other column."""
+
+    key: Key
+    metric: str
+    label: str
+    aspect: str
+    unit: str
+    better: str
+    protocol: Mapping[str, Any]
+    fingerprint: str
+    scale: Scale
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Mean and spread of one column for one group. ``why``: what is missing and for what reason."""
+
+    summary: Summary | None = None
+    interval: Interval | None = None
+    bound: bool = False
+    samples: int = 0
+    why: str = ""
+    mark: Mark = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    group: Group
+    cells: Mapping[Key, Cell]
+
+    @property
+    def name(self) -> str:
+        return self.group.name
+
+    def mean(self, column: Column | None) -> float | None:
+        summary = self.cells[column.key].summary if column else None
+        return summary.mean if summary else None
+
+
+@dataclass(frozen=True)
+class Board:
+    """Rows in order: ranked by ``main``, then those without a number for it, then the yardsticks."""
+
+    dataset: str
+    modality: str
+    fingerprint: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    main: Column | None
+
+    @property
+    def ranked(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if not row.group.control)
+
+    @property
+    def controls(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.group.control)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(sorted({seed for row in self.rows for seed in row.group.seeds}))
+
+    @property
+    def suites(self) -> tuple[str, ...]:
+        return tuple(sorted({record.suite for row in self.rows for record in row.group.records}))
+
+    def find(self, metric: str) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.metric == metric)
+
+
+def leaderboards(records: Iterable[RunRecord]) -> list[Board]:
+    """A board for every dataset, in the order of their names. ``records``: the newest of every trial."""
+    return [_board(dataset, found) for dataset, found in sorted(by_dataset(records).items())]
+
+
+def _board(dataset: str, records: Sequence[RunRecord]) -> Board:
+    groups = groups_of(records)
+    columns = _columns(records)
+    rows = _marked([Row(group, {c.key: _cell(group, c) for c in columns}) for group in groups], columns)
+    main = main_column(columns, rows)
+    ordered = tuple(sorted(rows, key=lambda row: _order(row, main)))
+    return Board(dataset, records[0].modality, records[0].fingerprint, columns, ordered, main)
+
+
+def _columns(records: Iterable[RunRecord]) -> tuple[Column, ...]:
+    """Every metric measured at least once, split by protocol, ordered by aspect and then as measured."""
+    found: dict[str, dict[Key, list[tuple[RunRecord, Measurement]]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        for measurement in record.measurements:
+            found[measurement.metric][_key(record, measurement)].append((record, measurement))
+    columns = [column for metric, variants in found.items() for column in _split(metric, variants)]
+    return tuple(sorted(columns, key=lambda c: ASPECTS.index(c.aspect)))
+
+
+def _split(metric: str, variants: Mapping[Key, list[tuple[RunRecord, Measurement]]]) -> list[Column]:
+    labels = variant_labels([_conditions(*found[0]) for found in variants.values()])
+    return [
+        _column(key, f"{metric} ({label})" if label else metric, found)
+        for label, (key, found) in zip(labels, variants.items(), strict=True)
+    ]
+
+
+def _column(key: Key, label: str, found: Sequence[tuple[RunRecord, Measurement]]) -> Column:
+    record, first = found[0]
+    return Column(
+        key=key,
+        metric=first.metric,
+        label=label,
+        aspect=first.aspect,
+        unit=first.unit,
+        better=first.better,
+        protocol={**first.protocol, **_machine(record, first)},
+        fingerprint=first.fingerprint,
+        scale=scale(first.unit, [m.value for r, m in found if not r.control] or [m.value for _, m in found]),
+    )
+
+
+def _key(record: RunRecord, measurement: Measurement) -> Key:
+    return canonical([measurement.metric, _conditions(record, measurement)])
+
+
+def _conditions(record: RunRecord, m: Measurement) -> dict[str, Any]:
+    """All that two numbers must share to be compared."""
+    return {**m.protocol, **_machine(record, m), "unit": m.unit, "better": m.better}
+
+
+def _machine(record: RunRecord, m: Measurement) -> dict[str, Any]:
+    """Times and memory depend on the machine; a count of parameters does not."""
+    if m.aspect != "efficiency" or m.unit == "1":
+        return {}
+    return {name: record.environment[name] for name in ("cpu", "gpu") if record.environment.get(name)}
+
+
+def _cell(group: Group, column: Column) -> Cell:
+    found = [m for r in group.records for m in r.measurements if _key(r, m) == column.key]
+    why = _why(group, column)
+    if not found:
+        return Cell(why=why)
+    return Cell(
+        summary=summarise([m.value for m in found]),
+        interval=found[0].interval if len(found) == 1 else None,
+        bound=any(m.kind == "bound" for m in found),
+        samples=min(m.n for m in found),
+        why=why,
+    )
+
+
+def _why(group: Group, column: Column) -> str:
+    """The reasons for which this column lacks some or all seeds of the group; "" when none is lacking."""
+    reasons: dict[str, list[int]] = defaultdict(list)
+    for record in group.records:
+        if all(_key(record, m) != column.key for m in record.measurements):
+            reasons[_reason(record, column.metric)].append(record.seed)
+    if len(reasons) == 1 and len(*reasons.values()) == len(group.records):
+        return next(iter(reasons))
+    return "; ".join(f"{seeds_text(seeds)}: {reason}" for reason, seeds in reasons.items())
+
+
+def _reason(record: RunRecord, metric: str) -> str:
+    if metric in record.omitted:
+        return record.omitted[metric]
+    if any(m.metric == metric for m in record.measurements):
+        return "measured under another protocol"
+    return f"{record.status}: {record.error.message}" if record.error else "not measured in this run"
+
+
+def seeds_text(seeds: Sequence[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def _marked(rows: Sequence[Row], columns: Iterable[Column]) -> list[Row]:
+    """The same rows with the best of every column marked, yardsticks left aside."""
+    found: dict[str, dict[Key, Cell]] = {row.name: dict(row.cells) for row in rows}
+    for column in columns:
+        summaries = {r.name: s for r in rows if not r.group.control and (s := r.cells[column.key].summary)}
+        for name, mark in marks(summaries, column.better).items():
+            found[name][column.key] = replace(found[name][column.key], mark=mark)
+    return [replace(row, cells=found[row.name]) for row in rows]
+
+
+def main_column(columns: Sequence[Column], rows: Sequence[Row]) -> Column | None:
+    """The quality metric that orders the board; of its protocols the one that most generators share."""
+    candidates = [c for c in columns if c.better != "none" and c.aspect in ("realism", "likelihood")]
+    return min(candidates, key=lambda c: (_preference(c.metric), -_measured(rows, c)), default=None)
+
+
+def _preference(metric: str) -> int:
+    tests = (
+        metric == "fid",
+        metric == "fd_lenet",
+        metric.startswith("fd_"),
+        metric.startswith("kid"),
+        metric == "bits_per_byte",
+        metric == "perplexity",
+    )
+    return tests.index(True) if any(tests) else len(tests)
+
+
+def _measured(rows: Iterable[Row], column: Column) -> int:
+    return sum(row.mean(column) is not None for row in rows if not row.group.control)
+
+
+def _order(row: Row, main: Column | None) -> tuple[bool, bool, float, str]:
+    mean = row.mean(main)
+    sign = -1 if main and main.better == "higher" else 1
+    return row.group.control, mean is None, sign * (mean or 0), row.name

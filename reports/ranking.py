@@ -1,0 +1,32 @@
+"""Which numbers of a column are the best, and which cannot be told from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+from bench import Summary
+
+Mark = Literal["", "best", "tied"]
+
+
+def marks(summaries: Mapping[str, Summary], better: str) -> dict[str, Mark]:
+    """``best`` for the best mean, ``tied`` for those within the noise of it; nothing where nothing is compared."""
+    if better == "none" or len(summaries) < 2:
+        return {}
+    best = (min if better == "lower" else max)(summaries.values(), key=lambda s: s.mean)
+    found: dict[str, Mark] = {}
+    for name, summary in summaries.items():
+        if summary.mean == best.mean:
+            found[name] = "best"
+        elif within_noise(summary, best):
+            found[name] = "tied"
+    return found
+
+
+def within_noise(a: Summary, b: Summary) -> bool:
+    """|difference| <= 2 standard errors of it; never for a single seed, whose spread is unknown."""
+    if a.sd is None or b.sd is None:
+        return False
+    return abs(a.mean - b.mean) <= 2 * math.sqrt(a.sd**2 / a.n + b.sd**2 / b.n)

@@ -1,0 +1,49 @@
+"""Figures as SVG that lives inside a page: its own ids, its colours from the page, no reference to the outside."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING
+
+from reports.colours import CONTROL, LIGHT
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Colours a figure is drawn in, and the variables of the page that stand for them in light and in dark.
+INK, MUTED, RULE = "#1b1d20", "#5d636b", "#dcdee1"
+_VARIABLES = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    RULE: "var(--rule)",
+    CONTROL: "var(--control)",
+    **{hue: f"var(--s{slot})" for slot, hue in enumerate(LIGHT)},
+}
+
+
+def inline_svg(figure: Figure, name: str, label: str) -> str:
+    """The figure as one ``<svg>`` element. ``name`` is unique on its page; ``label`` is read aloud."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
+    return _labelled(_coloured(_renamed(text, name)), label)
+
+
+def _renamed(text: str, name: str) -> str:
+    """Every id starts with the figure's name: matplotlib calls things ``axes_1`` in each of them."""
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
+    return re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
+
+
+def _coloured(text: str) -> str:
+    return re.sub(r"#[0-9a-f]{6}\b", lambda match: _VARIABLES.get(match[0], match[0]), text)
+
+
+def _labelled(text: str, label: str) -> str:
+    escaped = label.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return text.replace("<svg", f'<svg role="img" aria-label="{escaped}"', 1)

@@ -1,0 +1,45 @@
+"""Names for things that share a label and differ inside: two budgets of one family, two protocols of one metric."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_LONGEST = 14  # of a value in a label; hashes and paths are cut
+
+
+def canonical(value: Any) -> str:
+    """Equal text for equal content, whatever the order of keys."""
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def variant_labels(variants: Sequence[Mapping[str, Any]]) -> list[str]:
+    """For each variant the first differing ``key=value`` (as many as it takes to tell all apart).
+
+    Variants are distinct. One alone needs no label and gets "".
+    """
+    if len(variants) < 2:
+        return [""] * len(variants)
+    keys = _differing(variants)
+    for count in range(1, len(keys) + 1):
+        labels = [_label(variant, keys[:count]) for variant in variants]
+        if len(set(labels)) == len(labels):
+            return labels
+    # Values that look alike once cut short are numbered, so that no two names are the same.
+    return [f"{_label(variant, keys[:1])} #{i}" for i, variant in enumerate(variants, 1)]
+
+
+def _differing(variants: Sequence[Mapping[str, Any]]) -> list[str]:
+    keys = dict.fromkeys(key for variant in variants for key in variant)
+    return [key for key in keys if len({canonical(v.get(key)) for v in variants}) > 1]
+
+
+def _label(variant: Mapping[str, Any], keys: Sequence[str]) -> str:
+    return ", ".join(f"{key}={short(variant[key])}" if key in variant else f"no {key}" for key in keys)
+
+
+def short(value: Any) -> str:
+    """A value as text, cut where it grows long."""
+    text = str(value).removeprefix("sha256:")
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
