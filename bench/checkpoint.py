@@ -42,7 +42,7 @@ def restore(path: Path, model: Trainable) -> dict[str, Any]:
     """Load weights and optimiser states into ``model``; returns the metadata."""
     meta = read_meta(path)
     with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: no mapping
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
     weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
     try:
         model.load_state_dict(weights)

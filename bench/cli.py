@@ -52,7 +52,10 @@ def run_command(arguments: Sequence[str]) -> int:
         sys.stderr.close()
         return OK
     except KeyboardInterrupt:
-        print("genbench: interrupted; what is finished is kept, the same command goes on from there", file=sys.stderr)
+        print(
+            "genbench: interrupted; what is finished is kept, the same command goes on from there",
+            file=sys.stderr,
+        )
         return INTERRUPTED
 
 
@@ -64,7 +67,8 @@ def _complain(error: GenbenchError, status: int) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="genbench", description="Train or load generative models, measure them, and render the comparison."
+        prog="genbench",
+        description="Train or load generative models, measure them, and render the comparison.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_list(commands)
@@ -85,12 +89,19 @@ def _add_list(commands: Any) -> None:
 
 def _add_run(commands: Any) -> None:
     parser = commands.add_parser("run", help="run what is missing of a suite, and write the report")
-    parser.add_argument("suite", metavar="SUITE", help="a built-in name (genbench list suites) or the path of a TOML file")
+    parser.add_argument(
+        "suite", metavar="SUITE", help="a built-in name (genbench list suites) or the path of a TOML file"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/<suite's name>)")
     parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="trials at a time (default: 1)")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="default: auto")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="K=V", dest="overrides", help="change one value of the suite"
+        "--set",
+        action="append",
+        default=[],
+        metavar="K=V",
+        dest="overrides",
+        help="change one value of the suite",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the resolved plan and stop")
     parser.set_defaults(command=_run)
@@ -171,10 +182,25 @@ def _print_plan(plans: list[TrialPlan], out: Path) -> None:
     """The resolved suite as JSON, then the number of trials."""
     from bench.runner import count_missing
 
-    shown = {"run_id", "generator", "family", "params", "load", "dataset", "options", "seed", "budget", "metrics", "device"}
+    shown = {
+        "run_id",
+        "generator",
+        "family",
+        "params",
+        "load",
+        "dataset",
+        "options",
+        "seed",
+        "budget",
+        "metrics",
+        "device",
+    }
     print(json.dumps([{"run_id": p.run_id, **p.model_dump(include=shown)} for p in plans], indent=1))
     missing = count_missing(plans, out)
-    print(f"{len(plans)} trials, {len(plans) - missing} of them done in {out}, {missing} to run", file=sys.stderr)
+    print(
+        f"{len(plans)} trials, {len(plans) - missing} of them done in {out}, {missing} to run",
+        file=sys.stderr,
+    )
 
 
 def _conclude(outcome: Outcome) -> None:

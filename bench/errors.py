@@ -1,16 +1,16 @@
 """What can go wrong, as one tree. Every message is one sentence to the user that says what to do.
 
-    GenbenchError
-    ├── UnknownName      a name that nobody registered; carries the nearest right ones
-    ├── DuplicateName    a second registration of a name
-    ├── SuiteError       a suite, an override or a parameter that cannot be run; lists every problem
-    ├── DataError        data that is missing, unreadable or corrupt
-    ├── OutputError      a folder that cannot be written, or that another run is writing
-    ├── RunStopped       a run that had to stop with trials undone; what is measured is kept
-    ├── DeviceError      a device that is not here
-    ├── TrialError       a generator that broke its promise (loss not finite, samples out of range)
-    ├── Unsupported      a family that cannot make this data: its trial is skipped, with the reason
-    └── Omitted          a metric that cannot be computed here: null, with the reason
+GenbenchError
+├── UnknownName      a name that nobody registered; carries the nearest right ones
+├── DuplicateName    a second registration of a name
+├── SuiteError       a suite, an override or a parameter that cannot be run; lists every problem
+├── DataError        data that is missing, unreadable or corrupt
+├── OutputError      a folder that cannot be written, or that another run is writing
+├── RunStopped       a run that had to stop with trials undone; what is measured is kept
+├── DeviceError      a device that is not here
+├── TrialError       a generator that broke its promise (loss not finite, samples out of range)
+├── Unsupported      a family that cannot make this data: its trial is skipped, with the reason
+└── Omitted          a metric that cannot be computed here: null, with the reason
 """
 
 from __future__ import annotations

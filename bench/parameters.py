@@ -30,9 +30,7 @@ def schema(make: Callable[..., Any]) -> type[BaseModel]:
     return create_model(make.__qualname__, __config__=config, **fields)
 
 
-def resolve(
-    make: Callable[..., Any], given: Mapping[str, Any], where: str
-) -> tuple[dict[str, Any], list[str]]:
+def resolve(make: Callable[..., Any], given: Mapping[str, Any], where: str) -> tuple[dict[str, Any], list[str]]:
     """All parameters of ``make``, defaults included, and the list of problems with those given.
 
     where: the place in the suite, such as ``generators.vae``, that each problem starts with.

@@ -105,9 +105,7 @@ def _load(data: DatasetUse, suite: Suite) -> Dataset:
     return dataset
 
 
-def _plan(
-    suite: Suite, use: GeneratorUse, data: DatasetUse, fingerprint: str, seed: int, device: str
-) -> TrialPlan:
+def _plan(suite: Suite, use: GeneratorUse, data: DatasetUse, fingerprint: str, seed: int, device: str) -> TrialPlan:
     metrics = _metrics(suite, data.entry.modality)
     entries = [use.entry, data.entry, *(registry.get("metrics", m) for m in metrics)]
     return TrialPlan(

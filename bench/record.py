@@ -19,6 +19,7 @@ from bench.protocols import Aspect, Modality
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("record.schema.json")
 Status = Literal["ok", "failed", "skipped"]
+FailureKind = Literal["exception", "killed", "timeout", "memory", "unsupported"]
 Better = Literal["lower", "higher", "none"]
 
 
@@ -93,7 +94,7 @@ class CurvePoint(Frozen):
 class Failure(Frozen):
     """Why a trial has no result: ``kind`` is exception, killed, timeout, memory or unsupported."""
 
-    kind: Literal["exception", "killed", "timeout", "memory", "unsupported"]
+    kind: FailureKind
     message: str
     traceback: str | None = None
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.errors import DuplicateName, GenbenchError, UnknownName
 from bench.protocols import MODALITIES, Aspect, Dataset, Extractor, Generator, Modality
@@ -200,7 +200,12 @@ def generator(
         if taken := RESERVED & set(schema(make).model_fields):
             raise GenbenchError(f"generator {name!r}: a suite keeps the parameter name {min(taken)!r} for itself")
         entry = GeneratorEntry(
-            make=make, modalities=known, paper=paper, presets=presets or {}, control=control, **_common(name, make)
+            make=make,
+            modalities=known,
+            paper=paper,
+            presets=presets or {},
+            control=control,
+            **_common(name, make),
         )
         registry.add("generators", entry)
         return make

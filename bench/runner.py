@@ -102,4 +102,3 @@ def _clean(out: Path) -> None:
 
 def count_missing(plans: Iterable[TrialPlan], out: Path) -> int:
     return sum(not _has_result(out, p) for p in plans)
-

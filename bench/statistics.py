@@ -39,7 +39,7 @@ def median_interval(values: Sequence[float], level: float = 0.95) -> Interval | 
 
 
 def ratio_interval(
-    numerators: Sequence[float], denominators: Sequence[float], level: float = 0.95
+    numerators: Sequence[float] | np.ndarray, denominators: Sequence[float] | np.ndarray, level: float = 0.95
 ) -> Interval | None:
     """Interval of sum(numerators) / sum(denominators) over independent units, by the delta method.
 

@@ -55,7 +55,7 @@ def read_records(out: Path) -> tuple[list[RunRecord], list[str]]:
 
 
 def frame(records: list[RunRecord]) -> pd.DataFrame:
-    """One row a measurement, one a metric left out (``value`` is null, ``omitted`` says why), one a trial without any."""
+    """One row a measurement, one a metric left out (value null, ``omitted`` says why), one a trial without any."""
     import pandas as pd
 
     rows = [row for record in records for row in _rows(record)]

@@ -1,19 +1,19 @@
 """A suite: what is compared on what. Read from TOML and checked whole before the first second of training.
 
-    name = "digits"                 # the file's name if left out
-    seeds = [0, 1, 2]
-    metrics = ["kid_lenet"]         # left out: all that apply
-    controls = true                 # let the yardsticks `real` and `noise` join in
-    [budget]                        # equal for all, unless a generator says otherwise
-    train_steps = 2000
-    [datasets.mnist]                # a registered name, or a label with `source = "mnist"`
-    root = "data"
-    [generators.vae]                # a family, or a label with `family = "vae"`
-    preset = "tiny"
-    latent = 32
-    budget = { train_steps = 4000 }
-    [generators.ours]
-    load = "runs/x/checkpoints/abc.safetensors"
+name = "digits"                 # the file's name if left out
+seeds = [0, 1, 2]
+metrics = ["kid_lenet"]         # left out: all that apply
+controls = true                 # let the yardsticks `real` and `noise` join in
+[budget]                        # equal for all, unless a generator says otherwise
+train_steps = 2000
+[datasets.mnist]                # a registered name, or a label with `source = "mnist"`
+root = "data"
+[generators.vae]                # a family, or a label with `family = "vae"`
+preset = "tiny"
+latent = 32
+budget = { train_steps = 4000 }
+[generators.ours]
+load = "runs/x/checkpoints/abc.safetensors"
 """
 
 from __future__ import annotations
@@ -248,7 +248,9 @@ class _Checker:
         if entry is None:
             return None
         given = {k: v for k, v in table.items() if k not in RESERVED}
-        params, problems = resolve(entry.make, {**self.preset(entry, table, where), **saved.get("params", {}), **given}, where)
+        params, problems = resolve(
+            entry.make, {**self.preset(entry, table, where), **saved.get("params", {}), **given}, where
+        )
         self.problems += problems
         own = self.section(table, "budget")
         budget = self.budget({**base, **own}, f"{where}.budget") if own else self.budget(base, "budget")

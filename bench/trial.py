@@ -94,7 +94,8 @@ class Trial:
 
     def extractor_protocol(self, extractor: str) -> Mapping[str, str]:
         """What identifies the extractor: its weights' hash and its resizer."""
-        return self._extractor(extractor).protocol
+        protocol: Mapping[str, str] = self._extractor(extractor).protocol
+        return protocol
 
     def _extractor(self, name: str) -> Any:
         return self.once(f"extractor/{name}", lambda: registry.get("extractors", name).make())
@@ -117,7 +118,7 @@ def quantise(x: Tensor, spec: DataSpec) -> Tensor:
     Raises TrialError for NaN, infinity, pixels outside [-1, 1] or tokens outside the vocabulary.
     """
     if spec.kind == "tokens":
-        if x.dtype != torch.int64 or x.numel() and not 0 <= int(x.min()) <= int(x.max()) < (spec.vocab or 0):
+        if x.dtype != torch.int64 or (x.numel() and not 0 <= int(x.min()) <= int(x.max()) < (spec.vocab or 0)):
             raise TrialError(f"tokens must be int64 in [0, {spec.vocab}), got {x.dtype}")
         return x
     if not torch.isfinite(x).all():

@@ -32,7 +32,7 @@ from bench.probes.machine import environment
 from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
 from bench.probes.stopwatch import Phases
 from bench.protocols import CAPABILITIES, Dataset, Generator, Trainable
-from bench.record import Estimate, Failure, Measurement, RunRecord, Status
+from bench.record import Estimate, Failure, FailureKind, Measurement, RunRecord, Status
 from bench.registry import MetricEntry, registry
 from bench.streams import stream_seed
 from bench.training import Progress, Schedule, train
@@ -40,6 +40,8 @@ from bench.trial import Costs, Trial
 
 Emit = Callable[[Mapping[str, Any]], None]
 WORKER_FLAG = "GENBENCH_WORKER"
+# What a record takes over from its plan as it stands.
+_IDENTITY = {"suite", "generator", "family", "control", "modality", "dataset", "fingerprint", "seed", "params"}
 
 
 @dataclass
@@ -82,11 +84,7 @@ def record_of(plan: TrialPlan, status: Status, error: Failure | None, **found: A
     return RunRecord(
         run_id=plan.run_id,
         training_id=None if plan.control else plan.training_id,
-        **plan.model_dump(
-            include={
-                "suite", "generator", "family", "control", "modality", "dataset", "fingerprint", "seed", "params",
-            }
-        ),  # fmt: skip
+        **plan.model_dump(include=_IDENTITY),
         budget=plan.budget.model_dump(),
         status=status,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -109,7 +107,7 @@ def _kept(run: _Run) -> dict[str, Any]:
 def _failure(error: Exception) -> Failure:
     text = f"{type(error).__name__}: {error}"
     out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in text
-    kind = "memory" if out_of_memory else "exception"
+    kind: FailureKind = "memory" if out_of_memory else "exception"
     return Failure(kind=kind, message=text.split("\n")[0], traceback=traceback.format_exc())
 
 
@@ -214,8 +212,7 @@ def _measure(run: _Run, entry: MetricEntry, trial: Trial) -> None:
 
 
 def _as_measurement(entry: MetricEntry, estimate: Estimate) -> Measurement:
-    about = {"metric": entry.name, "unit": entry.unit, "better": entry.better, "aspect": entry.aspect}
-    return Measurement(**about, **dict(estimate))
+    return Measurement(metric=entry.name, unit=entry.unit, better=entry.better, aspect=entry.aspect, **dict(estimate))
 
 
 def main() -> None:

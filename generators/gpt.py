@@ -25,7 +25,14 @@ from generators.sequence import clip_and_step, draw, sequence_log_prob
 
 PRESETS = {
     "tiny": {"layers": 3, "heads": 4, "width": 128, "lr": 3e-3, "warmup": 50},
-    "paper": {"layers": 12, "heads": 12, "width": 768, "dropout": 0.1, "lr": 6e-4, "warmup": 2000},  # GPT-2 small
+    "paper": {
+        "layers": 12,
+        "heads": 12,
+        "width": 768,
+        "dropout": 0.1,
+        "lr": 6e-4,
+        "warmup": 2000,
+    },  # GPT-2 small
 }
 Cache = list[tuple[Tensor, Tensor]]  # keys and values of each layer, (batch, heads, tokens, width / heads)
 
@@ -107,7 +114,7 @@ class GPT(nn.Module):
         self.optimiser = torch.optim.AdamW(_decayed(self, weight_decay), lr=lr, betas=(0.9, 0.95))
 
     def forward(self, x: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
-        """Logits of the token after each of ``x`` ``(batch, tokens)``: ``(batch, tokens, vocab)``, and the new cache."""
+        """Logits ``(batch, tokens, vocab)`` of the token after each of ``x`` ``(batch, tokens)``; the new cache."""
         before = cache[0][0].shape[2] if cache else 0
         places = torch.arange(before, before + x.shape[1], device=x.device)
         h = self.dropout(self.embedding(x) + self.positions(places))  # (batch, tokens, width)

@@ -57,7 +57,7 @@ class LSTM(nn.Module):
         self.optimiser = torch.optim.AdamW(self.parameters(), lr=lr, weight_decay=0.0)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Logits of the token after each of ``x`` ``(batch, tokens)``: ``(batch, tokens, vocab)``, and the new state."""
+        """Logits ``(batch, tokens, vocab)`` of the token after each of ``x`` ``(batch, tokens)``; the new state."""
         hidden, state = self.lstm(self.embedding(x), state)  # (batch, tokens, width)
         return self.head(self.dropout(hidden)), state
 

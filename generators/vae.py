@@ -97,7 +97,7 @@ class VAE(nn.Module):
 
     def mean(self, z: Tensor) -> Tensor:
         """Mean image of p(x|z) in [-1, 1]."""
-        out = self.decoder(z)
+        out: Tensor = self.decoder(z)
         pixels = 2 * out.sigmoid() - 1 if self.kind == "bernoulli" else out.tanh()
         return pixels.view(-1, *self.shape)
 

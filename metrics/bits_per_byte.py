@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from bench import Estimate, Likelihood, Trial, metric
 from metrics.scoring import per, score, transformed
@@ -12,4 +12,4 @@ from metrics.scoring import per, score, transformed
 def bits_per_byte(trial: Trial) -> Estimate:
     """Bits needed to code one byte of the test split with the model."""
     found = score(trial)
-    return transformed(per(found, found.bytes), np.positive, 1 / np.log(2))
+    return transformed(per(found, found.bytes), lambda nats: nats / math.log(2))

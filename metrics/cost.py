@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench import Costs, Omitted, Trial
+from bench import Costs, Modality, Omitted, Trial
 
-ALL = ("image", "text", "music", "audio", "video", "vector")
+ALL: tuple[Modality, ...] = ("image", "text", "music", "audio", "video", "vector")
 
 
 def costs(trial: Trial) -> Costs:

@@ -22,7 +22,7 @@ class Pair(NamedTuple):
 def pair(trial: Trial, extractor: str) -> Pair:
     """Features of both sides. Raises Omitted where the extractor cannot be had, TrialError for bad samples."""
     fake, real = trial.features(extractor)
-    protocol = {
+    protocol: dict[str, str | int | float | bool] = {
         "extractor": extractor,
         **trial.extractor_protocol(extractor),
         "reference": "test",

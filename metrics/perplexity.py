@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from bench import Estimate, Likelihood, Trial, metric
 from metrics.scoring import per, score, transformed
@@ -12,4 +12,4 @@ from metrics.scoring import per, score, transformed
 def perplexity(trial: Trial) -> Estimate:
     """exp(nats / tokens) of the test split, every token scored once."""
     found = score(trial)
-    return transformed(per(found, found.tokens), np.exp)
+    return transformed(per(found, found.tokens), math.exp)

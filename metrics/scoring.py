@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,13 +39,12 @@ def per(score: TextScore, unit: np.ndarray) -> Estimate:
     )
 
 
-def transformed(estimate: Estimate, function: np.ufunc, scale: float = 1.0) -> Estimate:
+def transformed(estimate: Estimate, function: Callable[[float], float]) -> Estimate:
     """The estimate under an increasing function, its interval carried along end by end."""
-    move = lambda x: float(function(x * scale))  # noqa: E731: one line, used thrice
     interval = estimate.interval
     if interval is not None:
-        interval = interval.model_copy(update={"lo": move(interval.lo), "hi": move(interval.hi)})
-    return estimate.model_copy(update={"value": move(estimate.value), "interval": interval})
+        interval = interval.model_copy(update={"lo": function(interval.lo), "hi": function(interval.hi)})
+    return estimate.model_copy(update={"value": function(estimate.value), "interval": interval})
 
 
 def _score(trial: Trial) -> TextScore:

@@ -26,9 +26,7 @@ def sample_throughput(trial: Trial) -> Estimate:
     seconds = time_calls(lambda: draw_anew(trial, size), trial.device)
     interval = median_interval([size / s for s in seconds])
     value = size / statistics.median(seconds)
-    return Estimate(
-        value=value, n=len(seconds), interval=interval, protocol={**trial.conditions, "batch_size": size}
-    )
+    return Estimate(value=value, n=len(seconds), interval=interval, protocol={**trial.conditions, "batch_size": size})
 
 
 def draw_anew(trial: Trial, n: int) -> object:

@@ -38,8 +38,8 @@ def show(cell: Cell, column: Column) -> Shown:
 
 def _interval(cell: Cell, column: Column) -> tuple[str, str]:
     assert cell.summary and cell.interval
-    low, high, value = (x / column.scale.factor for x in (cell.interval.lo, cell.interval.hi, cell.summary.mean))
-    text, digits = with_spread(value, (high - low) / 2)
+    low, high = cell.interval.lo / column.scale.factor, cell.interval.hi / column.scale.factor
+    text, digits = with_spread(cell.summary.mean / column.scale.factor, (high - low) / 2)
     if not digits:
         return text, ""
     places = len(text.partition(".")[2])

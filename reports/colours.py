@@ -1,7 +1,7 @@
 """One colour a generator, the same in every figure and table; told apart by colour-blind readers too.
 
-The hues follow Okabe and Ito's palette, darkened for paper and lightened for dark screens. A figure is drawn in the
-light ones; on the page each stands for a CSS variable that knows both.
+The hues follow Okabe and Ito's palette, darker for paper, lighter for dark screens. A figure is drawn in
+the light ones; on the page each stands for a CSS variable that knows both.
 """
 
 from __future__ import annotations

@@ -1,20 +1,20 @@
 """Figures from tables: learning curves, and quality against throughput. Nothing here knows of pages or files.
 
-Seaborn and matplotlib are imported when a figure is drawn, so that listing the reports stays quick. Figures are
-made without pyplot: no global state, no window, nothing to close.
+Seaborn and matplotlib are imported when a figure is drawn, so that listing the reports stays quick. Figures
+are made without pyplot: no global state, no window, nothing to close.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reports.cells import DIRECTIONS
 from reports.colours import CONTROL, colour, marker
 from reports.leaderboard import Board, Column, Row
-from reports.svg import INK, MUTED, RULE
+from reports.numbers import plain
+from reports.svg import INK, MUTED, PAPER, RULE
 from reports.verdict import SPEED
 
 if TYPE_CHECKING:
@@ -37,10 +37,14 @@ _STYLE = {
     "grid.linewidth": 0.6,
     "svg.fonttype": "none",
     "svg.hashsalt": "genbench",
+    "text.parse_math": False,  # a label may hold a dollar
     "figure.constrained_layout.use": True,
 }
-_DASHES: tuple[tuple[int, ...] | str, ...] = ("", (4, 1.5), (1, 1.2), (5, 1.5, 1, 1.5))  # type: ignore[assignment]
+_DASHES: tuple[Any, ...] = ("", (4, 1.5), (1, 1.2), (5, 1.5, 1, 1.5))
 _PANEL = (3.1, 2.0)  # inches
+_FAR = (
+    3  # a yardstick this many times beyond the last generator is named at the edge: it would flatten the rest
+)
 _LOG_FROM = 30  # a y axis that spans more than this factor is drawn in logarithms
 
 
@@ -49,7 +53,8 @@ def _styled() -> Iterator[None]:
     import matplotlib as mpl
     import seaborn as sns
 
-    with mpl.rc_context({**sns.axes_style("whitegrid"), **_STYLE}):
+    style: dict[Any, Any] = {**sns.axes_style("whitegrid"), **_STYLE}
+    with mpl.rc_context(style):
         yield
 
 
@@ -102,19 +107,19 @@ def _draw_curve(axes: Axes, table: pd.DataFrame, slot: int) -> None:
     import seaborn as sns
 
     losses = list(dict.fromkeys(table["loss"]))
-    look = {"data": table, "x": "step", "y": "value", "color": colour(slot), "ax": axes, "estimator": "mean"}
-    dashes = dict(zip(losses, _DASHES * len(losses), strict=False))
+    look: dict[str, Any] = {
+        "data": table, "x": "step", "y": "value", "style": "loss", "ax": axes, "color": colour(slot),
+        "dashes": dict(zip(losses, _DASHES * len(losses), strict=False)),
+    }  # fmt: skip
     if table["seed"].nunique() > 1:
-        single = {**look, "estimator": None, "legend": False, "linewidth": 0.6, "alpha": 0.35}
-        sns.lineplot(**single, units="seed", style="loss", dashes=dashes)
-    legend = "full" if len(losses) > 1 else False
-    sns.lineplot(**look, style="loss", dashes=dashes, errorbar=None, linewidth=1.4, legend=legend)
+        sns.lineplot(**look, units="seed", estimator=None, linewidth=0.6, alpha=0.35, legend=False)
+    sns.lineplot(**look, errorbar=None, linewidth=1.4, legend="full" if len(losses) > 1 else False)
     _finish_curve(axes, table, losses)
 
 
 def _finish_curve(axes: Axes, table: pd.DataFrame, losses: Sequence[str]) -> None:
     """The first steps may lie above the axis: they would flatten all that follows."""
-    low, high = table["value"].min(), table["value"].quantile(0.98)
+    low, high = float(table["value"].min()), float(table["value"].quantile(0.98))
     margin = 0.06 * (high - low) or abs(high) * 0.1 or 1
     axes.set_ylim(low - margin, high + margin)
     axes.set(xlabel="training step", ylabel="" if len(losses) > 1 else losses[0])
@@ -135,15 +140,16 @@ class Point(NamedTuple):
 
 def tradeoff_points(board: Board) -> tuple[Column | None, list[Point]]:
     """The speed column that most generators share, and a point for each that has both numbers."""
-    best = max(board.find(SPEED), key=lambda c: sum(r.mean(c) is not None for r in board.ranked), default=None)
-    rows = [row for row in board.ranked if best and (row.mean(best) or 0) > 0 and row.mean(board.main) is not None]
-    return best, [_point(row, best, board.main) for row in rows if best and board.main]
+    ranked, quality = board.ranked, board.main
+    speed = max(board.find(SPEED), key=lambda c: sum(row.mean(c) is not None for row in ranked), default=None)
+    if speed is None or quality is None:
+        return speed, []
+    return speed, [point for row in ranked if (point := _point(row, speed, quality))]
 
 
-def _point(row: Row, speed: Column, quality: Column) -> Point:
+def _point(row: Row, speed: Column, quality: Column) -> Point | None:
     x, y = row.cells[speed.key].summary, row.cells[quality.key].summary
-    assert x and y
-    return Point(row.name, x.mean, y.mean, x.sd, y.sd)
+    return Point(row.name, x.mean, y.mean, x.sd, y.sd) if x and y and x.mean > 0 else None
 
 
 def tradeoff(board: Board, slots: Mapping[str, int]) -> Figure | None:
@@ -158,9 +164,11 @@ def tradeoff(board: Board, slots: Mapping[str, int]) -> Figure | None:
         axes = figure.subplots()
         _scatter(axes, points, slots)
         references = [(r.name, mean) for r in board.controls if (mean := r.mean(board.main)) is not None]
-        _scale_axes(axes, points, [y for _, y in references])
-        _draw_references(axes, references)
-        _label_points(axes, points)
+        shown = [pair for pair in references if pair[1] <= _FAR * max(point.quality for point in points)]
+        _scale_axes(axes, points, [y for _, y in shown])
+        _draw_references(axes, shown)
+        _note_far(axes, [pair for pair in references if pair not in shown])
+        _label_points(axes, points, figure.dpi)
         axes.set_xlabel(f"{speed.label} ({speed.unit}), higher is better")
         axes.set_ylabel(f"{board.main.label}, {DIRECTIONS[board.main.better]}")
         _open(axes)
@@ -173,11 +181,13 @@ def _scatter(axes: Axes, points: Sequence[Point], slots: Mapping[str, int]) -> N
     for point in points:
         hue = colour(slots[point.name])
         axes.errorbar(
-            point.speed, point.quality, xerr=point.speed_error, yerr=point.quality_error, color=hue, elinewidth=0.9
-        )
+            point.speed, point.quality, xerr=point.speed_error, yerr=point.quality_error,
+            color=hue, elinewidth=0.9,
+        )  # fmt: skip
         sns.scatterplot(
-            x=[point.speed], y=[point.quality], color=hue, marker=marker(slots[point.name]), s=46, ax=axes, zorder=3
-        )
+            x=[point.speed], y=[point.quality], ax=axes, color=hue, edgecolor=PAPER, s=46, zorder=3,
+            marker=marker(slots[point.name]),
+        )  # fmt: skip
 
 
 def _scale_axes(axes: Axes, points: Sequence[Point], references: Sequence[float]) -> None:
@@ -189,6 +199,8 @@ def _scale_axes(axes: Axes, points: Sequence[Point], references: Sequence[float]
     if min(heights) > 0 and max(heights) / min(heights) > _LOG_FROM:
         axes.set_yscale("log")
     axes.margins(y=0.12)
+    if min(heights) > 0 and axes.get_ylim()[0] < 0:
+        axes.set_ylim(bottom=0)
     _plain_ticks(axes)
 
 
@@ -207,24 +219,33 @@ def _draw_references(axes: Axes, references: Sequence[tuple[str, float]]) -> Non
     for name, height in references:
         axes.axhline(height, color=CONTROL, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
         axes.annotate(
-            name, (1, height), xycoords=axes.get_yaxis_transform(), xytext=(-3, 2), textcoords="offset points",
+            name, (1, height), xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points", xytext=(-3, 2), ha="right", va="bottom", fontsize=7.5, color=CONTROL,
+        )  # fmt: skip
+
+
+def _note_far(axes: Axes, references: Sequence[tuple[str, float]]) -> None:
+    words = ", ".join(f"{name} at {plain(height)}" for name, height in references)
+    if words:
+        axes.annotate(
+            f"↑ {words}", (1, 1), xycoords="axes fraction", xytext=(-3, 2), textcoords="offset points",
             ha="right", va="bottom", fontsize=7.5, color=CONTROL,
         )  # fmt: skip
 
 
-def _label_points(axes: Axes, points: Sequence[Point]) -> None:
-    """Names right of their points, pushed apart where two would overprint."""
-    for point, shift in zip(points, _shifts(axes, points), strict=True):
+def _label_points(axes: Axes, points: Sequence[Point], dpi: float) -> None:
+    """Names above and right of their points, pushed apart where two would overprint."""
+    for point, shift in zip(points, _shifts(axes, points, dpi), strict=True):
         axes.annotate(
-            point.name, (point.speed, point.quality), xytext=(8, shift), textcoords="offset points",
-            ha="left", va="center", fontsize=8.5, color=INK, zorder=4,
+            point.name, (point.speed, point.quality), xytext=(5, shift + 4), textcoords="offset points",
+            ha="left", va="bottom", fontsize=8.5, color=INK, zorder=4,
         )  # fmt: skip
 
 
-def _shifts(axes: Axes, points: Sequence[Point]) -> list[float]:
+def _shifts(axes: Axes, points: Sequence[Point], dpi: float) -> list[float]:
     """Vertical offsets of the labels, in typographic points, so that neighbours lie a line apart."""
-    line, spots = 11.0, {}
-    places = axes.transData.transform([(p.speed, p.quality) for p in points]) * 72 / axes.get_figure(root=True).dpi
+    line, spots = 11.0, dict[int, tuple[float, float]]()
+    places = axes.transData.transform([(point.speed, point.quality) for point in points]) * 72 / dpi
     for number in sorted(range(len(points)), key=lambda i: float(places[i][1])):
         x, y = float(places[number][0]), float(places[number][1])
         near = [top for left, top in spots.values() if abs(left - x) < 60 and abs(top - y) < line]
@@ -239,8 +260,6 @@ def _open(axes: Axes) -> None:
     sns.despine(ax=axes, left=True)
     axes.grid(visible=False, axis="x")
     axes.tick_params(length=0)
-    if not math.isfinite(sum(axes.get_ylim())):
-        axes.set_ylim(0, 1)
 
 
 def to_png(figure: Figure) -> bytes:

@@ -16,7 +16,7 @@ _NO_RESULT = frozenset({"checkpoint_every", "time_limit"})
 
 @dataclass(frozen=True)
 class Group:
-    """One generator as it was run on one dataset; ``records`` holds one record a seed, in the order of seeds."""
+    """One generator as it was run on one dataset; ``records`` holds one a seed, in the order of seeds."""
 
     name: str
     records: tuple[RunRecord, ...]
@@ -35,7 +35,7 @@ class Group:
 
 
 def by_dataset(records: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
-    """Records by dataset label; a label that stands for different data is split, as results do not compare."""
+    """Records by dataset label; a label that stands for different data is split: results do not compare."""
     kinds: dict[str, dict[str, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         kinds[record.dataset][record.fingerprint].append(record)
@@ -48,7 +48,7 @@ def by_dataset(records: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
 
 
 def newest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecord]]:
-    """(the newest record of every trial, the older ones it supersedes): code that changed left two for one trial."""
+    """(the newest record of every trial, the older ones): a trial run again after a change leaves two."""
     last: dict[str, RunRecord] = {}
     older = []
     for record in sorted(records, key=lambda r: (r.created, r.run_id)):
@@ -60,14 +60,13 @@ def newest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecor
 
 
 def groups_of(records: Sequence[RunRecord]) -> list[Group]:
-    """The groups of one dataset, each with a name of its own: ``vae``, or ``vae (latent=64)`` beside another."""
+    """The groups of one dataset, each with its own name: ``vae``, or ``vae (latent=64)`` beside others."""
     generators: dict[str, dict[str, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     devices = _devices(records)
     for record in records:
         generators[record.generator][canonical(_setting(record, devices))].append(record)
-    return [
-        group for name, found in sorted(generators.items()) for group in _name(name, list(found.values()), devices)
-    ]
+    named = (_name(name, list(found.values()), devices) for name, found in sorted(generators.items()))
+    return [group for groups in named for group in groups]
 
 
 def _name(generator: str, variants: list[list[RunRecord]], devices: Mapping[str, str]) -> list[Group]:

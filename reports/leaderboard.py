@@ -1,7 +1,7 @@
 """One leaderboard a dataset: generators down, metrics across, mean and spread over seeds in the cells.
 
-What is never done here: a yardstick is not ranked, numbers under different protocols do not share a column, and a
-number that is missing is a reason, not a zero.
+What is never done here: a yardstick is not ranked, numbers under different protocols do not share a column,
+and a number that is missing is a reason, not a zero.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Key = str
 
 @dataclass(frozen=True)
 class Column:
-    """One metric under one protocol. ``label`` tells it from its neighbours, ``key`` from every other column."""
+    """One metric under one protocol. ``label`` tells it from its neighbours, ``key`` from all others."""
 
     key: Key
     metric: str
@@ -65,11 +65,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Board:
-    """Rows in order: ranked by ``main``, then those without a number for it, then the yardsticks."""
+    """All that is known of one dataset.
+
+    groups: all that were tried.
+    rows: those that could run: ranked by ``main``, then those without a number for it, then the yardsticks.
+    """
 
     dataset: str
     modality: str
     fingerprint: str
+    groups: tuple[Group, ...]
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     main: Column | None
@@ -84,11 +89,11 @@ class Board:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        return tuple(sorted({seed for row in self.rows for seed in row.group.seeds}))
+        return tuple(sorted({seed for group in self.groups for seed in group.seeds}))
 
     @property
     def suites(self) -> tuple[str, ...]:
-        return tuple(sorted({record.suite for row in self.rows for record in row.group.records}))
+        return tuple(sorted({record.suite for group in self.groups for record in group.records}))
 
     def find(self, metric: str) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if column.metric == metric)
@@ -102,10 +107,12 @@ def leaderboards(records: Iterable[RunRecord]) -> list[Board]:
 def _board(dataset: str, records: Sequence[RunRecord]) -> Board:
     groups = groups_of(records)
     columns = _columns(records)
-    rows = _marked([Row(group, {c.key: _cell(group, c) for c in columns}) for group in groups], columns)
+    # A family that cannot make this data has no row; the page lists its trials as skipped.
+    shown = [group for group in groups if any(r.status != "skipped" for r in group.records)]
+    rows = _marked([Row(group, {c.key: _cell(group, c) for c in columns}) for group in shown], columns)
     main = main_column(columns, rows)
     ordered = tuple(sorted(rows, key=lambda row: _order(row, main)))
-    return Board(dataset, records[0].modality, records[0].fingerprint, columns, ordered, main)
+    return Board(dataset, records[0].modality, records[0].fingerprint, tuple(groups), columns, ordered, main)
 
 
 def _columns(records: Iterable[RunRecord]) -> tuple[Column, ...]:

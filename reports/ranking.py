@@ -12,7 +12,7 @@ Mark = Literal["", "best", "tied"]
 
 
 def marks(summaries: Mapping[str, Summary], better: str) -> dict[str, Mark]:
-    """``best`` for the best mean, ``tied`` for those within the noise of it; nothing where nothing is compared."""
+    """``best`` for the best mean, ``tied`` for those within its noise; nothing where nothing is compared."""
     if better == "none" or len(summaries) < 2:
         return {}
     best = (min if better == "lower" else max)(summaries.values(), key=lambda s: s.mean)

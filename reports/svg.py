@@ -1,4 +1,4 @@
-"""Figures as SVG that lives inside a page: its own ids, its colours from the page, no reference to the outside."""
+"""Figures as SVG that lives inside a page: own ids, colours from the page, no reference to the outside."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Colours a figure is drawn in, and the variables of the page that stand for them in light and in dark.
-INK, MUTED, RULE = "#1b1d20", "#5d636b", "#dcdee1"
+INK, MUTED, RULE, PAPER = "#1b1d20", "#5d636b", "#dcdee1", "#fdfdfc"
 _VARIABLES = {
     INK: "var(--ink)",
     MUTED: "var(--muted)",
     RULE: "var(--rule)",
+    PAPER: "var(--paper)",
     CONTROL: "var(--control)",
     **{hue: f"var(--s{slot})" for slot, hue in enumerate(LIGHT)},
 }

@@ -1,4 +1,4 @@
-"""Names for things that share a label and differ inside: two budgets of one family, two protocols of one metric."""
+"""Names for things that share a label and differ inside: budgets of a family, protocols of a metric."""
 
 from __future__ import annotations
 

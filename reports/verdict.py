@@ -17,13 +17,13 @@ def verdict(board: Board) -> str:
     if main is None or not ranked:
         return _nothing(board)
     if len(ranked) == 1:
-        return f"{ranked[0].name} has {main.label} {_number(ranked[0], main, board)}; there is nothing to rank it against."
+        return f"{ranked[0].name} has {main.label} {_number(ranked[0], main, board)}, and no rival yet."
     tied = [row for row in ranked[1:] if row.cells[main.key].mark]
-    return (_shared([ranked[0], *tied], main) if tied else _won(ranked, main, board)) + "."
+    return (_shared([ranked[0], *tied], main, board) if tied else _won(ranked, main, board)) + "."
 
 
 def _nothing(board: Board) -> str:
-    results = {record.status for row in board.ranked for record in row.group.records}
+    results = {record.status for group in board.groups if not group.control for record in group.records}
     if not results:
         return "only yardsticks were run here."
     if "ok" not in results:
@@ -33,16 +33,27 @@ def _nothing(board: Board) -> str:
 
 def _won(ranked: list[Row], main: Column, board: Board) -> str:
     best, second = ranked[:2]
-    superlative = _SUPERLATIVE[main.better]
-    return f"{best.name} has the {superlative} {main.label}, {_number(best, main, board)}{_speed(best, second, board)}"
+    lead = f"{best.name} has the {_SUPERLATIVE[main.better]} {main.label}"
+    return f"{lead}, {_number(best, main, board)}{_speed(best, second, board)}"
 
 
-def _shared(rows: list[Row], main: Column) -> str:
+def _shared(rows: list[Row], main: Column, board: Board) -> str:
     names = f"{', '.join(row.name for row in rows[:-1])} and {rows[-1].name}"
     numbers = ", ".join(with_unit(row.cells[main.key], main) for row in rows)
     equal = all(row.mean(main) == rows[0].mean(main) for row in rows)
-    noise = "" if equal else " differ by no more than the noise over seeds"
-    return f"{names} share the {_SUPERLATIVE[main.better]} {main.label}: {numbers}{noise}"
+    noise = "" if equal else ", a difference within the noise over seeds"
+    shared = f"{names} share the {_SUPERLATIVE[main.better]} {main.label} ({numbers}{noise})"
+    return f"{shared}{_fastest(rows, board)}"
+
+
+def _fastest(rows: list[Row], board: Board) -> str:
+    """What may decide between equals, where all were timed alike."""
+    for column in board.find(SPEED):
+        speeds = sorted((s.mean, row.name) for row in rows if (s := row.cells[column.key].summary))
+        if len(speeds) == len(rows) and 0 < 1.05 * speeds[-2][0] < speeds[-1][0]:
+            ratio = speeds[-1][0] / speeds[-2][0]
+            return f"; {speeds[-1][1]} samples fastest, {_times(ratio)} the speed of the next"
+    return ""
 
 
 def _number(row: Row, main: Column, board: Board) -> str:
@@ -59,7 +70,7 @@ def _reference(main: Column, board: Board) -> str:
 
 
 def _speed(best: Row, second: Row, board: Board) -> str:
-    """How the winner's sampling compares with the runner-up's, where both were timed under the same conditions."""
+    """How the winner's sampling compares with the runner-up's, where both were timed alike."""
     for column in board.find(SPEED):
         mine, other = best.cells[column.key].summary, second.cells[column.key].summary
         if mine and other and mine.mean > 0 and other.mean > 0:

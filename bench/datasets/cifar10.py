@@ -10,7 +10,7 @@ from PIL import Image
 
 from bench import DataError, dataset
 from bench.datasets.content import data_root, find
-from bench.datasets.image import ImageDataset
+from bench.datasets.image import ImageDataset, Splits
 
 _PLACES = ("cifar10", "hf/cifar10", "cifar-10-batches-py")
 _HOW = (
@@ -25,8 +25,12 @@ def cifar10(*, root: str = "", download: bool = False) -> ImageDataset:
     folder = _folder(root, download)
     read = _from_torchvision if folder.name == "cifar-10-batches-py" else _from_parquet
     train, test = read(folder, "train"), read(folder, "test")
-    splits = {"train": (train[0][:45000], train[1][:45000]), "valid": (train[0][45000:], train[1][45000:])}
-    return ImageDataset("cifar10", {**splits, "test": test}, classes=10)
+    splits: Splits = {
+        "train": (train[0][:45000], train[1][:45000]),
+        "valid": (train[0][45000:], train[1][45000:]),
+        "test": test,
+    }
+    return ImageDataset("cifar10", splits, classes=10)
 
 
 def _folder(root: str, download: bool) -> Path:

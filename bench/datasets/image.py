@@ -12,6 +12,7 @@ from bench.datasets.content import fingerprint
 from bench.errors import DataError
 from bench.protocols import Batch, DataSpec, SplitName
 
+Splits = Mapping[SplitName, tuple[np.ndarray, np.ndarray]]
 SPLITS: tuple[SplitName, ...] = ("train", "valid", "test")
 
 
@@ -36,7 +37,7 @@ class ImageDataset:
     Raises DataError for arrays of other shapes or types, or an empty split.
     """
 
-    def __init__(self, name: str, splits: Mapping[SplitName, tuple[np.ndarray, np.ndarray]], classes: int) -> None:
+    def __init__(self, name: str, splits: Splits, classes: int) -> None:
         for split, (pixels, labels) in splits.items():
             if pixels.dtype != np.uint8 or pixels.ndim != 4 or len(pixels) != len(labels) or not len(pixels):
                 raise DataError(f"{name}, {split}: images must be (n, C, H, W) uint8, one label each, and not empty")

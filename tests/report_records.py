@@ -1,0 +1,90 @@
+"""Made-up records for the tests of reports: small, whole, and different where a test says so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import Interval, Measurement, RunRecord
+
+_ABOUT: dict[str, tuple[str, str, str]] = {  # metric -> aspect, unit, better
+    "fd_lenet": ("realism", "1", "lower"),
+    "is_lenet": ("realism", "1", "higher"),
+    "kid_lenet": ("realism", "1", "lower"),
+    "perplexity": ("likelihood", "1", "lower"),
+    "bits_per_byte": ("likelihood", "1", "lower"),
+    "train_throughput": ("efficiency", "examples/s", "higher"),
+    "sample_throughput": ("efficiency", "examples/s", "higher"),
+    "latency_p50": ("efficiency", "s", "lower"),
+    "peak_rss_bytes": ("efficiency", "B", "lower"),
+    "parameters": ("efficiency", "1", "none"),
+}
+ENVIRONMENT = {
+    "python": "3.12.1",
+    "system": "Linux 6.1 x86_64",
+    "cpu": "Example CPU 9000",
+    "gpu": None,
+    "device": "cpu",
+    "threads": 2,
+    "versions": {"genbench": "0.1.0", "torch": "2.11.0"},
+    "tf32": False,
+}
+
+
+def measured(metric: str, value: float, **changes: Any) -> Measurement:
+    """A measurement with its metric's usual unit and direction."""
+    aspect, unit, better = _ABOUT[metric]
+    usual = {
+        "unit": unit, "better": better, "aspect": aspect, "kind": "point", "n": 1000, "interval": None,
+        "protocol": {"n_fake": 1000, "n_real": 1000} if aspect != "efficiency" else {"batch_size": 64},
+    }  # fmt: skip
+    return Measurement(metric=metric, value=value, **{**usual, **changes})
+
+
+def interval(low: float, high: float) -> Interval:
+    return Interval(lo=low, hi=high, method="delta method")
+
+
+def record(generator: str, seed: int = 0, **changes: Any) -> RunRecord:
+    """A trial that went well. ``scores``: metric -> value, for measurements that need nothing special."""
+    scores = changes.pop("scores", {})
+    control = generator in ("real", "noise")
+    usual = {
+        "suite": "digits", "generator": generator, "family": generator, "control": control,
+        "modality": "image", "dataset": "mnist", "fingerprint": "sha256:" + "ab" * 32,
+        "seed": seed,
+        "params": {} if control else {"width": 64}, "budget": {"train_steps": 600, "batch_size": 64},
+        "status": "ok", "measurements": tuple(measured(name, value) for name, value in scores.items()),
+        "environment": ENVIRONMENT, "created": "2030-01-02T03:04:05+00:00",
+    }  # fmt: skip
+    fields = {**usual, **changes}
+    identity = json.dumps([fields[k] for k in ("suite", "generator", "dataset", "seed", "params", "created")])
+    return RunRecord.model_validate({"run_id": hashlib.sha256(identity.encode()).hexdigest()[:16], **fields})
+
+
+def failed(generator: str, seed: int = 0, **changes: Any) -> RunRecord:
+    error = {
+        "kind": "exception",
+        "message": "ValueError: no luck",
+        "traceback": "Traceback: <here>\n  line 7",
+    }
+    return record(generator, seed, **{"status": "failed", "error": error, **changes})
+
+
+def save_images(folder: Path, name: str, images: np.ndarray | None = None) -> str:
+    """A sample file of pictures; noise where none are given."""
+    (folder / "samples").mkdir(parents=True, exist_ok=True)
+    if images is None:
+        images = np.random.default_rng(0).integers(0, 256, (40, 1, 28, 28), np.uint8)
+    np.savez_compressed(folder / "samples" / name, samples=images)
+    return name
+
+
+def save_texts(folder: Path, name: str, texts: list[str]) -> str:
+    (folder / "samples").mkdir(parents=True, exist_ok=True)
+    (folder / "samples" / name).write_text(json.dumps(texts), encoding="utf-8")
+    return name
