@@ -6,11 +6,14 @@ import functools
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from bench.errors import hint
+
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @functools.cache
@@ -35,12 +38,17 @@ def resolve(make: Callable[..., Any], given: Mapping[str, Any], where: str) -> t
 
     where: the place in the suite, such as ``generators.vae``, that each problem starts with.
     """
-    model = schema(make)
+    found, problems = check(schema(make), given, where)
+    return found.model_dump(mode="json") if found else {}, problems
+
+
+def check(model: type[M], given: Mapping[str, Any], where: str) -> tuple[M | None, list[str]]:
+    """The values as an instance of ``model``, or None and the list of problems."""
     try:
         # Through JSON, because pydantic's strict mode takes a JSON array, but no list, for a tuple.
-        return model.model_validate_json(json.dumps(given)).model_dump(mode="json"), []
+        return model.model_validate_json(json.dumps(given)), []
     except ValidationError as error:
-        return {}, [_explain(problem, model, where) for problem in error.errors(include_url=False)]
+        return None, [_explain(problem, model, where) for problem in error.errors(include_url=False)]
 
 
 def _explain(problem: Any, model: type[BaseModel], where: str) -> str:

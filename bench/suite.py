@@ -27,7 +27,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
 from bench.errors import DataError, GenbenchError, SuiteError, UnknownName, hint
-from bench.parameters import resolve
+from bench.parameters import check, resolve
 from bench.registry import RESERVED, DatasetEntry, GeneratorEntry, registry
 
 SECTIONS = ("name", "about", "seeds", "metrics", "controls", "budget", "datasets", "generators")
@@ -37,31 +37,13 @@ Table = Mapping[str, Any]
 class Budget(BaseModel):
     """What every trial may spend. time_limit: seconds of a whole trial; checkpoint_every: steps."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    train_steps: PositiveInt
-    batch_size: PositiveInt
-    samples: PositiveInt
-    checkpoint_every: PositiveInt
-    time_limit: PositiveFloat
-
-
-def _budget(
-    *,
-    train_steps: PositiveInt = 1000,
-    batch_size: PositiveInt = 64,
-    samples: PositiveInt = 1000,
-    checkpoint_every: PositiveInt = 200,
-    time_limit: PositiveFloat = 3600.0,
-) -> Budget:
-    """The schema of a ``budget`` table."""
-    return Budget(
-        train_steps=train_steps,
-        batch_size=batch_size,
-        samples=samples,
-        checkpoint_every=checkpoint_every,
-        time_limit=time_limit,
-    )
+    train_steps: PositiveInt = 1000
+    batch_size: PositiveInt = 64
+    samples: PositiveInt = 1000
+    checkpoint_every: PositiveInt = 200
+    time_limit: PositiveFloat = 3600.0
 
 
 @dataclass(frozen=True)
@@ -168,8 +150,7 @@ class _Checker:
 
     def suite(self, table: Table, default_name: str) -> Suite:
         self.problems += [f"unknown key {k!r}{hint(k, SECTIONS)}" for k in table if k not in SECTIONS]
-        base = self.section(table, "budget")
-        budget = self.budget(base, "budget")
+        budget = self.budget(self.section(table, "budget"), "budget")
         suite = Suite(
             name=self.typed(table, "name", str, default_name),
             seeds=self.seeds(table.get("seeds", [0])),
@@ -177,7 +158,7 @@ class _Checker:
             controls=self.typed(table, "controls", bool, True),
             budget=budget,
             datasets=self.uses(table, "datasets", self.dataset),
-            generators=self.uses(table, "generators", lambda label, t: self.generator(label, t, base)),
+            generators=self.uses(table, "generators", lambda label, t: self.generator(label, t, budget)),
         )
         if not self.problems:
             self.modalities(suite)
@@ -213,9 +194,9 @@ class _Checker:
         return tuple(dict.fromkeys(value))
 
     def budget(self, table: Table, where: str) -> Budget:
-        values, problems = resolve(_budget, table, where)
+        found, problems = check(Budget, table, where)
         self.problems += problems
-        return _budget(**values) if not problems else _budget()
+        return found or Budget()
 
     def uses(self, table: Table, key: str, read: Callable[[str, Table], Any]) -> tuple[Any, ...]:
         section = self.section(table, key)
@@ -239,7 +220,7 @@ class _Checker:
         self.problems += problems
         return DatasetUse(label, source, options, entry)
 
-    def generator(self, label: str, table: Table, base: Table) -> GeneratorUse | None:
+    def generator(self, label: str, table: Table, budget: Budget) -> GeneratorUse | None:
         where = f"generators.{label}"
         load = Path(str(table["load"])) if "load" in table else None
         saved = self.saved(load, where) if load else {}
@@ -253,7 +234,8 @@ class _Checker:
         )
         self.problems += problems
         own = self.section(table, "budget")
-        budget = self.budget({**base, **own}, f"{where}.budget") if own else self.budget(base, "budget")
+        if own:
+            budget = self.budget({**budget.model_dump(), **own}, f"{where}.budget")
         return GeneratorUse(label, family, params, budget, load, entry)
 
     def preset(self, entry: GeneratorEntry, table: Table, where: str) -> Table:

@@ -35,16 +35,12 @@ _STYLE = {
     "ytick.labelsize": 8,
     "grid.color": RULE,
     "grid.linewidth": 0.6,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "genbench",
     "text.parse_math": False,  # a label may hold a dollar
     "figure.constrained_layout.use": True,
 }
 _DASHES: tuple[Any, ...] = ("", (4, 1.5), (1, 1.2), (5, 1.5, 1, 1.5))
 _PANEL = (3.1, 2.0)  # inches
-_FAR = (
-    3  # a yardstick this many times beyond the last generator is named at the edge: it would flatten the rest
-)
+_FAR = 3  # a yardstick this many times beyond the last generator is named at the edge: it would flatten the rest
 _LOG_FROM = 30  # a y axis that spans more than this factor is drawn in logarithms
 
 
@@ -164,7 +160,8 @@ def tradeoff(board: Board, slots: Mapping[str, int]) -> Figure | None:
         axes = figure.subplots()
         _scatter(axes, points, slots)
         references = [(r.name, mean) for r in board.controls if (mean := r.mean(board.main)) is not None]
-        shown = [pair for pair in references if pair[1] <= _FAR * max(point.quality for point in points)]
+        highest = max(point.quality for point in points)
+        shown = [pair for pair in references if pair[1] <= _FAR * highest or highest <= 0]
         _scale_axes(axes, points, [y for _, y in shown])
         _draw_references(axes, shown)
         _note_far(axes, [pair for pair in references if pair not in shown])
@@ -208,9 +205,11 @@ def _plain_ticks(axes: Axes) -> None:
     """1,000 rather than 10³: a reader should not have to take powers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    for axis, log in ((axes.xaxis, True), (axes.yaxis, axes.get_yscale() == "log")):
+    sides = ((axes.xaxis, axes.get_xlim(), True), (axes.yaxis, axes.get_ylim(), axes.get_yscale() == "log"))
+    for axis, (low, high), log in sides:
         if log:
-            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=9))
+            subs = (1.0, 2.0, 5.0) if high > 10 * low else (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+            axis.set_major_locator(LogLocator(subs=subs, numticks=9))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
             axis.set_minor_formatter(NullFormatter())
 

@@ -80,9 +80,7 @@ def _name(generator: str, variants: list[list[RunRecord]], devices: Mapping[str,
 def _devices(records: Iterable[RunRecord]) -> dict[str, str]:
     """Where each plan ran; a trial that was killed knows no device and is counted with its fellows."""
     return {
-        canonical([r.generator, _plan(r)]): str(r.environment["device"])
-        for r in records
-        if r.environment.get("device")
+        canonical([r.generator, _plan(r)]): str(r.environment["device"]) for r in records if r.environment.get("device")
     }
 
 

@@ -159,7 +159,4 @@ def _colours() -> str:
     """The palette as CSS variables, for both grounds."""
     light = "".join(f"--s{slot}:{hue};" for slot, hue in enumerate(LIGHT))
     dark = "".join(f"--s{slot}:{hue};" for slot, hue in enumerate(DARK))
-    return (
-        f":root{{--control:{CONTROL};{light}}}\n"
-        f"@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
-    )
+    return f":root{{--control:{CONTROL};{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"

@@ -71,7 +71,7 @@ def _cell(row: Row, column: Column) -> str:
 
 
 def _protocols(columns: Iterable[Column]) -> str:
-    lines = [f"- `{column.label}` {ARROWS[column.better]} {text(protocol(column))}" for column in columns]
+    lines = [f"- **{text(column.label)}** {ARROWS[column.better]} {text(protocol(column))}" for column in columns]
     return fold("What the columns mean", "\n".join(lines))
 
 

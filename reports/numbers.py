@@ -37,11 +37,12 @@ def scale(unit: str, values: Sequence[float]) -> Scale:
 def with_spread(value: float, spread: float | None) -> tuple[str, str]:
     """("12.3", "0.4"): the spread in one digit (two if the first is 1), the value to the same place.
 
-    The second is "" where there is no spread to show.
+    The second is "" where there is no spread to show: none, or rounding noise of the arithmetic.
     """
-    if not spread:
+    most = _places(value, _MOST_DIGITS) if value else 99
+    if not spread or spread < 10**-most / 2:
         return plain(value), ""
-    places = min(_place(spread) + (spread / 10 ** -_place(spread) < 2), _places(value, _MOST_DIGITS))
+    places = min(_place(spread) + (spread / 10 ** -_place(spread) < 2), most)
     return fixed(value, places), fixed(spread, places)
 
 

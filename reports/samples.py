@@ -80,7 +80,7 @@ def _path(run_folder: Path, name: str) -> Path:
 def read_images(path: Path) -> Pixels:
     """``(n, C, H, W)`` uint8 with one or three channels. Raises DataError for anything else."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             images = file["samples"]
     # A damaged archive fails in as many ways as zip, zlib and numpy have, and none may take the page down.
     except Exception as error:

@@ -25,8 +25,12 @@ _VARIABLES = {
 
 def inline_svg(figure: Figure, name: str, label: str) -> str:
     """The figure as one ``<svg>`` element. ``name`` is unique on its page; ``label`` is read aloud."""
+    import matplotlib as mpl
+
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    # Text stays text, in the page's own letters; the salt makes the same figure the same bytes every time.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

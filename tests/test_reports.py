@@ -6,21 +6,13 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from report_records import (
-    ENVIRONMENT,
-    failed,
-    interval,
-    measured,
-    record,
-    save_images,
-    save_texts,
-)
 
 import reports
 from bench import OutputError, RunRecord, Summary
@@ -32,9 +24,20 @@ from reports.numbers import plain, scale, with_spread
 from reports.ranking import marks
 from reports.samples import gallery, grid, visible
 from reports.svg import inline_svg
+from tests.report_records import (
+    ENVIRONMENT,
+    failed,
+    interval,
+    measured,
+    record,
+    save_images,
+    save_texts,
+)
 
 CURVE = tuple({"step": s, "seconds": s / 10, "losses": {"loss": 9 / s, "kl": 1.0}} for s in range(1, 30))
-FORMATS = (reports.html.write, reports.markdown.write, reports.data.write_csv, reports.data.write_json)
+Write = Callable[[list[RunRecord], Path, Path, list[str]], Path]
+PAGES: tuple[Write, ...] = (reports.html.write, reports.markdown.write)
+FORMATS: tuple[Write, ...] = (*PAGES, reports.data.write_csv, reports.data.write_json)
 
 
 def board_of(records: list[RunRecord]) -> Board:
@@ -99,6 +102,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
         (-2.5, 0.3, ("−2.5", "0.3")),
         (1234567.0, None, ("1,234,567", "")),
         (3.14159, 0.0, ("3.14", "")),
+        (6.02155, 1e-15, ("6.02", "")),
+        (0.0, 0.5, ("0.0", "0.5")),
     ],
 )
 def test_digits_follow_the_spread(value: float, spread: float | None, expected: tuple[str, str]) -> None:
@@ -190,6 +195,14 @@ def test_one_label_with_two_settings_is_two_rows() -> None:
     assert [row.name for row in board_of(records).rows] == ["vae (latent=8)", "vae (latent=64)"]
 
 
+def test_two_suites_in_one_folder_are_told_apart() -> None:
+    records = [record("vae", suite=suite, scores={"fd_lenet": 1.0}) for suite in ("digits", "nightly")]
+    content = gather(records, Path("runs/both"), [])
+    assert content.title == "digits, nightly"
+    assert [row.name for row in content.sections[0].board.rows] == ["vae (suite=digits)", "vae (suite=nightly)"]
+    assert content.commands[1] == "genbench run nightly --out runs/both"
+
+
 def test_a_trial_run_again_counts_once() -> None:
     old = record("vae", scores={"fd_lenet": 99.0}, created="2030-01-01T00:00:00+00:00")
     new = record("vae", scores={"fd_lenet": 1.0})
@@ -261,10 +274,8 @@ def test_a_skipped_trial_is_listed_but_has_no_row(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("write", FORMATS)
 @pytest.mark.parametrize("records", [[], [failed("vae", seed) for seed in (0, 1)]], ids=["empty", "all failed"])
-def test_folders_without_a_result_have_a_page(
-    write: reports.html.write, records: list[RunRecord], tmp_path: Path
-) -> None:  # type: ignore[valid-type]
-    path = write(records, tmp_path, tmp_path / "report", ["ignored y.json: cut short"])  # type: ignore[operator]
+def test_folders_without_a_result_have_a_page(write: Write, records: list[RunRecord], tmp_path: Path) -> None:
+    path = write(records, tmp_path, tmp_path / "report", ["ignored y.json: cut short"])
     text = path.read_text(encoding="utf-8")
     assert text
     if records:
@@ -445,7 +456,7 @@ def test_a_damaged_sample_file_is_a_line_not_a_crash(
     if content is not None:
         (tmp_path / "samples" / name).write_bytes(content)
     records = [record("vae", samples=name, scores={"fd_lenet": 1.0})]
-    for write in (reports.html.write, reports.markdown.write):
+    for write in PAGES:
         text = write(records, tmp_path, tmp_path / "report", []).read_text(encoding="utf-8")
         assert why in text
         assert "top secret" not in text

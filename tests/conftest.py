@@ -1,0 +1,43 @@
+"""Fixtures: a private cache, and suites small enough to run in seconds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Two test processes with default threads on two cores are many times slower than with one each.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+SMALL = """
+seeds = [0]
+metrics = ["fd_lenet", "kid_lenet", "peak_gpu_bytes"]
+[budget]
+train_steps = 20
+batch_size = 32
+samples = 100
+checkpoint_every = 5
+[datasets.digits]
+[generators.vae]
+latent = 4
+width = 16
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["GENBENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A suite of one family on 8x8 digits."""
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"

@@ -1,0 +1,123 @@
+"""Names: every one once, the nearest one offered, a bad plugin named and harmless."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+from typing import ClassVar
+
+import pytest
+
+from bench import DataSpec, GenbenchError, UnknownName
+from bench.errors import DuplicateName
+from bench.registry import Entry, Registry, generator, registry
+
+
+class FakePoint:
+    """Stands for an entry point; ``act`` is what importing the plugin does."""
+
+    def __init__(self, name: str, act: object, dist: str = "other") -> None:
+        self.name, self.value, self._act = name, name, act
+        self.dist = type("Dist", (), {"name": dist})
+
+    def load(self) -> None:
+        self._act()  # type: ignore[operator]
+
+
+def test_importing_bench_does_not_import_torch() -> None:
+    code = "import bench, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_looking_up_a_report_does_not_import_torch() -> None:
+    code = "from bench.registry import registry; import sys; registry.get('reports', 'html')"
+    code += "; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_second_registration_raises() -> None:
+    with pytest.raises(DuplicateName, match=r"'vae'.*registered already by generators\.vae"):
+
+        @generator("vae", modalities={"image"})
+        class Second:
+            def __init__(self, spec: DataSpec) -> None: ...
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="unknown generator 'vea'; did you mean 'vae'"):
+        registry.get("generators", "vea")
+
+
+def test_an_unlike_name_is_answered_with_all() -> None:
+    with pytest.raises(UnknownName, match="there is dcgan, gpt, lstm"):
+        registry.get("generators", "zzzzzz")
+
+
+def test_a_parameter_named_like_a_suite_key_is_refused() -> None:
+    with pytest.raises(GenbenchError, match="'budget'"):
+
+        @generator("greedy", modalities={"image"})
+        class Greedy:
+            def __init__(self, spec: DataSpec, *, budget: int = 1) -> None: ...
+
+
+def test_an_unknown_modality_is_refused() -> None:
+    with pytest.raises(GenbenchError, match="smell"):
+        generator("nose", modalities={"smell"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("boom"), ImportError("boom"), SystemExit("boom")])
+def test_a_plugin_that_fails_is_named_and_stops_nobody(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    fresh = Registry()
+
+    def good() -> None:
+        fresh.add("suites", Entry(name="fine", origin="good", about=""))
+
+    def bad() -> None:
+        fresh.add("suites", Entry(name="half", origin="bad", about=""))
+        raise error
+
+    monkeypatch.setattr("bench.registry._entry_points", lambda: (FakePoint("bad", bad), FakePoint("good", good)))
+    assert list(fresh.all("suites")) == ["fine"]  # nothing half-registered stays
+    assert "boom" in fresh.failures["bad"]
+    with pytest.raises(UnknownName, match="plugin 'bad' could not be imported: .*boom"):
+        fresh.get("suites", "half")
+
+
+def test_a_plugin_cannot_take_the_place_of_a_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = Registry()
+    add = lambda origin: lambda: fresh.add("suites", Entry(name="demo", origin=origin, about=""))  # noqa: E731
+    points = (FakePoint("aaa", add("thief")), FakePoint("ours", add("ours"), dist="genbench"))
+    monkeypatch.setattr("bench.registry._entry_points", lambda: points)
+    assert fresh.all("suites")["demo"].origin == "ours"
+    assert "registered already" in fresh.failures["aaa"]
+
+
+class TestDigest:
+    """A result belongs to the code that made it."""
+
+    origins: ClassVar[dict[str, str]] = {name: e.origin for name, e in registry.all("generators").items()}
+
+    def test_a_family_rests_on_what_it_imports_from_its_own_package(self) -> None:
+        from bench.registry import _family_of
+
+        assert _family_of("generators.gpt") == {"generators.gpt", "generators.sequence"}
+        assert _family_of("generators.dcgan") == {"generators.dcgan"}
+
+    def test_families_differ(self) -> None:
+        digests = {registry.get("generators", name).digest for name in ("vae", "dcgan", "gpt", "lstm")}
+        assert len(digests) == 4
+
+
+def test_every_entry_says_what_it_is() -> None:
+    for kind in ("generators", "metrics", "datasets", "suites", "extractors", "reports"):
+        for name, entry in registry.all(kind).items():
+            assert entry.about, f"{kind} {name} has no docstring"
+
+
+def test_our_own_door_is_the_entry_points() -> None:
+    points = importlib.metadata.entry_points(group="genbench.plugins")
+    assert {"generators", "metrics", "datasets", "reports", "suites", "extractors"} <= {p.name for p in points}

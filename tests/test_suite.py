@@ -1,0 +1,129 @@
+"""A suite is checked whole before anything runs: each mistake has its own clear message."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from bench import SuiteError, UnknownName
+from bench.suite import apply_override, check_suite, find_suite, read_suite
+from tests.conftest import SMALL
+
+GOOD = "[datasets.digits]\n[generators.vae]\n"
+
+# What is written, and what the answer must say.
+MISTAKES = {
+    "seed = [0]": "unknown key 'seed'; did you mean 'seeds'?",
+    "seeds = []": "seeds = []",
+    "seeds = [1, 1]": "different whole numbers",
+    "seeds = [true]": "seeds = [True]",
+    "metrics = ['fd_lenett']": "unknown metric 'fd_lenett'; did you mean 'fd_lenet'?",
+    "metrics = []": "leave it out for all that apply",
+    "controls = 3": "controls = 3: should be a bool",
+    "budget = 3": "budget = 3: should be a dict",
+    "budget.train_step = 3": "unknown parameter 'train_step'; did you mean 'train_steps'?",
+    "budget.train_steps = 0": "budget.train_steps = 0: input should be greater than 0",
+    "budget.samples = 1.5": "budget.samples = 1.5: input should be a valid integer",
+    "generators.vae.latent = 'abc'": "generators.vae.latent = 'abc': input should be a valid integer (default 20)",
+    "generators.vae.latent = -1": "generators.vae.latent = -1: input should be greater than 0",
+    "generators.vae.latnt = 3": "generators.vae: unknown parameter 'latnt'; did you mean 'latent'?",
+    "generators.vae.decoder = 'bernouli'": "input should be 'bernoulli' or 'gaussian'",
+    "generators.vae.preset = 'huge'": "unknown preset 'huge'; there is paper, tiny",
+    "generators.vae.load = 'no.safetensors'": "there is no checkpoint no.safetensors",
+    "generators.vea.latent = 3": "unknown generator 'vea'; did you mean 'vae'?",
+    "generators.x = 3": "generators.x = 3: should be a table",
+    "datasets.mnist6k = {}": "unknown dataset 'mnist6k'; did you mean 'mnist5k'?",
+    "datasets.digits.root = 'x'": "datasets.digits: unknown parameter 'root'",
+    "generators.gpt = {}": "generators.gpt makes text, but the suite's data is image",
+    "datasets.kjv = {}": "datasets.kjv is text, which no generator here makes",
+}
+
+
+@pytest.mark.parametrize(("mistake", "answer"), MISTAKES.items(), ids=MISTAKES)
+def test_each_mistake_is_answered(mistake: str, answer: str) -> None:
+    table = tomllib.loads(GOOD)
+    key, _, value = mistake.partition(" = ")
+    apply_raw(table, key, tomllib.loads(f"v = {value}")["v"])
+    with pytest.raises(SuiteError) as caught:
+        check_suite(table, "test")
+    assert answer in str(caught.value)
+
+
+def apply_raw(table: dict[str, object], key: str, value: object) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})  # type: ignore[assignment]
+    table[last] = value
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    table = tomllib.loads(GOOD + "latent = 'abc'\nwidth = 0\n[budget]\nsamples = 0")
+    with pytest.raises(SuiteError) as caught:
+        check_suite(table, "test")
+    assert len(caught.value.problems) == 3
+
+
+@pytest.mark.parametrize("text", ["", "[datasets.digits]", "[generators.vae]"])
+def test_an_empty_suite_is_refused(text: str) -> None:
+    with pytest.raises(SuiteError, match="the suite has no"):
+        check_suite(tomllib.loads(text), "test")
+
+
+def test_defaults_presets_and_own_values_are_laid_over_each_other() -> None:
+    text = GOOD + "preset = 'tiny'\nlatent = 7\nbudget = { train_steps = 5 }\n[budget]\nbatch_size = 9"
+    vae = check_suite(tomllib.loads(text), "test").generators[0]
+    assert vae.params == {"latent": 7, "width": 256, "decoder": "bernoulli", "lr": 1e-3}
+    assert (vae.budget.train_steps, vae.budget.batch_size, vae.budget.samples) == (5, 9, 1000)
+
+
+def test_a_family_can_stand_twice() -> None:
+    table = tomllib.loads(GOOD + "[generators.vae-wide]\nfamily = 'vae'\nwidth = 9")
+    suite = check_suite(table, "test")
+    assert [(g.label, g.family, g.params["width"]) for g in suite.generators] == [
+        ("vae", "vae", 500),
+        ("vae-wide", "vae", 9),
+    ]
+
+
+def test_a_whole_number_is_a_number() -> None:
+    assert check_suite(tomllib.loads(GOOD + "lr = 1"), "test").generators[0].params["lr"] == 1.0
+
+
+class TestOverrides:
+    def override(self, text: str) -> dict[str, object]:
+        table = tomllib.loads(SMALL)
+        apply_override(table, text)
+        return table
+
+    def test_a_value_is_toml(self) -> None:
+        assert self.override("generators.vae.latent=64")["generators"] == {"vae": {"latent": 64, "width": 16}}
+        assert self.override("seeds=[1, 2]")["seeds"] == [1, 2]
+
+    def test_what_is_not_toml_is_a_string(self) -> None:
+        assert self.override("generators.vae.decoder=gaussian")["generators"]["vae"]["decoder"] == "gaussian"  # type: ignore[index]
+
+    def test_a_misspelt_label_is_no_new_entry(self) -> None:
+        with pytest.raises(SuiteError, match=r"no generators\.vaee; did you mean 'vae'"):
+            self.override("generators.vaee.latent=3")
+
+    @pytest.mark.parametrize("text", ["latent", "=3", "generators..latent=3", "budget.train_steps.x=3"])
+    def test_a_malformed_one_is_refused(self, text: str) -> None:
+        with pytest.raises(SuiteError, match="--set"):
+            self.override(text)
+
+
+def test_a_wrong_file_is_told_apart_from_a_wrong_name(tmp_path: Path) -> None:
+    with pytest.raises(SuiteError, match="there is no suite file"):
+        find_suite(tmp_path / "no.toml")
+    with pytest.raises(UnknownName, match="unknown suite 'dem'; did you mean 'demo'"):
+        find_suite("dem")
+
+
+@pytest.mark.parametrize("content", [b"x = ", b"\xff\xfe"])
+def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_bytes(content)
+    with pytest.raises(SuiteError, match=r"bad\.toml is not valid TOML"):
+        read_suite(path)
