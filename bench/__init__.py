@@ -11,13 +11,14 @@ names that need it (``Trial`` and the random streams) are loaded when first used
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import DataError, DeviceError, GenbenchError, Omitted, OutputError, SuiteError, TrialError
 from bench.errors import UnknownName as UnknownName
 from bench.errors import Unsupported as Unsupported
+from bench.files import write_atomic
 from bench.protocols import (
     Batch,
     Dataset,
@@ -73,7 +74,7 @@ def run(
     out: str | Path | None = None,
     jobs: int = 1,
     device: str = "auto",
-    overrides: Iterable[str] = (),
+    overrides: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Train or load, sample and measure every trial of a suite, and return its measurements.
 
@@ -143,4 +144,5 @@ __all__ = [
     "summarise",
     "time_calls",
     "uniform",
+    "write_atomic",
 ]

@@ -11,10 +11,10 @@ from pathlib import Path
 from bench.errors import OutputError
 
 
-def write_atomic(path: Path, content: bytes | str) -> None:
+def write_atomic(path: Path, content: bytes | str) -> Path:
     """Write to a temporary name beside ``path``, flush it to the disk and rename it.
 
-    A reader, a crash or a full disk never sees half a file. Raises OutputError with the reason.
+    A reader, a crash or a full disk never sees half a file. Returns the path; raises OutputError with the reason.
     """
     data = content.encode() if isinstance(content, str) else content
     temporary: Path | None = None
@@ -26,11 +26,11 @@ def write_atomic(path: Path, content: bytes | str) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o644)
-        temporary.replace(path)
+        return temporary.replace(path)
     except OSError as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror or error}; what was written before is kept") from error
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from bench.errors import hint
 
-
 M = TypeVar("M", bound=BaseModel)
 
 

@@ -23,6 +23,7 @@ class TrialPlan(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     suite: str
+    command: str
     generator: str
     family: str
     control: bool
@@ -65,13 +66,13 @@ class TrialPlan(BaseModel):
         return f"{self.generator} on {self.dataset}, seed {self.seed}"
 
 
-def plan_trials(suite: Suite, device: str) -> list[TrialPlan]:
+def plan_trials(suite: Suite, device: str, command: str = "") -> list[TrialPlan]:
     """All trials of a suite, in the order they will run: dataset, then seed, then generator.
 
     Reads every dataset once, for its fingerprint; raises DataError or SuiteError before anything is trained.
     """
     return [
-        _plan(suite, use, data, dataset.fingerprint, seed, device)
+        _plan(suite, use, data, dataset.fingerprint, seed, device, command)
         for data in suite.datasets
         for dataset in [_load(data, suite)]
         for seed in suite.seeds
@@ -105,11 +106,14 @@ def _load(data: DatasetUse, suite: Suite) -> Dataset:
     return dataset
 
 
-def _plan(suite: Suite, use: GeneratorUse, data: DatasetUse, fingerprint: str, seed: int, device: str) -> TrialPlan:
+def _plan(
+    suite: Suite, use: GeneratorUse, data: DatasetUse, fingerprint: str, seed: int, device: str, command: str
+) -> TrialPlan:
     metrics = _metrics(suite, data.entry.modality)
     entries = [use.entry, data.entry, *(registry.get("metrics", m) for m in metrics)]
     return TrialPlan(
         suite=suite.name,
+        command=command,
         generator=use.label,
         family=use.family,
         control=use.entry.control,

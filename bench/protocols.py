@@ -61,11 +61,16 @@ class Split(Protocol):
 class Dataset(Protocol):
     """Three disjoint splits, the same for every reader. ``fingerprint`` is the SHA-256 of content and preprocessing."""
 
-    spec: DataSpec
-    fingerprint: str
-    train: Split
-    valid: Split
-    test: Split
+    @property
+    def spec(self) -> DataSpec: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def train(self) -> Split: ...
+    @property
+    def valid(self) -> Split: ...
+    @property
+    def test(self) -> Split: ...
 
 
 @runtime_checkable
@@ -111,7 +116,10 @@ class Trainable(Generator, Protocol):
 class Likelihood(Protocol):
     """A generator that knows how likely data is."""
 
-    bound: bool  # True: ``log_prob`` is a lower bound (a VAE's evidence bound), False: exact
+    @property
+    def bound(self) -> bool:
+        """True: ``log_prob`` is a lower bound (a VAE's evidence bound); False: it is exact."""
+        ...
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Natural-log probability (density) of each example, ``(batch,)``, in nats, summed over its dimensions."""
@@ -145,9 +153,12 @@ class Features(NamedTuple):
 
 @runtime_checkable
 class Extractor(Protocol):
-    """A fixed network that turns examples into features. ``protocol`` identifies it: weight hash, resizer."""
+    """A fixed network that turns examples into features."""
 
-    protocol: Mapping[str, str]
+    @property
+    def protocol(self) -> Mapping[str, str]:
+        """What identifies it: the hash of its weights, its resizer."""
+        ...
 
     def __call__(self, x: Tensor) -> Features:
         """Features of quantised examples: images uint8 ``(n, channels, height, width)``."""

@@ -106,6 +106,7 @@ class RunRecord(Frozen):
     run_id: str = Field(pattern="^[0-9a-f]{16}$")
     training_id: str | None = Field(default=None, description="names the checkpoint; null where nothing is trained")
     suite: str
+    command: str = Field(default="", description="what reproduces the run it was part of")
     generator: str = Field(description="label in the suite")
     family: str
     control: bool = False

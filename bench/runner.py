@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ def run(
     out: str | Path | None = None,
     jobs: int = 1,
     device: str = "auto",
-    overrides: Iterable[str] = (),
+    overrides: Sequence[str] = (),
 ) -> Outcome:
     """Run what is missing of a suite; see ``bench.run``."""
     if os.environ.get(WORKER_FLAG):
@@ -56,9 +57,11 @@ def run(
     return Outcome(folder, plans, [r for p in plans if (r := _read(folder, p))])
 
 
-def plan(suite: str | Path, device: str = "auto", overrides: Iterable[str] = ()) -> list[TrialPlan]:
+def plan(suite: str | Path, device: str = "auto", overrides: Sequence[str] = ()) -> list[TrialPlan]:
     """The trials of a suite, checked whole, nothing run."""
-    return plan_trials(read_suite(suite, overrides), choose_device(device).type)
+    words = ["genbench", "run", str(suite), *(word for o in overrides for word in ("--set", o))]
+    words += ["--device", device] if device != "auto" else []
+    return plan_trials(read_suite(suite, overrides), choose_device(device).type, shlex.join(words))
 
 
 def default_out(plans: Sequence[TrialPlan]) -> Path:

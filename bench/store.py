@@ -26,9 +26,7 @@ def record_path(out: Path, run_id: str) -> Path:
 
 def write_record(out: Path, record: RunRecord) -> Path:
     """Write one record atomically; an older one of the same run is replaced."""
-    path = record_path(out, record.run_id)
-    write_atomic(path, record.to_json())
-    return path
+    return write_atomic(record_path(out, record.run_id), record.to_json())
 
 
 def read_record(path: Path) -> RunRecord:

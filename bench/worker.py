@@ -41,7 +41,8 @@ from bench.trial import Costs, Trial
 Emit = Callable[[Mapping[str, Any]], None]
 WORKER_FLAG = "GENBENCH_WORKER"
 # What a record takes over from its plan as it stands.
-_IDENTITY = {"suite", "generator", "family", "control", "modality", "dataset", "fingerprint", "seed", "params"}
+_IDENTITY = {"suite", "command", "generator", "family", "control", "modality", "dataset", "fingerprint"}
+_IDENTITY |= {"seed", "params"}
 
 
 @dataclass
@@ -197,11 +198,11 @@ def _costs(run: _Run, device: torch.device) -> Costs:
 
 def _measure(run: _Run, entry: MetricEntry, trial: Trial) -> None:
     if run.plan.control and entry.aspect == "efficiency":
-        run.omitted[entry.name] = f"{run.plan.family} is a yardstick, not a model"
+        run.omitted[entry.name] = "a yardstick, not a model"
         return
     if not isinstance(trial.model, entry.needs):
         missing = next(name for name, protocol in CAPABILITIES.items() if protocol is entry.needs)
-        run.omitted[entry.name] = f"{run.plan.family} lacks the capability {missing!r}"
+        run.omitted[entry.name] = f"needs the capability {missing!r}"
         return
     try:
         estimate = entry.compute(trial)

@@ -117,8 +117,14 @@ def gather(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[str])
         notes=[*notes, *_remarks(current, older)],
         settings=_settings(boards),
         machines=_machines(current),
-        commands=[shlex.join(["genbench", "run", suite, "--out", str(run_folder)]) for suite in suites],
+        commands=_commands(current, run_folder),
     )
+
+
+def _commands(records: Iterable[RunRecord], run_folder: Path) -> list[str]:
+    """What was typed, once each, with the folder it wrote to."""
+    typed = dict.fromkeys(record.command for record in records if record.command)
+    return [f"{command} --out {shlex.quote(str(run_folder))}" for command in typed]
 
 
 def _dates(records: Sequence[RunRecord]) -> str:

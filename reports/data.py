@@ -7,9 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import RunRecord, frame, report
+from bench import RunRecord, frame, report, write_atomic
 from reports.content import Content, gather
-from reports.files import save
 from reports.leaderboard import Board, Cell, Column, Row
 
 SCHEMA = 1
@@ -18,7 +17,7 @@ SCHEMA = 1
 @report("csv")
 def write_csv(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
     """The long table of ``bench.frame``: a row a measurement, a metric left out, or a trial without any."""
-    return save(target / "report.csv", frame(records).to_csv(index=False))
+    return write_atomic(target / "report.csv", frame(records).to_csv(index=False))
 
 
 @report("json")
@@ -26,7 +25,7 @@ def write_json(records: list[RunRecord], run_folder: Path, target: Path, notes: 
     """Leaderboards as data: means, spreads, marks and reasons, with the ids of the records behind them."""
     content = gather(records, run_folder, notes)
     text = json.dumps(as_data(content), indent=1, ensure_ascii=False, allow_nan=False)
-    return save(target / "report.json", text + "\n")
+    return write_atomic(target / "report.json", text + "\n")
 
 
 def as_data(content: Content) -> dict[str, Any]:

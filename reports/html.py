@@ -13,12 +13,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench import RunRecord, report
+from bench import RunRecord, report, write_atomic
 from reports.cells import ARROWS, DIRECTIONS, explain, protocol, show
 from reports.colours import CONTROL, DARK, LIGHT
 from reports.content import Content, Section, gather, listed
 from reports.figures import curve, learning, tradeoff
-from reports.files import save
 from reports.leaderboard import Board, Cell, Column, Row
 from reports.samples import Sample
 from reports.svg import inline_svg
@@ -65,7 +64,7 @@ class Table:
 @report("html")
 def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
     """One page with everything in it: tables, samples, figures, failures, and how to run it again."""
-    return save(target / "index.html", render(gather(records, run_folder, notes)))
+    return write_atomic(target / "index.html", render(gather(records, run_folder, notes)))
 
 
 def render(content: Content) -> str:

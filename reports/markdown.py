@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import RunRecord, report
+from bench import RunRecord, report, write_atomic
 from reports.cells import ARROWS, heading, protocol, show
 from reports.content import Content, Section, Trouble, gather, listed
 from reports.figures import curves, learning, to_png, tradeoff
-from reports.files import save
 from reports.leaderboard import Board, Column, Row
 from reports.samples import Sample, missing
 
@@ -33,7 +32,7 @@ def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[
         parts += _section(section, content, target, number)
     parts += [_troubles("Failures", content.failures), _troubles("Skipped", content.skipped), _notes(content)]
     parts += [_left_out(content), _settings(content), _machines(content), _commands(content)]
-    return save(target / "report.md", "\n\n".join(part for part in parts if part) + "\n")
+    return write_atomic(target / "report.md", "\n\n".join(part for part in parts if part) + "\n")
 
 
 def _head(content: Content) -> str:
@@ -87,7 +86,7 @@ def _samples(samples: Sequence[Sample], target: Path, number: int) -> list[str]:
     for index, sample in enumerate(samples, 1):
         title = f"**{text(sample.name)}**, seed {sample.seed}"
         if sample.png:
-            path = save(target / "figures" / f"samples-{number}-{index}.png", sample.png)
+            path = write_atomic(target / "figures" / f"samples-{number}-{index}.png", sample.png)
             parts.append(f"{title}\n\n![samples of {text(sample.name)}](figures/{path.name})")
         parts += [f"{title}\n\n{fence(sample_text)}" for sample_text in sample.texts[:1]]
         parts += [fence(sample_text) for sample_text in sample.texts[1:]]
@@ -104,7 +103,7 @@ def _figures(board: Board, content: Content, target: Path, number: int) -> list[
 
 
 def _figure(title: str, name: str, figure: Figure, target: Path) -> str:
-    save(target / "figures" / name, to_png(figure))
+    write_atomic(target / "figures" / name, to_png(figure))
     return f"### {title}\n\n![{title}](figures/{name})"
 
 

@@ -54,7 +54,7 @@ def record(generator: str, seed: int = 0, **changes: Any) -> RunRecord:
     scores = changes.pop("scores", {})
     control = generator in ("real", "noise")
     usual = {
-        "suite": "digits", "generator": generator, "family": generator, "control": control,
+        "suite": "digits", "command": f"genbench run {changes.get('suite', 'digits')}", "generator": generator, "family": generator, "control": control,
         "modality": "image", "dataset": "mnist", "fingerprint": "sha256:" + "ab" * 32,
         "seed": seed,
         "params": {} if control else {"width": 64}, "budget": {"train_steps": 600, "batch_size": 64},

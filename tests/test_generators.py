@@ -29,7 +29,7 @@ SPECS = {
     "text": DataSpec("text", (12,), "tokens", vocab=11),
 }
 # Sizes at which any family is fast; a family takes those of these it has.
-SMALL = {"width": 16, "latent": 3, "layers": 2, "heads": 2, "embedding": 8, "noise": 5, "warmup": 2}
+SMALL = {"width": 16, "latent": 3, "layers": 2, "heads": 2, "embedding": 8, "noise": 5, "warmup": 2, "lr": 5e-3}
 
 
 def families() -> list[Any]:
@@ -103,9 +103,8 @@ class TestEveryFamily:
 
     def test_learning_lowers_the_loss(self, entry: GeneratorEntry, spec: DataSpec) -> None:
         """Of one repeated batch of black and white; a GAN has no loss that must fall."""
-        model = make(entry, spec)
-        if not isinstance(model, Likelihood):
-            assert isinstance(model, DCGAN)
+        model: Any = make(entry, spec)
+        if isinstance(model, DCGAN):
             return
         x = data(spec)
         batch = Batch(x if spec.kind == "tokens" else x.sign())
@@ -222,7 +221,7 @@ class TestDCGAN:
         assert shapes == [(64, 14, 14), (128, 7, 7)]
 
     def test_it_has_the_parameters_of_the_reference(self) -> None:
-        """By hand: 100*12544 + 2*12544, 256*128*25 + 2*128, 128*64*25 + 2*64, 64*25 + 1; 64*26, 128*64*25 + 128, 6273."""
+        """102*12544 + 256*128*25 + 2*128 + 128*64*25 + 2*64 + 64*25 + 1, and 64*26 + 128*64*25 + 128 + 6273."""
         model = DCGAN(DataSpec("image", (1, 28, 28), "continuous"))
         counts = [sum(p.numel() for p in m.parameters()) for m in (model.generator, model.discriminator)]
         assert counts == [2_305_473, 212_865]
@@ -231,8 +230,9 @@ class TestDCGAN:
         """The generator's step leaves the discriminator's weights where its own step put them."""
         model = DCGAN(SPECS["image"], width=8, noise=4)
         stepped: list[list[Tensor]] = []
-        step = model.opt_d.step
-        model.opt_d.step = lambda *a: (step(), stepped.append([p.clone() for p in model.discriminator.parameters()]))  # type: ignore[method-assign,assignment]
+        model.opt_d.register_step_post_hook(
+            lambda *_: stepped.append([p.clone() for p in model.discriminator.parameters()])
+        )
         model.train_step(Batch(data(SPECS["image"])), stream(0, "train"))
         assert all(torch.equal(a, b) for a, b in zip(stepped[0], model.discriminator.parameters(), strict=True))
 

@@ -149,23 +149,24 @@ class TestLeNet:
         torch.testing.assert_close(extract(x).features, parts, atol=1e-4, rtol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of random weights of the right shapes."""
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    class Blank(FeatureExtractorInceptionV3):  # type: ignore[misc]
+        def load_state_dict(self, state_dict: Any, **_: Any) -> None:
+            """Keep the random weights."""
+
+    path = tmp_path_factory.mktemp("weights") / FILE
+    torch.save({}, path)
+    torch.manual_seed(0)
+    net = Blank("blank", ["2048"], feature_extractor_weights_path=str(path))
+    torch.save(torch.nn.Module.state_dict(net), path)
+    return path
+
+
 class TestInception:
-    @pytest.fixture(scope="class")
-    def weights(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        """A file of random weights of the right shapes."""
-        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-        class Blank(FeatureExtractorInceptionV3):  # type: ignore[misc]
-            def load_state_dict(self, state_dict: Any, **_: Any) -> None:
-                """Keep the random weights."""
-
-        path = tmp_path_factory.mktemp("weights") / FILE
-        torch.save({}, path)
-        torch.manual_seed(0)
-        net = Blank("blank", ["2048"], feature_extractor_weights_path=str(path))
-        torch.save(torch.nn.Module.state_dict(net), path)
-        return path
-
     def test_features_are_torch_fidelitys(self, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
@@ -248,7 +249,7 @@ class Markov:
 
     def __init__(self, table: Mapping[str, Mapping[str, float]]) -> None:
         self.letters = sorted(table)
-        self.p = torch.tensor([[table[a].get(b, 0.0) for b in self.letters] for a in self.letters]).double()
+        self.p = torch.tensor([[table[a].get(b, 0.0) for b in self.letters] for a in self.letters], dtype=torch.float64)
 
     def text(self, n: int, seed: int) -> str:
         rng, state, drawn = np.random.default_rng(seed), 0, []
@@ -266,25 +267,27 @@ class Markov:
         return torch.zeros(n, 10, dtype=torch.int64)
 
 
+CHAIN = Markov({"a": {"a": 0.9, "b": 0.1}, "b": {"a": 0.4, "b": 0.6}})
+
+
+@pytest.fixture(scope="module")
+def dataset() -> ByteDataset:
+    texts = {"train": CHAIN.text(300, 0), "valid": CHAIN.text(300, 1), "test": CHAIN.text(20003, 2)}
+    return ByteDataset("chain", texts, window=100)  # type: ignore[arg-type]
+
+
 class TestText:
-    chain = Markov({"a": {"a": 0.9, "b": 0.1}, "b": {"a": 0.4, "b": 0.6}})
-
-    @pytest.fixture(scope="class")
-    def dataset(self) -> ByteDataset:
-        texts = {"train": self.chain.text(300, 0), "valid": self.chain.text(300, 1), "test": self.chain.text(20003, 2)}
-        return ByteDataset("chain", texts, window=100)  # type: ignore[arg-type]
-
     def test_a_perfect_model_reaches_the_entropy(self, dataset: ByteDataset) -> None:
         """H = sum_a pi(a) H(a), pi = (0.8, 0.2); one letter in a hundred opens a window and costs one bit."""
         h = lambda p: -p * math.log2(p) - (1 - p) * math.log2(1 - p)  # noqa: E731
         entropy = 0.99 * (0.8 * h(0.9) + 0.2 * h(0.6)) + 0.01
-        found = compute("bits_per_byte", trial_of(self.chain, dataset))
+        found = compute("bits_per_byte", trial_of(CHAIN, dataset))
         assert found.interval is not None
         assert found.interval.lo < entropy < found.interval.hi
         assert found.value == pytest.approx(entropy, rel=0.03)
 
     def test_perplexity_is_two_to_the_bits(self, dataset: ByteDataset) -> None:
-        trial = trial_of(self.chain, dataset)
+        trial = trial_of(CHAIN, dataset)
         bits, perplexity = compute("bits_per_byte", trial), compute("perplexity", trial)
         assert perplexity.value == pytest.approx(2**bits.value, rel=1e-12)
         assert bits.interval and perplexity.interval
@@ -292,26 +295,27 @@ class TestText:
 
     def test_every_token_is_scored_once(self, dataset: ByteDataset) -> None:
         """Also the tail that fills no window: sum over sum, not a mean of windows."""
-        found = compute("bits_per_byte", trial_of(self.chain, dataset))
+        found = compute("bits_per_byte", trial_of(CHAIN, dataset))
         assert found.n == 20003
         windows = dataset.tokens("test").split(100)
-        nats = -sum(self.chain.log_prob(w[None]).item() for w in windows)
+        nats = -sum(CHAIN.log_prob(w[None]).item() for w in windows)
         assert found.value == pytest.approx(nats / math.log(2) / 20003, rel=1e-12)
 
     @pytest.mark.parametrize("batch_size", [1, 7, 1000])
     def test_batch_size_changes_nothing(self, dataset: ByteDataset, batch_size: int) -> None:
         windows = dataset.tokens("test")[:950].split(100)
-        found = negative_log_likelihood(self.chain, windows, batch_size, CPU)
-        assert found.tolist() == pytest.approx([-self.chain.log_prob(w[None]).item() for w in windows])
+        found = negative_log_likelihood(CHAIN, windows, batch_size, CPU)
+        assert found.tolist() == pytest.approx([-CHAIN.log_prob(w[None]).item() for w in windows])
 
     def test_a_uniform_model_needs_eight_bits(self) -> None:
         class Uniform(Markov):
             def log_prob(self, x: Tensor) -> Tensor:
                 return torch.full((len(x),), -x.shape[1] * math.log(256))
 
-        dataset = ByteDataset("x", dict.fromkeys(("train", "valid", "test"), "añb" * 50), window=7)  # type: ignore[arg-type]
+        dataset = ByteDataset("x", dict.fromkeys(("train", "valid", "test"), "añb" * 50), window=7)
         found = compute("bits_per_byte", trial_of(Uniform({"a": {}}), dataset))
-        assert (found.value, found.n) == (pytest.approx(8, rel=1e-6), 200)  # bytes, not characters
+        assert found.value == pytest.approx(8, rel=1e-6)
+        assert found.n == 200  # bytes, not characters
 
     def test_a_bound_is_called_one(self, dataset: ByteDataset) -> None:
         class Bound(Markov):
@@ -365,9 +369,7 @@ class TestCost:
 
 def test_samples_are_the_same_at_any_batch_size() -> None:
     dataset = digits()
-    small, large = (
-        Trial(Noise(dataset), dataset, seed=0, n_samples=50, batch_size=b, device=CPU) for b in (7, 50)
-    )
+    small, large = (Trial(Noise(dataset), dataset, seed=0, n_samples=50, batch_size=b, device=CPU) for b in (7, 50))
     assert torch.equal(small.samples, large.samples)
 
 

@@ -68,9 +68,7 @@ def test_an_unknown_modality_is_refused() -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("boom"), ImportError("boom"), SystemExit("boom")])
-def test_a_plugin_that_fails_is_named_and_stops_nobody(
-    monkeypatch: pytest.MonkeyPatch, error: BaseException
-) -> None:
+def test_a_plugin_that_fails_is_named_and_stops_nobody(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     fresh = Registry()
 
     def good() -> None:
@@ -83,7 +81,7 @@ def test_a_plugin_that_fails_is_named_and_stops_nobody(
     monkeypatch.setattr("bench.registry._entry_points", lambda: (FakePoint("bad", bad), FakePoint("good", good)))
     assert list(fresh.all("suites")) == ["fine"]  # nothing half-registered stays
     assert "boom" in fresh.failures["bad"]
-    with pytest.raises(UnknownName, match="plugin 'bad' could not be imported: .*boom"):
+    with pytest.raises(UnknownName, match=r"plugin 'bad' could not be imported: .*boom"):
         fresh.get("suites", "half")
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from bench.errors import DataError
-from bench.files import write_atomic
+from bench import DataError, write_atomic
 
 
 def fingerprint(*parts: str | np.ndarray) -> str:

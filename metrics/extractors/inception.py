@@ -23,7 +23,8 @@ def locate() -> str:
     """Where the weights are. Raises DataError with the way to get them."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / FILE
     if not path.is_file():
-        raise DataError(f"Inception weights are not at {path}; download {URL_INCEPTION_V3} to there")
+        shown = str(path).replace(str(Path.home()), "~", 1)  # reasons stand on pages that people share
+        raise DataError(f"Inception weights are not at {shown}; download {URL_INCEPTION_V3} to there")
     return str(path)
 
 

@@ -1,0 +1,330 @@
+"""A suite end to end, and everything that can go wrong on the way: nothing measured is lost, nothing is hidden."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+import bench
+from bench import OutputError, files, store
+from bench.errors import RunStopped
+from bench.record import SCHEMA_FILE, RunRecord, json_schema
+from bench.runner import plan, run
+
+# Families that go wrong in ways of their own. Each is a script of its own, as a user's would be.
+TROUBLE = {
+    "raises": "raise ValueError('this family is broken')",
+    "dies": "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
+    "killed": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+    "hungry": "torch.empty(2**50)",
+    "slow": "import time; time.sleep(100)",
+    "quits": "import sys; sys.exit('enough')",
+    "chatty": "print('{not json}')",
+}
+SCRIPT = '''
+import torch
+from bench import generator, run
+
+@generator("{name}", modalities={{"image"}})
+class Trouble(torch.nn.Module):
+    """Trouble."""
+
+    def __init__(self, spec):
+        super().__init__()
+        self.shape = spec.shape
+
+    def train_step(self, batch, rng):
+        {act}
+        return {{"loss": 0.0}}
+
+    def sample(self, n, rng, condition=None):
+        return torch.zeros(n, *self.shape)
+
+if __name__ == "__main__":
+    import sys
+    table = run(sys.argv[1], out=sys.argv[2])
+    table.to_json(sys.argv[3], orient="records")
+'''
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with everything in it, shared by the tests that only look."""
+    from tests.conftest import SMALL
+
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "small.toml").write_text(SMALL)
+    assert genbench("run", folder / "small.toml", "--out", folder / "out").returncode == 0
+    return folder / "out"
+
+
+def genbench(*words: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "bench", *words], capture_output=True, text=True, **options)
+
+
+def records(out: Path) -> dict[str, RunRecord]:
+    found, ignored = store.read_records(out)
+    assert not ignored
+    return {record.generator: record for record in found}
+
+
+class TestFinished:
+    def test_the_folder_holds_what_it_promises(self, finished: Path) -> None:
+        assert len(list(finished.glob("records/*.json"))) == 3
+        assert len(list(finished.glob("samples/*.npz"))) == 3
+        assert len(list(finished.glob("checkpoints/*.safetensors"))) == 1
+        assert (finished / "report" / "index.html").is_file()
+
+    def test_a_record_says_everything(self, finished: Path) -> None:
+        vae = records(finished)["vae"]
+        assert vae.status == "ok" and vae.error is None
+        assert vae.params == {"latent": 4, "width": 16, "decoder": "bernoulli", "lr": 0.001}
+        assert vae.curve[-1].step == 20 and set(vae.curve[-1].losses) == {"loss", "kl"}
+        assert set(vae.phases) == {"data", "build", "train", "sample", "metrics"}
+        assert vae.environment["threads"] >= 1 and "torch" in vae.environment["versions"]
+        assert {m.metric: m.n for m in vae.measurements} == {"fd_lenet": 100, "kid_lenet": 100}
+        assert vae.omitted == {"peak_gpu_bytes": "no GPU was used"}
+        assert "genbench run" in vae.command
+
+    def test_records_keep_to_the_published_schema(self, finished: Path) -> None:
+        schema = json.loads(SCHEMA_FILE.read_text())
+        for path in finished.glob("records/*.json"):
+            jsonschema.validate(json.loads(path.read_text()), schema)
+
+    def test_real_data_scores_best(self, finished: Path) -> None:
+        value = {g: r.measurements[0].value for g, r in records(finished).items()}
+        assert value["real"] < min(value["vae"], value["noise"])
+
+    def test_running_again_runs_nothing(self, finished: Path) -> None:
+        before = {path: path.stat().st_mtime_ns for path in finished.glob("records/*.json")}
+        assert genbench("run", finished.parent / "small.toml", "--out", finished).returncode == 0
+        assert {path: path.stat().st_mtime_ns for path in finished.glob("records/*.json")} == before
+
+    def test_one_more_metric_measures_again_but_does_not_train_again(self, finished: Path) -> None:
+        suite, changes = finished.parent / "small.toml", ['metrics=["fd_lenet", "is_lenet"]', "controls=false"]
+        plans = plan(suite, overrides=changes)
+        checkpoint = next(finished.glob("checkpoints/*"))
+        assert checkpoint.stem == plans[0].training_id
+        before = checkpoint.stat().st_mtime_ns
+        table = bench.run(suite, out=finished, overrides=changes)
+        assert list(table.metric) == ["fd_lenet", "is_lenet"]
+        assert checkpoint.stat().st_mtime_ns == before
+        first = next(m for m in records_of(finished, plans[0].run_id).measurements if m.metric == "fd_lenet")
+        assert table.value[0] == first.value  # and the new metric moved no old number
+
+    def test_copied_folders_merge(self, finished: Path, tmp_path: Path) -> None:
+        (tmp_path / "records").mkdir()
+        for path in finished.glob("records/*.json"):
+            (tmp_path / "records" / path.name).write_bytes(path.read_bytes())
+        assert len(bench.read_frame(tmp_path)) == len(bench.read_frame(finished))
+
+    def test_a_checkpoint_can_be_loaded_by_another_suite(self, finished: Path, tmp_path: Path) -> None:
+        checkpoint = next(finished.glob("checkpoints/*"))
+        (tmp_path / "load.toml").write_text(
+            f"metrics = ['fd_lenet', 'train_throughput']\nbudget.samples = 100\n[datasets.digits]\n"
+            f"[generators.ours]\nload = '{checkpoint}'\n"
+        )
+        outcome = run(tmp_path / "load.toml", out=tmp_path / "out", overrides=["controls=false"])
+        (ours,) = outcome.records
+        assert ours.family == "vae" and ours.params["latent"] == 4
+        assert ours.omitted == {"train_throughput": "nothing was trained: the weights were loaded"}
+        trained = {m.metric: m.value for m in records(finished)["vae"].measurements}
+        assert ours.measurements[0].value == trained["fd_lenet"]
+
+
+def records_of(out: Path, run_id: str) -> RunRecord:
+    return store.read_record(store.record_path(out, run_id))
+
+
+def test_the_published_schema_is_the_code(finished: Path) -> None:
+    assert SCHEMA_FILE.read_text() == json_schema(), "run: make schema"
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_a_run_killed_in_the_middle_goes_on_to_the_same_result(small: Path, tmp_path: Path) -> None:
+    words = ["run", str(small), "--set", "controls=false", "--set", "budget.train_steps=3000", "--device", "cpu"]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert genbench(*words, "--out", whole).returncode == 0
+
+    process = subprocess.Popen([sys.executable, "-m", "bench", *words, "--out", cut], stderr=subprocess.DEVNULL)
+    wait_until(lambda: list(cut.glob("checkpoints/*.safetensors")))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not list(cut.glob("records/*.json"))  # it was killed in time
+    wait_until(lambda: not _writes(cut))  # and left no worker behind
+
+    assert genbench(*words, "--out", cut).returncode == 0
+    first, second = records(whole)["vae"], records(cut)["vae"]
+    assert first.run_id == second.run_id
+    assert [m.value for m in first.measurements] == [m.value for m in second.measurements]
+    assert [p.losses for p in first.curve] == [p.losses for p in second.curve]
+    assert second.phases["train"] < first.phases["train"] * 1.5
+    assert not list(cut.glob("*/.tmp-*"))
+
+
+def _writes(folder: Path) -> bool:
+    """Whether a worker of this run folder is still alive."""
+    listed = subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True).stdout
+    return f"bench.worker {folder}" in listed
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        ("raises", "exception", "ValueError: this family is broken"),
+        ("dies", "killed", "signal 11"),
+        ("killed", "killed", "out of memory"),
+        ("hungry", "memory", "allocate memory"),
+        ("slow", "timeout", "stopped at its limit of 12 s"),
+        ("quits", "killed", "enough"),
+    ],
+)
+def test_a_trial_that_goes_wrong_leaves_a_record_and_the_others_go_on(
+    tmp_path: Path, name: str, kind: str, message: str
+) -> None:
+    table = run_script(tmp_path, name)
+    found = records(tmp_path / "out")
+    assert found["real"].status == "ok"
+    failed = found[name]
+    assert failed.status == "failed" and failed.error is not None
+    assert failed.error.kind == kind and message in failed.error.message
+    assert {row["generator"]: row["status"] for row in table}[name] == "failed"
+
+
+def run_script(tmp_path: Path, name: str) -> list[dict[str, Any]]:
+    """Run a suite from a user's own script, which defines the family itself."""
+    script = tmp_path / "mine.py"
+    script.write_text(SCRIPT.format(name=name, act=TROUBLE[name]))
+    limit = 12 if name == "slow" else 100
+    budget = f"{{ samples = 20, time_limit = {limit} }}"
+    tables = f"[datasets.digits]\n[generators.{name}]\n"
+    (tmp_path / "suite.toml").write_text(f"metrics = ['fd_lenet']\nbudget = {budget}\n{tables}")
+    words = [script, tmp_path / "suite.toml", tmp_path / "out", tmp_path / "table.json"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    table: list[dict[str, Any]] = json.loads((tmp_path / "table.json").read_text())
+    return table
+
+
+def test_what_a_family_prints_does_not_disturb_the_run(tmp_path: Path) -> None:
+    assert {row["status"] for row in run_script(tmp_path, "chatty")} == {"ok"}
+    assert any("{not json}" in log.read_text() for log in (tmp_path / "out" / "logs").iterdir())
+
+
+def test_a_failed_trial_is_tried_again_and_a_good_one_kept(small: Path, out: Path) -> None:
+    assert genbench("run", small, "--out", out).returncode == 0
+    vae = records(out)["vae"]
+    broken = vae.model_dump(mode="json") | {"status": "failed", "error": {"kind": "killed", "message": "x"}}
+    store.write_record(out, RunRecord.model_validate(broken))
+    before = {path: path.stat().st_mtime_ns for path in out.glob("records/*.json")}
+    assert genbench("run", small, "--out", out).returncode == 0
+    changed = [path.stem for path, was in before.items() if path.stat().st_mtime_ns != was]
+    assert changed == [vae.run_id] and records(out)["vae"].status == "ok"
+
+
+def test_a_family_that_cannot_make_the_data_is_skipped_with_the_reason(tmp_path: Path, out: Path) -> None:
+    """Here a user's own data, of odd size."""
+    script = tmp_path / "odd.py"
+    script.write_text(
+        "import numpy as np\nfrom bench import ImageDataset, dataset, run\n\n"
+        "@dataset('odd', modality='image')\ndef odd():\n    '''Odd.'''\n"
+        "    x = np.random.default_rng(0).integers(256, size=(99, 1, 9, 9)).astype(np.uint8)\n"
+        "    return ImageDataset('odd', dict.fromkeys(('train', 'valid', 'test'), (x, np.zeros(99))), classes=1)\n\n"
+        "if __name__ == '__main__':\n    import sys\n    run(sys.argv[1], out=sys.argv[2])\n"
+    )
+    suite = tmp_path / "odd.toml"
+    suite.write_text("metrics = ['fd_lenet']\nbudget.samples = 50\n[datasets.odd]\n[generators.dcgan]\n")
+    done = subprocess.run([sys.executable, script, suite, out], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    skipped = records(out)["dcgan"]
+    assert skipped.status == "skipped" and skipped.error is not None
+    assert "multiples of 4, not 9x9" in skipped.error.message
+
+
+def test_a_script_without_a_guard_is_told_so(tmp_path: Path, small: Path, out: Path) -> None:
+    script = tmp_path / "bare.py"
+    text = SCRIPT.format(name="bare", act="pass").split("if __name__")[0]
+    script.write_text(text + f"\nrun({str(small)!r}, out={str(out)!r}, overrides=['generators.bare={{}}'])\n")
+    subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=100)
+    bare = records(out)["bare"]
+    assert bare.error is not None and "__main__" in bare.error.message
+
+
+class TestFolder:
+    def test_half_written_and_foreign_records_are_named_and_left_alone(self, small: Path, out: Path) -> None:
+        folder = out / "records"
+        folder.mkdir(parents=True)
+        (folder / "half.json").write_text('{"schema": 1, "run_id": ')
+        (folder / "foreign.json").write_text('{"hello": "world"}')
+        (folder / "future.json").write_text('{"schema": 99}')
+        assert genbench("run", small, "--out", out).returncode == 0
+        found, ignored = store.read_records(out)
+        assert len(found) == 3
+        assert [line.split(":")[0] for line in ignored] == [f"ignored {n}.json" for n in ("foreign", "future", "half")]
+        page = (out / "report" / "index.html").read_text()
+        assert all(f"{name}.json" in page for name in ("half", "foreign", "future"))
+
+    def test_a_record_damaged_after_the_fact_is_made_again(self, small: Path, out: Path) -> None:
+        words = ["run", small, "--out", out, "--set", "controls=false"]
+        assert genbench(*words).returncode == 0
+        (path,) = out.glob("records/*.json")
+        path.write_text(path.read_text()[:100])
+        assert genbench(*words).returncode == 0
+        assert records(out)["vae"].status == "ok"
+
+    def test_an_unwritable_folder_is_one_clear_message(self, small: Path, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("in the way")
+        done = genbench("run", small, "--out", tmp_path / "file" / "out")
+        assert done.returncode == 2
+        assert "cannot write" in done.stderr and "--out" in done.stderr and "Traceback" not in done.stderr
+
+    def test_one_run_at_a_time(self, small: Path, out: Path) -> None:
+        with files.lock(out):
+            done = genbench("run", small, "--out", out)
+        assert done.returncode == 2 and "another run is writing" in done.stderr
+
+    def test_a_full_disk_stops_with_a_message_and_keeps_what_is_there(
+        self, small: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real, kept = os.fsync, []
+
+        def full(handle: int) -> None:
+            if kept:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            kept.append(real(handle))
+
+        monkeypatch.setattr("os.fsync", full)
+        with pytest.raises(RunStopped, match=r"No space left on device; 2 trials are left, the same command"):
+            run(small, out=out)
+        monkeypatch.undo()
+        assert len(records(out)) == 1 and not list(out.glob("*/.tmp-*"))
+        assert len(run(small, out=out).records) == 3
+
+    def test_a_file_is_whole_or_absent(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = tmp_path / "x.json"
+        files.write_atomic(path, "old")
+
+        def full(handle: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr("os.fsync", full)
+        with pytest.raises(OutputError, match=r"cannot write .*x\.json: No space left on device"):
+            files.write_atomic(path, "new")
+        assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
