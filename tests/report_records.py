@@ -54,9 +54,9 @@ def record(generator: str, seed: int = 0, **changes: Any) -> RunRecord:
     scores = changes.pop("scores", {})
     control = generator in ("real", "noise")
     usual = {
-        "suite": "digits", "command": f"genbench run {changes.get('suite', 'digits')}", "generator": generator, "family": generator, "control": control,
+        "suite": "digits", "generator": generator, "family": generator, "control": control,
         "modality": "image", "dataset": "mnist", "fingerprint": "sha256:" + "ab" * 32,
-        "seed": seed,
+        "seed": seed, "command": f"genbench run {changes.get('suite', 'digits')}",
         "params": {} if control else {"width": 64}, "budget": {"train_steps": 600, "batch_size": 64},
         "status": "ok", "measurements": tuple(measured(name, value) for name, value in scores.items()),
         "environment": ENVIRONMENT, "created": "2030-01-02T03:04:05+00:00",

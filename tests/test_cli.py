@@ -72,17 +72,17 @@ def test_a_dry_run_tells_all_and_does_nothing(small: Path, out: Path, capsys: py
 def test_the_exit_code_tells_that_some_failed(tmp_path: Path) -> None:
     suite = tmp_path / "bad.toml"
     suite.write_text(
-        "metrics = ['fd_lenet']\nbudget = { train_steps = 3, samples = 20 }\n"
-        "[datasets.digits]\n[generators.vae]\nlr = 1e30\n"
+        "metrics = ['fd_lenet']\ncontrols = false\nbudget = { train_steps = 3, samples = 20 }\n"
+        "[datasets.digits]\n[generators.vae]\nlr = 1e30\n[generators.dcgan]\nwidth = 8\n"
     )
-    words = [sys.executable, "-m", "bench", "run", suite, "--out", tmp_path / "out"]
+    words = [sys.executable, "-m", "bench", "run", str(suite), "--out", str(tmp_path / "out")]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 1
     assert "failed: vae on digits, seed 0: loss became" in done.stderr and "Traceback" not in done.stderr
     page = (tmp_path / "out" / "report" / "index.html").read_text()
-    assert "loss became" in page and "real" in page
+    assert "loss became" in page and "dcgan" in page
     # No terminal: plain lines, no bars and no escape codes.
-    assert "[3/3]" in done.stderr and "\x1b" not in done.stderr
+    assert "[2/2]" in done.stderr and "\x1b" not in done.stderr
     assert done.stdout.strip().endswith("index.html")
 
 

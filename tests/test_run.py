@@ -22,20 +22,17 @@ from bench.errors import RunStopped
 from bench.record import SCHEMA_FILE, RunRecord, json_schema
 from bench.runner import plan, run
 
-# Families that go wrong in ways of their own. Each is a script of its own, as a user's would be.
+# What goes wrong in a training step, and how the record must tell it.
 TROUBLE = {
-    "raises": "raise ValueError('this family is broken')",
-    "dies": "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
-    "killed": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
-    "hungry": "torch.empty(2**50)",
-    "slow": "import time; time.sleep(100)",
-    "quits": "import sys; sys.exit('enough')",
-    "chatty": "print('{not json}')",
+    "raises": ("raise ValueError('this family is broken')", "exception", "ValueError: this family is broken"),
+    "dies": ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "killed", "signal 11"),
+    "killed": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed", "out of memory"),
+    "hungry": ("torch.empty(2**50)", "memory", "allocate memory"),
+    "slow": ("import time; time.sleep(100)", "timeout", "stopped at its limit of 15 s"),
+    "quits": ("import sys; sys.exit('enough')", "killed", "enough"),
+    "chatty": ("print('{not json}')", None, None),
 }
-SCRIPT = '''
-import torch
-from bench import generator, run
-
+FAMILY = '''
 @generator("{name}", modalities={{"image"}})
 class Trouble(torch.nn.Module):
     """Trouble."""
@@ -50,12 +47,12 @@ class Trouble(torch.nn.Module):
 
     def sample(self, n, rng, condition=None):
         return torch.zeros(n, *self.shape)
-
-if __name__ == "__main__":
-    import sys
-    table = run(sys.argv[1], out=sys.argv[2])
-    table.to_json(sys.argv[3], orient="records")
 '''
+HEAD = "import sys\nimport torch\nfrom bench import generator, run\n"
+TAIL = """
+if __name__ == "__main__":
+    run(sys.argv[1], out=sys.argv[2], jobs=2).to_json(sys.argv[3], orient="records")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -185,56 +182,46 @@ def _writes(folder: Path) -> bool:
     return f"bench.worker {folder}" in listed
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "message"),
-    [
-        ("raises", "exception", "ValueError: this family is broken"),
-        ("dies", "killed", "signal 11"),
-        ("killed", "killed", "out of memory"),
-        ("hungry", "memory", "allocate memory"),
-        ("slow", "timeout", "stopped at its limit of 12 s"),
-        ("quits", "killed", "enough"),
-    ],
-)
-def test_a_trial_that_goes_wrong_leaves_a_record_and_the_others_go_on(
-    tmp_path: Path, name: str, kind: str, message: str
-) -> None:
-    table = run_script(tmp_path, name)
-    found = records(tmp_path / "out")
-    assert found["real"].status == "ok"
-    failed = found[name]
-    assert failed.status == "failed" and failed.error is not None
-    assert failed.error.kind == kind and message in failed.error.message
-    assert {row["generator"]: row["status"] for row in table}[name] == "failed"
-
-
-def run_script(tmp_path: Path, name: str) -> list[dict[str, Any]]:
-    """Run a suite from a user's own script, which defines the family itself."""
-    script = tmp_path / "mine.py"
-    script.write_text(SCRIPT.format(name=name, act=TROUBLE[name]))
-    limit = 12 if name == "slow" else 100
-    budget = f"{{ samples = 20, time_limit = {limit} }}"
-    tables = f"[datasets.digits]\n[generators.{name}]\n"
-    (tmp_path / "suite.toml").write_text(f"metrics = ['fd_lenet']\nbudget = {budget}\n{tables}")
-    words = [script, tmp_path / "suite.toml", tmp_path / "out", tmp_path / "table.json"]
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=200)
+@pytest.fixture(scope="module")
+def troubled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run from a user's own script, which defines seven families: six go wrong in ways of their own."""
+    folder = tmp_path_factory.mktemp("troubled")
+    families = "".join(FAMILY.format(name=name, act=act) for name, (act, *_) in TROUBLE.items())
+    (folder / "mine.py").write_text(HEAD + families + TAIL)
+    tables = "".join(f"[generators.{name}]\n" for name in TROUBLE if name != "slow")
+    tables += "[generators.slow]\nbudget.time_limit = 15\n"
+    budget = "{ train_steps = 3, samples = 20 }"
+    suite = f"metrics = ['fd_lenet']\ncontrols = false\nbudget = {budget}\n[datasets.digits]\n{tables}"
+    (folder / "suite.toml").write_text(suite)
+    words = [folder / "mine.py", folder / "suite.toml", folder / "out", folder / "table.json"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    table: list[dict[str, Any]] = json.loads((tmp_path / "table.json").read_text())
-    return table
+    return folder
 
 
-def test_what_a_family_prints_does_not_disturb_the_run(tmp_path: Path) -> None:
-    assert {row["status"] for row in run_script(tmp_path, "chatty")} == {"ok"}
-    assert any("{not json}" in log.read_text() for log in (tmp_path / "out" / "logs").iterdir())
+@pytest.mark.parametrize("name", [name for name in TROUBLE if name != "chatty"])
+def test_a_trial_that_goes_wrong_leaves_a_record_that_says_how(troubled: Path, name: str) -> None:
+    _, kind, message = TROUBLE[name]
+    failed = records(troubled / "out")[name]
+    assert failed.status == "failed" and failed.error is not None
+    assert failed.error.kind == kind and str(message) in failed.error.message
+    table = {row["generator"]: row for row in json.loads((troubled / "table.json").read_text())}
+    assert table[name]["status"] == "failed" and table[name]["value"] is None
+
+
+def test_the_others_go_on_and_what_a_family_prints_disturbs_nobody(troubled: Path) -> None:
+    chatty = records(troubled / "out")["chatty"]
+    assert chatty.status == "ok"
+    assert "{not json}" in (troubled / "out" / "logs" / f"{chatty.run_id}.log").read_text()
 
 
 def test_a_failed_trial_is_tried_again_and_a_good_one_kept(small: Path, out: Path) -> None:
-    assert genbench("run", small, "--out", out).returncode == 0
+    run(small, out=out)
     vae = records(out)["vae"]
     broken = vae.model_dump(mode="json") | {"status": "failed", "error": {"kind": "killed", "message": "x"}}
     store.write_record(out, RunRecord.model_validate(broken))
     before = {path: path.stat().st_mtime_ns for path in out.glob("records/*.json")}
-    assert genbench("run", small, "--out", out).returncode == 0
+    run(small, out=out)
     changed = [path.stem for path, was in before.items() if path.stat().st_mtime_ns != was]
     assert changed == [vae.run_id] and records(out)["vae"].status == "ok"
 
@@ -250,7 +237,9 @@ def test_a_family_that_cannot_make_the_data_is_skipped_with_the_reason(tmp_path:
         "if __name__ == '__main__':\n    import sys\n    run(sys.argv[1], out=sys.argv[2])\n"
     )
     suite = tmp_path / "odd.toml"
-    suite.write_text("metrics = ['fd_lenet']\nbudget.samples = 50\n[datasets.odd]\n[generators.dcgan]\n")
+    suite.write_text(
+        "metrics = ['fd_lenet']\ncontrols = false\nbudget.samples = 50\n[datasets.odd]\n[generators.dcgan]\n"
+    )
     done = subprocess.run([sys.executable, script, suite, out], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     skipped = records(out)["dcgan"]
@@ -260,8 +249,8 @@ def test_a_family_that_cannot_make_the_data_is_skipped_with_the_reason(tmp_path:
 
 def test_a_script_without_a_guard_is_told_so(tmp_path: Path, small: Path, out: Path) -> None:
     script = tmp_path / "bare.py"
-    text = SCRIPT.format(name="bare", act="pass").split("if __name__")[0]
-    script.write_text(text + f"\nrun({str(small)!r}, out={str(out)!r}, overrides=['generators.bare={{}}'])\n")
+    call = f"run({str(small)!r}, out={str(out)!r}, overrides=['generators.bare={{}}', 'controls=false'])"
+    script.write_text(f"{HEAD}{FAMILY.format(name='bare', act='pass')}\n{call}\n")
     subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=100)
     bare = records(out)["bare"]
     assert bare.error is not None and "__main__" in bare.error.message
@@ -274,19 +263,18 @@ class TestFolder:
         (folder / "half.json").write_text('{"schema": 1, "run_id": ')
         (folder / "foreign.json").write_text('{"hello": "world"}')
         (folder / "future.json").write_text('{"schema": 99}')
-        assert genbench("run", small, "--out", out).returncode == 0
+        assert genbench("run", small, "--out", out, "--set", "controls=false").returncode == 0
         found, ignored = store.read_records(out)
-        assert len(found) == 3
+        assert len(found) == 1
         assert [line.split(":")[0] for line in ignored] == [f"ignored {n}.json" for n in ("foreign", "future", "half")]
         page = (out / "report" / "index.html").read_text()
         assert all(f"{name}.json" in page for name in ("half", "foreign", "future"))
 
     def test_a_record_damaged_after_the_fact_is_made_again(self, small: Path, out: Path) -> None:
-        words = ["run", small, "--out", out, "--set", "controls=false"]
-        assert genbench(*words).returncode == 0
+        run(small, out=out, overrides=["controls=false"])
         (path,) = out.glob("records/*.json")
         path.write_text(path.read_text()[:100])
-        assert genbench(*words).returncode == 0
+        run(small, out=out, overrides=["controls=false"])
         assert records(out)["vae"].status == "ok"
 
     def test_an_unwritable_folder_is_one_clear_message(self, small: Path, tmp_path: Path) -> None:
@@ -303,7 +291,8 @@ class TestFolder:
     def test_a_full_disk_stops_with_a_message_and_keeps_what_is_there(
         self, small: Path, out: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        real, kept = os.fsync, []
+        real = os.fsync
+        kept: list[None] = []
 
         def full(handle: int) -> None:
             if kept:

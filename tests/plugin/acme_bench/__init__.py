@@ -12,6 +12,7 @@ class MeanImage(torch.nn.Module):
     def __init__(self, spec: DataSpec, *, noise: float = 0.1) -> None:
         super().__init__()
         self.noise = noise
+        self.mean: torch.Tensor
         self.register_buffer("mean", torch.zeros(spec.shape))
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
