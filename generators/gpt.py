@@ -24,7 +24,7 @@ from bench import Batch, DataSpec, GenbenchError, Unsupported, generator, unifor
 from generators.sequence import clip_and_step, draw, sequence_log_prob
 
 PRESETS = {
-    "tiny": {"layers": 3, "heads": 4, "width": 128, "lr": 3e-3, "warmup": 50},
+    "tiny": {"layers": 2, "heads": 4, "width": 96, "lr": 5e-3, "weight_decay": 0.0, "warmup": 50},
     "paper": {
         "layers": 12,
         "heads": 12,

@@ -20,7 +20,7 @@ from bench import Batch, DataSpec, Unsupported, generator, uniform
 from generators.sequence import clip_and_step, draw, sequence_log_prob
 
 PRESETS = {
-    "tiny": {"width": 256, "embedding": 64, "layers": 1, "lr": 4e-3},
+    "tiny": {"width": 192, "embedding": 64, "layers": 1, "lr": 6e-3},
     "paper": {"width": 700, "embedding": 256, "layers": 3, "dropout": 0.2},  # after Graves' text networks
 }
 State = tuple[Tensor, Tensor]

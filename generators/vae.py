@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from bench import Batch, DataSpec, generator, normal
 
 PRESETS = {
-    "tiny": {"latent": 16, "width": 256},
+    "tiny": {"latent": 16, "width": 256, "lr": 2e-3},
     "paper": {"latent": 20, "width": 500},  # Kingma & Welling, section 5, MNIST; they trained with Adagrad
 }
 

@@ -16,24 +16,29 @@ SUBSETS, SUBSET_SIZE = 100, 1000
 
 
 def kernel_distance(fake: Tensor, real: Tensor, subset_size: int) -> float:
-    """Mean over 100 seeded subsets of ``subset_size`` rows a side; features ``(n, D)`` and ``(m, D)``.
+    """Mean over seeded subsets of ``subset_size`` rows a side; features ``(n, D)`` and ``(m, D)``.
 
+    100 subsets, or 1 where it holds every row of both sides and another would be the same.
     Raises GenbenchError for fewer rows than a subset holds, NaN or infinity.
     """
     found = kid_features_to_metric(
         checked(fake, subset_size),
         checked(real, subset_size),
-        kid_subsets=SUBSETS,
+        kid_subsets=count_subsets(fake, real, subset_size),
         kid_subset_size=subset_size,
         verbose=False,
     )
     return float(found[KEY_METRIC_KID_MEAN])
 
 
+def count_subsets(fake: Tensor, real: Tensor, subset_size: int) -> int:
+    return 1 if len(fake) == len(real) == subset_size else SUBSETS
+
+
 def _kid(trial: Trial, extractor: str) -> Estimate:
     fake, real, _, protocol = pair(trial, extractor)
     subset = min(SUBSET_SIZE, len(fake), len(real))
-    protocol |= {"kernel": "poly3", "subsets": SUBSETS, "subset_size": subset}
+    protocol |= {"kernel": "poly3", "subsets": count_subsets(fake, real, subset), "subset_size": subset}
     return Estimate(value=kernel_distance(fake, real, subset), n=len(fake), protocol=protocol)
 
 

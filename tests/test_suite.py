@@ -74,7 +74,7 @@ def test_an_empty_suite_is_refused(text: str) -> None:
 def test_defaults_presets_and_own_values_are_laid_over_each_other() -> None:
     text = GOOD + "preset = 'tiny'\nlatent = 7\nbudget = { train_steps = 5 }\n[budget]\nbatch_size = 9"
     vae = check_suite(tomllib.loads(text), "test").generators[0]
-    assert vae.params == {"latent": 7, "width": 256, "decoder": "bernoulli", "lr": 1e-3}
+    assert vae.params == {"latent": 7, "width": 256, "decoder": "bernoulli", "lr": 2e-3}
     assert (vae.budget.train_steps, vae.budget.batch_size, vae.budget.samples) == (5, 9, 1000)
 
 
