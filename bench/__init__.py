@@ -35,7 +35,7 @@ from bench.protocols import (
     Trainable,
 )
 from bench.record import Estimate, Interval, Measurement, RunRecord
-from bench.registry import dataset, extractor, generator, metric, report
+from bench.registry import Presets, dataset, extractor, generator, metric, report
 from bench.store import frame, read_frame, read_records
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ __all__ = [
     "Modality",
     "Omitted",
     "OutputError",
+    "Presets",
     "Reconstructor",
     "RunRecord",
     "Split",

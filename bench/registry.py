@@ -31,6 +31,7 @@ RESERVED = frozenset({"family", "preset", "budget", "load"})
 
 T = TypeVar("T", bound=Callable[..., Any])
 Locate = Callable[[], str]
+Presets = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ class GeneratorEntry(Entry):
     make: Callable[..., Generator]
     modalities: frozenset[str]
     paper: str | None
-    presets: Mapping[str, Mapping[str, Any]]
+    presets: Presets
     control: bool
 
 
@@ -181,7 +182,7 @@ def generator(
     *,
     modalities: Iterable[Modality],
     paper: str | None = None,
-    presets: Mapping[str, Mapping[str, Any]] | None = None,
+    presets: Presets | None = None,
     control: bool = False,
 ) -> Callable[[T], T]:
     """Register a family. Its constructor takes a DataSpec, then keyword-only hyperparameters with defaults.

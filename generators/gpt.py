@@ -20,10 +20,10 @@ from annotated_types import Ge, Lt
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from bench import Batch, DataSpec, GenbenchError, Unsupported, generator, uniform
+from bench import Batch, DataSpec, GenbenchError, Presets, Unsupported, generator, uniform
 from generators.sequence import clip_and_step, draw, sequence_log_prob
 
-PRESETS = {
+PRESETS: Presets = {
     "tiny": {"layers": 2, "heads": 4, "width": 96, "lr": 5e-3, "weight_decay": 0.0, "warmup": 50},
     "paper": {
         "layers": 12,

@@ -16,10 +16,10 @@ from annotated_types import Ge, Lt
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from bench import Batch, DataSpec, Unsupported, generator, uniform
+from bench import Batch, DataSpec, Presets, Unsupported, generator, uniform
 from generators.sequence import clip_and_step, draw, sequence_log_prob
 
-PRESETS = {
+PRESETS: Presets = {
     "tiny": {"width": 192, "embedding": 64, "layers": 1, "lr": 6e-3},
     "paper": {"width": 700, "embedding": 256, "layers": 3, "dropout": 0.2},  # after Graves' text networks
 }

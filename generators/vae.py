@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from bench import Batch, DataSpec, generator, normal
+from bench import Batch, DataSpec, Presets, generator, normal
 
-PRESETS = {
+PRESETS: Presets = {
     "tiny": {"latent": 16, "width": 256, "lr": 2e-3},
     "paper": {"latent": 20, "width": 500},  # Kingma & Welling, section 5, MNIST; they trained with Adagrad
 }
