@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import TrialError
-from bench.protocols import Dataset, DataSpec, Features, Generator, Split
+from bench.protocols import Dataset, DataSpec, Extractor, Features, Generator, Split
 from bench.registry import registry
 from bench.streams import stream
 
@@ -94,15 +94,18 @@ class Trial:
 
     def extractor_protocol(self, extractor: str) -> Mapping[str, str]:
         """What identifies the extractor: its weights' hash and its resizer."""
-        protocol: Mapping[str, str] = self._extractor(extractor).protocol
-        return protocol
+        return self._extractor(extractor).protocol
 
-    def _extractor(self, name: str) -> Any:
-        return self.once(f"extractor/{name}", lambda: registry.get("extractors", name).make())
+    def _extractor(self, name: str) -> Extractor:
+        return self.once(f"extractor/{name}", lambda: self._load_extractor(name))
+
+    def _load_extractor(self, name: str) -> Extractor:
+        extract: Extractor = registry.get("extractors", name).make()
+        return extract.to(self.device) if isinstance(extract, torch.nn.Module) else extract
 
     def _extract(self, name: str) -> tuple[Features, Features]:
         extract = self._extractor(name)
-        return _in_batches(extract, self.samples), _in_batches(extract, self.reference)
+        return _in_batches(extract, self.samples, self.device), _in_batches(extract, self.reference, self.device)
 
     @torch.no_grad()
     def _draw(self, n: int, rng: torch.Generator) -> Tensor:
@@ -141,7 +144,8 @@ def _sizes(total: int, batch: int) -> list[int]:
 
 
 @torch.no_grad()
-def _in_batches(extract: Callable[[Tensor], Features], x: Tensor, batch: int = 250) -> Features:
-    parts = [extract(chunk) for chunk in x.split(batch)]
+def _in_batches(extract: Extractor, x: Tensor, device: torch.device, batch: int = 250) -> Features:
+    """Features of all of ``x``, back on the CPU."""
+    parts = [extract(chunk.to(device)) for chunk in x.split(batch)]
     logits = [part.logits for part in parts if part.logits is not None]
-    return Features(torch.cat([part.features for part in parts]), torch.cat(logits) if logits else None)
+    return Features(torch.cat([part.features for part in parts]).cpu(), torch.cat(logits).cpu() if logits else None)

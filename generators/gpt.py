@@ -24,7 +24,7 @@ from bench import Batch, DataSpec, GenbenchError, Presets, Unsupported, generato
 from generators.sequence import clip_and_step, draw, sequence_log_prob
 
 PRESETS: Presets = {
-    "tiny": {"layers": 2, "heads": 4, "width": 96, "lr": 5e-3, "weight_decay": 0.0, "warmup": 50},
+    "tiny": {"layers": 2, "heads": 4, "width": 96, "lr": 5e-3, "weight_decay": 0.0, "warmup": 50, "decay": 400},
     "paper": {
         "layers": 12,
         "heads": 12,
@@ -77,7 +77,8 @@ class Block(nn.Module):
 class GPT(nn.Module):
     """Decoder-only transformer with learned positions.
 
-    width: of the residual stream, a multiple of heads. warmup: steps of linear rise of lr, constant after.
+    width: of the residual stream, a multiple of heads. warmup: steps of linear rise of lr. decay: step at which a
+    cosine has brought it down to a tenth, where it stays (arXiv:2005.14165, appendix B); 0 = no fall.
     temperature: of sampling, 1 = the model itself.
     """
 
@@ -94,6 +95,7 @@ class GPT(nn.Module):
         lr: PositiveFloat = 1e-3,
         weight_decay: Annotated[float, Ge(0)] = 0.1,
         warmup: NonNegativeInt = 100,
+        decay: NonNegativeInt = 0,
         temperature: PositiveFloat = 1.0,
     ) -> None:
         super().__init__()
@@ -102,7 +104,7 @@ class GPT(nn.Module):
         if width % heads:
             raise GenbenchError(f"gpt: width = {width} must be a multiple of heads = {heads}")
         (self.window,), self.start, self.temperature = spec.shape, spec.vocab, temperature
-        self.lr, self.warmup = lr, warmup
+        self.lr, self.warmup, self.decay = lr, warmup, decay
         self.embedding = nn.Embedding(spec.vocab + 1, width)
         self.positions = nn.Embedding(self.window, width)
         self.dropout = nn.Dropout(dropout)
@@ -129,7 +131,7 @@ class GPT(nn.Module):
         loss = F.cross_entropy(logits.flatten(0, 1), batch.data.flatten())
         self.step += 1
         for group in self.optimiser.param_groups:
-            group["lr"] = self.lr * min(1.0, int(self.step) / max(1, self.warmup))
+            group["lr"] = self.lr * pace(int(self.step), self.warmup, self.decay)
         clip_and_step(self.optimiser, loss)
         return {"loss": loss.item()}
 
@@ -168,6 +170,14 @@ class GPT(nn.Module):
     def shifted(self, x: Tensor) -> Tensor:
         """``x`` one place to the right behind the start token: what each prediction may see."""
         return F.pad(x[:, :-1], (1, 0), value=self.start)
+
+
+def pace(step: int, warmup: int, decay: int) -> float:
+    """Share of the learning rate at a step, counted from 1: linear rise, then a cosine down to a tenth."""
+    if step <= warmup:
+        return step / warmup
+    done = min(1.0, (step - warmup) / (decay - warmup)) if decay > warmup else 0.0
+    return 0.1 + 0.45 * (1 + math.cos(math.pi * done))
 
 
 def _initialise(model: nn.Module, layers: int) -> None:

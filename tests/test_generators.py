@@ -18,7 +18,7 @@ from bench.registry import GeneratorEntry, registry
 from bench.streams import stream
 from bench.trial import quantise
 from generators.dcgan import DCGAN, make_discriminator, make_generator
-from generators.gpt import GPT
+from generators.gpt import GPT, pace
 from generators.lstm import LSTM
 from generators.sequence import draw
 from generators.vae import VAE, gaussian_kl
@@ -188,6 +188,12 @@ def test_inversion_draws_each_token_by_its_probability() -> None:
     u = (torch.arange(10000) + 0.5) / 10000
     counts = torch.bincount(draw(p.log().expand(10000, 4), u, 1.0), minlength=4)
     assert counts.tolist() == [1000, 0, 6000, 3000]
+
+
+@pytest.mark.parametrize(("step", "share"), [(1, 0.1), (5, 0.5), (10, 1.0), (60, 0.55), (110, 0.1), (10**6, 0.1)])
+def test_the_learning_rate_rises_and_falls_as_told(step: int, share: float) -> None:
+    assert pace(step, warmup=10, decay=110) == pytest.approx(share)
+    assert pace(step, warmup=10, decay=0) == pytest.approx(min(1.0, step / 10))
 
 
 def test_gpt_width_must_be_a_multiple_of_heads() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
 from bench import DataError, Features, Omitted, extractor
@@ -28,10 +28,11 @@ def locate() -> str:
     return str(path)
 
 
-class InceptionExtractor:
+class InceptionExtractor(nn.Module):
     """2,048 features of the last pooling and 1,008 bias-free logits; grey images are repeated to RGB."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         digest = sha256(path)
         # Checked before loading: the file is a pickle, and only these weights may call their distance FID.
         if not digest.startswith(SHA256_STARTS):
@@ -43,7 +44,7 @@ class InceptionExtractor:
             "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path)
         )
 
-    def __call__(self, x: Tensor) -> Features:
+    def forward(self, x: Tensor) -> Features:
         """uint8 ``(n, 1 or 3, H, W)``."""
         rgb = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
         features, logits = self.net(rgb)

@@ -39,18 +39,19 @@ class LeNet(nn.Module):
         return Features(features, self.head(features))
 
 
-class LeNetExtractor:
+class LeNetExtractor(nn.Module):
     """Extractor over the shipped weights; images of other sizes are resized bilinearly, antialiased."""
 
     protocol: Mapping[str, str] = {"weights": f"sha256:{SHA256}", "resize": "bilinear-antialias"}
 
     def __init__(self) -> None:
+        super().__init__()
         if (found := sha256(WEIGHTS)) != SHA256:
             raise DataError(f"{WEIGHTS} has SHA-256 {found}, expected {SHA256}; reinstall genbench")
         self.net = LeNet().eval().requires_grad_(False)
         self.net.load_state_dict(load_file(WEIGHTS))
 
-    def __call__(self, x: Tensor) -> Features:
+    def forward(self, x: Tensor) -> Features:
         """uint8 ``(n, 1, H, W)``. Raises Omitted for images with other than one channel."""
         if x.shape[1] != 1:
             raise Omitted(f"lenet reads grey digits; these images have {x.shape[1]} channels")
