@@ -28,7 +28,9 @@ def schema(make: Callable[..., Any]) -> type[BaseModel]:
         if parameter.annotation is parameter.empty or parameter.default is parameter.empty:
             raise TypeError(f"{make.__qualname__}: parameter {name!r} needs an annotation and a default")
         fields[name] = (parameter.annotation, parameter.default)
-    config = ConfigDict(extra="forbid", strict=True, protected_namespaces=(), validate_default=True)
+    config = ConfigDict(
+        extra="forbid", strict=True, protected_namespaces=(), validate_default=True, allow_inf_nan=False
+    )
     return create_model(make.__qualname__, __config__=config, **fields)
 
 
@@ -44,8 +46,9 @@ def resolve(make: Callable[..., Any], given: Mapping[str, Any], where: str) -> t
 def check(model: type[M], given: Mapping[str, Any], where: str) -> tuple[M | None, list[str]]:
     """The values as an instance of ``model``, or None and the list of problems."""
     try:
-        # Through JSON, because pydantic's strict mode takes a JSON array, but no list, for a tuple.
-        return model.model_validate_json(json.dumps(given)), []
+        # Through JSON, because pydantic's strict mode takes a JSON array, but no list, for a tuple. TOML has dates,
+        # which JSON has not: as strings they are refused with a message.
+        return model.model_validate_json(json.dumps(given, default=str)), []
     except ValidationError as error:
         return None, [_explain(problem, model, where) for problem in error.errors(include_url=False)]
 

@@ -37,7 +37,7 @@ Table = Mapping[str, Any]
 class Budget(BaseModel):
     """What every trial may spend. time_limit: seconds of a whole trial; checkpoint_every: steps."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     train_steps: PositiveInt = 1000
     batch_size: PositiveInt = 64
@@ -106,7 +106,7 @@ def find_suite(name: str | Path) -> Path:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SuiteError([f"{path} is not valid TOML: {error}"]) from error
     except OSError as error:
@@ -161,7 +161,7 @@ class _Checker:
             generators=self.uses(table, "generators", lambda label, t: self.generator(label, t, budget)),
         )
         if not self.problems:
-            self.modalities(suite)
+            self.together(suite)
         if self.problems:
             raise SuiteError(self.problems)
         return suite
@@ -169,7 +169,7 @@ class _Checker:
     def typed(self, table: Table, key: str, kind: type, default: Any) -> Any:
         value = table.get(key, default)
         if not isinstance(value, kind):
-            self.problems.append(f"{key} = {value!r}: should be a {kind.__name__}")
+            self.problems.append(f"{key} = {value!r}: should be a {_KINDS[kind]}")
         return value
 
     def section(self, table: Table, key: str) -> Table:
@@ -200,13 +200,16 @@ class _Checker:
 
     def uses(self, table: Table, key: str, read: Callable[[str, Table], Any]) -> tuple[Any, ...]:
         section = self.section(table, key)
-        if not section:
+        if not table.get(key):
             self.problems.append(f"the suite has no {key}: add a table such as {_EXAMPLE[key]}")
         return tuple(use for label, value in section.items() if (use := self.use(key, label, value, read)))
 
     def use(self, key: str, label: str, value: Any, read: Callable[[str, Table], Any]) -> Any:
         if not isinstance(value, dict):
             self.problems.append(f"{key}.{label} = {value!r}: should be a table, such as {_EXAMPLE[key]}")
+            return None
+        if not label.strip() or not label.isprintable():
+            self.problems.append(f"{key}.{label!r}: a label needs letters that can be printed")
             return None
         return read(label, value)
 
@@ -224,6 +227,8 @@ class _Checker:
         where = f"generators.{label}"
         load = Path(str(table["load"])) if "load" in table else None
         saved = self.saved(load, where) if load else {}
+        if load and not saved:
+            return None
         family = table.get("family", saved.get("family", label))
         entry = self.look_up("generators", family, where)
         if entry is None:
@@ -242,9 +247,9 @@ class _Checker:
         name = table.get("preset")
         if name is None:
             return {}
-        if name not in entry.presets:
+        if str(name) not in entry.presets:
             self.problems.append(f"{where}: unknown preset {name!r}{hint(str(name), entry.presets)}")
-        return entry.presets.get(name, {})
+        return entry.presets.get(str(name), {})
 
     def saved(self, load: Path, where: str) -> Table:
         from bench.checkpoint import read_meta  # torch is needed only where a checkpoint is named
@@ -265,10 +270,15 @@ class _Checker:
             self.problems.append(str(error))
             return None
 
-    def modalities(self, suite: Suite) -> None:
-        """Every generator needs data it can make, and every dataset a generator."""
+    def controls(self) -> set[str]:
+        return {name for name, entry in registry.all("generators").items() if entry.control}
+
+    def together(self, suite: Suite) -> None:
+        """Every generator needs data it can make and a name of its own, and every dataset a generator."""
         offered = {d.entry.modality for d in suite.datasets}
         for g in suite.generators:
+            if g.label != g.family and g.label in self.controls():
+                self.problems.append(f"generators.{g.label} has the name of a control: choose another label")
             if not g.entry.modalities & offered:
                 self.problems.append(
                     f"generators.{g.label} makes {_join(g.entry.modalities)}, but the suite's data is {_join(offered)}"
@@ -278,6 +288,7 @@ class _Checker:
                 self.problems.append(f"datasets.{d.label} is {d.entry.modality}, which no generator here makes")
 
 
+_KINDS = {str: "string", bool: "truth value", dict: "table"}
 _EXAMPLE = {"datasets": "[datasets.mnist5k]", "generators": "[generators.vae]"}
 
 

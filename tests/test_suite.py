@@ -21,8 +21,8 @@ MISTAKES = {
     "seeds = [true]": "seeds = [True]",
     "metrics = ['fd_lenett']": "unknown metric 'fd_lenett'; did you mean 'fd_lenet'?",
     "metrics = []": "leave it out for all that apply",
-    "controls = 3": "controls = 3: should be a bool",
-    "budget = 3": "budget = 3: should be a dict",
+    "controls = 3": "controls = 3: should be a truth value",
+    "budget = 3": "budget = 3: should be a table",
     "budget.train_step = 3": "unknown parameter 'train_step'; did you mean 'train_steps'?",
     "budget.train_steps = 0": "budget.train_steps = 0: input should be greater than 0",
     "budget.samples = 1.5": "budget.samples = 1.5: input should be a valid integer",
@@ -33,6 +33,13 @@ MISTAKES = {
     "generators.vae.preset = 'huge'": "unknown preset 'huge'; there is paper, tiny",
     "generators.vae.load = 'no.safetensors'": "there is no checkpoint no.safetensors",
     "generators.vea.latent = 3": "unknown generator 'vea'; did you mean 'vae'?",
+    "generators.vae.lr = inf": "generators.vae.lr = inf: input should be a finite number",
+    "generators.vae.lr = nan": "input should be a finite number",
+    "budget.time_limit = inf": "input should be a finite number",
+    "generators.vae.latent = 1979-05-27": "input should be a valid integer",
+    "generators.vae.preset = [1]": "unknown preset [1]",
+    "generators.real.family = 'vae'": "has the name of a control",
+    "datasets = 3": "datasets = 3: should be a table",
     "generators.x = 3": "generators.x = 3: should be a table",
     "datasets.mnist6k = {}": "unknown dataset 'mnist6k'; did you mean 'mnist5k'?",
     "datasets.digits.root = 'x'": "datasets.digits: unknown parameter 'root'",
@@ -56,6 +63,12 @@ def apply_raw(table: dict[str, object], key: str, value: object) -> None:
     for parent in parents:
         table = table.setdefault(parent, {})  # type: ignore[assignment]
     table[last] = value
+
+
+@pytest.mark.parametrize("label", ["", " ", "a\x1bb"])
+def test_a_label_can_be_read(label: str) -> None:
+    with pytest.raises(SuiteError, match="letters that can be printed"):
+        check_suite({**tomllib.loads(GOOD), "generators": {label: {"family": "vae"}}}, "test")
 
 
 def test_all_mistakes_are_told_at_once() -> None:
