@@ -2,6 +2,7 @@
 
     bench.run("demo", out="runs/demo")      # -> pandas.DataFrame, one row a measurement
     bench.read_frame("runs/demo")           # the same table from the records of an earlier run
+    bench.render("runs/demo")               # its report, again
 
 Everything a plugin needs is here: the decorators ``generator``, ``metric``, ``dataset``, ``extractor`` and
 ``report``, the types they speak of, and the errors they raise. Importing this package does not import torch; the
@@ -36,6 +37,7 @@ from bench.protocols import (
 )
 from bench.record import Estimate, Interval, Measurement, RunRecord
 from bench.registry import Presets, dataset, extractor, generator, metric, report
+from bench.rendering import render
 from bench.store import frame, read_frame, read_records
 
 if TYPE_CHECKING:
@@ -83,7 +85,8 @@ def run(
     overrides: ``"generators.vae.latent=64"`` and the like.
 
     One row a measurement (value, lo, hi, unit, better, n, protocol, ...), one for each metric left out with the
-    reason, one for each trial without a result. Trials that have a record in ``out`` are not run again.
+    reason, one for each trial without a result. A failed trial raises nothing: look at ``status`` (ok, failed, ...).
+    Trials that have a record in ``out`` are not run again. The report is written to ``out/report``.
     Raises SuiteError, UnknownName, DataError, DeviceError or OutputError before anything is trained.
     """
     from bench.runner import run as run_suite
@@ -140,6 +143,7 @@ __all__ = [
     "ratio_interval",
     "read_frame",
     "read_records",
+    "render",
     "report",
     "run",
     "summarise",

@@ -35,7 +35,7 @@ def read_meta(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise DataError(f"there is no checkpoint {path}") from error
     except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise DataError(f"{path} is no genbench checkpoint ({error}); delete it, or name another file") from error
+        raise DataError(f"{path} is no checkpoint that genbench saved ({type(error).__name__}: {error})") from error
 
 
 def restore(path: Path, model: Trainable) -> dict[str, Any]:

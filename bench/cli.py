@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rich.console import Console
 from rich.table import Table
 
-from bench.errors import GenbenchError, OutputError, RunStopped, hint
+from bench.errors import GenbenchError, RunStopped, hint
 from bench.protocols import MODALITIES, capabilities
 from bench.registry import KINDS, registry
-from bench.store import read_records
+from bench.rendering import render
 
 if TYPE_CHECKING:
     from bench.plan import TrialPlan
@@ -110,7 +110,9 @@ def _add_run(commands: Any) -> None:
 def _add_report(commands: Any) -> None:
     parser = commands.add_parser("report", help="render the records of a run folder")
     parser.add_argument("folder", type=Path, metavar="DIR", help="a run folder")
-    parser.add_argument("--format", metavar="FORMAT", help="html, markdown, csv or json; all if left out")
+    parser.add_argument(
+        "--format", action="append", default=[], metavar="FORMAT", help="html, markdown, csv or json; all if left out"
+    )
     parser.add_argument("--to", type=Path, metavar="DIR", help="where to write (default: DIR/report)")
     parser.set_defaults(command=_report)
 
@@ -168,14 +170,14 @@ def _run(options: argparse.Namespace) -> int:
     from bench import runner  # imports torch
 
     if options.dry_run:
-        plans = runner.plan(options.suite, options.device, options.overrides)
+        plans = runner.plan(options.suite, options.out, options.device, options.overrides)
         _print_plan(plans, options.out or runner.default_out(plans))
         return OK
     outcome = runner.run(
         options.suite, out=options.out, jobs=options.jobs, device=options.device, overrides=options.overrides
     )
     _conclude(outcome)
-    return SOME_FAILED if outcome.failed else OK
+    return OK if outcome.complete else SOME_FAILED
 
 
 def _print_plan(plans: list[TrialPlan], out: Path) -> None:
@@ -204,29 +206,19 @@ def _print_plan(plans: list[TrialPlan], out: Path) -> None:
 
 
 def _conclude(outcome: Outcome) -> None:
-    """The report, where it is, and what failed."""
-    page = _write_reports(outcome.out, outcome.out / "report", None)
+    """What failed and where its record is, and the path of the page."""
     counts = {s: sum(r.status == s for r in outcome.records) for s in ("ok", "failed", "skipped")}
     print(", ".join(f"{n} {status}" for status, n in counts.items() if n), file=sys.stderr)
     for record in outcome.failed:
         title = f"{record.generator} on {record.dataset}, seed {record.seed}"
-        print(f"  failed: {title}: {record.error.message if record.error else ''}", file=sys.stderr)
-    print(page)
+        why = record.error.message if record.error else ""
+        print(f"  failed: {title}: {why} (see {outcome.out}/records/{record.run_id}.json)", file=sys.stderr)
+    print(outcome.page)
 
 
 def _report(options: argparse.Namespace) -> int:
-    if not options.folder.is_dir():
-        raise OutputError(f"there is no run folder {options.folder}")
-    print(_write_reports(options.folder, options.to or options.folder / "report", options.format))
+    print(render(options.folder, options.to, options.format))
     return OK
-
-
-def _write_reports(folder: Path, target: Path, name: str | None) -> Path:
-    """Write one format, or all; returns the path of the page to open."""
-    entries = [registry.get("reports", name)] if name else list(registry.all("reports").values())
-    records, notes = read_records(folder)
-    written = {entry.name: entry.write(records, folder, target, notes) for entry in entries}
-    return Path(written.get("html") or next(iter(written.values())))
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
+import shlex
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -90,20 +92,38 @@ def _generators(suite: Suite, data: DatasetUse) -> list[GeneratorUse]:
 
 
 def _control(entry: GeneratorEntry, budget: Budget) -> GeneratorUse:
-    return GeneratorUse(entry.name, entry.name, {}, budget, None, entry)
+    return GeneratorUse(entry.name, entry.name, {}, budget, None, None, entry)
 
 
 def _load(data: DatasetUse, suite: Suite) -> Dataset:
+    """The dataset, once it is clear that every generator can be measured on it."""
     dataset: Dataset = data.entry.make(**data.options)
-    held_out = len(dataset.valid)
-    wanted = max(g.budget.samples for g in _generators(suite, data))
-    if suite.controls and data.entry.modality == "image" and wanted > held_out:
-        raise SuiteError([
-            f"budget.samples = {wanted}, but datasets.{data.label} holds out only {held_out} examples for the control "
-            f"'real', and numbers from different sample counts cannot be compared; set budget.samples={held_out} "
-            "or less, or controls=false"
-        ])  # fmt: skip
+    uses = _generators(suite, data)
+    if problems := [*_misfits(uses, dataset), *_too_many_samples(suite, data, dataset, uses)]:
+        raise SuiteError(problems)
     return dataset
+
+
+def _misfits(uses: list[GeneratorUse], dataset: Dataset) -> list[str]:
+    """Checkpoints that were trained on data of another form."""
+    spec = json.loads(json.dumps(dataset.spec.to_dict()))
+    return [
+        f"generators.{use.label}: {use.load} was trained on {use.trained_on}, and this data is {spec}"
+        for use in uses
+        if use.trained_on and use.trained_on != spec
+    ]
+
+
+def _too_many_samples(suite: Suite, data: DatasetUse, dataset: Dataset, uses: list[GeneratorUse]) -> list[str]:
+    """More samples than the control `real` can have: numbers from different counts cannot be compared."""
+    held_out, wanted = len(dataset.valid), max(use.budget.samples for use in uses)
+    if not suite.controls or data.entry.modality != "image" or wanted <= held_out:
+        return []
+    return [
+        f"budget.samples = {wanted}, but datasets.{data.label} holds out only {held_out} examples for the control "
+        f"'real', and numbers from different sample counts cannot be compared; set budget.samples={held_out} or less, "
+        "or controls=false"
+    ]
 
 
 def _plan(
@@ -111,9 +131,11 @@ def _plan(
 ) -> TrialPlan:
     metrics = _metrics(suite, data.entry.modality)
     entries = [use.entry, data.entry, *(registry.get("metrics", m) for m in metrics)]
+    # A script that registers things itself must be run itself: what it registered is known nowhere else.
+    origins = tuple(dict.fromkeys(e.origin for e in entries if e.origin.endswith(".py")))
     return TrialPlan(
         suite=suite.name,
-        command=command,
+        command=command if not origins else shlex.join(["python", *origins]),
         generator=use.label,
         family=use.family,
         control=use.entry.control,
@@ -129,10 +151,18 @@ def _plan(
         budget=use.budget,
         metrics=metrics,
         device=device,
-        code={use.family: use.entry.digest, **{m: registry.get("metrics", m).digest for m in metrics}},
+        code={use.family: use.entry.digest, **_measured_by(metrics)},
         versions={name: importlib.metadata.version(name) for name in ("genbench", "torch")},
-        origins=tuple(dict.fromkeys(e.origin for e in entries if e.origin.endswith(".py"))),
+        origins=origins,
     )
+
+
+def _measured_by(metrics: tuple[str, ...]) -> dict[str, str]:
+    """The state of each metric and of its extractor: weights that arrive later make it another measurement."""
+    entries = {name: registry.get("metrics", name) for name in metrics}
+    extractors = {e.extractor: registry.get("extractors", e.extractor) for e in entries.values() if e.extractor}
+    states = {f"extractor {name}": entry.state for name, entry in extractors.items()}
+    return {**{name: entry.digest for name, entry in entries.items()}, **states}
 
 
 def _metrics(suite: Suite, modality: str) -> tuple[str, ...]:

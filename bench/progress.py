@@ -43,7 +43,8 @@ class Display:
     def event(self, plan: TrialPlan, event: Mapping[str, Any]) -> None:
         """A worker's message: a phase begun, or a step done."""
         with self._lock:
-            self._fractions[plan.run_id] = event.get("step", 0) / plan.budget.train_steps
+            if "step" in event:
+                self._fractions[plan.run_id] = event["step"] / plan.budget.train_steps
             note = f"loss {event['loss']:.4g}" if "loss" in event else str(event.get("phase", ""))
             if self._bars:
                 self._move(plan, event, note)
@@ -85,9 +86,9 @@ class Display:
 
     def _make_bars(self) -> Progress:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         return Progress(*columns, console=self.console)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
 from bench.protocols import Aspect, Modality
 
@@ -36,8 +36,8 @@ class Frozen(BaseModel):
 class Interval(Frozen):
     """lo <= value <= hi at ``level`` by ``method``."""
 
-    lo: float
-    hi: float
+    lo: FiniteFloat
+    hi: FiniteFloat
     level: float = 0.95
     method: str
 
@@ -87,8 +87,8 @@ class CurvePoint(Frozen):
     """Mean losses over the steps since the last point; ``seconds`` of training so far."""
 
     step: int
-    seconds: float
-    losses: Mapping[str, float]
+    seconds: FiniteFloat
+    losses: Mapping[str, FiniteFloat]
 
 
 class Failure(Frozen):
@@ -116,6 +116,7 @@ class RunRecord(Frozen):
     seed: int
     params: dict[str, Any] = Field(description="every hyperparameter, defaults too")
     budget: dict[str, Any]
+    load: str | None = Field(default=None, description="file and hash of the weights, where they were not trained")
     status: Status
     measurements: tuple[Measurement, ...] = ()
     omitted: dict[str, str] = Field(default_factory=dict, description="metric -> why there is no number")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bench.errors import DuplicateName, GenbenchError, UnknownName
+from bench.errors import DataError, DuplicateName, GenbenchError, UnknownName
 from bench.protocols import MODALITIES, Aspect, Dataset, Extractor, Generator, Modality
 from bench.record import Better, Estimate, RunRecord
 
@@ -65,6 +65,7 @@ class MetricEntry(Entry):
     unit: str
     better: Better
     needs: type
+    extractor: str | None
     paper: str | None
 
 
@@ -79,6 +80,16 @@ class DatasetEntry(Entry):
 class ExtractorEntry(Entry):
     make: Callable[[], Extractor]
     locate: Locate
+
+    @property
+    def state(self) -> str:
+        """What identifies it: its source and its weight file (by size and time, its hash is checked on loading)."""
+        try:
+            path = Path(self.locate())
+        except DataError:
+            return "absent"
+        found = path.stat() if path.is_file() else None
+        return f"{self.digest} {found.st_size} {found.st_mtime_ns}" if found else self.digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,11 +233,13 @@ def metric(
     unit: str,
     better: Better,
     needs: type = Generator,
+    extractor: str | None = None,
     paper: str | None = None,
 ) -> Callable[[T], T]:
     """Register a measure: a function of a Trial that returns an Estimate, or raises Omitted with the reason.
 
     on: modalities it applies to.  unit: "1" for a pure number.  needs: the capability it asks of the generator.
+    extractor: the network whose features it reads, so that other weights make it another measurement.
     """
 
     def register(compute: T) -> T:
@@ -237,6 +250,7 @@ def metric(
             unit=unit,
             better=better,
             needs=needs,
+            extractor=extractor,
             paper=paper,
             **_common(name, compute),
         )

@@ -17,17 +17,24 @@ from bench.plan import TrialPlan, plan_trials
 from bench.probes.machine import choose_device, usable_cores
 from bench.progress import Display
 from bench.record import RunRecord
+from bench.rendering import render
 from bench.suite import read_suite
 from bench.worker import WORKER_FLAG
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The trials of a suite and the records they have; ``out`` is the run folder."""
+    """The trials of a suite and the records they have; ``out`` is the run folder, ``page`` its report."""
 
     out: Path
     plans: list[TrialPlan]
     records: list[RunRecord]
+    page: Path
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trial has a record that is not failed."""
+        return len(self.records) == len(self.plans) and not self.failed
 
     @property
     def failed(self) -> list[RunRecord]:
@@ -45,22 +52,35 @@ def run(
     device: str = "auto",
     overrides: Sequence[str] = (),
 ) -> Outcome:
-    """Run what is missing of a suite; see ``bench.run``."""
+    """Run what is missing of a suite and write its report; see ``bench.run``."""
     if os.environ.get(WORKER_FLAG):
         raise GenbenchError('a script that calls bench.run must do so under: if __name__ == "__main__":')
-    plans = plan(suite, device, overrides)
+    if jobs < 1:
+        raise GenbenchError(f"jobs = {jobs}: should be at least 1")
+    plans = plan(suite, out, device, overrides)
     folder = Path(out) if out else default_out(plans)
     with files.lock(folder):
         _clean(folder)
         missing = [p for p in plans if not _has_result(folder, p)]
         _execute(missing, folder, jobs)
-    return Outcome(folder, plans, [r for p in plans if (r := _read(folder, p))])
+        page = _render(folder)
+    return Outcome(folder, plans, [r for p in plans if (r := _read(folder, p))], page)
 
 
-def plan(suite: str | Path, device: str = "auto", overrides: Sequence[str] = ()) -> list[TrialPlan]:
+def _render(folder: Path) -> Path:
+    try:
+        return render(folder)
+    except OutputError as error:
+        raise RunStopped(f"the trials are done and kept, but not the report: {error}") from error
+
+
+def plan(
+    suite: str | Path, out: str | Path | None = None, device: str = "auto", overrides: Sequence[str] = ()
+) -> list[TrialPlan]:
     """The trials of a suite, checked whole, nothing run."""
     words = ["genbench", "run", str(suite), *(word for o in overrides for word in ("--set", o))]
     words += ["--device", device] if device != "auto" else []
+    words += ["--out", str(out)] if out else []
     return plan_trials(read_suite(suite, overrides), choose_device(device).type, shlex.join(words))
 
 
@@ -69,7 +89,9 @@ def default_out(plans: Sequence[TrialPlan]) -> Path:
 
 
 def _execute(plans: list[TrialPlan], out: Path, jobs: int) -> None:
-    threads = max(1, usable_cores() // jobs)
+    # OMP_NUM_THREADS is how every numerical library lets its user choose.
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    threads = int(given) if given.isdigit() and int(given) else max(1, usable_cores() // jobs)
     executor = LocalExecutor(out, jobs, threads)
 
     def keep(plan: TrialPlan, record: RunRecord) -> None:
@@ -100,7 +122,8 @@ def _read(out: Path, plan: TrialPlan) -> RunRecord | None:
 def _clean(out: Path) -> None:
     """Remove what a killed run was writing when it died; no reader ever saw these files."""
     for leftover in out.glob("*/.tmp-*"):
-        leftover.unlink()
+        if leftover.is_file():
+            leftover.unlink(missing_ok=True)
 
 
 def count_missing(plans: Iterable[TrialPlan], out: Path) -> int:

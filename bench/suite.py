@@ -18,8 +18,10 @@ load = "runs/x/checkpoints/abc.safetensors"
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,13 +60,17 @@ class DatasetUse:
 
 @dataclass(frozen=True)
 class GeneratorUse:
-    """A generator as the suite names it; ``params`` are complete. ``load``: a checkpoint to use as it is."""
+    """A generator as the suite names it; ``params`` are complete.
+
+    load: a checkpoint to use as it is. trained_on: the spec of the data it was trained on, as JSON has it.
+    """
 
     label: str
     family: str
     params: Mapping[str, Any]
     budget: Budget
     load: Path | None
+    trained_on: Mapping[str, Any] | None
     entry: GeneratorEntry
 
 
@@ -152,7 +158,7 @@ class _Checker:
         self.problems += [f"unknown key {k!r}{hint(k, SECTIONS)}" for k in table if k not in SECTIONS]
         budget = self.budget(self.section(table, "budget"), "budget")
         suite = Suite(
-            name=self.typed(table, "name", str, default_name),
+            name=self.name(table, default_name),
             seeds=self.seeds(table.get("seeds", [0])),
             metrics=self.metrics(table.get("metrics")),
             controls=self.typed(table, "controls", bool, True),
@@ -171,6 +177,13 @@ class _Checker:
         if not isinstance(value, kind):
             self.problems.append(f"{key} = {value!r}: should be a {_KINDS[kind]}")
         return value
+
+    def name(self, table: Table, default: str) -> str:
+        """It becomes a folder below runs/, so it may not lead elsewhere."""
+        found = self.typed(table, "name", str, default)
+        if isinstance(found, str) and not re.fullmatch(r"\w[\w. -]*", found):
+            self.problems.append(f"name = {found!r}: should be letters, digits, spaces, dots and dashes")
+        return str(found)
 
     def section(self, table: Table, key: str) -> Table:
         found = self.typed(table, key, dict, {})
@@ -233,6 +246,12 @@ class _Checker:
         entry = self.look_up("generators", family, where)
         if entry is None:
             return None
+        if load and entry.control:
+            self.problems.append(f"{where}.load: {family} is a control, which has no weights")
+            return None
+        if saved and family != saved["family"]:
+            self.problems.append(f"{where}.family = {family!r}, but {load} holds a {saved['family']}")
+            return None
         given = {k: v for k, v in table.items() if k not in RESERVED}
         params, problems = resolve(
             entry.make, {**self.preset(entry, table, where), **saved.get("params", {}), **given}, where
@@ -241,7 +260,7 @@ class _Checker:
         own = self.section(table, "budget")
         if own:
             budget = self.budget({**budget.model_dump(), **own}, f"{where}.budget")
-        return GeneratorUse(label, family, params, budget, load, entry)
+        return GeneratorUse(label, family, params, budget, load, saved.get("spec"), entry)
 
     def preset(self, entry: GeneratorEntry, table: Table, where: str) -> Table:
         name = table.get("preset")
@@ -270,12 +289,20 @@ class _Checker:
             self.problems.append(str(error))
             return None
 
+    def fitting(self, metrics: Iterable[str], offered: AbstractSet[str]) -> None:
+        """A metric asked for by name must have something to measure."""
+        for name in metrics:
+            on = registry.get("metrics", name).on
+            if not on & offered:
+                self.problems.append(f"metrics: {name} is for {_join(on)}, but the suite's data is {_join(offered)}")
+
     def controls(self) -> set[str]:
         return {name for name, entry in registry.all("generators").items() if entry.control}
 
     def together(self, suite: Suite) -> None:
         """Every generator needs data it can make and a name of its own, and every dataset a generator."""
         offered = {d.entry.modality for d in suite.datasets}
+        self.fitting(suite.metrics or (), offered)
         for g in suite.generators:
             if g.label != g.family and g.label in self.controls():
                 self.problems.append(f"generators.{g.label} has the name of a control: choose another label")

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from bench.checkpoint import read_meta, restore, save_checkpoint
 from bench.errors import DataError, TrialError
-from bench.probes.memory import peak_rss_bytes
+from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes
 from bench.protocols import Split, Trainable
 from bench.streams import stream, stream_seed
 
@@ -47,7 +47,9 @@ class Progress:
     seconds: float = 0.0
     curve: list[dict[str, Any]] = field(default_factory=list)
     pending: list[dict[str, float]] = field(default_factory=list)
+    examples: int = 0
     peak_rss_bytes: int = 0
+    peak_gpu_bytes: int = 0
     complete: bool = False
 
 
@@ -72,6 +74,7 @@ def train(
         if progress.step % schedule.checkpoint_every == 0 or progress.step == schedule.steps:
             progress.complete = progress.step == schedule.steps
             progress.peak_rss_bytes = max(progress.peak_rss_bytes, peak_rss_bytes())
+            progress.peak_gpu_bytes = max(progress.peak_gpu_bytes, peak_gpu_bytes(device)[0] or 0)
             save_checkpoint(checkpoint, model, {**about, "progress": vars(progress)})
     return progress
 
@@ -103,9 +106,9 @@ def _advance(
     torch.manual_seed(stream_seed(seed, "global", step))
     started = time.perf_counter()
     batch = data.batch(batch_index(len(data), schedule.batch_size, step, seed)).to(device)
-    losses = dict(model.train_step(batch, stream(seed, "train", step, device)))
+    losses = {name: float(x) for name, x in model.train_step(batch, stream(seed, "train", step, device)).items()}
     progress.seconds += time.perf_counter() - started
-    progress.step = step + 1
+    progress.step, progress.examples = step + 1, progress.examples + len(batch.data)
     _check(losses, progress.step)
     _note(losses, schedule, progress)
     on_step(progress.step, losses)

@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import runpy
+import signal
 import sys
 import threading
 import traceback
@@ -23,10 +24,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import torch
+from pydantic import ValidationError
 
 from bench.artifacts import save_samples
 from bench.checkpoint import restore
-from bench.errors import GenbenchError, Omitted, Unsupported
+from bench.errors import GenbenchError, Omitted, TrialError, Unsupported
 from bench.plan import TrialPlan, checkpoint_path
 from bench.probes.machine import environment
 from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
@@ -57,6 +59,7 @@ class _Run:
     measurements: list[Measurement] = field(default_factory=list)
     omitted: dict[str, str] = field(default_factory=dict)
     samples: str | None = None
+    failure: Failure | None = None  # of the first metric that broke
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -72,12 +75,10 @@ def run_trial(plan: TrialPlan, out: Path, emit: Emit = lambda event: None) -> Ru
         _measure_all(run)
     except Unsupported as error:
         return record_of(plan, "skipped", Failure(kind="unsupported", message=str(error)), **_kept(run))
-    except GenbenchError as error:
-        return record_of(plan, "failed", Failure(kind="exception", message=str(error)), **_kept(run))
     # A family or a metric may raise anything; the record keeps it whole and the other trials go on.
     except Exception as error:
         return record_of(plan, "failed", _failure(error), **_kept(run))
-    return record_of(plan, "ok", None, **_kept(run))
+    return record_of(plan, "failed" if run.failure else "ok", run.failure, **_kept(run))
 
 
 def record_of(plan: TrialPlan, status: Status, error: Failure | None, **found: Any) -> RunRecord:
@@ -86,7 +87,8 @@ def record_of(plan: TrialPlan, status: Status, error: Failure | None, **found: A
         run_id=plan.run_id,
         training_id=None if plan.control else plan.training_id,
         **plan.model_dump(include=_IDENTITY),
-        budget=plan.budget.model_dump(),
+        budget=plan.budget.model_dump(exclude={"train_steps", "checkpoint_every"} if plan.load else None),
+        load=f"{Path(plan.load).name} (sha256:{plan.load_digest})" if plan.load else None,
         status=status,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         error=error,
@@ -106,10 +108,20 @@ def _kept(run: _Run) -> dict[str, Any]:
 
 
 def _failure(error: Exception) -> Failure:
-    text = f"{type(error).__name__}: {error}"
+    text = _message(error)
     out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in text
     kind: FailureKind = "memory" if out_of_memory else "exception"
-    return Failure(kind=kind, message=text.split("\n")[0], traceback=traceback.format_exc())
+    told = isinstance(error, GenbenchError)  # its message is meant for the user; a traceback adds nothing
+    return Failure(kind=kind, message=text, traceback=None if told else traceback.format_exc())
+
+
+def _message(error: Exception) -> str:
+    """One line that says what happened."""
+    if isinstance(error, GenbenchError):
+        return str(error)
+    if isinstance(error, ValidationError):  # of an Estimate that a metric put together
+        return str(error.errors()[0]["msg"])
+    return f"{type(error).__name__}: {error}".split("\n")[0]
 
 
 def _setting() -> dict[str, Any]:
@@ -160,6 +172,8 @@ def _build(plan: TrialPlan, dataset: Dataset, device: torch.device) -> Generator
 
 def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.device) -> None:
     plan = run.plan
+    if plan.load and not isinstance(model, Trainable):
+        raise TrialError(f"{plan.family} cannot be loaded: it has no train_step, state_dict and load_state_dict")
     if isinstance(model, Trainable):
         if plan.load:
             restore(Path(plan.load), model)
@@ -189,9 +203,9 @@ def _costs(run: _Run, device: torch.device) -> Costs:
     gpu, why = peak_gpu_bytes(device)
     return Costs(
         train_seconds=progress.seconds,
-        train_examples=progress.step * run.plan.budget.batch_size,
+        train_examples=progress.examples,
         peak_rss_bytes=max(peak_rss_bytes(), progress.peak_rss_bytes),
-        peak_gpu_bytes=gpu,
+        peak_gpu_bytes=None if gpu is None else max(gpu, progress.peak_gpu_bytes),
         why_no_gpu=why,
     )
 
@@ -201,13 +215,21 @@ def _measure(run: _Run, entry: MetricEntry, trial: Trial) -> None:
         run.omitted[entry.name] = "a yardstick, not a model"
         return
     if not isinstance(trial.model, entry.needs):
-        missing = next(name for name, protocol in CAPABILITIES.items() if protocol is entry.needs)
+        names = {protocol: name for name, protocol in CAPABILITIES.items()}
+        missing = names.get(entry.needs, entry.needs.__name__)
         run.omitted[entry.name] = f"needs the capability {missing!r}"
         return
     try:
         estimate = entry.compute(trial)
     except Omitted as reason:
         run.omitted[entry.name] = str(reason)
+        return
+    # One broken metric must not cost the others their numbers: the trial counts as failed, and they are kept.
+    except Exception as error:
+        failure = _failure(error)
+        run.omitted[entry.name] = f"failed: {failure.message}"
+        told = failure.model_copy(update={"message": f"metric {entry.name}: {failure.message}"})
+        run.failure = run.failure or told
         return
     run.measurements.append(_as_measurement(entry, estimate))
 
@@ -223,6 +245,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     channel = _private_channel()
     for origin in plan.origins:
+        sys.path.insert(0, str(Path(origin).parent))  # as Python does for a script
         runpy.run_path(origin, run_name="genbench_plugin")
     record = run_trial(plan, Path(sys.argv[1]), lambda event: _send(channel, event))
     _send(channel, {"record": record.model_dump(mode="json")})
@@ -230,6 +253,8 @@ def main() -> None:
 
 def _end_with_parent() -> None:
     sys.stdin.read()
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpgrp(), signal.SIGKILL)  # what the family started ends with it
     os._exit(1)
 
 

@@ -130,8 +130,9 @@ class GPT(nn.Module):
         logits, _ = self(self.shifted(batch.data))
         loss = F.cross_entropy(logits.flatten(0, 1), batch.data.flatten())
         self.step += 1
+        lr = self.lr * pace(int(self.step), self.warmup, self.decay)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.lr * pace(int(self.step), self.warmup, self.decay)
+            group["lr"] = lr
         clip_and_step(self.optimiser, loss)
         return {"loss": loss.item()}
 

@@ -21,7 +21,7 @@ from generators.sequence import clip_and_step, draw, sequence_log_prob
 
 PRESETS: Presets = {
     "tiny": {"width": 192, "embedding": 64, "layers": 1, "lr": 6e-3},
-    "paper": {"width": 700, "embedding": 256, "layers": 3, "dropout": 0.2},  # after Graves' text networks
+    "paper": {"width": 700, "embedding": 256, "layers": 3, "dropout": 0.2},  # of the size of Graves' text networks
 }
 State = tuple[Tensor, Tensor]
 

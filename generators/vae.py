@@ -23,7 +23,7 @@ from bench import Batch, DataSpec, Presets, generator, normal
 
 PRESETS: Presets = {
     "tiny": {"latent": 16, "width": 256, "lr": 2e-3},
-    "paper": {"latent": 20, "width": 500},  # Kingma & Welling, section 5, MNIST; they trained with Adagrad
+    "paper": {"latent": 20, "width": 500},  # sizes of section 5 for MNIST; one layer more, Adam instead of Adagrad
 }
 
 
@@ -32,8 +32,9 @@ class VAE(nn.Module):
     """Variational autoencoder with multi-layer perceptrons.
 
     latent: size of z. width: of the hidden layers. decoder: "bernoulli" for grey levels as probabilities,
-    "gaussian" for a density. ``log_prob`` is the evidence bound, one draw of z: of the Bernoulli decoder under
-    levels in [0, 1], of the Gaussian one under pixels in [-1, 1].
+    "gaussian" for a density. ``log_prob`` is the evidence bound by one draw of z: of the Gaussian decoder on the
+    density of pixels in [-1, 1]; of the Bernoulli one on binary pixels, and for grey levels on no density (the cross
+    entropy of levels in [0, 1] is not normalised), so compare it only with its like.
     """
 
     bound = True

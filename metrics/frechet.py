@@ -33,13 +33,29 @@ def _frechet(trial: Trial, extractor: str) -> Estimate:
     return Estimate(value=frechet_distance(fake, real), n=len(fake), protocol=protocol)
 
 
-@metric("fid", on={"image"}, aspect="realism", unit="1", better="lower", paper="arXiv:1706.08500, Eq. 6")
+@metric(
+    "fid",
+    on={"image"},
+    aspect="realism",
+    unit="1",
+    better="lower",
+    extractor="inception",
+    paper="arXiv:1706.08500, Eq. 6",
+)
 def fid(trial: Trial) -> Estimate:
     """Fréchet distance on Inception features (2015-12-05 weights)."""
     return _frechet(trial, "inception")
 
 
-@metric("fd_lenet", on={"image"}, aspect="realism", unit="1", better="lower", paper="arXiv:1706.08500, Eq. 6")
+@metric(
+    "fd_lenet",
+    on={"image"},
+    aspect="realism",
+    unit="1",
+    better="lower",
+    extractor="lenet",
+    paper="arXiv:1706.08500, Eq. 6",
+)
 def fd_lenet(trial: Trial) -> Estimate:
     """Fréchet distance on features of the shipped digit classifier."""
     return _frechet(trial, "lenet")

@@ -33,13 +33,17 @@ def _score(trial: Trial, extractor: str) -> Estimate:
     return Estimate(value=inception_score(logits), n=len(logits), protocol={**kept, "splits": SPLITS})
 
 
-@metric("is", on={"image"}, aspect="realism", unit="1", better="higher", paper="arXiv:1606.03498")
+@metric(
+    "is", on={"image"}, aspect="realism", unit="1", better="higher", extractor="inception", paper="arXiv:1606.03498"
+)
 def inception_score_of_inception(trial: Trial) -> Estimate:
     """Inception Score under Inception's 1,008 classes (2015-12-05 weights)."""
     return _score(trial, "inception")
 
 
-@metric("is_lenet", on={"image"}, aspect="realism", unit="1", better="higher", paper="arXiv:1606.03498")
+@metric(
+    "is_lenet", on={"image"}, aspect="realism", unit="1", better="higher", extractor="lenet", paper="arXiv:1606.03498"
+)
 def inception_score_of_lenet(trial: Trial) -> Estimate:
     """Inception Score under the ten digits of the shipped classifier."""
     return _score(trial, "lenet")

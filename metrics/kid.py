@@ -42,13 +42,17 @@ def _kid(trial: Trial, extractor: str) -> Estimate:
     return Estimate(value=kernel_distance(fake, real, subset), n=len(fake), protocol=protocol)
 
 
-@metric("kid", on={"image"}, aspect="realism", unit="1", better="lower", paper="arXiv:1801.01401")
+@metric(
+    "kid", on={"image"}, aspect="realism", unit="1", better="lower", extractor="inception", paper="arXiv:1801.01401"
+)
 def kid(trial: Trial) -> Estimate:
     """Kernel distance on Inception features (2015-12-05 weights)."""
     return _kid(trial, "inception")
 
 
-@metric("kid_lenet", on={"image"}, aspect="realism", unit="1", better="lower", paper="arXiv:1801.01401")
+@metric(
+    "kid_lenet", on={"image"}, aspect="realism", unit="1", better="lower", extractor="lenet", paper="arXiv:1801.01401"
+)
 def kid_lenet(trial: Trial) -> Estimate:
     """Kernel distance on features of the shipped digit classifier."""
     return _kid(trial, "lenet")

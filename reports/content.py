@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -117,14 +116,8 @@ def gather(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[str])
         notes=[*notes, *_remarks(current, older)],
         settings=_settings(boards),
         machines=_machines(current),
-        commands=_commands(current, run_folder),
+        commands=list(dict.fromkeys(record.command for record in current if record.command)),
     )
-
-
-def _commands(records: Iterable[RunRecord], run_folder: Path) -> list[str]:
-    """What was typed, once each, with the folder it wrote to."""
-    typed = dict.fromkeys(record.command for record in records if record.command)
-    return [f"{command} --out {shlex.quote(str(run_folder))}" for command in typed]
 
 
 def _dates(records: Sequence[RunRecord]) -> str:
@@ -197,7 +190,8 @@ def _settings(boards: Iterable[Board]) -> list[Setting]:
         for row in board.rows:
             first = row.group.first
             key = repr((row.name, sorted(first.params.items()), sorted(first.budget.items())))
-            new = Setting(row.name, first.family, [], first.params, {} if first.control else first.budget)
+            budget = {} if first.control else {**first.budget, **({"load": first.load} if first.load else {})}
+            new = Setting(row.name, first.family, [], first.params, budget)
             found.setdefault(key, new).datasets.append(board.dataset)
     return sorted(found.values(), key=lambda s: s.name)
 

@@ -19,7 +19,8 @@ def verdict(board: Board) -> str:
     if len(ranked) == 1:
         return f"{ranked[0].name} has {main.label} {_number(ranked[0], main, board)}, and no rival yet."
     tied = [row for row in ranked[1:] if row.cells[main.key].mark]
-    return (_shared([ranked[0], *tied], main, board) if tied else _won(ranked, main, board)) + "."
+    sentence = _shared([ranked[0], *tied], main, board) if tied else _won(ranked, main, board)
+    return f"{sentence}{_beaten(ranked[0], main, board)}."
 
 
 def _nothing(board: Board) -> str:
@@ -47,12 +48,14 @@ def _shared(rows: list[Row], main: Column, board: Board) -> str:
 
 
 def _fastest(rows: list[Row], board: Board) -> str:
-    """What may decide between equals, where all were timed alike."""
+    """What may decide between equals, where all were timed alike and the clock can tell them apart."""
     for column in board.find(SPEED):
-        speeds = sorted((s.mean, row.name) for row in rows if (s := row.cells[column.key].summary))
-        if len(speeds) == len(rows) and 0 < 1.05 * speeds[-2][0] < speeds[-1][0]:
-            ratio = speeds[-1][0] / speeds[-2][0]
-            return f"; {speeds[-1][1]} samples fastest, {_times(ratio)} the speed of the next"
+        timed = [(s, row.name) for row in rows if (s := row.cells[column.key].summary)]
+        if len(timed) < max(2, len(rows)):
+            continue
+        (second, _), (first, name) = sorted(timed, key=lambda pair: pair[0].mean)[-2:]
+        if 0 < 1.05 * second.mean < first.mean and not within_noise(first, second):
+            return f"; {name} samples fastest, {_times(first.mean / second.mean)} the speed of the next"
     return ""
 
 
@@ -67,6 +70,19 @@ def _reference(main: Column, board: Board) -> str:
     """What real data scores, for a sense of scale."""
     real = [row for row in board.controls if row.group.first.family == "real" and row.cells[main.key].summary]
     return f" (real data: {with_unit(real[0].cells[main.key], main)})" if real else ""
+
+
+def _beaten(best: Row, main: Column, board: Board) -> str:
+    """Said where the best generator is no better than noise: then there is no winner."""
+    mine = best.cells[main.key].summary
+    for row in board.controls:
+        other = row.cells[main.key].summary
+        if row.group.first.family != "noise" or mine is None or other is None:
+            continue
+        worse = mine.mean >= other.mean if main.better == "lower" else mine.mean <= other.mean
+        if worse or within_noise(mine, other):
+            return f"; but none is better than noise ({with_unit(row.cells[main.key], main)})"
+    return ""
 
 
 def _speed(best: Row, second: Row, board: Board) -> str:

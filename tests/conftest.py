@@ -9,6 +9,8 @@ import pytest
 
 # Two test processes with default threads on two cores are many times slower than with one each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What is promised of a machine without a GPU must also be tested on one that has it.
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 SMALL = """
 seeds = [0]

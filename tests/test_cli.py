@@ -39,8 +39,8 @@ def test_list_is_also_for_people(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (["run", "demo", "--set", "budget.samples=5000"], "holds out only 1000"),
         (["run", "demo", "--device", "cuda"], "no CUDA GPU is usable here"),
-        (["report", "nowhere"], "there is no run folder nowhere"),
-        (["report", ".", "--format", "htm"], "unknown report 'htm'; did you mean 'html'?"),
+        (["report", "nowhere"], "nowhere is no run folder"),
+        (["report", "."], ". is no run folder: it has no records/"),
     ],
 )
 def test_a_mistake_is_one_message_and_exit_code_2(
@@ -65,7 +65,7 @@ def test_a_dry_run_tells_all_and_does_nothing(small: Path, out: Path, capsys: py
     trials = json.loads(printed.out)
     assert [(t["generator"], t["seed"]) for t in trials] == [(g, s) for s in (3, 4) for g in ("vae", "noise", "real")]
     assert trials[0]["params"] == {"latent": 4, "width": 16, "decoder": "bernoulli", "lr": 0.001}
-    assert "6 trials, 0 of them done" in printed.err
+    assert "trials: 6, 0 of them done" in printed.err
     assert not out.exists()
 
 
@@ -88,6 +88,8 @@ def test_the_exit_code_tells_that_some_failed(tmp_path: Path) -> None:
 
 def test_every_format_can_be_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "records").mkdir()
+    assert run_command(["report", str(tmp_path), "--format", "htm"]) == 2
+    assert "unknown report 'htm'; did you mean 'html'?" in capsys.readouterr().err
     for name in registry.all("reports"):
         assert run_command(["report", str(tmp_path), "--format", name, "--to", str(tmp_path / name)]) == 0
         assert Path(capsys.readouterr().out.strip()).is_file()

@@ -23,7 +23,8 @@ EXTERNAL = ("mnist", "cifar10", "tinyshakespeare")
 
 
 def test_these_are_all_there_are() -> None:
-    assert set(registry.all("datasets")) == {*EMBEDDED, *EXTERNAL}
+    ours = {name for name, entry in registry.all("datasets").items() if entry.origin.startswith("bench.")}
+    assert ours == {*EMBEDDED, *EXTERNAL}
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -119,7 +120,7 @@ def test_a_damaged_cache_is_made_anew(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path))
     mnist5k()
     (kept,) = tmp_path.glob("*.npz")
-    kept.write_bytes(b"half")
+    kept.write_bytes(kept.read_bytes()[:1000])
     assert mnist5k().fingerprint == good
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,6 +66,18 @@ def test_a_changed_family_is_another_family() -> None:
     plan = plans()[0]
     changed: dict[str, Any] = {**plan.model_dump(), "code": {**plan.code, "vae": "0" * 64}}
     assert TrialPlan.model_validate(changed).training_id != plan.training_id
+
+
+def test_weights_that_arrive_later_make_it_another_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from metrics.extractors.inception import FILE
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    without, *_ = plans("metrics=['fid']")
+    weights = tmp_path / "hub" / "checkpoints" / FILE
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    arrived, *_ = plans("metrics=['fid']")
+    assert arrived.training_id == without.training_id and arrived.run_id != without.run_id
 
 
 def test_more_samples_than_the_floor_can_have_are_refused_with_the_number() -> None:

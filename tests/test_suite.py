@@ -39,6 +39,8 @@ MISTAKES = {
     "generators.vae.latent = 1979-05-27": "input should be a valid integer",
     "generators.vae.preset = [1]": "unknown preset [1]",
     "generators.real.family = 'vae'": "has the name of a control",
+    "metrics = ['perplexity']": "metrics: perplexity is for text, but the suite's data is image",
+    "name = '../x'": "should be letters",
     "datasets = 3": "datasets = 3: should be a table",
     "generators.x = 3": "generators.x = 3: should be a table",
     "datasets.mnist6k = {}": "unknown dataset 'mnist6k'; did you mean 'mnist5k'?",

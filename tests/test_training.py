@@ -146,5 +146,5 @@ class TestCheckpoint:
 
     def test_a_foreign_file_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "x.safetensors").write_bytes(b"PK\x03\x04 not ours")
-        with pytest.raises(DataError, match="no genbench checkpoint"):
+        with pytest.raises(DataError, match="no checkpoint that genbench saved"):
             read_meta(tmp_path / "x.safetensors")

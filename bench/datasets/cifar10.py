@@ -53,7 +53,7 @@ def _from_parquet(folder: Path, half: str) -> tuple[np.ndarray, np.ndarray]:
         table = pyarrow.parquet.read_table(path, columns=["image", "label"]).to_pydict()
         pixels = np.stack([_decode(row["bytes"]) for row in table["image"]])
         labels = np.asarray(table["label"])
-    except (pyarrow.ArrowException, OSError, KeyError, ValueError) as error:
+    except (pyarrow.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         raise DataError(f"cannot read {path.absolute()} ({error}); delete it and get it anew") from error
     return pixels.transpose(0, 3, 1, 2), labels
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
-import urllib.error
 import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
@@ -52,7 +52,7 @@ def fetch(url: str, path: Path, sha256: str) -> None:
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:
             content: bytes = answer.read()
-    except (urllib.error.URLError, TimeoutError) as error:
+    except (OSError, http.client.HTTPException) as error:
         raise DataError(f"cannot download {url}: {error}; fetch it by hand and put it at {path.absolute()}") from error
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import io
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +47,8 @@ def _embedded() -> tuple[np.ndarray, np.ndarray]:
     try:
         with np.load(path) as kept:
             return kept["pixels"], kept["labels"]
-    except (OSError, ValueError, KeyError):  # not there yet, or damaged: parse the source again
+    # Not there yet, or damaged: parse the source again.
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return _parse_and_keep(path)
 
 

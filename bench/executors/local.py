@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -11,8 +12,11 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from pydantic import ValidationError
+
+from bench.errors import OutputError
 from bench.plan import TrialPlan
 from bench.record import Failure, RunRecord
 from bench.worker import record_of
@@ -48,13 +52,14 @@ class LocalExecutor:
         for future in waiting:
             future.cancel()
         for process in tuple(self._running):
-            process.kill()
+            _kill(process)
 
     def _run_one(self, plan: TrialPlan, on_event: OnEvent) -> RunRecord:
         log = self.out / "logs" / f"{plan.run_id}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("w") as errors, self._start(errors) as process:
+        with _open_log(log) as errors, self._start(errors) as process:
             self._running.add(process)
+            if self._stopped:  # between the decision to stop and this line
+                _kill(process)
             expired = threading.Event()
             timer = threading.Timer(plan.budget.time_limit, _end, (process, expired))
             timer.start()
@@ -63,7 +68,7 @@ class LocalExecutor:
                 process.wait()
             finally:
                 timer.cancel()
-                process.kill()
+                _kill(process)
                 self._running.discard(process)
         return record or record_of(plan, "failed", _why_silent(process.returncode, plan, expired.is_set(), log))
 
@@ -73,22 +78,38 @@ class LocalExecutor:
             **dict.fromkeys(_THREAD_VARIABLES, str(self.threads)),
             "GENBENCH_JOBS": str(self.jobs),
             "PYTHONUNBUFFERED": "1",
+            "PYTHONUTF8": "1",
         }
         return subprocess.Popen(
-            [sys.executable, "-m", "bench.worker", str(self.out)],
+            # -P: a folder named metrics/ where the user stands must not take the place of ours.
+            [sys.executable, "-P", "-m", "bench.worker", str(self.out)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            text=True,
+            encoding="utf-8",
             env=environment,
             # Ctrl-C must reach the parent alone, which then ends its workers and keeps their checkpoints.
             start_new_session=True,
         )
 
 
+def _open_log(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
 def _end(process: subprocess.Popen[str], expired: threading.Event) -> None:
     expired.set()
-    process.kill()
+    _kill(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End a worker and whatever it started: each has a session, and so a process group, of its own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _converse(process: subprocess.Popen[str], plan: TrialPlan, on_event: OnEvent) -> RunRecord | None:
@@ -100,11 +121,30 @@ def _converse(process: subprocess.Popen[str], plan: TrialPlan, on_event: OnEvent
     except BrokenPipeError:
         return None
     for line in process.stdout:
-        event = json.loads(line)
+        event = _parse(line)
         if "record" in event:
-            return RunRecord.model_validate(event["record"])
-        on_event(plan, event)
+            return _own_record(event["record"], plan)
+        if event:
+            on_event(plan, event)
     return None
+
+
+def _parse(line: str) -> dict[str, Any]:
+    """An event, or nothing for a line that is none: cut short by a kill, or printed by a library."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def _own_record(found: Any, plan: TrialPlan) -> RunRecord | None:
+    """The record, if it is whole and of this plan."""
+    try:
+        record = RunRecord.model_validate(found)
+    except ValidationError:
+        return None
+    return record if record.run_id == plan.run_id else None
 
 
 def _why_silent(code: int, plan: TrialPlan, expired: bool, log: Path) -> Failure:

@@ -46,6 +46,8 @@ def usable_cores() -> int:
 
 def choose_device(name: str) -> torch.device:
     """``auto`` takes the GPU where there is one. Raises DeviceError for ``cuda`` where there is none."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise DeviceError(f"unknown device {name!r}; there is auto, cpu, cuda")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
