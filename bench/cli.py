@@ -200,7 +200,7 @@ def _print_plan(plans: list[TrialPlan], out: Path) -> None:
     print(json.dumps([{"run_id": p.run_id, **p.model_dump(include=shown)} for p in plans], indent=1))
     missing = count_missing(plans, out)
     print(
-        f"{len(plans)} trials, {len(plans) - missing} of them done in {out}, {missing} to run",
+        f"trials: {len(plans)}, {len(plans) - missing} of them done in {out}, {missing} to run",
         file=sys.stderr,
     )
 

