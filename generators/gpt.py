@@ -24,7 +24,7 @@ from bench import Batch, DataSpec, GenbenchError, Presets, Unsupported, generato
 from generators.sequence import clip_and_step, draw, sequence_log_prob
 
 PRESETS: Presets = {
-    "tiny": {"layers": 2, "heads": 4, "width": 96, "lr": 5e-3, "weight_decay": 0.0, "warmup": 50, "decay": 400},
+    "tiny": {"layers": 2, "heads": 4, "width": 96, "lr": 5e-3, "weight_decay": 0.0, "warmup": 50},
     "paper": {
         "layers": 12,
         "heads": 12,
@@ -32,7 +32,7 @@ PRESETS: Presets = {
         "dropout": 0.1,
         "lr": 6e-4,
         "warmup": 2000,
-    },  # GPT-2 small
+    },  # the size of GPT-2 small, dropout as there, learning rate as GPT-3 small
 }
 Cache = list[tuple[Tensor, Tensor]]  # keys and values of each layer, (batch, heads, tokens, width / heads)
 
