@@ -21,7 +21,7 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from bench import Batch, DataSpec, GenbenchError, Presets, Unsupported, generator, uniform
-from generators.sequence import clip_and_step, draw, sequence_log_prob
+from generators.sequence import clip_and_step, draw, draw_sequences, sequence_log_prob, shifted
 
 PRESETS: Presets = {
     "tiny": {"layers": 2, "heads": 4, "width": 96, "lr": 5e-3, "weight_decay": 0.0, "warmup": 50},
@@ -127,7 +127,7 @@ class GPT(nn.Module):
         return self.norm(h) @ self.embedding.weight[: self.start].T, kept
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
-        logits, _ = self(self.shifted(batch.data))
+        logits, _ = self(shifted(batch.data, self.start))
         loss = F.cross_entropy(logits.flatten(0, 1), batch.data.flatten())
         self.step += 1
         lr = self.lr * pace(int(self.step), self.warmup, self.decay)
@@ -139,18 +139,12 @@ class GPT(nn.Module):
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:
         """Exact log-probability of each sequence of at most ``window`` tokens in nats, ``(batch,)``."""
-        return sequence_log_prob(self(self.shifted(x))[0], x)
+        return sequence_log_prob(self(shifted(x, self.start))[0], x)
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
-        u = uniform(rng, n, self.window)
-        token = torch.full((n,), self.start, device=self.norm.weight.device)
-        tokens, cache = [], None
-        for t in range(self.window):
-            logits, cache = self(token[:, None], cache)
-            token = draw(logits[:, -1], u[:, t], self.temperature)
-            tokens.append(token)
-        return torch.stack(tokens, dim=1)  # (n, window)
+        u = uniform(rng, n, self.window).to(self.norm.weight.device)
+        return draw_sequences(self, self.start, u, self.temperature)
 
     @torch.no_grad()
     def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
@@ -167,10 +161,6 @@ class GPT(nn.Module):
             token = draw(logits[:, -1], torch.rand(1, generator=rng), self.temperature)
             context = torch.cat([context, token])
             yield token[0]
-
-    def shifted(self, x: Tensor) -> Tensor:
-        """``x`` one place to the right behind the start token: what each prediction may see."""
-        return F.pad(x[:, :-1], (1, 0), value=self.start)
 
 
 def pace(step: int, warmup: int, decay: int) -> float:

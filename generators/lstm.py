@@ -17,7 +17,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from bench import Batch, DataSpec, Presets, Unsupported, generator, uniform
-from generators.sequence import clip_and_step, draw, sequence_log_prob
+from generators.sequence import clip_and_step, draw, draw_sequences, sequence_log_prob, shifted
 
 PRESETS: Presets = {
     "tiny": {"width": 192, "embedding": 64, "layers": 1, "lr": 6e-3},
@@ -62,7 +62,7 @@ class LSTM(nn.Module):
         return self.head(self.dropout(hidden)), state
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
-        logits, _ = self(self.shifted(batch.data))
+        logits, _ = self(shifted(batch.data, self.start))
         loss = F.cross_entropy(logits.flatten(0, 1), batch.data.flatten())
         clip_and_step(self.optimiser, loss)
         return {"loss": loss.item()}
@@ -70,18 +70,12 @@ class LSTM(nn.Module):
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:
         """Exact log-probability of each sequence in nats, ``(batch,)``."""
-        return sequence_log_prob(self(self.shifted(x))[0], x)
+        return sequence_log_prob(self(shifted(x, self.start))[0], x)
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
-        u = uniform(rng, n, self.window)
-        token = torch.full((n,), self.start, device=self.head.weight.device)
-        tokens, state = [], None
-        for t in range(self.window):
-            logits, state = self(token[:, None], state)
-            token = draw(logits[:, -1], u[:, t], self.temperature)
-            tokens.append(token)
-        return torch.stack(tokens, dim=1)  # (n, window)
+        u = uniform(rng, n, self.window).to(self.head.weight.device)
+        return draw_sequences(self, self.start, u, self.temperature)
 
     @torch.no_grad()
     def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
@@ -92,7 +86,3 @@ class LSTM(nn.Module):
             logits, state = self(token, state)
             token = draw(logits[:, -1], torch.rand(1, generator=rng), self.temperature)[:, None]
             yield token[0, 0]
-
-    def shifted(self, x: Tensor) -> Tensor:
-        """``x`` one place to the right behind the start token: what each prediction may see."""
-        return F.pad(x[:, :-1], (1, 0), value=self.start)
