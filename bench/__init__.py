@@ -1,6 +1,7 @@
 """genbench: train or load every family of generative model, measure what it makes and costs, and compare.
 
     bench.run("demo", out="runs/demo")      # -> pandas.DataFrame, one row a measurement
+    bench.evaluate(samples, reference)      # the same numbers for samples from anywhere
     bench.read_frame("runs/demo")           # the same table from the records of an earlier run
     bench.render("runs/demo")               # its report, again
 
@@ -17,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import DataError, DeviceError, GenbenchError, Omitted, OutputError, SuiteError, TrialError
+from bench.errors import TooFew as TooFew
 from bench.errors import UnknownName as UnknownName
 from bench.errors import Unsupported as Unsupported
-from bench.files import write_atomic
+from bench.files import cache_folder, write_atomic
 from bench.protocols import (
     Batch,
     Dataset,
@@ -36,18 +38,25 @@ from bench.protocols import (
     Trainable,
 )
 from bench.record import Estimate, Interval, Measurement, RunRecord
-from bench.registry import Presets, dataset, extractor, generator, metric, report
+from bench.registry import Presets, dataset, extractor, generator, metric, metric_scheme, report
 from bench.rendering import render
 from bench.store import frame, read_frame, read_records
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.comparison import Comparison as Comparison
+    from bench.comparison import Space as Space
     from bench.datasets.image import ImageDataset as ImageDataset
     from bench.datasets.text import ByteDataset as ByteDataset
+    from bench.feature_store import FeatureSet as FeatureSet
+    from bench.moments import Moments as Moments
     from bench.probes.stopwatch import time_calls as time_calls
+    from bench.reading import Source
     from bench.statistics import Summary as Summary
     from bench.statistics import median_interval as median_interval
+    from bench.statistics import normal_interval as normal_interval
+    from bench.statistics import proportion_interval as proportion_interval
     from bench.statistics import ratio_interval as ratio_interval
     from bench.statistics import summarise as summarise
     from bench.streams import normal as normal
@@ -57,12 +66,18 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "ByteDataset": "bench.datasets.text",
+    "Comparison": "bench.comparison",
     "Costs": "bench.trial",
+    "FeatureSet": "bench.feature_store",
     "ImageDataset": "bench.datasets.image",
+    "Moments": "bench.moments",
+    "Space": "bench.comparison",
     "Summary": "bench.statistics",
     "Trial": "bench.trial",
     "median_interval": "bench.statistics",
     "normal": "bench.streams",
+    "normal_interval": "bench.statistics",
+    "proportion_interval": "bench.statistics",
     "ratio_interval": "bench.statistics",
     "summarise": "bench.statistics",
     "time_calls": "bench.probes.stopwatch",
@@ -94,6 +109,46 @@ def run(
     return run_suite(suite, out=out, jobs=jobs, device=device, overrides=overrides).frame()
 
 
+def evaluate(
+    samples: Source,
+    reference: Source,
+    *,
+    metrics: Sequence[str] | None = None,
+    modality: Modality | None = None,
+    extractor: str | None = None,
+    train: Source | None = None,
+    prompts: Sequence[str] | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+) -> pd.DataFrame:
+    """Measure samples against held-out real data, one row a metric: no suite, no training, nothing kept but features.
+
+    samples, reference, train: arrays, tensors, lists of strings, or paths (``.npy``, ``.npz``, a folder of pictures,
+        ``.txt`` with a text a line, ``.json``). Vectors are ``(n, D)``, images uint8 ``(n, C, H, W)``.
+    metrics: names such as "fd", "kid", "precision", "fid", "fd_lenet"; left out: all that apply.
+    modality: "vector" (features taken as they are), "image", "text", ...; left out: what the samples look like.
+    extractor: whose features to use; left out: "inception" for images, "minilm" for text, none for vectors.
+    train: what the model was trained on, for the measures of novelty.   prompts: one text a sample, for ``clip_score``.
+    seed: of splits, folds and the like.   device: where features are extracted.
+
+    Columns: metric, value, lo, hi, level, unit, better, n, protocol, reason (why a value is null).
+    Raises GenbenchError (DataError, UnknownName, TooFew, ...) for bad input, and where nothing could be measured.
+    """
+    from bench.evaluation import evaluate as evaluate_sources
+
+    return evaluate_sources(
+        samples,
+        reference,
+        metrics=metrics,
+        modality=modality,
+        extractor=extractor,
+        train=train,
+        prompts=prompts,
+        seed=seed,
+        device=device,
+    )
+
+
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
@@ -103,6 +158,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "Batch",
     "ByteDataset",
+    "Comparison",
     "Costs",
     "DataError",
     "DataSpec",
@@ -110,6 +166,7 @@ __all__ = [
     "DeviceError",
     "Estimate",
     "Extractor",
+    "FeatureSet",
     "Features",
     "GenbenchError",
     "Generator",
@@ -118,28 +175,36 @@ __all__ = [
     "Likelihood",
     "Measurement",
     "Modality",
+    "Moments",
     "Omitted",
     "OutputError",
     "Presets",
     "Reconstructor",
     "RunRecord",
+    "Space",
     "Split",
     "Streaming",
     "SuiteError",
     "Summary",
     "Textual",
+    "TooFew",
     "Trainable",
     "Trial",
     "TrialError",
     "UnknownName",
     "Unsupported",
+    "cache_folder",
     "dataset",
+    "evaluate",
     "extractor",
     "frame",
     "generator",
     "median_interval",
     "metric",
+    "metric_scheme",
     "normal",
+    "normal_interval",
+    "proportion_interval",
     "ratio_interval",
     "read_frame",
     "read_records",

@@ -2,6 +2,7 @@
 
     genbench list [generators|metrics|datasets|suites|extractors|reports] [--json]
     genbench run SUITE [--out DIR] [--jobs N] [--device auto|cpu|cuda] [--set k=v ...] [--dry-run]
+    genbench evaluate SAMPLES REFERENCE [--metrics fd,kid,...] [--modality M] [--extractor E] [--train T] [--json]
     genbench report DIR [--format html|markdown|csv|json] [--to DIR]
     genbench doctor
 
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_list(commands)
     _add_run(commands)
+    _add_evaluate(commands)
     _add_report(commands)
     doctor = commands.add_parser("doctor", help="what is here, and how to get what is missing")
     doctor.add_argument("--json", action="store_true", help="print one JSON document")
@@ -105,6 +107,22 @@ def _add_run(commands: Any) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="print the resolved plan and stop")
     parser.set_defaults(command=_run)
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = commands.add_parser("evaluate", help="measure samples of your own against real data")
+    kinds = "a folder of pictures, .npz, .npy, .txt (a text a line) or .json"
+    parser.add_argument("samples", metavar="SAMPLES", help=kinds)
+    parser.add_argument("reference", metavar="REFERENCE", help="held-out real data, in any of these forms")
+    parser.add_argument("--metrics", metavar="A,B", help="names, such as fd,kid,precision; all that apply if left out")
+    parser.add_argument("--modality", choices=MODALITIES, help="what the samples are; guessed if left out")
+    parser.add_argument("--extractor", metavar="E", help="whose features (genbench list extractors)")
+    parser.add_argument("--train", metavar="TRAIN", help="the training data, for measures of novelty")
+    parser.add_argument("--prompts", metavar="FILE", help="one text a sample, for clip_score")
+    parser.add_argument("--seed", type=int, default=0, help="of splits and folds (default: 0)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where features are extracted")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.set_defaults(command=_evaluate)
 
 
 def _add_report(commands: Any) -> None:
@@ -214,6 +232,46 @@ def _conclude(outcome: Outcome) -> None:
         why = record.error.message if record.error else ""
         print(f"  failed: {title}: {why} (see {outcome.out}/records/{record.run_id}.json)", file=sys.stderr)
     print(outcome.page)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from bench import evaluate, reading  # imports torch
+
+    table = evaluate(
+        options.samples,
+        options.reference,
+        metrics=options.metrics.split(",") if options.metrics else None,
+        modality=options.modality,
+        extractor=options.extractor,
+        train=options.train,
+        prompts=list(reading.read(options.prompts)) if options.prompts else None,
+        seed=options.seed,
+        device=options.device,
+    )
+    rows = json.loads(table.to_json(orient="records", double_precision=15))
+    if options.json:
+        print(json.dumps(rows, indent=1))
+    else:
+        _print_measured(rows)
+    return OK
+
+
+def _print_measured(rows: list[dict[str, Any]]) -> None:
+    """Values with their intervals, then what was compared, then what is missing and why."""
+    measured = [row for row in rows if row["value"] is not None]
+    _print_table("", [_shown(row) for row in measured])
+    common = set.intersection(*(set(row["protocol"].items()) for row in measured))
+    print("under " + ", ".join(f"{k} {v}" for k, v in sorted(common)))
+    for row in rows:
+        if row["value"] is None:
+            print(f"{row['metric']}: left out: {row['reason']}")
+
+
+def _shown(row: dict[str, Any]) -> dict[str, str]:
+    interval = "" if row["lo"] is None else f"[{row['lo']:.6g}, {row['hi']:.6g}]"
+    unit = "" if row["unit"] == "1" else row["unit"]
+    value = f"{row['value']:.6g}"
+    return {"metric": row["metric"], "value": value, "95 %": interval, "unit": unit, "better": row["better"]}
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ GenbenchError
 ├── TrialError       a generator that broke its promise (loss not finite, samples out of range)
 ├── Unsupported      a family that cannot make this data: its trial is skipped, with the reason
 └── Omitted          a metric that cannot be computed here: null, with the reason
+    └── TooFew       too few examples for a metric; names the number it needs
 """
 
 from __future__ import annotations
@@ -53,6 +54,10 @@ class Unsupported(GenbenchError):
 
 class Omitted(GenbenchError):
     """Raise it from a metric that cannot be computed here: the record keeps the reason instead of a number."""
+
+
+class TooFew(Omitted):
+    """Raised when a metric is given too few examples. The message names the number that it needs."""
 
 
 class UnknownName(GenbenchError):

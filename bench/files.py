@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and a folder that one run at a time may write."""
+"""Files that are either whole or absent, a folder that one run at a time may write, and where things are kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import platformdirs
+
 from bench.errors import OutputError
+
+
+def cache_folder() -> Path:
+    """GENBENCH_CACHE, else the user's cache folder for genbench."""
+    return Path(os.environ.get("GENBENCH_CACHE") or platformdirs.user_cache_dir("genbench"))
 
 
 def write_atomic(path: Path, content: bytes | str) -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from bench.errors import SuiteError
+from bench.measures import expand, find_metric
 from bench.protocols import Dataset
 from bench.record import digest
 from bench.registry import GeneratorEntry, registry
@@ -74,7 +75,7 @@ def plan_trials(suite: Suite, device: str, command: str = "") -> list[TrialPlan]
     Reads every dataset once, for its fingerprint; raises DataError or SuiteError before anything is trained.
     """
     return [
-        _plan(suite, use, data, dataset.fingerprint, seed, device, command)
+        _plan(suite, use, data, dataset, seed, device, command)
         for data in suite.datasets
         for dataset in [_load(data, suite)]
         for seed in suite.seeds
@@ -127,10 +128,10 @@ def _too_many_samples(suite: Suite, data: DatasetUse, dataset: Dataset, uses: li
 
 
 def _plan(
-    suite: Suite, use: GeneratorUse, data: DatasetUse, fingerprint: str, seed: int, device: str, command: str
+    suite: Suite, use: GeneratorUse, data: DatasetUse, dataset: Dataset, seed: int, device: str, command: str
 ) -> TrialPlan:
-    metrics = _metrics(suite, data.entry.modality)
-    entries = [use.entry, data.entry, *(registry.get("metrics", m) for m in metrics)]
+    metrics = expand(suite.metrics, dataset.spec, suite.extractors)
+    entries = [use.entry, data.entry, *(find_metric(m) for m in metrics)]
     # A script that registers things itself must be run itself: what it registered is known nowhere else.
     origins = tuple(dict.fromkeys(e.origin for e in entries if e.origin.endswith(".py")))
     return TrialPlan(
@@ -146,7 +147,7 @@ def _plan(
         source=data.source,
         options=dict(data.options),
         modality=data.entry.modality,
-        fingerprint=fingerprint,
+        fingerprint=dataset.fingerprint,
         seed=seed,
         budget=use.budget,
         metrics=metrics,
@@ -159,16 +160,10 @@ def _plan(
 
 def _measured_by(metrics: tuple[str, ...]) -> dict[str, str]:
     """The state of each metric and of its extractor: weights that arrive later make it another measurement."""
-    entries = {name: registry.get("metrics", name) for name in metrics}
+    entries = {name: find_metric(name) for name in metrics}
     extractors = {e.extractor: registry.get("extractors", e.extractor) for e in entries.values() if e.extractor}
     states = {f"extractor {name}": entry.state for name, entry in extractors.items()}
     return {**{name: entry.digest for name, entry in entries.items()}, **states}
-
-
-def _metrics(suite: Suite, modality: str) -> tuple[str, ...]:
-    """The metrics asked for, or all registered, that apply to the modality."""
-    names = registry.all("metrics") if suite.metrics is None else suite.metrics
-    return tuple(name for name in names if modality in registry.get("metrics", name).on)
 
 
 def checkpoint_path(out: Path, plan: TrialPlan) -> Path:

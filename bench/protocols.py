@@ -91,8 +91,17 @@ class Textual(Protocol):
 
 
 @runtime_checkable
+class Verbatim(Textual, Protocol):
+    """A dataset of tokens that keeps the string they came from, so that bytes, characters and words can be counted."""
+
+    def text(self, split: SplitName) -> str:
+        """The exact string of a split, as it was before it became tokens."""
+        ...
+
+
+@runtime_checkable
 class Generator(Protocol):
-    """What every entry can do."""
+    """What every entry can do. One that heeds ``condition`` says so by the class attribute ``conditional = True``."""
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
         """n examples, ``(n, *shape)``: images float in [-1, 1], tokens int64. ``rng`` lives on the CPU."""
@@ -114,7 +123,11 @@ class Trainable(Generator, Protocol):
 
 @runtime_checkable
 class Likelihood(Protocol):
-    """A generator that knows how likely data is."""
+    """A generator that knows how likely data is.
+
+    Tokens and binary data have a probability mass, continuous data a density. A family of which this is not so says
+    what it gives in an attribute ``log_prob_of``: "mass", "density", or "none" for a score that is not normalised.
+    """
 
     @property
     def bound(self) -> bool:
@@ -123,6 +136,19 @@ class Likelihood(Protocol):
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Natural-log probability (density) of each example, ``(batch,)``, in nats, summed over its dimensions."""
+        ...
+
+
+@runtime_checkable
+class Sequential(Likelihood, Protocol):
+    """A generator of sequences that knows how likely each token is after those before it."""
+
+    def token_log_prob(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Natural-log probability of each token of ``x`` given those before it, ``(batch, tokens)`` in nats.
+
+        state: what the last call returned, so that ``x`` goes on where that text ended; None at the start of a text.
+        The returned state is None where the model cannot go on, because its context is one window long.
+        """
         ...
 
 
@@ -160,8 +186,8 @@ class Extractor(Protocol):
         """What identifies it: the hash of its weights, its resizer."""
         ...
 
-    def __call__(self, x: Tensor) -> Features:
-        """Features of quantised examples: images uint8 ``(n, channels, height, width)``."""
+    def __call__(self, x: Any) -> Features:
+        """Features of stored examples: images uint8 ``(n, channels, height, width)``, or a list of strings."""
         ...
 
 
@@ -169,6 +195,7 @@ CAPABILITIES: dict[str, type] = {
     "sample": Generator,
     "train": Trainable,
     "likelihood": Likelihood,
+    "score tokens": Sequential,
     "reconstruct": Reconstructor,
     "stream": Streaming,
 }
@@ -176,6 +203,7 @@ _MEMBERS = {
     "sample": ("sample",),
     "train": ("train_step",),
     "likelihood": ("log_prob", "bound"),
+    "score tokens": ("token_log_prob",),
     "reconstruct": ("reconstruct",),
     "stream": ("stream",),
 }

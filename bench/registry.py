@@ -15,14 +15,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from bench.errors import DataError, DuplicateName, GenbenchError, UnknownName
-from bench.protocols import MODALITIES, Aspect, Dataset, Extractor, Generator, Modality
+from bench.protocols import MODALITIES, Aspect, Dataset, DataSpec, Extractor, Generator, Modality
 from bench.record import Better, Estimate, RunRecord
-
-if TYPE_CHECKING:
-    from bench.trial import Trial
 
 GROUP = "genbench.plugins"
 KINDS = ("generators", "metrics", "datasets", "suites", "extractors", "reports")
@@ -32,6 +29,13 @@ RESERVED = frozenset({"family", "preset", "budget", "load"})
 T = TypeVar("T", bound=Callable[..., Any])
 Locate = Callable[[], str]
 Presets = Mapping[str, Mapping[str, Any]]
+Subject = Literal["model", "samples", "features"]
+Side = Literal["samples", "reference", "train", "conditional", "reconstructions"]
+_SIDES: Mapping[Subject, tuple[Side, ...]] = {
+    "model": (),
+    "samples": ("samples",),
+    "features": ("samples", "reference"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,14 +63,18 @@ class GeneratorEntry(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class MetricEntry(Entry):
-    compute: Callable[[Trial], Estimate]
+    """``extractor``: of a feature metric, once it is bound to one (see ``bench.measures``)."""
+
+    compute: Callable[[Any], Estimate]
+    of: Subject
+    sides: tuple[Side, ...]
     on: frozenset[str]
     aspect: Aspect
     unit: str
     better: Better
     needs: type
-    extractor: str | None
     paper: str | None
+    extractor: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +87,14 @@ class DatasetEntry(Entry):
 @dataclass(frozen=True, kw_only=True)
 class ExtractorEntry(Entry):
     make: Callable[[], Extractor]
+    on: frozenset[str]
+    fits: Callable[[DataSpec], bool]
     locate: Locate
+
+    @property
+    def here(self) -> bool:
+        """Whether its weights are on this machine."""
+        return self.state != "absent"
 
     @property
     def state(self) -> str:
@@ -98,6 +113,11 @@ class ReportEntry(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SchemeEntry(Entry):
+    make: Callable[[str], MetricEntry]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SuiteEntry(Entry):
     path: Path
 
@@ -106,7 +126,7 @@ class SuiteEntry(Entry):
 class Registry:
     """Tables of entries by kind, filled by decorators while plugins are imported."""
 
-    tables: dict[str, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    tables: dict[str, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in (*KINDS, "schemes")})
     failures: dict[str, str] = field(default_factory=dict)
     _loaded: set[str] = field(default_factory=set)
 
@@ -232,30 +252,44 @@ def metric(
     aspect: Aspect,
     unit: str,
     better: Better,
+    of: Subject = "model",
+    sides: Iterable[Side] | None = None,
     needs: type = Generator,
-    extractor: str | None = None,
     paper: str | None = None,
 ) -> Callable[[T], T]:
-    """Register a measure: a function of a Trial that returns an Estimate, or raises Omitted with the reason.
+    """Register a measure: a function that returns an Estimate, or raises Omitted with the reason.
 
+    of: what the function is given: "model" a Trial, "samples" a Comparison, "features" a Space. The last two need no
+        model, so that they also serve ``bench.evaluate``; the last makes one metric an extractor (``fd_lenet``).
     on: modalities it applies to.  unit: "1" for a pure number.  needs: the capability it asks of the generator.
-    extractor: the network whose features it reads, so that other weights make it another measurement.
+    sides: what it looks at; their sizes become part of the protocol. Left out: samples, and for features reference.
     """
 
     def register(compute: T) -> T:
         entry = MetricEntry(
             compute=compute,
+            of=of,
+            sides=_SIDES[of] if sides is None else tuple(sides),
             on=frozenset(on),
             aspect=aspect,
             unit=unit,
             better=better,
             needs=needs,
-            extractor=extractor,
             paper=paper,
             **_common(name, compute),
         )
         registry.add("metrics", entry)
         return compute
+
+    return register
+
+
+def metric_scheme(prefix: str) -> Callable[[T], T]:
+    """Register a function that makes the metric of a name such as ``prefix:rest`` when it is asked for."""
+
+    def register(make: T) -> T:
+        registry.add("schemes", SchemeEntry(make=make, **_common(prefix, make)))
+        return make
 
     return register
 
@@ -273,11 +307,21 @@ def dataset(name: str, *, modality: Modality, locate: Locate = lambda: "embedded
     return register
 
 
-def extractor(name: str, *, locate: Locate = lambda: "embedded") -> Callable[[T], T]:
-    """Register a function without arguments that loads an Extractor; ``locate`` as for a dataset, for its weights."""
+def extractor(
+    name: str,
+    *,
+    on: Iterable[Modality] = ("image",),
+    fits: Callable[[DataSpec], bool] = lambda spec: True,
+    locate: Locate = lambda: "embedded",
+) -> Callable[[T], T]:
+    """Register a function without arguments that loads an Extractor.
+
+    on: modalities it reads.  fits: whether it means anything on such data.  locate: as for a dataset, for its weights.
+    """
 
     def register(make: T) -> T:
-        registry.add("extractors", ExtractorEntry(make=make, locate=locate, **_common(name, make)))
+        entry = ExtractorEntry(make=make, on=frozenset(on), fits=fits, locate=locate, **_common(name, make))
+        registry.add("extractors", entry)
         return make
 
     return register

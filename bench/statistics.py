@@ -53,3 +53,17 @@ def ratio_interval(
     error = math.sqrt(len(x) / (len(x) - 1) * (residual**2).sum()) / n.sum()
     reach = stats.norm.ppf((1 + level) / 2) * error
     return Interval(lo=ratio - reach, hi=ratio + reach, level=level, method="delta method over windows")
+
+
+def normal_interval(
+    value: float, error: float, method: str, *, lo: float = -math.inf, hi: float = math.inf, level: float = 0.95
+) -> Interval:
+    """``value`` ± z times its standard error, cut to what the quantity can be: [lo, hi]."""
+    reach = float(stats.norm.ppf((1 + level) / 2)) * error
+    return Interval(lo=max(lo, value - reach), hi=min(hi, value + reach), level=level, method=method)
+
+
+def proportion_interval(successes: int, n: int, level: float = 0.95) -> Interval:
+    """Interval of a share of ``n`` independent trials (Wilson 1927). Raises ValueError for n < 1."""
+    found = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
+    return Interval(lo=float(found.low), hi=float(found.high), level=level, method="Wilson")

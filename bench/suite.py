@@ -2,7 +2,8 @@
 
 name = "digits"                 # the file's name if left out
 seeds = [0, 1, 2]
-metrics = ["kid_lenet"]         # left out: all that apply
+metrics = ["fd", "kid_lenet"]   # measures on every extractor, or on one; left out: all that apply
+extractors = ["lenet"]          # left out: all whose weights are here and that fit the data
 controls = true                 # let the yardsticks `real` and `noise` join in
 [budget]                        # equal for all, unless a generator says otherwise
 train_steps = 2000
@@ -23,16 +24,18 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
 from bench.errors import DataError, GenbenchError, SuiteError, UnknownName, hint
+from bench.measures import check_name
 from bench.parameters import check, resolve
 from bench.registry import RESERVED, DatasetEntry, GeneratorEntry, registry
 
-SECTIONS = ("name", "about", "seeds", "metrics", "controls", "budget", "datasets", "generators")
+SECTIONS = ("name", "about", "seeds", "metrics", "extractors", "controls", "budget", "datasets", "generators")
 Table = Mapping[str, Any]
 
 
@@ -81,6 +84,7 @@ class Suite:
     name: str
     seeds: tuple[int, ...]
     metrics: tuple[str, ...] | None
+    extractors: tuple[str, ...] | None
     controls: bool
     budget: Budget
     datasets: tuple[DatasetUse, ...]
@@ -160,7 +164,8 @@ class _Checker:
         suite = Suite(
             name=self.name(table, default_name),
             seeds=self.seeds(table.get("seeds", [0])),
-            metrics=self.metrics(table.get("metrics")),
+            metrics=self.names(table, "metrics", check_name),
+            extractors=self.names(table, "extractors", lambda name: registry.get("extractors", name)),
             controls=self.typed(table, "controls", bool, True),
             budget=budget,
             datasets=self.uses(table, "datasets", self.dataset),
@@ -196,14 +201,16 @@ class _Checker:
             return ()
         return tuple(value)
 
-    def metrics(self, value: Any) -> tuple[str, ...] | None:
+    def names(self, table: Table, key: str, find: Callable[[str], Any]) -> tuple[str, ...] | None:
+        """A list of registered names; None where it is left out."""
+        value = table.get(key)
         if value is None:
             return None
         if not isinstance(value, list) or not value or not all(isinstance(m, str) for m in value):
-            self.problems.append(f"metrics = {value!r}: should be a list of names; leave it out for all that apply")
+            self.problems.append(f"{key} = {value!r}: should be a list of names; leave it out for all that apply")
             return None
         for name in value:
-            self.look_up("metrics", name, "metrics")
+            self.found(partial(find, name), key)
         return tuple(dict.fromkeys(value))
 
     def budget(self, table: Table, where: str) -> Budget:
@@ -280,8 +287,12 @@ class _Checker:
             return {}
 
     def look_up(self, kind: str, name: Any, where: str) -> Any:
+        return self.found(lambda: registry.get(kind, str(name)), where)
+
+    def found(self, find: Callable[[], Any], where: str) -> Any:
+        """What ``find`` returns; None, and a problem more, where it does not."""
         try:
-            return registry.get(kind, str(name))
+            return find()
         except UnknownName as error:
             self.problems.append(f"{where}: {error}")
             return None
@@ -292,7 +303,7 @@ class _Checker:
     def fitting(self, metrics: Iterable[str], offered: AbstractSet[str]) -> None:
         """A metric asked for by name must have something to measure."""
         for name in metrics:
-            on = registry.get("metrics", name).on
+            on = check_name(name).on
             if not on & offered:
                 self.problems.append(f"metrics: {name} is for {_join(on)}, but the suite's data is {_join(offered)}")
 

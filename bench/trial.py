@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from bench.errors import TrialError
-from bench.protocols import Dataset, DataSpec, Extractor, Features, Generator, Split
-from bench.registry import registry
-from bench.streams import stream
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-T = TypeVar("T")
+from bench.comparison import Comparison
+from bench.errors import Omitted, TrialError
+from bench.feature_store import Examples
+from bench.protocols import Dataset, DataSpec, Generator, Reconstructor, Split, SplitName, Textual
+from bench.registry import Side
 
 
 @dataclass(frozen=True)
@@ -35,8 +29,8 @@ class Costs:
     why_no_gpu: str | None
 
 
-class Trial:
-    """What a metric is given.
+class Trial(Comparison):
+    """What a metric of a model is given; also the Comparison of the model's samples with its data.
 
     model: the trained or loaded generator, in evaluation mode.   dataset: the data, all splits.
     n_samples: how many samples a metric may expect.               batch_size: how many are drawn at a time.
@@ -54,65 +48,72 @@ class Trial:
         costs: Costs | None = None,
         conditions: Mapping[str, str | int] | None = None,
     ) -> None:
-        self.model, self.dataset, self.seed = model, dataset, seed
-        self.n_samples, self.batch_size, self.device = n_samples, batch_size, device
+        super().__init__(dataset.spec.modality, seed=seed, device=device)
+        self.model, self.dataset = model, dataset
+        self.n_samples, self.batch_size = n_samples, batch_size
         self.costs = costs
         # How the run was set up (device, threads, jobs): part of every cost metric's protocol.
         self.conditions = dict(conditions or {"device": str(device)})
-        self._kept: dict[str, Any] = {}
 
     @property
     def spec(self) -> DataSpec:
         return self.dataset.spec
 
-    def rng(self, name: str, index: int = 0) -> torch.Generator:
-        """The trial's random stream of this name, at its start, on the CPU."""
-        return stream(self.seed, name, index)
-
-    def once(self, key: str, compute: Callable[[], T]) -> T:
-        """Compute a value that several metrics share the first time it is asked for, and keep it."""
-        if key not in self._kept:
-            self._kept[key] = compute()
-        kept: T = self._kept[key]
-        return kept
-
-    @cached_property
+    @property
     def samples(self) -> Tensor:
         """``(n_samples, *shape)`` on the CPU: images uint8 0..255, tokens int64. Raises TrialError if out of range."""
-        rng = self.rng("sample")
-        batches = [self._draw(n, rng) for n in _sizes(self.n_samples, self.batch_size)]
-        return torch.cat(batches)
+        return self.once("drawn", lambda: self._draw(None))
 
-    @cached_property
+    @property
     def reference(self) -> Tensor:
-        """The test split in the form of ``samples``."""
-        return examples(self.dataset.test, self.spec)
+        """The test split in the form of ``samples``; of text, its windows end to end."""
+        return self.once("held out", lambda: examples(self.dataset, "test"))
 
-    def features(self, extractor: str) -> tuple[Features, Features]:
-        """Features of the samples and of the reference, extracted once per extractor."""
-        return self.once(f"features/{extractor}", lambda: self._extract(extractor))
+    @property
+    def labels(self) -> Tensor:
+        """As many of every class, in turn: what the side "conditional" is drawn for. Raises Omitted."""
+        if not getattr(self.model, "conditional", False) or not self.spec.classes:
+            raise Omitted("needs a generator that can be told what to make")
+        return torch.arange(self.n_samples) % self.spec.classes
 
-    def extractor_protocol(self, extractor: str) -> Mapping[str, str]:
-        """What identifies the extractor: its weights' hash and its resizer."""
-        return self._extractor(extractor).protocol
+    def _stored(self, side: Side) -> Examples:
+        match side:
+            case "samples":
+                return self._written(self.samples)
+            case "reference":
+                return self._written(self.reference)
+            case "train":
+                return self._written(examples(self.dataset, "train"))
+            case "conditional":
+                return self._written(self._draw(self.labels))
+            case "reconstructions":
+                return self._reconstruct()
 
-    def _extractor(self, name: str) -> Extractor:
-        return self.once(f"extractor/{name}", lambda: self._load_extractor(name))
-
-    def _load_extractor(self, name: str) -> Extractor:
-        extract: Extractor = registry.get("extractors", name).make()
-        return extract.to(self.device) if isinstance(extract, torch.nn.Module) else extract
-
-    def _extract(self, name: str) -> tuple[Features, Features]:
-        extract = self._extractor(name)
-        return _in_batches(extract, self.samples, self.device), _in_batches(extract, self.reference, self.device)
+    def _written(self, x: Tensor) -> Examples:
+        """Text as strings, anything else as it is."""
+        return self.dataset.decode(x) if isinstance(self.dataset, Textual) else x
 
     @torch.no_grad()
-    def _draw(self, n: int, rng: torch.Generator) -> Tensor:
-        drawn = self.model.sample(n, rng).detach().cpu()
+    def _draw(self, labels: Tensor | None) -> Tensor:
+        rng = self.rng("sample" if labels is None else "conditional")
+        chunks = torch.arange(self.n_samples).split(self.batch_size)
+        return torch.cat([self._batch(c, None if labels is None else labels[c], rng) for c in chunks])
+
+    def _batch(self, index: Tensor, labels: Tensor | None, rng: torch.Generator) -> Tensor:
+        n, condition = len(index), None if labels is None else labels.to(self.device)
+        drawn = self.model.sample(n, rng, condition).detach().cpu()
         if tuple(drawn.shape) != (n, *self.spec.shape):
             raise TrialError(f"sample({n}) has shape {tuple(drawn.shape)}, not {(n, *self.spec.shape)}")
         return quantise(drawn, self.spec)
+
+    @torch.no_grad()
+    def _reconstruct(self) -> Tensor:
+        """The model's copies of the test split, quantised as the data is."""
+        if not isinstance(self.model, Reconstructor):
+            raise Omitted("needs the capability 'reconstruct'")
+        test, chunks = self.dataset.test, torch.arange(len(self.dataset.test)).split(self.batch_size)
+        copies = [self.model.reconstruct(test.batch(c).data.to(self.device)).cpu() for c in chunks]
+        return quantise(torch.cat(copies), self.spec)
 
 
 def quantise(x: Tensor, spec: DataSpec) -> Tensor:
@@ -132,20 +133,12 @@ def quantise(x: Tensor, spec: DataSpec) -> Tensor:
     return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
-def examples(split: Split, spec: DataSpec, limit: int | None = None) -> Tensor:
-    """The first ``limit`` examples of a split in their stored form, in order."""
-    count = len(split) if limit is None else min(limit, len(split))
-    chunks = torch.arange(count).split(1000)
-    return torch.cat([quantise(split.batch(index).data, spec) for index in chunks])
-
-
-def _sizes(total: int, batch: int) -> list[int]:
-    return [min(batch, total - start) for start in range(0, total, batch)]
-
-
-@torch.no_grad()
-def _in_batches(extract: Extractor, x: Tensor, device: torch.device, batch: int = 250) -> Features:
-    """Features of all of ``x``, back on the CPU."""
-    parts = [extract(chunk.to(device)) for chunk in x.split(batch)]
-    logits = [part.logits for part in parts if part.logits is not None]
-    return Features(torch.cat([part.features for part in parts]).cpu(), torch.cat(logits).cpu() if logits else None)
+def examples(dataset: Dataset, split: SplitName) -> Tensor:
+    """All examples of a split in their stored form, in order; of text, windows end to end, none overlapping."""
+    if isinstance(dataset, Textual):
+        size = dataset.spec.shape[0]
+        stream = dataset.tokens(split)
+        return stream[: len(stream) // size * size].view(-1, size)
+    part: Split = getattr(dataset, split)
+    chunks = torch.arange(len(part)).split(1000)
+    return torch.cat([quantise(part.batch(index).data, dataset.spec) for index in chunks])

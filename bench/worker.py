@@ -28,7 +28,9 @@ from pydantic import ValidationError
 
 from bench.artifacts import save_samples
 from bench.checkpoint import restore
+from bench.comparison import measure
 from bench.errors import GenbenchError, Omitted, TrialError, Unsupported
+from bench.measures import find_metric
 from bench.plan import TrialPlan, checkpoint_path
 from bench.probes.machine import environment
 from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
@@ -152,7 +154,7 @@ def _measure_all(run: _Run) -> None:
     trial.costs = _costs(run, device)
     with run.phase("metrics"):
         for name in plan.metrics:
-            _measure(run, registry.get("metrics", name), trial)
+            _measure(run, find_metric(name), trial)
 
 
 def _pin(device: torch.device) -> None:
@@ -220,7 +222,7 @@ def _measure(run: _Run, entry: MetricEntry, trial: Trial) -> None:
         run.omitted[entry.name] = f"needs the capability {missing!r}"
         return
     try:
-        estimate = entry.compute(trial)
+        estimate = measure(entry, trial)
     except Omitted as reason:
         run.omitted[entry.name] = str(reason)
         return

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import cycle
+
 import torch
 from torch import Tensor
 
@@ -12,23 +15,47 @@ from bench import Dataset, GenbenchError, generator, uniform
 class Real:
     """Held-out data, each example at most once: no generator does better, so its score is the floor."""
 
+    conditional = True
+
     def __init__(self, dataset: Dataset) -> None:
         self.held_out = dataset.valid
         self.left: Tensor | None = None
+        self.by_class: dict[int, Iterator[int]] | None = None
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
-        """The next n examples of a random order of the valid split. Raises GenbenchError when they run out."""
+        """The next n examples of a random order of the valid split, of the classes asked for if any are.
+
+        Raises GenbenchError when they run out.
+        """
+        taken = self._next(n, rng) if condition is None else self._of_classes(condition.tolist(), rng)
+        return self.held_out.batch(taken).data
+
+    def _next(self, n: int, rng: torch.Generator) -> Tensor:
         if self.left is None:
             self.left = torch.randperm(len(self.held_out), generator=rng)
         if n > len(self.left):
             raise GenbenchError(f"only {len(self.held_out)} held-out examples: lower budget.samples")
         taken, self.left = self.left[:n], self.left[n:]
-        return self.held_out.batch(taken).data
+        return taken
+
+    def _of_classes(self, labels: list[int], rng: torch.Generator) -> Tensor:
+        """Examples of each class in a random order of their own, from the start again when a class runs out."""
+        if self.by_class is None:
+            self.by_class = {}
+            order = torch.randperm(len(self.held_out), generator=rng)
+            known = self.held_out.batch(order).condition
+            if known is None:
+                raise GenbenchError("the data has no labels")
+            for label in known.unique().tolist():
+                self.by_class[label] = cycle(order[known == label].tolist())
+        return torch.tensor([next(self.by_class[label]) for label in labels])
 
 
 @generator("noise", modalities={"image"}, control=True)
 class Noise:
     """Uniform noise: a generator that learned nothing, so its score is the ceiling."""
+
+    conditional = True
 
     def __init__(self, dataset: Dataset) -> None:
         self.shape = dataset.spec.shape

@@ -21,7 +21,7 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from bench import Batch, DataSpec, GenbenchError, Presets, Unsupported, generator, uniform
-from generators.sequence import clip_and_step, draw, draw_sequences, sequence_log_prob, shifted
+from generators.sequence import clip_and_step, draw, draw_sequences, each_log_prob, sequence_log_prob, shifted
 
 PRESETS: Presets = {
     "tiny": {"layers": 2, "heads": 4, "width": 96, "lr": 5e-3, "weight_decay": 0.0, "warmup": 50},
@@ -83,6 +83,7 @@ class GPT(nn.Module):
     """
 
     bound = False
+    log_prob_of = "mass"
 
     def __init__(
         self,
@@ -140,6 +141,11 @@ class GPT(nn.Module):
     def log_prob(self, x: Tensor) -> Tensor:
         """Exact log-probability of each sequence of at most ``window`` tokens in nats, ``(batch,)``."""
         return sequence_log_prob(self(shifted(x, self.start))[0], x)
+
+    @torch.no_grad()
+    def token_log_prob(self, x: Tensor, state: None = None) -> tuple[Tensor, None]:
+        """log p of each of at most ``window`` tokens in nats, ``(batch, tokens)``; no state, as positions end there."""
+        return each_log_prob(self(shifted(x, self.start))[0], x), None
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:

@@ -17,13 +17,14 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from bench import Batch, DataSpec, Presets, Unsupported, generator, uniform
-from generators.sequence import clip_and_step, draw, draw_sequences, sequence_log_prob, shifted
+from generators.sequence import clip_and_step, draw, draw_sequences, each_log_prob, sequence_log_prob, shifted
 
 PRESETS: Presets = {
     "tiny": {"width": 192, "embedding": 64, "layers": 1, "lr": 6e-3},
     "paper": {"width": 700, "embedding": 256, "layers": 3, "dropout": 0.2},  # of the size of Graves' text networks
 }
 State = tuple[Tensor, Tensor]
+Seen = tuple[Tensor, State | None]  # the last token, which is yet to be read, and the state before it
 
 
 @generator("lstm", modalities={"text"}, paper="arXiv:1308.0850", presets=PRESETS)
@@ -34,6 +35,7 @@ class LSTM(nn.Module):
     """
 
     bound = False
+    log_prob_of = "mass"
 
     def __init__(
         self,
@@ -71,6 +73,13 @@ class LSTM(nn.Module):
     def log_prob(self, x: Tensor) -> Tensor:
         """Exact log-probability of each sequence in nats, ``(batch,)``."""
         return sequence_log_prob(self(shifted(x, self.start))[0], x)
+
+    @torch.no_grad()
+    def token_log_prob(self, x: Tensor, state: Seen | None = None) -> tuple[Tensor, Seen]:
+        """log p of each token in nats, ``(batch, tokens)``, and the state from which the text goes on without end."""
+        last, hidden = state or (x.new_full((len(x), 1), self.start), None)
+        logits, hidden = self(torch.cat([last, x[:, :-1]], dim=1), hidden)
+        return each_log_prob(logits, x), (x[:, -1:], hidden)
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:

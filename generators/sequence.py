@@ -10,10 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def each_log_prob(logits: Tensor, x: Tensor) -> Tensor:
+    """log p(x_t | x_<t) in nats, ``(batch, tokens)`` float64; logits ``(batch, tokens, vocab)`` predict ``x``."""
+    log_p = F.log_softmax(logits.float(), dim=-1)
+    return log_p.gather(-1, x[..., None]).squeeze(-1).double()
+
+
 def sequence_log_prob(logits: Tensor, x: Tensor) -> Tensor:
     """Sum of log p(x_t | x_<t) in nats, ``(batch,)`` float64; logits ``(batch, tokens, vocab)`` predict ``x``."""
-    log_p = F.log_softmax(logits.float(), dim=-1)
-    return log_p.gather(-1, x[..., None]).squeeze(-1).double().sum(1)
+    return each_log_prob(logits, x).sum(1)
 
 
 def draw(logits: Tensor, u: Tensor, temperature: float) -> Tensor:

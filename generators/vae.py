@@ -12,6 +12,7 @@ probabilities (Appendix C.1) or Gaussian with one learned variance (Appendix C.2
 from __future__ import annotations
 
 import math
+import zlib
 from typing import Literal
 
 import torch
@@ -50,11 +51,19 @@ class VAE(nn.Module):
     ) -> None:
         super().__init__()
         self.shape, self.latent, self.kind = spec.shape, latent, decoder
+        self.binary = spec.kind == "binary"
         size = math.prod(spec.shape)
         self.encoder = nn.Sequential(nn.Flatten(), *_hidden(size, width), nn.Linear(width, 2 * latent))
         self.decoder = nn.Sequential(*_hidden(latent, width), nn.Linear(width, size))
         self.log_sigma = nn.Parameter(torch.zeros(()))  # of the Gaussian decoder
         self.optimiser = torch.optim.Adam(self.parameters(), lr=lr)
+
+    @property
+    def log_prob_of(self) -> Literal["mass", "density", "none"]:
+        """What ``log_prob`` bounds: the cross entropy of grey levels is neither a mass nor a density."""
+        if self.kind == "gaussian":
+            return "density"
+        return "mass" if self.binary else "none"
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         eps = torch.randn(len(batch.data), self.latent, generator=rng, device=rng.device)
@@ -78,9 +87,11 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:
-        """The evidence lower bound of each image in nats, ``(batch,)``, with a fixed eps for repeatability."""
-        eps = normal(torch.Generator().manual_seed(0), len(x), self.latent).to(x.device)
-        reconstruction, kl = self.terms(x, eps)
+        """The evidence lower bound of each image in nats, ``(batch,)``.
+
+        eps is drawn from a seed found from the image itself: the bound can be repeated, and no batch changes it.
+        """
+        reconstruction, kl = self.terms(x, own_noise(x, self.latent))
         return reconstruction - kl
 
     def terms(self, x: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,6 +117,13 @@ class VAE(nn.Module):
 def gaussian_kl(mu: Tensor, log_var: Tensor) -> Tensor:
     """KL(N(mu, diag exp(log_var)) || N(0, I)) in nats, ``(batch,)``."""
     return -0.5 * (1 + log_var - mu.square() - log_var.exp()).sum(1)  # Appendix B
+
+
+def own_noise(x: Tensor, size: int) -> Tensor:
+    """Standard normal draws ``(batch, size)`` on the device of ``x``, each row's decided by that row of ``x`` alone."""
+    rng = torch.Generator()
+    seeds = [zlib.crc32(row.tobytes()) for row in x.flatten(1).cpu().numpy()]
+    return torch.stack([torch.randn(size, generator=rng.manual_seed(seed)) for seed in seeds]).to(x.device)
 
 
 def _hidden(inside: int, width: int) -> tuple[nn.Module, ...]:

@@ -1,44 +1,42 @@
-"""What the feature-based measures share: features of a trial, and the protocol that makes two numbers comparable."""
+"""What every measure of features asks of its input."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from bench import GenbenchError, Trial
+from bench import GenbenchError, Modality, TooFew
+
+Array = np.ndarray | Tensor
+EVERY: frozenset[Modality] = frozenset(get_args(Modality))
 
 
-class Pair(NamedTuple):
-    """Features of generated and of real examples, ``(n, D)`` each, and of the former the logits, if there are any."""
+def checked(features: Array, least: int = 2) -> Tensor:
+    """``(n, D)`` as float64. Raises GenbenchError for what no distance can be taken of.
 
-    fake: Tensor
-    real: Tensor
-    logits: Tensor | None
-    protocol: dict[str, str | int | float | bool]
-
-
-def pair(trial: Trial, extractor: str) -> Pair:
-    """Features of both sides. Raises Omitted where the extractor cannot be had, TrialError for bad samples."""
-    fake, real = trial.features(extractor)
-    protocol: dict[str, str | int | float | bool] = {
-        "extractor": extractor,
-        **trial.extractor_protocol(extractor),
-        "reference": "test",
-        "n_fake": len(fake.features),
-        "n_real": len(real.features),
-        "dtype": "float32",
-    }
-    return Pair(fake.features, real.features, fake.logits, protocol)
-
-
-def checked(features: Tensor, least: int = 2) -> Tensor:
-    """``(n, D)`` as float64. Raises GenbenchError for other shapes, NaN or infinity, or fewer than ``least`` rows."""
-    if features.ndim != 2:
-        raise GenbenchError(f"features must be (n, D), got {tuple(features.shape)}")
-    if len(features) < least:
-        raise GenbenchError(f"{len(features)} examples are too few: at least {least} are needed")
-    if not torch.isfinite(features).all():
+    That is: another shape, no columns, fewer than ``least`` rows, NaN or infinity, or rows that are all the same.
+    """
+    x = torch.as_tensor(features)
+    if x.ndim != 2 or not x.shape[1]:
+        raise GenbenchError(f"features must be (n, D) with D of at least 1, got {tuple(x.shape)}")
+    if len(x) < least:
+        raise TooFew(f"{len(x)} examples are too few: at least {least} are needed")
+    if x.is_complex() or x.dtype == torch.bool:
+        raise GenbenchError(f"features must be real numbers, got {x.dtype}")
+    x = x.double()
+    if not torch.isfinite(x).all():
         raise GenbenchError("features hold NaN or infinity")
-    return features.double()
+    if len(x) > 1 and bool((x == x[0]).all()):
+        raise GenbenchError(f"all {len(x)} examples are the same: check what was sampled or loaded")
+    return x
+
+
+def checked_pair(fake: Array, real: Array, least: int = 2) -> tuple[Tensor, Tensor]:
+    """Both sides as float64. Raises GenbenchError as ``checked`` does, and for sides of different width."""
+    x, y = checked(fake, least), checked(real, least)
+    if x.shape[1] != y.shape[1]:
+        raise GenbenchError(f"both sides need features of one width, got {x.shape[1]} and {y.shape[1]}")
+    return x, y

@@ -1,61 +1,156 @@
 """Fréchet distance between Gaussians fitted to features (Heusel et al. 2017, arXiv:1706.08500, Eq. 6).
 
-    FD = |mu_1 - mu_2|^2 + tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2))
+    FD = |mu_1 - mu_2|^2 + tr (S_1 + S_2 - 2 (S_1 S_2)^(1/2))
 
-It is called FID only with the Inception weights of 2015-12-05, and otherwise after its extractor. The value falls
-with the number of samples (its bias is about c / n), so numbers from different n are never compared.
+It is called FID only with the Inception weights of 2015-12-05, and otherwise after its extractor. Its expectation
+falls with the numbers of samples, by about c / n (Chong & Forsyth 2020, arXiv:1911.07023), so numbers from different
+n do not compare; ``fd_corrected`` takes that term out.
+
+The interval is the delta method's, over both sides. With T the linear map that carries the one Gaussian to the other
+(metrics/gaussian.py) a sample x moves FD by its influence, up to a constant
+
+    2 (mu_1 - mu_2)' (x - mu_1) + (x - mu_1)' (I - T) (x - mu_1),
+
+a real one by the same with the sides exchanged, and SE^2 is the sum of both variances over n and m.
 """
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
+import torch
 from torch import Tensor
-from torch_fidelity.metric_fid import (
-    KEY_METRIC_FID,
-    fid_features_to_statistics,
-    fid_statistics_to_metric,
-)
 
-from bench import Estimate, Trial, metric
-from metrics.features import checked, pair
+from bench import Estimate, GenbenchError, Moments, Space, metric, normal_interval
+from metrics.features import EVERY, Array, checked_pair
+from metrics.gaussian import root_trace, root_trace_of_rows, transport
+
+METHOD = "delta method over both sides"
+SEED = 0  # of the shuffle before halving
+LEAST = 8  # rows a side, so that a quarter has a covariance
+PAPER = "arXiv:1706.08500, Eq. 6"
 
 
-def frechet_distance(fake: Tensor, real: Tensor) -> float:
+class Distance(NamedTuple):
+    """A value in squared feature units, and its standard error."""
+
+    value: float
+    error: float
+
+
+def frechet_distance(fake: Array, real: Array) -> Estimate:
     """Of two sets of features, ``(n, D)`` and ``(m, D)``; in squared feature units, 0 for equal moments.
 
-    Raises GenbenchError for fewer than two rows, NaN or infinity.
+    The interval is for the expectation of FD at these n and m, which lies above the distance of the populations.
+    Raises GenbenchError for fewer than two rows a side, sides of different width, NaN or infinity.
     """
-    statistics = [fid_features_to_statistics(checked(side)) for side in (fake, real)]
-    return float(fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID])
+    x, y = checked_pair(fake, real)
+    return _estimate(_distance(x, y), len(x))
 
 
-def _frechet(trial: Trial, extractor: str) -> Estimate:
-    fake, real, _, protocol = pair(trial, extractor)
-    return Estimate(value=frechet_distance(fake, real), n=len(fake), protocol=protocol)
+def frechet_corrected(fake: Array, real: Array) -> Estimate:
+    """Without the bias of order 1/n: 2 FD - the mean FD of two disjoint halves of both sides (Richardson).
+
+    It estimates the distance of the populations, and may come out slightly below 0 where that is near 0. Both sides
+    are shuffled alike, so that rows that belong together stay together. To first order FD and its halves vary
+    together, so the interval is as wide as that of FD. Where half a side holds no more rows than D, higher orders of
+    the bias remain; the interval is then widened by how much the same step from quarters to halves differs. With
+    fewer rows than D / 2 that understates what remains, if all directions vary alike.
+    Raises GenbenchError for fewer than eight rows a side, sides of different width, NaN or infinity.
+    """
+    x, y = checked_pair(fake, real, LEAST)
+    return _corrected(_distance(x, y), x, y)
 
 
-@metric(
-    "fid",
-    on={"image"},
-    aspect="realism",
-    unit="1",
-    better="lower",
-    extractor="inception",
-    paper="arXiv:1706.08500, Eq. 6",
-)
-def fid(trial: Trial) -> Estimate:
-    """Fréchet distance on Inception features (2015-12-05 weights)."""
-    return _frechet(trial, "inception")
+def frechet_from_moments(fake: Moments, real: Moments) -> float:
+    """FD of moments gathered elsewhere, such as merged from shards: means ``(D,)``, covariances ``(D, D)``.
+
+    Raises GenbenchError for moments of different width, NaN or infinity.
+    """
+    return gaussian_distance(fake.mean, fake.covariance, real.mean, real.covariance)
 
 
-@metric(
-    "fd_lenet",
-    on={"image"},
-    aspect="realism",
-    unit="1",
-    better="lower",
-    extractor="lenet",
-    paper="arXiv:1706.08500, Eq. 6",
-)
-def fd_lenet(trial: Trial) -> Estimate:
-    """Fréchet distance on features of the shipped digit classifier."""
-    return _frechet(trial, "lenet")
+def gaussian_distance(mean_1: Array, covariance_1: Array, mean_2: Array, covariance_2: Array) -> float:
+    """FD of two Gaussians; computed in float64 whatever is given. Raises as ``frechet_from_moments``."""
+    parts = [torch.as_tensor(x).double() for x in (mean_1, covariance_1, mean_2, covariance_2)]
+    d = parts[0].numel()
+    if [x.shape for x in parts] != [(d,), (d, d)] * 2:
+        raise GenbenchError(f"needs means (D,) and covariances (D, D) of one D, got {[tuple(x.shape) for x in parts]}")
+    if not all(bool(torch.isfinite(x).all()) for x in parts):
+        raise GenbenchError("moments hold NaN or infinity")
+    m1, s1, m2, s2 = parts
+    return max(0.0, float((m1 - m2).square().sum() + s1.trace() + s2.trace() - 2 * root_trace(s1, s2)))
+
+
+@metric("fd", of="features", on=EVERY, aspect="realism", unit="1", better="lower", paper=PAPER)
+def fd(space: Space) -> Estimate:
+    """Fréchet distance: how far mean and covariance of the samples' features are from real ones; falls with n."""
+    return _estimate(_shared(space), len(space.fake))
+
+
+@metric("fd_corrected", of="features", on=EVERY, aspect="realism", unit="1", better="lower", paper=PAPER)
+def fd_corrected(space: Space) -> Estimate:
+    """Fréchet distance without its bias of order 1/n, by extrapolation from halves; near 0 it may be negative."""
+    x, y = checked_pair(space.fake, space.real, LEAST)
+    return _corrected(_shared(space), x, y)
+
+
+def _shared(space: Space) -> Distance:
+    """The distance that both metrics start from, taken once."""
+    return space.once("frechet distance", lambda: _distance(*checked_pair(space.fake, space.real)))
+
+
+def _estimate(found: Distance, n: int) -> Estimate:
+    return Estimate(value=found.value, n=n, interval=normal_interval(*found, METHOD, lo=0))
+
+
+def _corrected(whole: Distance, x: Tensor, y: Tensor) -> Estimate:
+    x, y = _shuffled(x), _shuffled(y)
+    halves = _mean_of_parts(x, y, 2)
+    value, error, method = 2 * whole.value - halves, whole.error, METHOD
+    if min(len(x), len(y)) // 2 <= x.shape[1]:
+        coarser = 2 * halves - _mean_of_parts(x, y, 4)
+        error, method = math.hypot(error, value - coarser), f"{METHOD}, and the change since quarters"
+    interval = normal_interval(value, error, method)
+    return Estimate(value=value, n=len(x), interval=interval, protocol={"bias": "halves", "shuffle_seed": SEED})
+
+
+def _distance(x: Tensor, y: Tensor) -> Distance:
+    a, b, shift = *map(_scatter, (x, y)), x.mean(0) - y.mean(0)
+    plan = transport(a, b)
+    variance = _variance(a, shift, plan.there) / len(a) + _variance(b, -shift, plan.back) / len(b)
+    return Distance(_sum(a, b, shift, plan.trace), float(variance.sqrt()))
+
+
+def _mean_of_parts(x: Tensor, y: Tensor, parts: int) -> float:
+    """Mean FD of disjoint parts, each an equal share of both sides but for a row."""
+    pairs = zip(x.tensor_split(parts), y.tensor_split(parts), strict=True)
+    return math.fsum(_value(a, b) for a, b in pairs) / parts
+
+
+def _value(x: Tensor, y: Tensor) -> float:
+    a, b = _scatter(x), _scatter(y)
+    return _sum(a, b, x.mean(0) - y.mean(0), root_trace_of_rows(a, b))
+
+
+def _sum(a: Tensor, b: Tensor, shift: Tensor, trace: Tensor) -> float:
+    """Never below 0: what is less is rounding."""
+    return max(0.0, float(shift.square().sum() + a.square().sum() + b.square().sum() - 2 * trace))
+
+
+def _scatter(x: Tensor) -> Tensor:
+    """Rows A with A'A the covariance."""
+    rows: Tensor = (x - x.mean(0)) / (len(x) - 1) ** 0.5
+    return rows
+
+
+def _variance(rows: Tensor, shift: Tensor, moved: Tensor) -> Tensor:
+    """Of the influence of one side's samples, from its scatter rows, which are scaled by (n - 1)^(-1/2)."""
+    scale = len(rows) - 1
+    influence: Tensor = 2 * scale**0.5 * (rows @ shift) + scale * (rows.square().sum(1) - moved)
+    return influence.var()
+
+
+def _shuffled(x: Tensor) -> Tensor:
+    return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(SEED)).to(x.device)]

@@ -4,46 +4,85 @@
 
 High when each sample is clearly of one class and all classes appear. It never looks at real data, so it cannot see
 memorised or merely class-typical samples; the control `real` shows what is reachable.
+
+Custom takes the mean over ten parts of a shuffle; a part of few samples knows p(y) poorly and scores low, so numbers
+of different n or parts do not compare. One part (`is_1`) uses every sample for p(y) and depends on no order.
+The interval is the delta method's: within its part a sample moves log IS by KL(p(y|x) || p(y)) less the mean, also
+counting what it does to p(y).
 """
 
 from __future__ import annotations
 
-from torch import Tensor
-from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
+import math
+from typing import NamedTuple
 
-from bench import Estimate, Omitted, Trial, metric
-from metrics.features import checked, pair
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench import Estimate, GenbenchError, Space, metric, normal_interval
+from metrics.features import Array, checked
 
 SPLITS = 10
+SEED = 2020  # of the shuffle; the one that published scores were taken with
+PAPER = "arXiv:1606.03498, section 4"
 
 
-def inception_score(logits: Tensor, splits: int = SPLITS) -> float:
+class Score(NamedTuple):
+    """Of one part: its score, and its standard error."""
+
+    value: float
+    error: float
+
+
+def inception_score(logits: Array, splits: int = SPLITS) -> Estimate:
     """Mean over ``splits`` parts of the seeded shuffle of ``(n, classes)`` logits; between 1 and classes.
 
-    Raises GenbenchError for fewer rows than splits, NaN or infinity.
+    Raises GenbenchError for one class, fewer than two rows a part, NaN or infinity.
     """
-    return float(isc_features_to_metric(checked(logits, splits), splits=splits)[KEY_METRIC_ISC_MEAN])
+    x = checked(logits, 2 * splits)
+    if x.shape[1] < 2:
+        raise GenbenchError("the Inception Score needs logits of at least two classes, got one")
+    scores = [_score(part) for part in _parts(x, splits)]
+    value = min(max(math.fsum(s.value for s in scores) / splits, 1.0), float(x.shape[1]))
+    error = math.hypot(*(s.error for s in scores)) / splits
+    interval = normal_interval(value, error, f"delta method over {_counted(splits)}", lo=1, hi=x.shape[1])
+    return Estimate(value=value, n=len(x), interval=interval, protocol=_protocol(splits))
 
 
-def _score(trial: Trial, extractor: str) -> Estimate:
-    _, _, logits, protocol = pair(trial, extractor)
-    if logits is None:
-        raise Omitted(f"{extractor} is no classifier")
-    kept = {name: value for name, value in protocol.items() if name not in ("n_real", "reference")}
-    return Estimate(value=inception_score(logits), n=len(logits), protocol={**kept, "splits": SPLITS})
-
-
-@metric(
-    "is", on={"image"}, aspect="realism", unit="1", better="higher", extractor="inception", paper="arXiv:1606.03498"
-)
-def inception_score_of_inception(trial: Trial) -> Estimate:
-    """Inception Score under Inception's 1,008 classes (2015-12-05 weights)."""
-    return _score(trial, "inception")
+@metric("is", of="features", on={"image"}, sides=["samples"], aspect="realism", unit="1", better="higher", paper=PAPER)
+def mean_of_ten(space: Space) -> Estimate:
+    """Inception Score: how clearly samples are of one class and how evenly of all; mean over ten parts, as is usual."""
+    return inception_score(space.logits)
 
 
 @metric(
-    "is_lenet", on={"image"}, aspect="realism", unit="1", better="higher", extractor="lenet", paper="arXiv:1606.03498"
+    "is_1", of="features", on={"image"}, sides=["samples"], aspect="realism", unit="1", better="higher", paper=PAPER
 )
-def inception_score_of_lenet(trial: Trial) -> Estimate:
-    """Inception Score under the ten digits of the shipped classifier."""
-    return _score(trial, "lenet")
+def of_all_at_once(space: Space) -> Estimate:
+    """Inception Score of all samples at once, not the mean over parts: less biased and blind to their order."""
+    return inception_score(space.logits, splits=1)
+
+
+def _parts(x: Tensor, splits: int) -> list[Tensor]:
+    """The parts that torch-fidelity takes; one part needs no shuffle."""
+    n = len(x)
+    if splits > 1:
+        x = x[torch.from_numpy(np.random.RandomState(SEED).permutation(n)).to(x.device)]
+    return [x[i * n // splits : (i + 1) * n // splits] for i in range(splits)]
+
+
+def _score(logits: Tensor) -> Score:
+    """exp of the mean KL, whose standard error is as many times its value as that of the mean KL."""
+    p = logits.softmax(1)
+    divergence = -torch.special.entr(p).sum(1) - torch.xlogy(p, p.mean(0)).sum(1)
+    value = math.exp(divergence.mean())
+    return Score(value, value * float(divergence.std()) / len(logits) ** 0.5)
+
+
+def _counted(splits: int) -> str:
+    return "samples" if splits == 1 else f"samples of {splits} parts"
+
+
+def _protocol(splits: int) -> dict[str, str | int | float | bool]:
+    return {"splits": splits} if splits == 1 else {"splits": splits, "shuffle_seed": SEED}

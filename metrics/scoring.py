@@ -1,76 +1,238 @@
-"""Scores a text under a model: nats and counts of the exact string, every token once, in disjoint windows."""
+"""Scores a text under a model: nats, and what they are counted by, of one exact string.
+
+Three ways to lay windows over a text. Each scores every token once; they differ in what a token may look back on, so
+their numbers never share a column:
+
+    disjoint    windows side by side; the first token of each is scored without any context, the last with a whole
+                window of it. Cheapest, and the worst case of context.
+    sliding     windows that overlap, by half unless told otherwise; only a window's new tokens are scored, so each
+                looks back on at least ``window - stride`` tokens (from the second window on).
+    stateful    the text from end to end, the model's state carried along; nothing is forgotten but by the model.
+
+Units are counted on the string that was scored: bytes of its UTF-8, characters (code points), words (what
+``str.split()`` gives: longest runs without white space). They are refused where the tokens do not spell that string.
+"""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bench import Estimate, GenbenchError, Likelihood, Omitted, Textual, Trial, ratio_interval
+from bench.protocols import Sequential, Verbatim
+
+Windows = Literal["disjoint", "sliding", "stateful"]
+Unit = Literal["token", "byte", "char", "word"]
+Protocol = Mapping[str, str | int | float | bool]
+SPLIT: Literal["test"] = "test"
+# Neighbouring windows of a text are alike. So many stretches of them are long enough to be nearly independent, and
+# enough to tell their spread by.
+STRETCHES = 100
 
 
 @dataclass(frozen=True)
-class TextScore:
-    """Per window: negative log-likelihood in nats, tokens and bytes; ``(windows,)`` each."""
+class Score:
+    """Nats (float64) and the number of units they were spent on, ``(blocks,)`` each: a text cut block by block."""
 
     nats: np.ndarray
-    tokens: np.ndarray
-    bytes: np.ndarray
+    count: np.ndarray
+    unit: Unit
     bound: bool
-    protocol: Mapping[str, str | int | float | bool]
+    protocol: Protocol
+
+    def rate(self) -> Estimate:
+        """Nats per unit: sum over sum, never a mean of ratios. Raises Omitted where the text holds no such unit."""
+        if not self.count.sum():
+            raise Omitted(f"the text holds no {self.unit}")
+        return Estimate(
+            value=float(self.nats.sum() / self.count.sum()),
+            n=int(self.count.sum()),
+            interval=ratio_interval(_joined(self.nats), _joined(self.count)),
+            kind="bound" if self.bound else "point",
+            protocol={**self.protocol, "unit": self.unit},
+        )
 
 
-def score(trial: Trial) -> TextScore:
-    """The test split under the trial's model, computed once a trial. Raises Omitted where text is no text."""
-    return trial.once("text score", lambda: _score(trial))
+def score(trial: Trial, unit: Unit, windows: Windows = "disjoint") -> Score:
+    """The test split under the trial's model, run once a trial for each kind of windows.
+
+    Raises Omitted where the model cannot be run so, or where the tokens do not spell the text that has such units.
+    """
+    count = trial.once(f"text/{unit}", lambda: _count(trial, unit))
+    nats, protocol = trial.once(f"text nats/{windows}", lambda: _nats(trial, windows))
+    return Score(nats, count, unit, _likelihood(trial).bound, protocol)
 
 
-def per(score: TextScore, unit: np.ndarray) -> Estimate:
-    """Nats per ``unit``: sum over sum, never a mean of per-window ratios, with the windows as sampling units."""
-    return Estimate(
-        value=float(score.nats.sum() / unit.sum()),
-        n=int(unit.sum()),
-        interval=ratio_interval(score.nats, unit),
-        kind="bound" if score.bound else "point",
-        protocol=score.protocol,
-    )
+def perplexity_of(trial: Trial, unit: Unit, windows: Windows = "disjoint") -> Estimate:
+    """exp(nats / units) of the test split. Raises Omitted where that is more than a float holds."""
+    return transformed(score(trial, unit, windows).rate(), _exp)
+
+
+def bits_of(trial: Trial, unit: Unit, windows: Windows = "disjoint") -> Estimate:
+    """nats / (ln 2 x units) of the test split."""
+    return transformed(score(trial, unit, windows).rate(), lambda nats: nats / math.log(2))
 
 
 def transformed(estimate: Estimate, function: Callable[[float], float]) -> Estimate:
     """The estimate under an increasing function, its interval carried along end by end."""
-    interval = estimate.interval
+    value, interval = function(estimate.value), estimate.interval
     if interval is not None:
         interval = interval.model_copy(update={"lo": function(interval.lo), "hi": function(interval.hi)})
-    return estimate.model_copy(update={"value": function(estimate.value), "interval": interval})
-
-
-def _score(trial: Trial) -> TextScore:
-    dataset, model = trial.dataset, trial.model
-    if not isinstance(dataset, Textual) or not isinstance(model, Likelihood):
-        raise Omitted("needs text that can be decoded, and a model with log_prob")
-    window = trial.spec.shape[0]
-    windows = dataset.tokens("test").split(window)
-    nats = negative_log_likelihood(model, windows, trial.batch_size, trial.device)
-    return TextScore(
-        nats=nats,
-        tokens=np.array([len(w) for w in windows]),
-        bytes=np.array([dataset.count_bytes(w) for w in windows]),
-        bound=model.bound,
-        protocol={"split": "test", "windows": "disjoint", "context": window, "reset": "window"},
-    )
+    return estimate.model_copy(update={"value": value, "interval": interval})
 
 
 @torch.no_grad()
-def negative_log_likelihood(
-    model: Likelihood, windows: tuple[Tensor, ...], batch_size: int, device: torch.device
+def disjoint_nats(model: Likelihood, tokens: Tensor, window: int, batch_size: int, device: torch.device) -> np.ndarray:
+    """Nats of each window of a stream ``(tokens,)``, the shorter rest last; ``(windows,)`` float64."""
+    whole = tokens[: len(tokens) // window * window].view(-1, window)
+    rest = tokens[whole.numel() :]
+    batches = [*whole.split(batch_size), *([rest[None]] if len(rest) else [])]
+    return _finite([-model.log_prob(batch.to(device)) for batch in batches if len(batch)])
+
+
+@torch.no_grad()
+def sliding_nats(
+    model: Sequential, tokens: Tensor, window: int, stride: int, batch_size: int, device: torch.device
 ) -> np.ndarray:
-    """Nats of each window, ``(windows,)`` float64; all but the last have one length. Raises GenbenchError for NaN."""
-    whole, tail = torch.stack(windows[:-1] or windows), windows[-1:] if len(windows) > 1 else ()
-    batches = [*whole.split(batch_size), *(w[None] for w in tail)]
-    nats = torch.cat([-model.log_prob(batch.to(device)).double().cpu() for batch in batches])
+    """Nats of each token of a stream, ``(tokens,)`` float64, behind at least ``window - stride`` others.
+
+    The last window ends with the text, so that all are of one length. Raises GenbenchError for a stride that would
+    leave tokens out.
+    """
+    if not 1 <= stride <= window:
+        raise GenbenchError(f"the stride must lie between 1 and the window of {window}, got {stride}")
+    window = min(window, len(tokens))
+    last = len(tokens) - window
+    starts = torch.tensor([*range(0, last, stride), last])
+    places = starts[:, None] + torch.arange(window)  # (windows, window)
+    seen = torch.cat([starts.new_zeros(1), starts[:-1] + window])  # where the window before ended
+    parts = []
+    for place, end in zip(places.split(batch_size), seen.split(batch_size), strict=True):
+        log_p, _ = model.token_log_prob(tokens[place].to(device))
+        parts.append(-log_p.cpu()[place >= end[:, None]])
+    return _finite(parts)
+
+
+@torch.no_grad()
+def stateful_nats(model: Sequential, tokens: Tensor, window: int, batch_size: int, device: torch.device) -> np.ndarray:
+    """Nats of each token of a stream, ``(tokens,)`` float64, behind all others.
+
+    Where the stream is cut changes nothing: after a first window, which tells whether the model carries a state, as
+    many tokens are read at once as a batch holds. Raises Omitted for a model that returns no state.
+    """
+    parts, state = [], None
+    for piece in (tokens[:window], *tokens[window:].split(window * batch_size)):
+        if parts and state is None:
+            raise Omitted("the model carries no state from one window to the next")
+        log_p, state = model.token_log_prob(piece[None].to(device), state)
+        parts.append(-log_p[0])
+    return _finite(parts)
+
+
+def count_units(text: str, ends: np.ndarray, unit: Unit) -> np.ndarray:
+    """Bytes, characters or words of each block of a text, ``(blocks,)``; they sum to those of the text.
+
+    ends: byte at which each block ends. A character or word that is cut belongs to the block in which it begins.
+    """
+    if unit == "byte":
+        return np.diff(ends, prepend=0)
+    coded = np.frombuffer(text.encode(), np.uint8)
+    starts = np.flatnonzero((coded & 0xC0) != 0x80)  # bytes 10xxxxxx continue a character
+    if unit == "word":
+        starts = starts[[word.start() for word in re.finditer(r"\S+", text)]]
+    return np.diff(np.searchsorted(starts, ends), prepend=0)
+
+
+def _count(trial: Trial, unit: Unit) -> np.ndarray:
+    """Units in each block, a window long, of the test split."""
+    blocks = _tokens(trial).split(trial.spec.shape[0])
+    if unit == "token":
+        return np.array([len(block) for block in blocks])
+    text = trial.once("text", lambda: _spelled(trial))
+    ends = np.cumsum([_textual(trial).count_bytes(block) for block in blocks])
+    if ends[-1] != (true := len(text.encode())):
+        raise GenbenchError(f"the dataset's count_bytes says {ends[-1]} for a text of {true} bytes")
+    return count_units(text, ends, unit)
+
+
+def _spelled(trial: Trial) -> str:
+    """The test split's string. Raises Omitted where its tokens do not spell it."""
+    if not isinstance(trial.dataset, Verbatim):
+        raise Omitted("the dataset does not say which string its tokens stand for (it has no `text`)")
+    text, (spelled,) = trial.dataset.text(SPLIT), trial.dataset.decode(_tokens(trial)[None])
+    if text != spelled:
+        raise Omitted(
+            "the tokens do not spell the text: it changes when encoded and decoded, so its units are not theirs"
+        )
+    return text
+
+
+def _tokens(trial: Trial) -> Tensor:
+    return _textual(trial).tokens(SPLIT)
+
+
+def _textual(trial: Trial) -> Textual:
+    if not isinstance(trial.dataset, Textual):
+        raise Omitted("needs a dataset of text")
+    return trial.dataset
+
+
+def _likelihood(trial: Trial) -> Likelihood:
+    if not isinstance(trial.model, Likelihood):
+        raise Omitted("needs a model with log_prob")
+    return trial.model
+
+
+def _sequential(trial: Trial) -> Sequential:
+    if not isinstance(trial.model, Sequential):
+        raise Omitted("needs a model that scores single tokens, with token_log_prob")
+    return trial.model
+
+
+def _nats(trial: Trial, windows: Windows) -> tuple[np.ndarray, Protocol]:
+    """Nats in each block, a window long, of the test split, and how the windows were laid."""
+    tokens, window, batch, device = _tokens(trial), trial.spec.shape[0], trial.batch_size, trial.device
+    protocol: dict[str, str | int | float | bool] = {"split": SPLIT, "windows": windows}
+    match windows:
+        case "disjoint":
+            nats = disjoint_nats(_likelihood(trial), tokens, window, batch, device)
+            return nats, {**protocol, "context": window, "reset": "window"}
+        case "sliding":
+            stride = max(1, window // 2)
+            nats = sliding_nats(_sequential(trial), tokens, window, stride, batch, device)
+            return _blocks(nats, window), {**protocol, "context": window, "stride": stride, "reset": "window"}
+        case "stateful":
+            nats = stateful_nats(_sequential(trial), tokens, window, batch, device)
+            return _blocks(nats, window), {**protocol, "context": "stream", "reset": "never"}
+
+
+def _blocks(nats: np.ndarray, window: int) -> np.ndarray:
+    return np.add.reduceat(nats, np.arange(0, len(nats), window))
+
+
+def _joined(values: np.ndarray) -> np.ndarray:
+    """Sums over stretches of neighbouring blocks, where there are more blocks than stretches."""
+    if len(values) <= STRETCHES:
+        return values
+    return np.array([part.sum() for part in np.array_split(values, STRETCHES)])
+
+
+def _finite(parts: list[Tensor]) -> np.ndarray:
+    """Raises GenbenchError for NaN or infinity."""
+    nats = torch.cat([part.double().cpu() for part in parts])
     if not torch.isfinite(nats).all():
         raise GenbenchError("log_prob returned NaN or infinity")
     return nats.numpy()
+
+
+def _exp(nats: float) -> float:
+    if nats > math.log(np.finfo(float).max):
+        raise Omitted(f"exp({nats:.0f}) is more than a number holds: the text has hardly any such units")
+    return math.exp(nats)

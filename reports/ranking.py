@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
+from scipy import stats
+
 from bench import Summary
 
 Mark = Literal["", "best", "tied"]
@@ -25,8 +27,12 @@ def marks(summaries: Mapping[str, Summary], better: str) -> dict[str, Mark]:
     return found
 
 
-def within_noise(a: Summary, b: Summary) -> bool:
-    """|difference| <= 2 standard errors of it; never for a single seed, whose spread is unknown."""
+def within_noise(a: Summary, b: Summary, level: float = 0.95) -> bool:
+    """Whether Welch's t-test (1947) cannot tell the means apart; never for a single seed, whose spread is unknown."""
     if a.sd is None or b.sd is None:
         return False
-    return abs(a.mean - b.mean) <= 2 * math.sqrt(a.sd**2 / a.n + b.sd**2 / b.n)
+    errors = a.sd**2 / a.n, b.sd**2 / b.n
+    if not sum(errors):
+        return a.mean == b.mean
+    freedom = sum(errors) ** 2 / (errors[0] ** 2 / (a.n - 1) + errors[1] ** 2 / (b.n - 1))
+    return abs(a.mean - b.mean) <= float(stats.t.ppf((1 + level) / 2, freedom)) * math.sqrt(sum(errors))

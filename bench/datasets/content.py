@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
 from bench import DataError, write_atomic
 
@@ -31,11 +30,6 @@ def fingerprint(*parts: str | np.ndarray) -> str:
 def data_root(root: str) -> Path:
     """The folder named by the suite's ``root``, else by GENBENCH_DATA, else ``data`` below the current folder."""
     return Path(root or os.environ.get("GENBENCH_DATA") or "data").expanduser()
-
-
-def cache_folder() -> Path:
-    """GENBENCH_CACHE, else the user's cache folder for genbench."""
-    return Path(os.environ.get("GENBENCH_CACHE") or platformdirs.user_cache_dir("genbench"))
 
 
 def find(name: str, root: str, places: Iterable[str], how: str) -> Path:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import DataError, OutputError, dataset, write_atomic
-from bench.datasets.content import cache_folder, data_root, find
+from bench import DataError, OutputError, cache_folder, dataset, write_atomic
+from bench.datasets.content import data_root, find
 from bench.datasets.image import ImageDataset, Splits, carve
 from bench.protocols import SplitName
 

@@ -48,6 +48,11 @@ class ByteDataset:
         part: TextSplit = getattr(self, split)
         return part.stream.long()
 
+    def text(self, split: SplitName) -> str:
+        """The exact string of a split."""
+        part: TextSplit = getattr(self, split)
+        return part.stream.numpy().tobytes().decode()
+
     def decode(self, tokens: Tensor) -> list[str]:
         """Strings; bytes that are no UTF-8 become U+FFFD."""
         return [bytes(row).decode("utf-8", "replace") for row in tokens.tolist()]

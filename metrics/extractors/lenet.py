@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from bench import DataError, Features, Omitted, extractor
+from bench import DataError, DataSpec, Features, Omitted, extractor
+from metrics.extractors.image import exact_arithmetic
 from metrics.extractors.weights import sha256
 
 WEIGHTS = Path(__file__).with_name("lenet.safetensors")
@@ -58,11 +59,17 @@ class LeNetExtractor(nn.Module):
         grey = x.to(torch.float32) / 255
         if grey.shape[-2:] != (28, 28):
             grey = F.interpolate(grey, size=(28, 28), mode="bilinear", antialias=True)
-        found: Features = self.net(grey)
+        with exact_arithmetic(x.device):
+            found: Features = self.net(grey)
         return found
 
 
-@extractor("lenet")
+def grey(spec: DataSpec) -> bool:
+    """Whether pictures have one channel."""
+    return spec.modality == "image" and spec.shape[0] == 1
+
+
+@extractor("lenet", fits=grey)
 def lenet() -> LeNetExtractor:
     """Digit classifier with 84 features and 10 classes; weights shipped."""
     return LeNetExtractor()

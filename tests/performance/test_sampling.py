@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
-
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -15,28 +11,9 @@ from bench import DataSpec
 from bench.streams import normal, stream, uniform
 from generators.gpt import GPT
 from generators.sequence import draw
+from tests.performance.timing import ROUNDS, median, seconds
 
 pytestmark = pytest.mark.performance
-ROUNDS = 5
-
-
-def median(benchmark: BenchmarkFixture) -> float:
-    """Seconds of the median round."""
-    assert benchmark.stats is not None
-    return float(benchmark.stats.stats.median)
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """Median of a few calls, the first left out."""
-    call()
-    taken = []
-    for _ in range(ROUNDS):
-        started = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
-
-
 @torch.no_grad()
 def without_cache(model: GPT, n: int, rng: torch.Generator) -> Tensor:
     """Sampling as it would be if every token read the whole context again."""

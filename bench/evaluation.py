@@ -1,0 +1,145 @@
+"""Numbers for those who bring their own samples: ``bench.evaluate`` and ``genbench evaluate``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from bench.comparison import Comparison, measure
+from bench.errors import DataError, GenbenchError, Omitted
+from bench.feature_store import Examples, content_hash
+from bench.measures import check_name, is_measure
+from bench.protocols import Modality
+from bench.reading import Source, check, guess_modality, read
+from bench.registry import MetricEntry, Side, registry
+
+COLUMNS = ("metric", "value", "lo", "hi", "level", "unit", "better", "n", "protocol", "reason")
+# What a modality is seen through where nobody says; vectors are taken as they are.
+DEFAULT_EXTRACTORS: Mapping[str, str] = {"image": "inception", "text": "minilm"}
+
+
+class Given(Comparison):
+    """Sides that somebody brought."""
+
+    def __init__(
+        self,
+        sides: Mapping[Side, Examples],
+        modality: Modality,
+        *,
+        seed: int,
+        device: torch.device,
+        prompts: Sequence[str] | None,
+    ) -> None:
+        super().__init__(modality, seed=seed, device=device)
+        self.sides, self.given_prompts = sides, prompts
+
+    @property
+    def reference_name(self) -> str:
+        """The reference's content: numbers against another reference do not compare."""
+        return "sha256:" + self.once("reference hash", lambda: content_hash(self.sides["reference"]))[:16]
+
+    @property
+    def prompts(self) -> list[str]:
+        return super().prompts if self.given_prompts is None else list(self.given_prompts)
+
+    def _stored(self, side: Side) -> Examples:
+        if side in self.sides:
+            return self.sides[side]
+        told = {"train": "give the training data as `train`", "conditional": "needs a generator that takes labels"}
+        raise Omitted(told.get(side, f"there are no {side}: needs a generator"))
+
+
+def evaluate(
+    samples: Source,
+    reference: Source,
+    *,
+    metrics: Sequence[str] | None = None,
+    modality: Modality | None = None,
+    extractor: str | None = None,
+    train: Source | None = None,
+    prompts: Sequence[str] | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+) -> pd.DataFrame:
+    """Measure samples against a reference; see ``bench.evaluate``."""
+    given = _given({"samples": samples, "reference": reference, "train": train}, modality, prompts, seed, device)
+    rows = [_row(entry, given) for entry in _entries(metrics, given.modality, extractor)]
+    if not any(row["value"] is not None for row in rows):
+        raise GenbenchError(_why_nothing(rows))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _given(
+    sources: Mapping[str, Source | None],
+    modality: Modality | None,
+    prompts: Sequence[str] | None,
+    seed: int,
+    device: str,
+) -> Given:
+    found: dict[str, Examples] = {side: read(source) for side, source in sources.items() if source is not None}
+    kind = modality or guess_modality(found["samples"])
+    sides: dict[Any, Examples] = {side: check(examples, kind, side) for side, examples in found.items()}
+    _refuse_misfits(sides)
+    return Given(sides, kind, seed=seed, device=torch.device(device), prompts=prompts)
+
+
+def _refuse_misfits(sides: Mapping[Side, Examples]) -> None:
+    """Every side must hold examples of one shape."""
+    shapes = {side: tuple(x.shape[1:]) for side, x in sides.items() if isinstance(x, Tensor)}
+    for side, shape in shapes.items():
+        if shape != shapes["samples"]:
+            raise DataError(f"{side} are of shape {shape}, samples of {shapes['samples']}: both must be the same")
+
+
+def _entries(metrics: Sequence[str] | None, modality: str, extractor: str | None) -> list[MetricEntry]:
+    """What to measure, each feature metric on its extractor. Raises UnknownName, or GenbenchError for a misfit."""
+    chosen = extractor or DEFAULT_EXTRACTORS.get(modality)
+    if extractor:
+        registry.get("extractors", extractor)
+    names = metrics if metrics is not None else _all_that_apply(modality)
+    entries = [_entry(name, chosen) for name in names]
+    for entry in entries:
+        _refuse_model(entry)
+        if modality not in entry.on:
+            raise GenbenchError(f"{entry.name} is for {' or '.join(sorted(entry.on))}, but the samples are {modality}")
+    return entries
+
+
+def _entry(name: str, extractor: str | None) -> MetricEntry:
+    entry = check_name(name)
+    return replace(entry, extractor=extractor) if is_measure(name) else entry
+
+
+def _all_that_apply(modality: str) -> list[str]:
+    every: Mapping[str, MetricEntry] = registry.all("metrics")
+    return [name for name, entry in every.items() if entry.of != "model" and modality in entry.on]
+
+
+def _refuse_model(entry: MetricEntry) -> None:
+    if entry.of == "model":
+        raise GenbenchError(f"{entry.name} is measured of a model, not of samples: use `genbench run`")
+
+
+def _row(entry: MetricEntry, given: Given) -> dict[str, Any]:
+    """One measurement as a row; null with its reason where there is none."""
+    row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"metric": entry.name, "unit": entry.unit, "better": entry.better}
+    try:
+        found = measure(entry, given)
+    except GenbenchError as error:
+        return row | {"reason": str(error)}
+    interval = found.interval.model_dump(include={"lo", "hi", "level"}) if found.interval else {}
+    protocol = {**found.protocol, **({"interval": found.interval.method} if found.interval else {})}
+    return row | {"value": found.value, "n": found.n, **interval, "protocol": protocol}
+
+
+def _why_nothing(rows: Sequence[Mapping[str, Any]]) -> str:
+    """All reasons, each once."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        reasons.setdefault(row["reason"], []).append(row["metric"])
+    return "\n".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())

@@ -1,0 +1,161 @@
+"""CLIPScore: how well a picture fits its prompt (Hessel et al. 2021, arXiv:2104.08718, section 3).
+
+    100 mean max(cos(image, text), 0)
+
+The paper scales by w = 2.5, so its values are these divided by 40; the factor 100 is what torchmetrics and papers on
+text-to-image models print. Each pair is cut at 0, as in the paper; torchmetrics cuts the mean, which is the same
+unless a pair points away from each other. Values depend on the CLIP and do not compare across CLIPs.
+
+Its text side comes from ``transformers`` and a local folder, GENBENCH_CLIP; nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench import Comparison, Estimate, GenbenchError, Omitted, metric, normal_interval
+from metrics.extractors.image import CHUNK, CLIP, exact_arithmetic, frozen, normalise
+from metrics.extractors.weights import sha256, shown
+from metrics.features import Array
+from metrics.resize import centre_crop, shorter_side
+
+SCALE = 100
+FOLDER = "GENBENCH_CLIP"
+PARTS = (".json", ".safetensors", ".txt")  # of the folder: settings, weights, vocabulary
+
+
+def clip_score(images: Array, texts: Array) -> Estimate:
+    """In [0, 100], with a normal interval over pairs; row i of one belongs to row i of the other, both ``(n, D)``.
+
+    No interval from one pair. Raises GenbenchError for unequal shapes, NaN or infinity, or a row of zeros.
+    """
+    x, y = _directions(images, "image"), _directions(texts, "text")
+    if x.shape != y.shape:
+        raise GenbenchError(f"each image needs its text: {tuple(x.shape)} and {tuple(y.shape)} are no pairs")
+    scores = SCALE * (x * y.to(x.device)).sum(1).clamp(0, 1)
+    value, n = float(scores.mean()), len(scores)
+    error = float(scores.std()) / n**0.5 if n > 1 else None
+    interval = None if error is None else normal_interval(value, error, "normal over pairs", lo=0, hi=SCALE)
+    return Estimate(value=value, n=n, interval=interval, protocol={"scale": SCALE, "cut_at_0": "each pair"})
+
+
+def _directions(embeddings: Array, what: str) -> Tensor:
+    """Rows of length 1, float64."""
+    x = torch.as_tensor(embeddings).double()
+    if x.ndim != 2 or not x.numel():
+        raise GenbenchError(f"{what} embeddings must be (n, D) with n and D of at least 1, got {tuple(x.shape)}")
+    lengths = x.norm(dim=1, keepdim=True)
+    if not torch.isfinite(lengths).all() or not lengths.all():
+        raise GenbenchError(f"{what} embeddings hold NaN, infinity or a row of zeros")
+    directions: Tensor = x / lengths
+    return directions
+
+
+@metric(
+    "clip_score",
+    of="samples",
+    on={"image"},
+    aspect="relevance",
+    unit="1",
+    better="higher",
+    paper="arXiv:2104.08718",
+)
+def clip_score_of(c: Comparison) -> Estimate:
+    """How well pictures fit the prompts they were made for, by CLIP, 0 to 100."""
+    prompts = c.prompts
+    if len(prompts) != len(c.samples):
+        raise GenbenchError(f"each image needs its prompt: {len(c.samples)} images, {len(prompts)} prompts")
+    if c.samples.shape[1] not in (1, 3):
+        raise Omitted(f"CLIP reads grey or RGB; these images have {c.samples.shape[1]} channels")
+    clip = PairEncoder(folder(), c.device)
+    estimate = clip_score(*clip.encode(c.samples, prompts))
+    return estimate.model_copy(update={"protocol": {**estimate.protocol, **clip.protocol}})
+
+
+def folder() -> Path:
+    """Where CLIP is. Raises Omitted with the way to get it."""
+    given = os.environ.get(FOLDER)
+    if not given or not (Path(given) / "config.json").is_file():
+        raise Omitted(
+            f"needs a CLIP: set {FOLDER} to a folder with one as transformers saves it "
+            "(config.json, model.safetensors, tokenizer); openai/clip-vit-large-patch14 is the usual one"
+        )
+    return Path(given)
+
+
+class PairEncoder:
+    """Both towers of a CLIP that transformers saved in a folder.
+
+    Pictures: shorter side by Pillow's antialiased bicubic on bytes, square in the middle, CLIP's mean and deviation
+    (or those in preprocessor_config.json). Prompts: cut to what the text tower can read, 77 tokens for OpenAI's.
+    """
+
+    def __init__(self, path: Path, device: torch.device) -> None:
+        model, self.tokenizer = _load(path)
+        self.device, self.model = device, frozen(model).to(device)
+        self.side: int = model.config.vision_config.image_size
+        self.length: int = model.config.text_config.max_position_embeddings
+        self.statistics = _statistics(path)
+        self.protocol = {
+            "clip": f"sha256:{_digest(path)}",
+            "resize": f"pil-bicubic-{self.side} centre-crop-{self.side}",
+            "tokens": self.length,
+        }
+
+    @torch.no_grad()
+    def encode(self, images: Tensor, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """uint8 ``(n, 1 or 3, H, W)`` and n prompts to two ``(n, D)``, float32 on the CPU."""
+        with exact_arithmetic(self.device):
+            parts = [
+                self._pairs(images[at : at + CHUNK], list(prompts[at : at + CHUNK]))
+                for at in range(0, len(prompts), CHUNK)
+            ]
+        left, right = zip(*parts, strict=True)
+        return torch.cat(left), torch.cat(right)
+
+    def pixels(self, images: Tensor) -> Tensor:
+        """What the image tower reads, float32 ``(n, 3, side, side)``."""
+        return normalise(centre_crop(shorter_side(images, self.side, "bicubic"), self.side), self.statistics)
+
+    def _pairs(self, images: Tensor, prompts: list[str]) -> tuple[Tensor, Tensor]:
+        words = self.tokenizer(prompts, padding=True, truncation=True, max_length=self.length, return_tensors="pt")
+        found = self.model(
+            input_ids=words["input_ids"].to(self.device),
+            attention_mask=words["attention_mask"].to(self.device),
+            pixel_values=self.pixels(images.to(self.device)),
+        )
+        return found.image_embeds.cpu(), found.text_embeds.cpu()
+
+
+def _load(path: Path) -> tuple[Any, Any]:
+    """Model and tokenizer. Raises Omitted where transformers or a part of the folder is missing."""
+    try:
+        from transformers import AutoTokenizer, CLIPModel  # seconds to import, so only when it is used
+    except ImportError as error:
+        raise Omitted("needs transformers: pip install transformers") from error
+    try:
+        model = CLIPModel.from_pretrained(path, local_files_only=True, use_safetensors=True)
+        return model, AutoTokenizer.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise Omitted(f"no CLIP can be read from {shown(path)}: {str(error).splitlines()[0]}") from error
+
+
+def _statistics(path: Path) -> tuple[Sequence[float], Sequence[float]]:
+    """Mean and deviation of the channels."""
+    file = path / "preprocessor_config.json"
+    said = json.loads(file.read_text()) if file.is_file() else {}
+    return said.get("image_mean", CLIP[0]), said.get("image_std", CLIP[1])
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 over names and contents of all that decides the embeddings."""
+    files = sorted(file for file in path.iterdir() if file.suffix in PARTS)
+    return hashlib.sha256("".join(f"{file.name} {sha256(file)}\n" for file in files).encode()).hexdigest()

@@ -1,0 +1,48 @@
+"""CLIP ViT-L/14 at 336 pixels (Radford et al. 2021, arXiv:2103.00020), the space of CMMD (arXiv:2401.09603).
+
+Preprocessing is that of CMMD's published code: the square in the middle, Pillow's antialiased bicubic to 336 x 336 on
+bytes, CLIP's mean and deviation. torch-fidelity's network is fed directly; its own preprocessing resizes with
+TensorFlow 1's aliased bilinear. Embeddings are as projected, not scaled to unit length: that is the metric's to do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+from torch_fidelity.feature_extractor_clip import MODEL_METADATA, MODEL_URLS, FeatureExtractorCLIP
+
+from bench import Features, extractor
+from metrics.extractors.image import CLIP, ImageExtractor, grey_or_rgb, normalise
+from metrics.extractors.weights import Weights
+from metrics.resize import centre_square, resize
+
+MODEL = "clip-vit-l-14-336px"
+WEIGHTS = Weights(
+    name="clip",
+    file=f"{MODEL}-{MODEL_METADATA[MODEL]['hash']}.pt",
+    url=MODEL_URLS[MODEL],
+    sha256=MODEL_METADATA[MODEL]["hash"],
+)
+
+
+class CLIPExtractor(ImageExtractor):
+    """Image embeddings, 768 features; grey images are repeated to RGB."""
+
+    def __init__(self, path: Path, weights: Weights = WEIGHTS) -> None:
+        digest = weights.verify(path)
+        network = FeatureExtractorCLIP(MODEL, ["clip"], feature_extractor_weights_path=str(path))
+        self.side: int = network.resolution
+        resized = f"centre-square pil-bicubic-{self.side}"
+        super().__init__({"weights": digest, "resize": resized, "normalisation": "clip"})
+        self.net = network.model.visual
+
+    def see(self, x: Tensor) -> Features:
+        square = resize(centre_square(x), (self.side, self.side), "bicubic")
+        return Features(self.net(normalise(square, CLIP)), None)
+
+
+@extractor("clip", fits=grey_or_rgb, locate=WEIGHTS.locate)
+def clip() -> CLIPExtractor:
+    """CLIP ViT-L/14 at 336 pixels: 768 features, preprocessed as for CMMD."""
+    return CLIPExtractor(WEIGHTS.found())

@@ -1,0 +1,146 @@
+"""Membership inference: against scikit-learn, and with models that remember everything or nothing."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from bench import Estimate, GenbenchError, Interval, TooFew, Trial
+from bench.datasets.digits import digits
+from bench.datasets.text import ByteDataset
+from generators.vae import VAE
+from metrics.membership import auc, membership_auc
+
+
+def interval_of(estimate: Estimate) -> Interval:
+    assert estimate.interval is not None
+    return estimate.interval
+
+
+def trial_of(model: Any, dataset: Any, batch_size: int = 32) -> Trial:
+    return Trial(model, dataset, seed=0, n_samples=8, batch_size=batch_size, device=torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def text() -> ByteDataset:
+    rng = np.random.default_rng(0)
+    sizes = {"train": 30000, "valid": 100, "test": 10005}
+    texts = {split: "".join(rng.choice(list("abcdefgh"), n)) for split, n in sizes.items()}
+    return ByteDataset("letters", texts, window=10)  # type: ignore[arg-type]
+
+
+class TestArea:
+    @pytest.mark.parametrize("levels", [3, 10, 10**9])
+    def test_it_is_scikit_learns(self, levels: int) -> None:
+        """With many ties, with some, with none."""
+        rng = np.random.default_rng(levels)
+        train, test = (rng.integers(0, levels, n).astype(float) + shift for n, shift in ((80, 1), (60, 0)))
+        truth = np.r_[np.ones(80), np.zeros(60)]
+        assert auc(train, test).value == pytest.approx(roc_auc_score(truth, np.r_[train, test]), rel=1e-12)
+
+    def test_it_is_the_share_of_pairs(self) -> None:
+        assert auc(np.array([1.0, 3.0]), np.array([2.0, 3.0, 0.0])).value == pytest.approx((1 + 2.5) / 6)
+
+    def test_the_variance_is_delongs(self) -> None:
+        """From the placements written out pair by pair (DeLong et al. 1988, Eq. 3-5)."""
+        rng = np.random.default_rng(0)
+        train, test = rng.integers(0, 12, 40) + 2.0, rng.integers(0, 12, 30).astype(float)
+        wins = (train[:, None] > test) + 0.5 * (train[:, None] == test)
+        error = math.sqrt(wins.mean(1).var(ddof=1) / 40 + wins.mean(0).var(ddof=1) / 30)
+        found = auc(train, test)
+        assert interval_of(found).method == "DeLong"
+        assert interval_of(found).hi == pytest.approx(found.value + 1.959964 * error, rel=1e-6)
+
+    @pytest.mark.parametrize("shift", [0.0, 1.0])
+    def test_the_interval_covers_the_truth(self, shift: float) -> None:
+        """Of normal scores a shift apart the area is Phi(shift / sqrt 2)."""
+        rng, hits = np.random.default_rng(3), 0
+        for _ in range(400):
+            found = interval_of(auc(rng.normal(shift, 1, 100), rng.normal(0, 1, 100)))
+            hits += found.lo < stats.norm.cdf(shift / math.sqrt(2)) < found.hi
+        assert 0.90 <= hits / 400 <= 0.98
+
+    def test_sides_apart_are_not_certain(self) -> None:
+        found = auc(np.arange(50.0) + 100, np.arange(60.0))
+        assert found.value == 1 == interval_of(found).hi
+        assert 0.9 < interval_of(found).lo < 0.95
+        assert auc(np.arange(60.0), np.arange(50.0) + 100).value == 0
+
+    def test_one_score_for_all_tells_nothing(self) -> None:
+        found = auc(np.zeros(20), np.zeros(30))
+        assert found.value == interval_of(found).lo == 0.5
+
+    def test_an_impossible_example_has_the_lowest_score(self) -> None:
+        assert auc(np.array([0.0, 1.0]), np.array([-np.inf, -np.inf])).value == 1
+
+    def test_bad_scores_are_refused(self) -> None:
+        with pytest.raises(TooFew, match="1 training examples are too few: at least 2"):
+            auc(np.zeros(1), np.zeros(5))
+        with pytest.raises(TooFew, match="1 held-out examples"):
+            auc(np.zeros(5), np.zeros(1))
+        with pytest.raises(GenbenchError, match="NaN"):
+            auc(np.zeros(5), np.array([0, np.nan]))
+
+
+class Lookup:
+    """Remembers its training windows to the letter, or (``share``) only so many of them."""
+
+    bound = False
+
+    def __init__(self, dataset: ByteDataset, share: float = 1.0) -> None:
+        windows = dataset.tokens("train").split(10)
+        self.known = {tuple(w.tolist()) for w in windows[: int(share * len(windows))]}
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return torch.tensor([-1.0 if tuple(row.tolist()) in self.known else -20.0 for row in x])
+
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        return torch.zeros(n, 10, dtype=torch.int64)
+
+
+class Counts(Lookup):
+    """Knows the letters' frequencies and nothing of its training text."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return -x.double().sum(1)
+
+
+class TestModels:
+    def test_a_lookup_table_is_found_out(self, text: ByteDataset) -> None:
+        found = membership_auc(trial_of(Lookup(text), text))
+        assert found.value == 1 and interval_of(found).lo > 0.99
+        assert (found.protocol["n_train"], found.protocol["n_heldout"]) == (1000, 1000)
+
+    def test_half_a_memory_is_half_found_out(self, text: ByteDataset) -> None:
+        """Half of the training windows stand out, the others tie with those held out: 0.5 + 0.5 / 2."""
+        found = interval_of(membership_auc(trial_of(Lookup(text, 0.5), text)))
+        assert found.lo < 0.75 < found.hi and found.lo > 0.7
+
+    def test_a_model_that_remembers_nothing_cannot_tell(self, text: ByteDataset) -> None:
+        found = interval_of(membership_auc(trial_of(Counts(text), text)))
+        assert found.lo < 0.5 < found.hi and found.hi - found.lo < 0.06
+
+    def test_images_that_were_overfitted_are_told_from_others(self) -> None:
+        """A VAE trained to death on a few digits knows them; one that saw nothing does not."""
+        data = digits()
+        data.train.pixels, data.train.labels = data.train.pixels[:60], data.train.labels[:60]
+        torch.manual_seed(0)
+        model = VAE(data.spec, latent=8, width=128, lr=3e-3, decoder="gaussian")
+        before = interval_of(membership_auc(trial_of(model.eval(), data)))
+        batch = data.train.batch(torch.arange(60))
+        for step in range(500):
+            model.train_step(batch, torch.Generator().manual_seed(step))
+        after = interval_of(membership_auc(trial_of(model.eval(), data)))
+        assert before.lo < 0.5 < before.hi
+        assert after.lo > 0.9
+
+    def test_it_can_be_repeated_at_any_batch_size(self, text: ByteDataset) -> None:
+        found = [membership_auc(trial_of(Lookup(text, 0.5), text, batch)) for batch in (1, 7, 1000)]
+        assert found[0] == found[1] == found[2]

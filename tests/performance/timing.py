@@ -1,0 +1,28 @@
+"""How two ways of doing one thing are timed side by side in one run."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+from pytest_benchmark.fixture import BenchmarkFixture
+
+ROUNDS = 5
+
+
+def median(benchmark: BenchmarkFixture) -> float:
+    """Seconds of the median round."""
+    assert benchmark.stats is not None
+    return float(benchmark.stats.stats.median)
+
+
+def seconds(call: Callable[[], object], rounds: int = ROUNDS) -> float:
+    """Median of a few calls, the first left out."""
+    call()
+    taken = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - started)
+    return statistics.median(taken)
