@@ -119,7 +119,7 @@ def evaluate(
     train: Source | None = None,
     prompts: Sequence[str] | None = None,
     seed: int = 0,
-    device: str = "cpu",
+    device: str = "auto",
 ) -> pd.DataFrame:
     """Measure samples against held-out real data, one row a metric: no suite, no training, nothing kept but features.
 
@@ -129,7 +129,7 @@ def evaluate(
     modality: "vector" (features taken as they are), "image", "text", ...; left out: what the samples look like.
     extractor: whose features to use; left out: "inception" for images, "minilm" for text, none for vectors.
     train: what the model was trained on, for the measures of novelty.   prompts: one text a sample, for ``clip_score``.
-    seed: of splits, folds and the like.   device: where features are extracted.
+    seed: of splits, folds and the like.   device: where features are extracted: "auto", "cpu" or "cuda".
 
     Columns: metric, value, lo, hi, level, unit, better, n, protocol, reason (why a value is null).
     Raises GenbenchError (DataError, UnknownName, TooFew, ...) for bad input, and where nothing could be measured.

@@ -120,7 +120,7 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--train", metavar="TRAIN", help="the training data, for measures of novelty")
     parser.add_argument("--prompts", metavar="FILE", help="one text a sample, for clip_score")
     parser.add_argument("--seed", type=int, default=0, help="of splits and folds (default: 0)")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where features are extracted")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="default: auto")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(command=_evaluate)
 

@@ -14,6 +14,7 @@ from bench.comparison import Comparison, measure
 from bench.errors import DataError, GenbenchError, Omitted
 from bench.feature_store import Examples, content_hash
 from bench.measures import check_name, is_measure
+from bench.probes.machine import choose_device
 from bench.protocols import Modality
 from bench.reading import Source, check, guess_modality, read
 from bench.registry import MetricEntry, Side, registry
@@ -64,7 +65,7 @@ def evaluate(
     train: Source | None = None,
     prompts: Sequence[str] | None = None,
     seed: int = 0,
-    device: str = "cpu",
+    device: str = "auto",
 ) -> pd.DataFrame:
     """Measure samples against a reference; see ``bench.evaluate``."""
     given = _given({"samples": samples, "reference": reference, "train": train}, modality, prompts, seed, device)
@@ -85,7 +86,7 @@ def _given(
     kind = modality or guess_modality(found["samples"])
     sides: dict[Any, Examples] = {side: check(examples, kind, side) for side, examples in found.items()}
     _refuse_misfits(sides)
-    return Given(sides, kind, seed=seed, device=torch.device(device), prompts=prompts)
+    return Given(sides, kind, seed=seed, device=choose_device(device), prompts=prompts)
 
 
 def _refuse_misfits(sides: Mapping[Side, Examples]) -> None:
@@ -100,7 +101,7 @@ def _entries(metrics: Sequence[str] | None, modality: str, extractor: str | None
     """What to measure, each feature metric on its extractor. Raises UnknownName, or GenbenchError for a misfit."""
     chosen = extractor or DEFAULT_EXTRACTORS.get(modality)
     if extractor:
-        registry.get("extractors", extractor)
+        _refuse_reader(extractor, modality)
     names = metrics if metrics is not None else _all_that_apply(modality)
     entries = [_entry(name, chosen) for name in names]
     for entry in entries:
@@ -118,6 +119,12 @@ def _entry(name: str, extractor: str | None) -> MetricEntry:
 def _all_that_apply(modality: str) -> list[str]:
     every: Mapping[str, MetricEntry] = registry.all("metrics")
     return [name for name, entry in every.items() if entry.of != "model" and modality in entry.on]
+
+
+def _refuse_reader(extractor: str, modality: str) -> None:
+    on = registry.get("extractors", extractor).on
+    if modality not in on:
+        raise GenbenchError(f"{extractor} reads {' or '.join(sorted(on))}, but the samples are {modality}")
 
 
 def _refuse_model(entry: MetricEntry) -> None:

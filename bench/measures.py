@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 
 from bench.errors import UnknownName
 from bench.protocols import DataSpec
@@ -75,12 +76,14 @@ def expand(asked: Sequence[str] | None, spec: DataSpec, extractors: Sequence[str
 
 
 def _on_each(measure: str, spec: DataSpec, extractors: Sequence[str] | None, explicit: bool) -> list[str]:
+    home = None if explicit else registry.get("metrics", measure).extractors
+    fitting = [e for e in _fitting(spec) if home is None or e.name in home]
     if extractors is not None:
-        fitting = {e.name for e in _fitting(spec)}
-        return [metric_name(measure, name) for name in extractors if name in fitting]
-    names = [metric_name(measure, e.name) for e in _fitting(spec) if e.here or measure == HEADLINE]
+        names = {e.name for e in fitting}
+        return [metric_name(measure, name) for name in extractors if name in names]
+    names_here = [metric_name(measure, e.name) for e in fitting if e.here or measure == HEADLINE]
     # `kid` asked for by name is also the classic one, which says what is missing where it cannot be had.
-    return [*names, measure] if explicit and measure in CLASSIC else names
+    return [*names_here, measure] if explicit and measure in CLASSIC else names_here
 
 
 def _fitting(spec: DataSpec) -> list[ExtractorEntry]:
@@ -103,7 +106,8 @@ def _plain(name: str) -> MetricEntry:
     if name in table and table[name].of != "features":
         found: MetricEntry = table[name]
         return found
-    raise UnknownName("metric", name, known_names(), registry.failure_note())
+    near = get_close_matches(name, known_names(), n=1)
+    raise UnknownName("metric", name, near or table, registry.failure_note())
 
 
 def known_names() -> list[str]:
@@ -111,4 +115,4 @@ def known_names() -> list[str]:
     extractors = registry.all("extractors")
     table: Mapping[str, MetricEntry] = registry.all("metrics")
     bound = [metric_name(m, x) for m, e in table.items() if e.of == "features" for x in extractors]
-    return [*table, *bound]
+    return sorted({*table, *bound})

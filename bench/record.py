@@ -68,6 +68,7 @@ class Measurement(Frozen):
     """One number in a record, with all that is needed to read it."""
 
     metric: str
+    about: str = Field(default="", description="what the metric measures, in a sentence")
     value: float
     unit: str
     better: Better

@@ -63,7 +63,10 @@ class GeneratorEntry(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class MetricEntry(Entry):
-    """``extractor``: of a feature metric, once it is bound to one (see ``bench.measures``)."""
+    """``extractor``: of a feature metric, once it is bound to one (see ``bench.measures``).
+
+    ``extractors``: those a feature metric is taken on where nobody names one; None for all.
+    """
 
     compute: Callable[[Any], Estimate]
     of: Subject
@@ -74,6 +77,7 @@ class MetricEntry(Entry):
     better: Better
     needs: type
     paper: str | None
+    extractors: frozenset[str] | None = None
     extractor: str | None = None
 
 
@@ -254,6 +258,7 @@ def metric(
     better: Better,
     of: Subject = "model",
     sides: Iterable[Side] | None = None,
+    extractors: Iterable[str] | None = None,
     needs: type = Generator,
     paper: str | None = None,
 ) -> Callable[[T], T]:
@@ -263,6 +268,7 @@ def metric(
         model, so that they also serve ``bench.evaluate``; the last makes one metric an extractor (``fd_lenet``).
     on: modalities it applies to.  unit: "1" for a pure number.  needs: the capability it asks of the generator.
     sides: what it looks at; their sizes become part of the protocol. Left out: samples, and for features reference.
+    extractors: where a feature metric is at home; on others it is taken only when asked for by name. Left out: all.
     """
 
     def register(compute: T) -> T:
@@ -276,6 +282,7 @@ def metric(
             better=better,
             needs=needs,
             paper=paper,
+            extractors=None if extractors is None else frozenset(extractors),
             **_common(name, compute),
         )
         registry.add("metrics", entry)

@@ -237,7 +237,8 @@ def _measure(run: _Run, entry: MetricEntry, trial: Trial) -> None:
 
 
 def _as_measurement(entry: MetricEntry, estimate: Estimate) -> Measurement:
-    return Measurement(metric=entry.name, unit=entry.unit, better=entry.better, aspect=entry.aspect, **dict(estimate))
+    known = {"metric": entry.name, "about": entry.about, "aspect": entry.aspect}
+    return Measurement(**known, unit=entry.unit, better=entry.better, **dict(estimate))
 
 
 def main() -> None:

@@ -33,9 +33,9 @@ class Section:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A metric that somebody lacks: why, and who."""
+    """Metrics that somebody lacks for one reason: why, and who."""
 
-    metric: str
+    metrics: list[str]
     why: str
     where: list[str]
 
@@ -126,7 +126,7 @@ def _dates(records: Sequence[RunRecord]) -> str:
 
 
 def _left_out(boards: Iterable[Board]) -> list[LeftOut]:
-    """Every reason given for a number that is not there, by metric."""
+    """Every reason given for numbers that are not there, and where."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for board in boards:
         reasons: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
@@ -136,7 +136,10 @@ def _left_out(boards: Iterable[Board]) -> list[LeftOut]:
                     reasons[metric, why][row.name] = None
         for key, names in reasons.items():
             found[key].append(f"{board.dataset} ({_whose(list(names), board)})")
-    return [LeftOut(metric, why, where) for (metric, why), where in sorted(found.items())]
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
+    for (metric, why), where in sorted(found.items()):
+        alike[why, tuple(where)].append(metric)
+    return [LeftOut(metrics, why, list(where)) for (why, where), metrics in alike.items()]
 
 
 def _whose(names: list[str], board: Board) -> str:

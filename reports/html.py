@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -44,16 +45,29 @@ for (const th of document.querySelectorAll('th[data-better]')) {
 """
 
 
+# What every aspect answers: a page is read for these.
+QUESTIONS = {
+    "realism": "can it be told from real data?",
+    "likelihood": "how well does the model expect real data?",
+    "diversity": "does it show all there is?",
+    "relevance": "is it what was asked for?",
+    "novelty": "is it new, or a copy of the training data?",
+    "efficiency": "what does it cost in time and memory?",
+}
+
+
+WIDEST = 7  # columns of a table that fit a page
+
+
 @dataclass(frozen=True)
 class Table:
-    """A part of a leaderboard that is shown as one table: title, and its columns under their aspects."""
+    """Columns of one aspect that read one extractor, and the rows that have any number there."""
 
     title: str
-    aspects: list[tuple[str, list[Column]]]
-
-    @property
-    def columns(self) -> list[Column]:
-        return [column for _, columns in self.aspects for column in columns]
+    question: str
+    columns: tuple[Column, ...]
+    ranked: list[Row]
+    controls: list[Row]
 
     @property
     def units(self) -> bool:
@@ -120,12 +134,21 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
 
 
 def _tables(board: Board) -> Iterator[Table]:
-    """Quality and cost: side by side they would be too wide to read."""
-    for title, efficiency in (("Quality", False), ("Cost", True)):
-        columns = [c for c in board.columns if (c.aspect == "efficiency") == efficiency]
-        if columns:
-            aspects = groupby(columns, lambda column: column.aspect)
-            yield Table(title, [(aspect, list(found)) for aspect, found in aspects])
+    """By aspect, extractor and width: side by side they would be too wide to read."""
+    for (aspect, extractor), group in groupby(board.columns, lambda column: (column.aspect, column.extractor)):
+        columns = list(group)
+        parts = math.ceil(len(columns) / WIDEST)
+        size = math.ceil(len(columns) / parts)
+        of = f" of {extractor} features" if extractor else ""
+        for start in range(0, len(columns), size):
+            title = f"{aspect.capitalize()}{of}{', continued' if start else ''}"
+            yield _table(board, title, QUESTIONS[aspect], tuple(columns[start : start + size]))
+
+
+def _table(board: Board, title: str, question: str, columns: tuple[Column, ...]) -> Table:
+    numbered = [row for row in board.rows if any(row.cells[c.key].summary for c in columns)]
+    ranked = [row for row in numbered if not row.group.control]
+    return Table(title, question, columns, ranked, [row for row in numbered if row.group.control])
 
 
 def _spread_width(board: Board, column: Column) -> int:

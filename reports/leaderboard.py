@@ -29,12 +29,23 @@ class Column:
     key: Key
     metric: str
     label: str
+    about: str
     aspect: str
     unit: str
     better: str
     protocol: Mapping[str, Any]
     fingerprint: str
     scale: Scale
+
+    @property
+    def extractor(self) -> str:
+        """Whose features it was taken of; "" where it reads none."""
+        return str(self.protocol.get("extractor", ""))
+
+    @property
+    def short(self) -> str:
+        """The label where the extractor is named beside it."""
+        return self.label.replace(f"_{self.extractor}", "", 1) if self.extractor else self.label
 
 
 @dataclass(frozen=True)
@@ -116,13 +127,18 @@ def _board(dataset: str, records: Sequence[RunRecord]) -> Board:
 
 
 def _columns(records: Iterable[RunRecord]) -> tuple[Column, ...]:
-    """Every metric measured at least once, split by protocol, ordered by aspect and then as measured."""
+    """Every metric measured at least once, split by protocol, ordered by aspect and extractor, the best known first."""
     found: dict[str, dict[Key, list[tuple[RunRecord, Measurement]]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         for measurement in record.measurements:
             found[measurement.metric][_key(record, measurement)].append((record, measurement))
     columns = [column for metric, variants in found.items() for column in _split(metric, variants)]
-    return tuple(sorted(columns, key=lambda c: ASPECTS.index(c.aspect)))
+    return tuple(sorted(columns, key=_place))
+
+
+def _place(column: Column) -> tuple[int, bool, str, int]:
+    """By aspect, then extractor, what reads none last, then the best known first."""
+    return ASPECTS.index(column.aspect), not column.extractor, column.extractor, _preference(column.metric)
 
 
 def _split(metric: str, variants: Mapping[Key, list[tuple[RunRecord, Measurement]]]) -> list[Column]:
@@ -139,6 +155,7 @@ def _column(key: Key, label: str, found: Sequence[tuple[RunRecord, Measurement]]
         key=key,
         metric=first.metric,
         label=label,
+        about=first.about,
         aspect=first.aspect,
         unit=first.unit,
         better=first.better,

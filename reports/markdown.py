@@ -70,7 +70,10 @@ def _cell(row: Row, column: Column) -> str:
 
 
 def _protocols(columns: Iterable[Column]) -> str:
-    lines = [f"- **{text(column.label)}** {ARROWS[column.better]} {text(protocol(column))}" for column in columns]
+    lines = [
+        f"- **{text(column.label)}** {ARROWS[column.better]} {text(f'{column.about} {protocol(column)}'.strip())}"
+        for column in columns
+    ]
     return fold("What the columns mean", "\n".join(lines))
 
 
@@ -108,8 +111,10 @@ def _figure(title: str, name: str, figure: Figure, target: Path) -> str:
 
 
 def _left_out(content: Content) -> str:
-    rows = [[text(entry.metric), text(entry.why), text("; ".join(entry.where))] for entry in content.left_out]
-    return "## Left out\n\n" + table(["metric", "reason", "where"], rows) if rows else ""
+    rows = [
+        [text(", ".join(entry.metrics)), text(entry.why), text("; ".join(entry.where))] for entry in content.left_out
+    ]
+    return "## Left out\n\n" + table(["metrics", "reason", "where"], rows) if rows else ""
 
 
 def _troubles(title: str, troubles: Sequence[Trouble]) -> str:

@@ -37,7 +37,9 @@ def store(tmp_path: Path) -> FeatureStore:
     return FeatureStore(tmp_path)
 
 
-def get(store: FeatureStore, extract: Counting, images: Tensor = IMAGES, **changes: str) -> FeatureSet:
+def get(
+    store: FeatureStore, extract: Counting, images: Tensor = IMAGES, changes: Mapping[str, str] = NAMED
+) -> FeatureSet:
     return store.get(extract, {**NAMED, **changes}, images, CPU)
 
 
@@ -61,7 +63,7 @@ def test_one_changed_byte_of_the_data_misses(store: FeatureStore) -> None:
 @pytest.mark.parametrize("changes", [{"weights": "sha256:2"}, {"resize": "bicubic"}, {"extractor": "other"}])
 def test_other_weights_or_preprocessing_miss(store: FeatureStore, changes: dict[str, str]) -> None:
     extract = Counting()
-    get(store, extract), get(store, extract, **changes)
+    get(store, extract), get(store, extract, changes=changes)
     assert extract.seen == 1200
 
 
@@ -102,7 +104,7 @@ def test_what_is_read_cannot_be_written_through(store: FeatureStore) -> None:
 def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path, limit_gb=0)
     extract = Counting()
-    get(store, extract), get(store, extract, weights="sha256:2")
+    get(store, extract), get(store, extract, changes={"weights": "sha256:2"})
     assert len(list(tmp_path.iterdir())) == 1
-    get(store, extract, weights="sha256:2")
+    get(store, extract, changes={"weights": "sha256:2"})
     assert extract.seen == 1200

@@ -154,6 +154,12 @@ def test_a_difference_within_the_noise_is_a_tie() -> None:
     )
 
 
+def test_two_seeds_need_a_wide_gap() -> None:
+    """Welch's t at two degrees of freedom asks for 4.3 standard errors, not 2: 0.707 each here."""
+    pair = {"a": Summary(10.0, 0.5, 2), "b": Summary(12.0, 0.5, 2), "c": Summary(12.3, 0.5, 2)}
+    assert marks(pair, "lower") == {"a": "best", "b": "tied"}
+
+
 def test_without_spread_nothing_is_tied() -> None:
     assert marks({"a": Summary(1.0, None, 1), "b": Summary(1.01, None, 1)}, "lower") == {"a": "best"}
     assert marks({"a": Summary(1.0, None, 1)}, "lower") == {}
@@ -161,7 +167,7 @@ def test_without_spread_nothing_is_tied() -> None:
 
 
 def test_yardsticks_are_shown_last_and_never_marked() -> None:
-    values = {"real": 1.0, "vae": 12.0, "dcgan": 15.0, "noise": 900.0}
+    values = {"real": 1.0, "vae": 12.0, "dcgan": 25.0, "noise": 900.0}
     board = board_of([r for name, value in values.items() for r in seeds(name, "fd_lenet", [value, value + 1])])
     assert [row.name for row in board.rows] == ["vae", "dcgan", "real", "noise"]
     assert marked(board, "fd_lenet") == {"vae": "best", "dcgan": "", "real": "", "noise": ""}

@@ -1,0 +1,150 @@
+"""The door for those who only want numbers: from Python and from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import bench
+from bench import DataError, GenbenchError, TooFew, UnknownName
+from bench.cli import run_command
+from bench.evaluation import COLUMNS
+
+RNG = np.random.default_rng(0)
+REAL, FAKE = RNG.normal(size=(400, 8)), RNG.normal(size=(300, 8)) + 0.5
+DIGITS = RNG.integers(0, 256, (60, 1, 28, 28), dtype=np.uint8)
+OTHERS = RNG.integers(0, 200, (50, 1, 28, 28), dtype=np.uint8)
+
+
+def rows(table: Any) -> list[dict[str, Any]]:
+    """Rows as they are, a missing number as None."""
+    return [{k: None if v is None or v != v else v for k, v in row.items()} for row in table.to_dict("records")]
+
+
+def value(table: Any, metric: str) -> float:
+    (found,) = table[table.metric == metric].value
+    return float(found)
+
+
+class TestVectors:
+    def test_one_row_a_metric_with_all_columns(self) -> None:
+        table = bench.evaluate(FAKE, REAL, metrics=["fd", "kid"])
+        assert tuple(table.columns) == COLUMNS
+        assert list(table.metric) == ["fd", "kid"]
+        for row in rows(table):
+            assert row["lo"] <= row["value"] <= row["hi"] and row["level"] == 0.95
+            assert row["protocol"]["extractor"] == "none"
+            assert (row["protocol"]["n_fake"], row["protocol"]["n_real"], row["n"]) == (300, 400, 300)
+            assert row["protocol"]["interval"] and row["reason"] is None
+
+    def test_the_number_is_that_of_the_features_as_they_are(self) -> None:
+        from metrics.frechet import frechet_distance
+
+        assert value(bench.evaluate(FAKE, REAL, metrics=["fd"]), "fd") == frechet_distance(FAKE, REAL).value
+
+    def test_another_reference_is_another_protocol(self) -> None:
+        first, second = (
+            rows(bench.evaluate(FAKE, real, metrics=["fd"]))[0]["protocol"]["reference"] for real in (REAL, REAL + 1)
+        )
+        assert first != second
+
+    def test_left_out_are_all_that_apply_and_what_is_missing_says_why(self) -> None:
+        found = {row["metric"]: row for row in rows(bench.evaluate(FAKE, REAL))}
+        assert {"fd", "kid", "vendi", "precision", "nn_ratio"} <= set(found)
+        missing = {name: row["reason"] for name, row in found.items() if row["reason"]}
+        assert "training data" in missing["nn_ratio"]
+        assert not set(missing) & {"fd", "kid", "vendi", "precision"}
+        assert all((row["value"] is None) == (name in missing) for name, row in found.items())
+
+    def test_it_does_not_depend_on_the_form_of_numbers(self) -> None:
+        a, b = (
+            bench.evaluate(FAKE.astype(kind), REAL.astype(kind), metrics=["fd"]) for kind in (np.float64, np.float32)
+        )
+        assert value(a, "fd") == pytest.approx(value(b, "fd"), rel=1e-5)
+
+
+class TestImages:
+    def test_the_extractor_is_part_of_the_protocol(self) -> None:
+        table = bench.evaluate(OTHERS, DIGITS, metrics=["fd"], extractor="lenet")
+        protocol = rows(table)[0]["protocol"]
+        assert protocol["extractor"] == "lenet" and protocol["weights"].startswith("sha256:")
+
+    def test_a_full_name_brings_its_own_extractor(self) -> None:
+        named = bench.evaluate(OTHERS, DIGITS, metrics=["fd_lenet"])
+        assert value(named, "fd_lenet") == value(
+            bench.evaluate(OTHERS, DIGITS, metrics=["fd"], extractor="lenet"), "fd"
+        )
+
+    def test_folders_and_arrays_give_the_same(self, tmp_path: Path) -> None:
+        for index, image in enumerate(OTHERS):
+            Image.fromarray(image[0]).save(tmp_path / f"{index:03}.png")
+        a, b = (bench.evaluate(source, DIGITS, metrics=["fd"], extractor="lenet") for source in (OTHERS, str(tmp_path)))
+        assert value(a, "fd") == value(b, "fd")
+
+    def test_without_weights_it_says_how_to_get_them(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+        with pytest.raises(GenbenchError, match="fid: inception weights are not at .*download http"):
+            bench.evaluate(OTHERS, DIGITS, metrics=["fid"])
+
+
+FLAT = np.full((50, 1, 28, 28), 7, np.uint8)
+GREYS = FLAT + np.arange(50, dtype=np.uint8)[:, None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("samples", "reference", "options", "error", "message"),
+    [
+        (FAKE, REAL[:, :4], {}, DataError, r"reference are of shape \(4,\), samples of \(8,\)"),
+        (OTHERS[..., :14], DIGITS, {}, DataError, "both must be the same"),
+        (FAKE[:0], REAL, {}, TooFew, "samples: empty"),
+        (FAKE[:1], REAL, {}, GenbenchError, "1 samples are too few: at least 2"),
+        (np.where(FAKE > 3, np.nan, FAKE), REAL, {}, DataError, "NaN or infinity"),
+        (np.zeros((30, 8)), REAL, {}, GenbenchError, "all 30 examples are the same"),
+        (FLAT, DIGITS, {"extractor": "lenet"}, GenbenchError, "all 50 samples are the same image"),
+        (GREYS, DIGITS, {"extractor": "lenet"}, GenbenchError, "one flat colour"),
+        (OTHERS / 255, DIGITS, {}, DataError, "must be uint8"),
+        (FAKE, REAL, {"modality": "images"}, GenbenchError, "unknown modality 'images'; did you mean 'image'"),
+        (FAKE, REAL, {"metrics": ["fdd"]}, UnknownName, "did you mean 'fd'"),
+        (FAKE, REAL, {"extractor": "lennet"}, UnknownName, "did you mean 'lenet'"),
+        (FAKE, REAL, {"extractor": "lenet"}, GenbenchError, "lenet reads image, but the samples are vector"),
+        (FAKE, REAL, {"metrics": ["is"]}, GenbenchError, "is is for image, but the samples are vector"),
+        (FAKE, REAL, {"metrics": ["latency_p50"]}, GenbenchError, "measured of a model, not of samples"),
+        (FAKE, {"a": 1}, {}, DataError, "must be an array, a list of strings or a path, got dict"),
+        (FAKE, REAL, {"device": "cuda"}, GenbenchError, "no CUDA GPU"),
+    ],
+)
+def test_bad_input_is_an_error_that_names_it(
+    samples: Any, reference: Any, options: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        bench.evaluate(samples, reference, **{"metrics": ["fd"], **options})
+
+
+class TestCommand:
+    @pytest.fixture
+    def files(self, tmp_path: Path) -> list[str]:
+        np.save(tmp_path / "fake.npy", FAKE)
+        np.savez(tmp_path / "real.npz", REAL)
+        return [str(tmp_path / "fake.npy"), str(tmp_path / "real.npz")]
+
+    def test_json_is_the_table(self, files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        assert run_command(["evaluate", *files, "--metrics", "fd,kid", "--json"]) == 0
+        printed = json.loads(capsys.readouterr().out)
+        table = bench.evaluate(FAKE, REAL, metrics=["fd", "kid"])
+        assert [row["value"] for row in printed] == pytest.approx(list(table.value), rel=1e-12)
+        assert [list(row) for row in printed] == [list(COLUMNS)] * 2
+
+    def test_people_get_a_table_and_reasons(self, files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        assert run_command(["evaluate", *files, "--metrics", "fd,nn_ratio"]) == 0
+        shown = capsys.readouterr().out
+        assert "0.95" in shown or "95 %" in shown
+        assert "nn_ratio: left out: " in shown and "n_fake 300" in shown
+
+    def test_errors_are_one_line_and_exit_two(self, files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        assert run_command(["evaluate", files[0], "nowhere.npz"]) == 2
+        assert capsys.readouterr().err == "genbench: error: there is no nowhere.npz\n"
