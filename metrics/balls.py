@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from scipy import stats
 from torch import Tensor
 
-from bench import GenbenchError, Space
+from bench import GenbenchError, Interval, Space
 from metrics.features import Array
 from metrics.neighbours import Nearest, Pairs, as_pair, neighbours, tiles
 
@@ -41,26 +43,55 @@ class Contained:
 class Overlap:
     """Each set in the other's balls, whose radii are the distances to the k-th nearest other row of the ball's own set.
 
-    real: fakes in real balls.  fake: reals in fake balls.  clipped: fakes in real balls that are no wider than the
-    median one, the sphere inside.  neighbours: of the real rows among themselves.
+    real: fakes in real balls.      fake: reals in fake balls.      reals, fakes: neighbours within each set.
+    wide: fakes in real balls that reach to the 2k-th neighbour (to the last, of fewer).
+    clipped: fakes in real balls no wider than the median one, the sphere inside.  limit: ``(m,)`` their squared radii.
     """
 
+    k: int
+    strict: bool
     real: Contained
     fake: Contained
+    wide: Contained
     clipped: Contained
-    neighbours: Nearest
+    limit: Tensor
+    reals: Nearest
+    fakes: Nearest
+
+    @property
+    def protocol(self) -> dict[str, int | bool]:
+        return {"k": self.k, "strict": self.strict}
 
 
 def overlap(fake: Array, real: Array, k: int = K, strict: bool = True) -> Overlap:
-    """Of ``(n, D)`` and ``(m, D)``. Raises GenbenchError for k < 1 and for fewer than k + 1 rows on a side."""
+    """Of ``(n, D)`` and ``(m, D)``. Raises GenbenchError for k < 1, TooFew for fewer than k + 1 rows on a side."""
     if k < 1:
         raise GenbenchError(f"k must be at least 1, got {k}")
     x, y = as_pair(fake, real, k + 1)
-    around_fake, around_real = neighbours(x, k), neighbours(y, k)
-    radii = around_real.squared[:, -1]
-    sets = [Balls(radii, strict), Balls(radii.clamp(max=squared_median(radii)), strict=False)]
-    (whole, clipped), (mirrored,) = contained(y, x, sets, [Balls(around_fake.squared[:, -1], strict)])
-    return Overlap(whole, mirrored, clipped, around_real)
+    fakes, reals = neighbours(x, k), neighbours(y, min(2 * k, len(y) - 1))
+    radii = reals.squared[:, k - 1]
+    clipped = Balls(radii.clamp(max=squared_median(radii)), strict=False)
+    sets = [Balls(radii, strict), Balls(reals.squared[:, -1], strict), clipped]
+    (whole, wide, narrow), (mirrored,) = contained(y, x, sets, [Balls(fakes.squared[:, -1], strict)])
+    return Overlap(k, strict, whole, mirrored, wide, narrow, clipped.squared, reals, fakes)
+
+
+def named_by(near: Nearest, k: int) -> Tensor:
+    """``(n,)`` float64: of how many rows each row is one of the k nearest. Their balls widen when it is gone."""
+    return torch.bincount(near.indices[:, :k].flatten(), minlength=len(near.indices)).double()
+
+
+def wilson(share: float, variance: float, n: int, method: str) -> Interval:
+    """Interval of a share of ``n`` outcomes that are not independent: n is divided by the design effect.
+
+    That is how much ``variance``, the share's own, exceeds share (1 - share) / n (Kish 1965); never less than 1.
+    """
+    binomial = share * (1 - share) / n
+    effect = max(1.0, variance / binomial) if binomial > 0 else 1.0
+    size, z = n / effect, float(stats.norm.ppf(0.975))
+    centre = (share + z**2 / (2 * size)) / (1 + z**2 / size)
+    reach = z / (1 + z**2 / size) * math.sqrt(share * (1 - share) / size + z**2 / (4 * size**2))
+    return Interval(lo=max(0.0, centre - reach), hi=min(1.0, centre + reach), method=method)
 
 
 def squared_median(squared: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Bits per dimension of 8-bit images under a density (Theis, van den Oord & Bethge 2016, arXiv:1511.01844, Eq. 3).
+"""Bits per dimension of 8-bit images under a density (Theis et al. 2016, arXiv:1511.01844, section 3.1).
 
 A model of x in [-1, 1] gives a density p; the data are levels l in 0..255, shown to it as x = l / 127.5 - 1. With
 uniform noise t in [-1/2, 1/2) the dequantised u = l + t fills the cell that rounds to l, and has density
@@ -29,7 +29,7 @@ LEVEL = 1 / 127.5  # the distance of two levels on the scale [-1, 1]
     unit="bit/dim",
     better="lower",
     needs=Likelihood,
-    paper="arXiv:1511.01844, Eq. 3",
+    paper="arXiv:1511.01844, section 3.1",
 )
 def bits_per_dim(trial: Trial) -> Estimate:
     """Bits needed to code one colour value (of 256 levels) of the test images with the model's density; a bound."""

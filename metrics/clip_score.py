@@ -140,7 +140,7 @@ def _load(path: Path) -> tuple[Any, Any]:
     try:
         from transformers import AutoTokenizer, CLIPModel  # seconds to import, so only when it is used
     except ImportError as error:
-        raise Omitted("needs transformers: pip install transformers") from error
+        raise Omitted('needs transformers; pip install "genbench[text]"') from error
     try:
         model = CLIPModel.from_pretrained(path, local_files_only=True, use_safetensors=True)
         return model, AutoTokenizer.from_pretrained(path, local_files_only=True)

@@ -96,13 +96,16 @@ def _factor(covariance: Tensor) -> Tensor:
 
 
 def _by_covariance(a: Tensor, b: Tensor, pencil: _Pencil) -> Transport:
-    """With L' S_1 L = V s^2 V': a' T a = |s^(-1/2) V' L' a|^2 and b' T^-1 b = |s^(1/2) V' L^-1 b|^2."""
-    squares, vectors = torch.linalg.eigh(pencil.symmetric)
-    # A root of rounding size divides rows that are as small; this only keeps it from being 0.
-    roots = _roots(squares.clamp_min(EPSILON * float(squares.sum())))
-    there = pencil.lower @ (vectors * roots.rsqrt())
-    back = torch.linalg.solve_triangular(pencil.lower.T, vectors * roots.sqrt(), upper=True)
-    return Transport(_roots(squares).sum(), _squares(a @ there), _squares(b @ back))
+    """With L' S_1 L = V s^2 V': a' T a = |s^(-1/2) V' L' a|^2 and b' T^-1 b = |s^(1/2) V' L^-1 b|^2.
+
+    The roots s are the lengths of the columns of A L V, which keep the digits that s^2 has lost.
+    """
+    vectors = torch.linalg.eigh(pencil.symmetric).eigenvectors
+    moved = a @ (pencil.lower @ vectors)
+    roots = moved.square().sum(0).sqrt()
+    back = torch.linalg.solve_triangular(pencil.lower.T, vectors, upper=True) * roots.sqrt()
+    # Single precision is enough for what only standard errors are made of.
+    return Transport(roots.sum(), moved.square() @ _inverse(roots), _squares(b.float() @ back.float()).double())
 
 
 def _by_rows(a: Tensor, b: Tensor) -> Transport:
@@ -138,6 +141,10 @@ def _shared(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 def _roots(squares: Tensor) -> Tensor:
     return squares.clamp_min(0).sqrt()
+
+
+def _inverse(roots: Tensor) -> Tensor:
+    return torch.where(roots > 0, 1 / roots, 0)
 
 
 def _squares(rows: Tensor) -> Tensor:

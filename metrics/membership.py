@@ -1,6 +1,6 @@
 """Membership inference by likelihood: how well log_prob tells training examples from held-out ones.
 
-The loss-threshold attack (Yeom et al. 2018, arXiv:1709.01604, section 3.2) read at every threshold at once: the area
+The loss-threshold attack (Yeom et al. 2018, arXiv:1709.01604) read at every threshold at once: the area
 under its ROC curve, which is P(log_prob of a training example > that of a held-out one), ties counting half
 (Mann & Whitney 1947). 0.5: nothing to tell them by; 1: every training example is recognised. It is not ranked: the goal
 is 0.5, which a model that learned nothing reaches too, and where train and test text differ by themselves (other
@@ -18,11 +18,13 @@ from scipy import stats
 from torch import Tensor
 
 from bench import (
+    Batch,
     Estimate,
     GenbenchError,
     Interval,
     Likelihood,
     Omitted,
+    Split,
     Textual,
     TooFew,
     Trial,
@@ -31,6 +33,7 @@ from bench import (
     proportion_interval,
 )
 from bench.protocols import SplitName
+from metrics.features import Array
 
 MOST = 1000  # examples of each side
 
@@ -42,21 +45,21 @@ MOST = 1000  # examples of each side
     unit="1",
     better="none",
     needs=Likelihood,
-    paper="arXiv:1709.01604, section 3.2",
+    paper="arXiv:1709.01604",
 )
 def membership_auc(trial: Trial) -> Estimate:
     """How well the model's likelihood tells training examples from held-out ones: 0.5 not at all, 1 always."""
-    sizes = [_size(trial, split) for split in ("train", "test")]
-    n = min(*sizes, MOST)
-    train, test = (_scores(trial, split, n) for split in ("train", "test"))
-    return auc(train, test)
+    n = min(len(_examples(trial, "train")), len(_examples(trial, "test")), MOST)
+    return auc(_scores(trial, "train", n), _scores(trial, "test", n))
 
 
-def auc(train: np.ndarray, test: np.ndarray) -> Estimate:
+def auc(train_scores: Array, test_scores: Array) -> Estimate:
     """Area under the ROC curve of scores ``(m,)`` of training and ``(n,)`` of held-out examples; 0 to 1.
 
-    Interval: DeLong et al. 1988, Eq. 3 and 5. Raises TooFew for fewer than two on a side, GenbenchError for NaN.
+    Interval: DeLong, DeLong & Clarke-Pearson 1988 (Biometrics 44). Raises TooFew for fewer than two on a side,
+    GenbenchError for NaN.
     """
+    train, test = np.asarray(train_scores, np.float64), np.asarray(test_scores, np.float64)
     for name, scores in (("training", train), ("held-out", test)):
         if len(scores) < 2:
             raise TooFew(f"{len(scores)} {name} examples are too few: at least 2 are needed")
@@ -64,7 +67,7 @@ def auc(train: np.ndarray, test: np.ndarray) -> Estimate:
             raise GenbenchError("log_prob returned NaN")
     places = _placements(train, test)
     value = float(places.train.mean())
-    protocol = {"n_train": len(train), "n_heldout": len(test), "score": "log_prob"}
+    protocol: dict[str, str | int] = {"n_train": len(train), "n_heldout": len(test), "score": "log_prob"}
     return Estimate(value=value, n=len(train) + len(test), interval=_interval(value, places), protocol=protocol)
 
 
@@ -76,7 +79,7 @@ class Placements(NamedTuple):
 
 
 def _placements(train: np.ndarray, test: np.ndarray) -> Placements:
-    """A rank among all less the rank among its own counts the others below it (Sun & Xu 2014, Algorithm 2)."""
+    """A rank among all less the rank among its own counts the others below it (Sun & Xu 2014)."""
     ranks = stats.rankdata(np.concatenate([train, test]))
     m, n = len(train), len(test)
     below = (ranks[:m] - stats.rankdata(train)) / n
@@ -93,11 +96,24 @@ def _interval(value: float, places: Placements) -> Interval:
     return normal_interval(value, math.sqrt(variance), "DeLong", lo=0.0, hi=1.0)
 
 
-def _size(trial: Trial, split: SplitName) -> int:
-    """Examples of a split that share nothing: images, or windows of text side by side."""
+class _Windows:
+    """Windows of a text side by side: examples that share nothing, unlike the split's own, which overlap."""
+
+    def __init__(self, stream: Tensor, window: int) -> None:
+        self.rows = stream[: len(stream) // window * window].view(-1, window)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, index: Tensor) -> Batch:
+        return Batch(self.rows[index])
+
+
+def _examples(trial: Trial, split: SplitName) -> Split:
     if isinstance(trial.dataset, Textual):
-        return len(trial.dataset.tokens(split)) // trial.spec.shape[0]
-    return len(getattr(trial.dataset, split))
+        return _Windows(trial.dataset.tokens(split), trial.spec.shape[0])
+    part: Split = getattr(trial.dataset, split)
+    return part
 
 
 @torch.no_grad()
@@ -105,14 +121,7 @@ def _scores(trial: Trial, split: SplitName, n: int) -> np.ndarray:
     """log_prob of n examples drawn from a split without replacement, ``(n,)`` nats."""
     if not isinstance(trial.model, Likelihood):
         raise Omitted("needs a model with log_prob")
-    chosen = torch.randperm(_size(trial, split), generator=trial.rng(f"membership/{split}"))[:n]
-    parts = [_examples(trial, split, index) for index in chosen.split(trial.batch_size)]
-    return torch.cat([trial.model.log_prob(x.to(trial.device)).double().cpu() for x in parts]).numpy()
-
-
-def _examples(trial: Trial, split: SplitName, index: Tensor) -> Tensor:
-    if isinstance(trial.dataset, Textual):
-        window = trial.spec.shape[0]
-        return trial.dataset.tokens(split)[index[:, None] * window + torch.arange(window)]
-    data: Tensor = getattr(trial.dataset, split).batch(index).data
-    return data
+    examples = _examples(trial, split)
+    chosen = torch.randperm(len(examples), generator=trial.rng(f"membership/{split}"))[:n]
+    batches = (examples.batch(index).data.to(trial.device) for index in chosen.split(trial.batch_size))
+    return torch.cat([trial.model.log_prob(x).double().cpu() for x in batches]).numpy()

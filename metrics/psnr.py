@@ -35,5 +35,5 @@ def peak_signal_to_noise(copies: Images, originals: Images) -> Estimate:
         raise Omitted("every copy is perfect: the signal-to-noise ratio is infinite")
     value, slope = -10 * math.log10(mean), 10 / (math.log(10) * mean)
     interval = normal_interval(value, slope * error, "delta method over images", lo=0.0)
-    protocol = {"data_range": 255, "mse": "over all images"}
+    protocol: dict[str, str | int] = {"data_range": 255, "mse": "over all images"}
     return Estimate(value=value, n=len(errors), interval=interval, protocol=protocol)

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import Estimate, GenbenchError, Likelihood, Omitted, Textual, Trial, ratio_interval
+from bench import Estimate, GenbenchError, Interval, Likelihood, Omitted, Textual, Trial, ratio_interval
 from bench.protocols import Sequential, Verbatim
 
 Windows = Literal["disjoint", "sliding", "stateful"]
@@ -54,10 +54,18 @@ class Score:
         return Estimate(
             value=float(self.nats.sum() / self.count.sum()),
             n=int(self.count.sum()),
-            interval=ratio_interval(_joined(self.nats), _joined(self.count)),
+            interval=self._interval(),
             kind="bound" if self.bound else "point",
             protocol={**self.protocol, "unit": self.unit},
         )
+
+    def _interval(self) -> Interval | None:
+        """Over the windows, or over stretches of neighbouring ones where there are more windows than stretches."""
+        if len(self.nats) <= STRETCHES:
+            return ratio_interval(self.nats, self.count)
+        edges = np.linspace(0, len(self.nats), STRETCHES, endpoint=False).astype(int)
+        found = ratio_interval(np.add.reduceat(self.nats, edges), np.add.reduceat(self.count, edges))
+        return found and found.model_copy(update={"method": f"delta method over {STRETCHES} stretches of windows"})
 
 
 def score(trial: Trial, unit: Unit, windows: Windows = "disjoint") -> Score:
@@ -127,7 +135,8 @@ def stateful_nats(model: Sequential, tokens: Tensor, window: int, batch_size: in
     Where the stream is cut changes nothing: after a first window, which tells whether the model carries a state, as
     many tokens are read at once as a batch holds. Raises Omitted for a model that returns no state.
     """
-    parts, state = [], None
+    parts: list[Tensor] = []
+    state = None
     for piece in (tokens[:window], *tokens[window:].split(window * batch_size)):
         if parts and state is None:
             raise Omitted("the model carries no state from one window to the next")
@@ -155,7 +164,7 @@ def _count(trial: Trial, unit: Unit) -> np.ndarray:
     blocks = _tokens(trial).split(trial.spec.shape[0])
     if unit == "token":
         return np.array([len(block) for block in blocks])
-    text = trial.once("text", lambda: _spelled(trial))
+    text = trial.once("text/spelled", lambda: _spelled(trial))
     ends = np.cumsum([_textual(trial).count_bytes(block) for block in blocks])
     if ends[-1] != (true := len(text.encode())):
         raise GenbenchError(f"the dataset's count_bytes says {ends[-1]} for a text of {true} bytes")
@@ -215,13 +224,6 @@ def _nats(trial: Trial, windows: Windows) -> tuple[np.ndarray, Protocol]:
 
 def _blocks(nats: np.ndarray, window: int) -> np.ndarray:
     return np.add.reduceat(nats, np.arange(0, len(nats), window))
-
-
-def _joined(values: np.ndarray) -> np.ndarray:
-    """Sums over stretches of neighbouring blocks, where there are more blocks than stretches."""
-    if len(values) <= STRETCHES:
-        return values
-    return np.array([part.sum() for part in np.array_split(values, STRETCHES)])
 
 
 def _finite(parts: list[Tensor]) -> np.ndarray:

@@ -111,9 +111,8 @@ def _figure(title: str, name: str, figure: Figure, target: Path) -> str:
 
 
 def _left_out(content: Content) -> str:
-    rows = [
-        [text(", ".join(entry.metrics)), text(entry.why), text("; ".join(entry.where))] for entry in content.left_out
-    ]
+    entries = ((", ".join(e.metrics), e.why, "; ".join(e.where)) for e in content.left_out)
+    rows = [[text(part) for part in entry] for entry in entries]
     return "## Left out\n\n" + table(["metrics", "reason", "where"], rows) if rows else ""
 
 

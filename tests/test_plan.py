@@ -69,11 +69,11 @@ def test_a_changed_family_is_another_family() -> None:
 
 
 def test_weights_that_arrive_later_make_it_another_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from metrics.extractors.inception import FILE
+    from metrics.extractors.inception import WEIGHTS
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     without, *_ = plans("metrics=['fid']")
-    weights = tmp_path / "hub" / "checkpoints" / FILE
+    weights = tmp_path / "hub" / "checkpoints" / WEIGHTS.file
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"weights")
     arrived, *_ = plans("metrics=['fid']")

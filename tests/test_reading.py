@@ -54,9 +54,7 @@ def test_texts_are_lines_or_a_json_list(tmp_path: Path) -> None:
     assert read(tmp_path / "x.json") == ["one", "two\nthree"]
 
 
-@pytest.mark.parametrize(
-    ("source", "modality"), [(np.zeros((4, 2)), "vector"), (RGB, "image"), (["a", "b"], "text")]
-)
+@pytest.mark.parametrize(("source", "modality"), [(np.zeros((4, 2)), "vector"), (RGB, "image"), (["a", "b"], "text")])
 def test_what_it_is_can_be_seen(source: Any, modality: str) -> None:
     assert guess_modality(read(source)) == modality
 

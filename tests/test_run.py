@@ -47,7 +47,7 @@ class Trouble(torch.nn.Module):
         return {{"loss": 0.0}}
 
     def sample(self, n, rng, condition=None):
-        return torch.zeros(n, *self.shape)
+        return 2 * torch.rand(n, *self.shape, generator=rng) - 1
 '''
 BROKEN_METRICS = """
 from bench import Estimate, metric

@@ -7,6 +7,7 @@ TensorFlow 1's aliased bilinear. Embeddings are as projected, not scaled to unit
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from torch import Tensor
@@ -31,11 +32,13 @@ class CLIPExtractor(ImageExtractor):
 
     def __init__(self, path: Path, weights: Weights = WEIGHTS) -> None:
         digest = weights.verify(path)
-        network = FeatureExtractorCLIP(MODEL, ["clip"], feature_extractor_weights_path=str(path))
-        self.side: int = network.resolution
-        resized = f"centre-square pil-bicubic-{self.side}"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # TorchScript is deprecated; OpenAI published nothing else
+            network = FeatureExtractorCLIP(MODEL, ["clip"], feature_extractor_weights_path=str(path))
+        side: int = network.resolution
+        resized = f"centre-square pil-bicubic-{side}"
         super().__init__({"weights": digest, "resize": resized, "normalisation": "clip"})
-        self.net = network.model.visual
+        self.side, self.net = side, network.model.visual
 
     def see(self, x: Tensor) -> Features:
         square = resize(centre_square(x), (self.side, self.side), "bicubic")

@@ -91,7 +91,8 @@ def _network(path: Path) -> nn.Module:
     from transformers import BertConfig, BertModel
 
     config = BertConfig(**json.loads(path.with_name("config.json").read_text()))
-    net: nn.Module = BertModel(config, add_pooling_layer=False)
+    with torch.random.fork_rng(devices=[]):  # the weights drawn here are thrown away; nobody's random numbers are used up
+        net: nn.Module = BertModel(config, add_pooling_layer=False)
     weights = load_file(path)
     net.load_state_dict({name: weights[name] for name in net.state_dict() if name in weights}, strict=False)
     missing = set(net.state_dict()) - set(weights) - {"embeddings.position_ids", "embeddings.token_type_ids"}

@@ -13,9 +13,9 @@ import os
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import Tensor
 
 from bench import DataError, Omitted
 
@@ -88,10 +88,10 @@ class Weights:
             _failed[self.url] = str(error)
 
 
-def tensors(path: Path) -> dict[str, Any]:
-    """A state dict, read without running what else a pickle may hold."""
-    found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return found
+def tensors(path: Path) -> dict[str, Tensor]:
+    """A state dict, read without running what else a pickle may hold, on the CPU and in plain memory order."""
+    found: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return {name: tensor.contiguous() for name, tensor in found.items()}
 
 
 def sha256(path: Path) -> str:

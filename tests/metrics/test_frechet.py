@@ -1,0 +1,318 @@
+"""The Fréchet distance against closed forms, other implementations, and what its intervals promise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
+from torchmetrics.image.fid import _compute_fid
+
+from bench import Estimate, GenbenchError, Moments
+from bench.moments import MomentSum
+from metrics.frechet import frechet_corrected, frechet_distance, frechet_from_moments, gaussian_distance
+from metrics.gaussian import root_trace, root_trace_of_rows, transport
+
+Measure = Callable[[Tensor, Tensor], Estimate]
+BOTH = pytest.mark.parametrize("measure", [frechet_distance, frechet_corrected])
+
+
+def rows(n: int, d: int, seed: int = 0) -> Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def pair(n: int, m: int, d: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Two sides of different mean, whose covariances are well-conditioned and do not commute."""
+    return rows(n, d, seed) + 0.5, rows(m, d, seed + 1) @ (torch.eye(d) + 0.3 * rows(d, d, seed + 2) / d**0.5)
+
+
+def moments(x: Tensor) -> Moments:
+    return MomentSum().update(x).result()
+
+
+def nuclear_norm_form(x: Tensor, y: Tensor) -> float:
+    """|mu_1 - mu_2|^2 + |A|^2 + |B|^2 - 2 |A B'|_* by numpy, with A'A and B'B the covariances."""
+    a, b = ((s - s.mean(0)) / math.sqrt(len(s) - 1) for s in (x.numpy(), y.numpy()))
+    shift = x.numpy().mean(0) - y.numpy().mean(0)
+    roots = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+    return float(shift @ shift + (a * a).sum() + (b * b).sum() - 2 * roots)
+
+
+class TestKnownValues:
+    def test_a_set_is_at_no_distance_from_itself(self) -> None:
+        for x in (rows(500, 8), rows(5, 8), 100 + rows(500, 3)[:, [0, 1, 2, 2]]):
+            assert frechet_distance(x, x).value == pytest.approx(0, abs=1e-10)
+            assert frechet_from_moments(moments(x), moments(x)) == pytest.approx(0, abs=1e-10)
+
+    def test_a_shift_costs_its_square(self) -> None:
+        x = rows(500, 8)
+        assert frechet_distance(x, x + 3).value == pytest.approx(8 * 9, rel=1e-12)
+
+    def test_a_scale_costs_as_the_closed_form_says(self) -> None:
+        """For S_2 = a^2 S_1 the trace term is (1 - a)^2 tr S_1, and the mean moves by (a - 1) mu."""
+        x = rows(500, 8) + 1
+        expected = x.mean(0).square().sum().item() + np.trace(np.cov(x.numpy(), rowvar=False))
+        assert frechet_distance(x, 2 * x).value == pytest.approx(expected, rel=1e-12)
+
+    def test_commuting_covariances_differ_by_their_standard_deviations(self) -> None:
+        turn, _ = torch.linalg.qr(rows(6, 6))
+        one, other = torch.arange(1.0, 7), torch.tensor([4.0, 1.0, 0.0, 2.0, 9.0, 1e-6])
+        mean = torch.arange(6.0)
+        found = gaussian_distance(mean, turn @ one.diag().double() @ turn.T, 0 * mean, turn * other @ turn.T)
+        assert found == pytest.approx(55 + (one.sqrt() - other.sqrt()).square().sum().item(), rel=1e-7)
+
+    def test_one_dimension_is_elementary(self) -> None:
+        x, y = rows(50, 1), 3 * rows(40, 1, 1) + 2
+        expected = (x.mean() - y.mean()) ** 2 + (x.std() - y.std()) ** 2
+        assert frechet_distance(x, y).value == pytest.approx(expected.item(), rel=1e-12)
+
+    def test_rank_one_is_elementary(self) -> None:
+        """Of covariances u u' and v v' the trace of the root is |u.v|."""
+        u, v = rows(1, 7, 1), rows(1, 7, 2)
+        x, y = rows(40, 1, 3) * u, rows(30, 1, 4) * v
+        a, b = x.var(0).sum(), y.var(0).sum()
+        cosine = (u @ v.T).abs() / u.norm() / v.norm()
+        expected = (x.mean(0) - y.mean(0)).square().sum() + a + b - 2 * (a * b).sqrt() * cosine
+        assert frechet_distance(x, y).value == pytest.approx(expected.item(), rel=1e-12)
+        assert frechet_from_moments(moments(x), moments(y)) == pytest.approx(expected.item(), rel=1e-9)
+
+    def test_sides_that_vary_in_no_common_direction_are_at_the_sum_of_their_variances(self) -> None:
+        x, y = rows(40, 2) * torch.tensor([1.0, 0.0]), rows(30, 2, 1) * torch.tensor([0.0, 1.0])
+        expected = (x.mean(0) - y.mean(0)).square().sum() + x.var(0).sum() + y.var(0).sum()
+        assert frechet_distance(x, y).value == pytest.approx(expected.item(), rel=1e-12)
+        assert frechet_corrected(x, y).value == pytest.approx(expected.item(), rel=0.5)
+
+
+class TestOtherImplementations:
+    @pytest.mark.parametrize(("n", "m", "d"), [(400, 300, 6), (300, 2000, 64), (700, 600, 256)])
+    def test_it_is_what_torch_fidelity_and_torchmetrics_say(self, n: int, m: int, d: int) -> None:
+        x, y = pair(n, m, d)
+        statistics = [fid_features_to_statistics(side) for side in (x, y)]
+        fidelity = fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID]
+        metrics = _compute_fid(x.mean(0), torch.cov(x.T), y.mean(0), torch.cov(y.T)).item()
+        for found in (frechet_distance(x, y).value, frechet_from_moments(moments(x), moments(y))):
+            assert found == pytest.approx(fidelity, rel=1e-6)
+            assert found == pytest.approx(metrics, rel=1e-6)
+
+    @pytest.mark.parametrize(("n", "m", "d"), [(20, 30, 64), (20, 200, 64), (200, 20, 64), (64, 65, 64), (2, 2, 5)])
+    def test_fewer_rows_than_dimensions_are_exact(self, n: int, m: int, d: int) -> None:
+        x, y = pair(n, m, d)
+        expected = nuclear_norm_form(x, y)
+        assert frechet_distance(x, y).value == pytest.approx(expected, rel=1e-11)
+        assert frechet_from_moments(moments(x), moments(y)) == pytest.approx(expected, rel=1e-9)
+
+    def test_collapsed_columns_and_repeated_rows_are_exact(self) -> None:
+        """What dead units, copied units and a collapsed generator bring: singular covariances of many rows."""
+        x, y = pair(200, 300, 8)
+        x[:, 1], y[:, 2], x[:, 3], y[:, 5] = 0, 7.1, 0.1, y[:, 4]
+        collapsed = x[:3].repeat(50, 1)
+        for one, other in ((x, y), (collapsed, y), (y, collapsed), (collapsed, x[:4].repeat(60, 1))):
+            expected = nuclear_norm_form(one, other)
+            assert frechet_distance(one, other).value == pytest.approx(expected, rel=1e-11)
+            assert frechet_from_moments(moments(one), moments(other)) == pytest.approx(expected, rel=1e-9)
+
+    @pytest.mark.parametrize("power", [1, 2, 4])
+    def test_spectra_that_fall_over_many_orders_are_exact(self, power: int) -> None:
+        d = 64
+        falling = torch.arange(1, d + 1).double() ** -power
+        turn, _ = torch.linalg.qr(rows(d, d, 7))
+        x, y = (rows(200, d, s) * falling @ (turn + 0.01 * s * rows(d, d, 8)) for s in (0, 1))
+        expected = nuclear_norm_form(x, y)
+        assert frechet_distance(x, y).value == pytest.approx(expected, rel=1e-9)
+        assert frechet_from_moments(moments(x), moments(y)) == pytest.approx(expected, rel=1e-9)
+
+
+class TestInvariance:
+    def test_sides_may_be_exchanged(self) -> None:
+        for x, y in (pair(400, 300, 6), pair(5, 300, 6), pair(7, 5, 6)):
+            one, other = frechet_distance(x, y), frechet_distance(y, x)
+            assert one.value == pytest.approx(other.value, rel=1e-10)
+            assert one.interval and other.interval
+            assert one.interval.hi == pytest.approx(other.interval.hi, rel=1e-6)
+
+    def test_rotation_order_and_a_common_shift_change_nothing(self) -> None:
+        x, y = pair(400, 300, 6)
+        value = frechet_distance(x, y).value
+        turn, _ = torch.linalg.qr(rows(6, 6, 3))
+        for a, b in ((x @ turn, y @ turn), (x.flip(0), y), (x + 1000, y + 1000)):
+            assert frechet_distance(a, b).value == pytest.approx(value, rel=1e-9)
+
+    def test_shards_change_nothing(self) -> None:
+        x, y = pair(400, 300, 6)
+        merged = MomentSum()
+        for part in x.split([1, 150, 49, 200]):
+            merged.merge(MomentSum().update(part))
+        found = frechet_from_moments(merged.result(), moments(y))
+        assert found == pytest.approx(frechet_distance(x, y).value, rel=1e-10)
+
+    @pytest.mark.parametrize("scale", [1e-15, 1e15])
+    def test_units_change_nothing_but_the_unit(self, scale: float) -> None:
+        for x, y in (pair(100, 90, 6), pair(5, 4, 6)):
+            one, other = frechet_distance(x, y), frechet_distance(scale * x, scale * y)
+            assert other.value == pytest.approx(scale**2 * one.value, rel=1e-9)
+            assert one.interval and other.interval
+            assert other.interval.hi == pytest.approx(scale**2 * one.interval.hi, rel=1e-5)
+
+    def test_numpy_and_single_precision_are_taken(self) -> None:
+        x, y = (side.float() for side in pair(100, 90, 6))
+        assert frechet_distance(x.numpy(), y.numpy()) == frechet_distance(x.double(), y.double())
+
+
+class TestTransport:
+    """The map behind the interval."""
+
+    @pytest.mark.parametrize(("n", "m"), [(300, 200), (9, 200), (200, 9), (12, 10)])
+    def test_it_carries_one_covariance_to_the_other(self, n: int, m: int) -> None:
+        """Then tr T S_1 = tr T^-1 S_2 = tr (S_1 S_2)^(1/2), each a sum over rows."""
+        x, y = pair(n, m, 16)
+        a, b = ((s - s.mean(0)) / math.sqrt(len(s) - 1) for s in (x, y))
+        plan = transport(a, b)
+        expected = np.linalg.svd((a @ b.T).numpy(), compute_uv=False).sum()
+        traces = (plan.trace, plan.there.sum(), plan.back.sum(), root_trace_of_rows(a, b), root_trace(a.T @ a, b.T @ b))
+        for trace in traces:
+            assert float(trace) == pytest.approx(expected, rel=1e-6)
+
+    def test_its_two_forms_agree_row_by_row(self) -> None:
+        """A column of zeros beside a copied column takes away the full rank, and nothing else."""
+        x, y = pair(300, 200, 5)
+        one, other = transport(x, y), transport(x[:, [0, 1, 2, 3, 4, 4]] * HALF, y[:, [0, 1, 2, 3, 4, 4]] * HALF)
+        for name in ("there", "back"):
+            torch.testing.assert_close(getattr(one, name), getattr(other, name), rtol=1e-4, atol=1e-4)
+
+    def test_its_influence_is_the_derivative(self) -> None:
+        """A row that counts a little more moves FD by its influence: checked by weighting one row by 1 + h."""
+        x, y = pair(30, 40, 3)
+        mean, a = x.mean(0), x - x.mean(0)
+        plan = transport(a / math.sqrt(len(a)), (y - y.mean(0)) / math.sqrt(len(y)))
+        shift = mean - y.mean(0)
+        influence = 2 * a @ shift + a.square().sum(1) - len(a) * plan.there
+        influence -= influence.mean()
+
+        def weighted(h: float) -> float:
+            w = torch.ones(len(x)).double() / len(x)
+            w = (1 - h) * w
+            w[4] += h
+            m = w @ x
+            return gaussian_distance(m, (x - m).T @ ((x - m) * w[:, None]), y.mean(0), torch.cov(y.T, correction=0))
+
+        slope = (weighted(1e-5) - weighted(-1e-5)) / 2e-5
+        assert influence[4].item() == pytest.approx(slope, rel=1e-5)
+
+
+HALF = torch.tensor([1, 1, 1, 1, 0.5**0.5, 0.5**0.5]).double()
+
+
+class TestIntervals:
+    REPEATS = 300
+
+    def draws(self, n: int, m: int, d: int, kind: str) -> list[tuple[Tensor, Tensor]]:
+        """Pairs whose populations differ by shift 1/2 and scale 1.3 in each of d directions."""
+        rng = torch.Generator().manual_seed(5)
+        normal = lambda k: torch.randn(k, d, generator=rng, dtype=torch.float64)  # noqa: E731
+        skewed = lambda k: torch.empty(k, d, dtype=torch.float64).exponential_(generator=rng) - 1  # noqa: E731
+        draw = {"normal": normal, "skewed": skewed}[kind]
+        return [(1.3 * draw(n) + 0.5, draw(m)) for _ in range(self.REPEATS)]
+
+    @pytest.mark.parametrize(
+        ("n", "m", "d", "kind"),
+        [(200, 200, 4, "normal"), (300, 100, 8, "skewed"), (64, 64, 32, "normal"), (24, 64, 32, "normal")],
+    )
+    def test_that_of_fd_covers_its_expectation(self, n: int, m: int, d: int, kind: str) -> None:
+        found = [frechet_distance(x, y) for x, y in self.draws(n, m, d, kind)]
+        assert 0.9 <= coverage(found, float(np.mean([e.value for e in found]))) <= 0.98
+
+    @pytest.mark.parametrize(
+        ("n", "m", "d", "kind"), [(200, 200, 4, "normal"), (100, 300, 8, "skewed"), (140, 140, 32, "normal")]
+    )
+    def test_that_of_the_corrected_covers_the_distance_of_the_populations(
+        self, n: int, m: int, d: int, kind: str
+    ) -> None:
+        found = [frechet_corrected(x, y) for x, y in self.draws(n, m, d, kind)]
+        assert 0.9 <= coverage(found, d * (0.25 + 0.09)) <= 0.98
+
+    @pytest.mark.parametrize(("n", "m"), [(32, 32), (64, 48)])
+    def test_with_fewer_rows_than_the_correction_needs_it_is_wider_and_still_covers(self, n: int, m: int) -> None:
+        found = [frechet_corrected(x, y) for x, y in self.draws(n, m, 32, "normal")[:100]]
+        assert coverage(found, 32 * (0.25 + 0.09)) >= 0.9
+
+    def test_the_correction_leaves_no_bias_when_both_sides_are_alike(self) -> None:
+        sides = [(rows(200, 8, 2 * s), rows(200, 8, 2 * s + 1)) for s in range(200)]
+        plain, corrected = (np.array([f(x, y).value for x, y in sides]) for f in (frechet_distance, frechet_corrected))
+        left = 3 * corrected.std() / math.sqrt(len(corrected))
+        assert plain.mean() > 10 * left
+        assert abs(corrected.mean()) < left
+        assert corrected.min() < 0
+
+    def test_it_shrinks_as_the_root_of_n(self) -> None:
+        x, y = pair(4000, 4000, 4)
+        width = lambda e: e.interval.hi - e.interval.lo  # noqa: E731
+        assert width(frechet_distance(x, y)) / width(frechet_distance(x[:1000], y[:1000])) == pytest.approx(
+            0.5, abs=0.1
+        )
+
+    @BOTH
+    def test_it_names_its_method_and_level(self, measure: Measure) -> None:
+        interval = measure(*pair(100, 90, 3)).interval
+        assert interval and interval.level == 0.95
+        assert interval.method == "delta method over both sides"
+
+
+def coverage(found: list[Estimate], truth: float) -> float:
+    return float(np.mean([e.interval.lo <= truth <= e.interval.hi for e in found if e.interval]))
+
+
+class TestCorrection:
+    def test_it_is_twice_the_whole_less_the_halves(self) -> None:
+        """Of what the shuffle of its seed puts into the halves, odd numbers of rows too."""
+        x, y = pair(101, 60, 4)
+        order = [torch.randperm(len(s), generator=torch.Generator().manual_seed(0)) for s in (x, y)]
+        a, b = x[order[0]], y[order[1]]
+        halves = [frechet_distance(a[:51], b[:30]).value, frechet_distance(a[51:], b[30:]).value]
+        expected = 2 * frechet_distance(x, y).value - sum(halves) / 2
+        assert frechet_corrected(x, y).value == pytest.approx(expected, rel=1e-12)
+
+    def test_a_set_is_at_no_distance_from_itself(self) -> None:
+        x = rows(101, 8)
+        assert frechet_corrected(x, x).value == pytest.approx(0, abs=1e-10)
+
+    def test_it_is_the_same_every_time(self) -> None:
+        x, y = pair(101, 60, 4)
+        assert frechet_corrected(x, y) == frechet_corrected(x, y)
+
+
+class TestBadInput:
+    @BOTH
+    @pytest.mark.parametrize("bad", [math.nan, math.inf])
+    def test_what_is_no_number_is_refused(self, measure: Measure, bad: float) -> None:
+        good, broken = rows(40, 3), rows(40, 3)
+        broken[7, 1] = bad
+        for x, y in ((good, broken), (broken, good)):
+            with pytest.raises(GenbenchError, match="NaN or infinity"):
+                measure(x, y)
+
+    @BOTH
+    def test_different_widths_are_refused(self, measure: Measure) -> None:
+        with pytest.raises(GenbenchError, match="one width, got 3 and 4"):
+            measure(rows(40, 3), rows(40, 4))
+
+    @pytest.mark.parametrize(("measure", "least"), [(frechet_distance, 2), (frechet_corrected, 8)])
+    def test_too_few_is_an_error_that_names_the_number(self, measure: Measure, least: int) -> None:
+        with pytest.raises(GenbenchError, match=f"at least {least} are needed"):
+            measure(rows(least - 1, 3), rows(40, 3))
+        assert measure(rows(least, 3), rows(40, 3)).n == least
+
+    @BOTH
+    def test_a_constant_generator_is_refused(self, measure: Measure) -> None:
+        with pytest.raises(GenbenchError, match="all 40 examples are the same"):
+            measure(torch.ones(40, 3), rows(40, 3))
+
+    def test_moments_that_do_not_fit_are_refused(self) -> None:
+        one, other = moments(rows(40, 3)), moments(rows(40, 4))
+        with pytest.raises(GenbenchError, match="of one D"):
+            frechet_from_moments(one, other)
+        with pytest.raises(GenbenchError, match="NaN or infinity"):
+            frechet_from_moments(one, Moments(40, one.mean * math.nan, one.covariance))

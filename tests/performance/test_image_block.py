@@ -1,0 +1,49 @@
+"""The whole block of image measures with intervals beside torch-fidelity's four without: ``make test-performance``."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+from torch import Tensor
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_isc import isc_features_to_metric
+from torch_fidelity.metric_kid import kid_features_to_metric
+from torch_fidelity.metric_prc import prc_features_to_metric
+
+import bench
+from metrics.inception_score import inception_score
+from tests.performance.timing import median, seconds
+
+pytestmark = pytest.mark.performance
+N, D, CLASSES = 5_000, 2_048, 1_008
+OURS = ["fd", "kid", "precision", "recall", "density", "coverage", "nn_ratio", "ct", "auth_pct"]
+
+
+def pool(seed: int, shift: float = 0.0) -> Tensor:
+    """Features as a rectified layer gives them: correlated, and no less than 0."""
+    rng = torch.Generator().manual_seed(seed)
+    mix = torch.randn(D, D, generator=torch.Generator().manual_seed(9)) / D**0.5
+    return (torch.randn(N, D, generator=rng) @ mix + shift).relu()
+
+
+def test_the_image_block_with_intervals_takes_less_time_than_theirs_without(benchmark: BenchmarkFixture) -> None:
+    fake, real, train = pool(0, 0.05), pool(1), pool(2)
+    logits = 3 * torch.randn(N, CLASSES, generator=torch.Generator().manual_seed(3))
+
+    def theirs() -> None:
+        statistics = [fid_features_to_statistics(x) for x in (fake, real)]
+        fid_statistics_to_metric(*statistics, verbose=False)
+        kid_features_to_metric(fake, real, kid_subsets=100, kid_subset_size=1000, verbose=False)
+        isc_features_to_metric(logits)
+        prc_features_to_metric(fake, real, save_cpu_ram=True, verbose=False)
+
+    def ours() -> None:
+        table = bench.evaluate(fake, real, train=train, metrics=OURS)
+        assert table.lo.notna().all()
+        assert inception_score(logits).interval is not None
+
+    rival = seconds(theirs, rounds=1)
+    benchmark.pedantic(ours, rounds=1, warmup_rounds=1)
+    benchmark.extra_info["times faster"] = rival / median(benchmark)
+    assert median(benchmark) < rival
