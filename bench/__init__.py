@@ -32,10 +32,13 @@ from bench.protocols import (
     Likelihood,
     Modality,
     Reconstructor,
+    Sequential,
     Split,
+    SplitName,
     Streaming,
     Textual,
     Trainable,
+    Verbatim,
 )
 from bench.record import Estimate, Interval, Measurement, RunRecord
 from bench.registry import Presets, dataset, extractor, generator, metric, metric_scheme, report
@@ -181,8 +184,10 @@ __all__ = [
     "Presets",
     "Reconstructor",
     "RunRecord",
+    "Sequential",
     "Space",
     "Split",
+    "SplitName",
     "Streaming",
     "SuiteError",
     "Summary",
@@ -193,6 +198,7 @@ __all__ = [
     "TrialError",
     "UnknownName",
     "Unsupported",
+    "Verbatim",
     "cache_folder",
     "dataset",
     "evaluate",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bench import Estimate, Likelihood, Trial, metric
-from bench.protocols import Sequential
+from bench import Estimate, Likelihood, Sequential, Trial, metric
 from metrics.scoring import bits_of
 
 

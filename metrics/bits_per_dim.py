@@ -82,8 +82,5 @@ def _density(trial: Trial) -> Likelihood:
     if kind == "mass":
         raise Omitted("the model's log_prob is the mass of discrete values, not a density of levels in [-1, 1]")
     if kind != "density":
-        raise Omitted(
-            "the model's log_prob is no probability of grey levels: it is not normalised (a VAE's is with "
-            'decoder = "gaussian")'
-        )
+        raise Omitted("the model's log_prob is no probability of grey levels: it is not normalised")
     return trial.model

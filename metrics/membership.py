@@ -25,6 +25,7 @@ from bench import (
     Likelihood,
     Omitted,
     Split,
+    SplitName,
     Textual,
     TooFew,
     Trial,
@@ -32,7 +33,6 @@ from bench import (
     normal_interval,
     proportion_interval,
 )
-from bench.protocols import SplitName
 from metrics.features import Array
 
 MOST = 1000  # examples of each side

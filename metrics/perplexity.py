@@ -6,8 +6,7 @@ Per token it is comparable only under the same tokeniser; per byte or word, of t
 
 from __future__ import annotations
 
-from bench import Estimate, Likelihood, Trial, metric
-from bench.protocols import Sequential
+from bench import Estimate, Likelihood, Sequential, Trial, metric
 from metrics.scoring import perplexity_of
 
 

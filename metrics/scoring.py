@@ -25,8 +25,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import Estimate, GenbenchError, Interval, Likelihood, Omitted, Textual, Trial, ratio_interval
-from bench.protocols import Sequential, Verbatim
+from bench import (
+    Estimate,
+    GenbenchError,
+    Interval,
+    Likelihood,
+    Omitted,
+    Sequential,
+    Textual,
+    Trial,
+    Verbatim,
+    ratio_interval,
+)
 
 Windows = Literal["disjoint", "sliding", "stateful"]
 Unit = Literal["token", "byte", "char", "word"]

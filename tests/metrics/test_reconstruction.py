@@ -18,7 +18,7 @@ from bench.datasets.mnist import mnist5k
 from metrics.frechet import frechet_distance
 from metrics.mse import mean_squared_error, mse
 from metrics.psnr import peak_signal_to_noise, psnr
-from metrics.rfd import rfd
+from metrics.rfd import paired_distance, rfd
 from metrics.ssim import ssim, structural_similarity
 
 MEASURES = (mean_squared_error, peak_signal_to_noise, structural_similarity)
@@ -106,6 +106,16 @@ class TestInterval:
             hits += found.lo < truth < found.hi
         assert 0.90 <= hits / 300 <= 0.98
 
+    def test_a_distance_of_pairs_covers_its_expectation(self) -> None:
+        """Copies that follow their originals: taken as independent, the sides would make it far too wide."""
+        rng, found = np.random.default_rng(0), []
+        for _ in range(300):
+            x = rng.normal(size=(300, 3)) * [1, 2, 3]
+            found.append(paired_distance(0.8 * x + 0.3 * rng.normal(size=x.shape) + 0.2, x))
+        truth = np.mean([f.value for f in found])
+        hits = np.mean([interval_of(f).lo < truth < interval_of(f).hi for f in found])
+        assert 0.90 <= hits <= 0.98
+
     def test_similaritys_is_the_spread_of_images(self) -> None:
         copies, x = pair(n=6)
         each = [
@@ -136,6 +146,11 @@ class TestRefusal:
         small = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
         with pytest.raises(Omitted, match="images of 8x8 are smaller than SSIM's window of 11x11"):
             structural_similarity(small, small)
+
+
+def test_pairs_must_be_complete() -> None:
+    with pytest.raises(GenbenchError, match="as many, got 8 and 9"):
+        paired_distance(np.eye(8), np.eye(9, 8))
 
 
 class Shifter:
