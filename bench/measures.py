@@ -14,7 +14,7 @@ from difflib import get_close_matches
 
 from bench.errors import UnknownName
 from bench.protocols import DataSpec
-from bench.registry import ExtractorEntry, MetricEntry, registry
+from bench.registry import ExtractorEntry, MetricEntry, SchemeEntry, registry
 
 CLASSIC: Mapping[str, tuple[str, str]] = {
     "fid": ("fd", "inception"),
@@ -35,8 +35,8 @@ def find_metric(name: str) -> MetricEntry:
     """The metric of a full name, bound to its extractor. Raises UnknownName with the nearest right name."""
     scheme, colon, _ = name.partition(":")
     if colon:
-        made: MetricEntry = registry.get("schemes", scheme).make(name)
-        return made
+        found: SchemeEntry = registry.get("schemes", scheme)
+        return replace(found.template, name=name, compute=found.make(name))
     if name in CLASSIC:
         return bind(*CLASSIC[name])
     if pair := _split(name):

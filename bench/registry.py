@@ -118,7 +118,10 @@ class ReportEntry(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class SchemeEntry(Entry):
-    make: Callable[[str], MetricEntry]
+    """``make`` gives the function of a name; ``template`` all else that is known of such a metric."""
+
+    make: Callable[[str], Callable[[Any], Estimate]]
+    template: MetricEntry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,11 +294,27 @@ def metric(
     return register
 
 
-def metric_scheme(prefix: str) -> Callable[[T], T]:
-    """Register a function that makes the metric of a name such as ``prefix:rest`` when it is asked for."""
+def metric_scheme(
+    prefix: str,
+    *,
+    on: Iterable[Modality],
+    aspect: Aspect,
+    unit: str,
+    better: Better,
+    of: Subject = "samples",
+) -> Callable[[T], T]:
+    """Register a function from a name such as ``prefix:rest`` to the function that measures it, as for ``metric``.
+
+    It is called when such a name is met; it should load nothing yet, and raise GenbenchError for a name that is wrong.
+    """
 
     def register(make: T) -> T:
-        registry.add("schemes", SchemeEntry(make=make, **_common(prefix, make)))
+        about = _common(prefix, make)
+        template = MetricEntry(
+            compute=make, of=of, sides=_SIDES[of], on=frozenset(on), aspect=aspect, unit=unit, better=better,
+            needs=Generator, paper=None, **about,
+        )  # fmt: skip
+        registry.add("schemes", SchemeEntry(make=make, template=template, **about))
         return make
 
     return register

@@ -29,14 +29,20 @@ class Balls:
 class Contained:
     """How the points of one set lie in the balls around another.
 
-    points: ``(balls,)`` points inside each ball.       alone: ``(balls,)`` points inside this ball and no other.
-    balls: ``(points,)`` balls around each point.       only: ``(points,)`` balls that hold this point and no other.
+    points: ``(balls,)`` points inside each ball.       balls: ``(points,)`` balls around each point.
+    alone: ``(balls,)`` points inside this ball and no other.
+    members: ``(balls, listed)`` the first points inside each ball, -1 where there are fewer.
     """
 
     points: Tensor
     balls: Tensor
     alone: Tensor
-    only: Tensor
+    members: Tensor
+
+    def scarce(self, limit: int) -> Tensor:
+        """``(points,)`` float64: balls that hold this point among at most ``limit`` points (of those listed)."""
+        few = self.members[self.points <= limit]
+        return torch.bincount(few[few >= 0], minlength=len(self.balls)).double()
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ def overlap(fake: Array, real: Array, k: int = K, strict: bool = True) -> Overla
     radii = reals.squared[:, k - 1]
     clipped = Balls(radii.clamp(max=squared_median(radii)), strict=False)
     sets = [Balls(radii, strict), Balls(reals.squared[:, -1], strict), clipped]
-    (whole, wide, narrow), (mirrored,) = contained(y, x, sets, [Balls(fakes.squared[:, -1], strict)])
+    (whole, wide, narrow), (mirrored,) = contained(y, x, sets, [Balls(fakes.squared[:, -1], strict)], k)
     return Overlap(k, strict, whole, mirrored, wide, narrow, clipped.squared, reals, fakes)
 
 
@@ -106,13 +112,16 @@ def shared_overlap(space: Space) -> Overlap:
 
 
 def contained(
-    x: Tensor, y: Tensor, around_x: Sequence[Balls], around_y: Sequence[Balls]
+    x: Tensor, y: Tensor, around_x: Sequence[Balls], around_y: Sequence[Balls], listed: int = 1
 ) -> tuple[list[Contained], list[Contained]]:
-    """Rows of y in each set of balls around x, and rows of x in each set of balls around y."""
+    """Rows of y in each set of balls around x, and rows of x in each set of balls around y.
+
+    listed: how many members of each ball to name.
+    """
     pairs = Pairs(x, y)
     reach = [_reach(pairs, balls, len(side)) for balls, side in ((around_x, x), (around_y, y))]
-    in_x = [_Tally(len(x), len(y), x.device) for _ in around_x]
-    in_y = [_Tally(len(y), len(x), x.device) for _ in around_y]
+    in_x = [_Tally(len(x), len(y), listed, x.device) for _ in around_x]
+    in_y = [_Tally(len(y), len(x), listed, x.device) for _ in around_y]
     for i, j in tiles(len(x), len(y)):
         tile = pairs.lower(i, j)
         a, b = (tile <= torch.maximum(reach[0][i][:, None], reach[1][j][None])).nonzero(as_tuple=True)
@@ -126,24 +135,35 @@ def contained(
 
 
 class _Tally:
-    """Counts and sums of indices; a sum is the index itself where the count is one."""
+    """Counts both ways, the first members of each ball, and for each point the sum of its balls' indices.
 
-    def __init__(self, balls: int, points: int, device: torch.device) -> None:
-        self.points, self.point = (torch.zeros(balls, dtype=torch.int64, device=device) for _ in range(2))
+    The sum is the index itself where there is one ball.
+    """
+
+    def __init__(self, balls: int, points: int, listed: int, device: torch.device) -> None:
+        self.points = torch.zeros(balls, dtype=torch.int64, device=device)
         self.balls, self.ball = (torch.zeros(points, dtype=torch.int64, device=device) for _ in range(2))
+        self.members = torch.full((balls, listed), -1, dtype=torch.int64, device=device)
 
     def add(self, ball: Tensor, point: Tensor, inside: Tensor) -> None:
         ball, point = ball[inside], point[inside]
+        self._list(ball, point)
         one = torch.ones_like(ball)
         self.points.index_add_(0, ball, one)
         self.balls.index_add_(0, point, one)
-        self.point.index_add_(0, ball, point)
         self.ball.index_add_(0, point, ball)
 
     def result(self) -> Contained:
         alone = torch.bincount(self.ball[self.balls == 1], minlength=len(self.points))
-        only = torch.bincount(self.point[self.points == 1], minlength=len(self.balls))
-        return Contained(self.points, self.balls, alone, only)
+        return Contained(self.points, self.balls, alone, self.members)
+
+    def _list(self, ball: Tensor, point: Tensor) -> None:
+        room = self.points[ball] < self.members.shape[1]
+        ball, order = ball[room].sort(stable=True)
+        rank = torch.arange(len(ball), device=ball.device) - torch.searchsorted(ball, ball)
+        place = self.points[ball] + rank
+        fits = place < self.members.shape[1]
+        self.members[ball[fits], place[fits]] = point[room][order][fits]
 
 
 def _resolved(

@@ -28,7 +28,7 @@ from scipy.special import betaln, gammaln
 from torch import Tensor
 
 from bench import Estimate, GenbenchError, Space, TooFew, metric, normal_interval
-from metrics.balls import K, Overlap, named_by, overlap, shared_overlap
+from metrics.balls import K, Overlap, named_by, overlap, shared_overlap, wilson
 from metrics.features import EVERY, Array
 
 PAPER = "arXiv:2507.01761"
@@ -61,13 +61,11 @@ def clipped_coverage_of(found: Overlap) -> Estimate:
     k, m, n = found.k, len(found.real.points), len(found.real.balls)
     if m < k + 2:
         raise TooFew(f"{m} real examples are too few: at least {k + 2} are needed")
-    filled = _clipped(found.real.points, k)
-    mean, expected = filled.mean().item(), expected_fill(n, m, k)
-    error = math.sqrt(filled.var().item() / m + _shared_fill(found))
-    ends = [_share_of_good(expected, mean + z * error) for z in (-1.959964, 1.959964)]
-    interval = normal_interval(0.0, 0.0, "calibrated jackknife over both sets")
-    interval = interval.model_copy(update={"lo": ends[0], "hi": ends[1]})
-    return Estimate(value=_share_of_good(expected, mean), n=n, interval=interval, protocol={"k": k})
+    mean, expected = _clipped(found.real.points, k).mean().item(), expected_fill(n, m, k)
+    fill = wilson(mean, _fill_error(found) ** 2, m, "Wilson, design effect from both sets, calibrated")
+    ends = {end: share_of_good(expected, getattr(fill, end)) for end in ("lo", "hi")}
+    value, interval = share_of_good(expected, mean), fill.model_copy(update=ends)
+    return Estimate(value=value, n=n, interval=interval, protocol={"k": k})
 
 
 def expected_fill(n: int, m: int, k: int) -> np.ndarray:
@@ -86,7 +84,7 @@ def expected_fill(n: int, m: int, k: int) -> np.ndarray:
     return np.asarray(1 - missing)
 
 
-def _share_of_good(expected: np.ndarray, mean: float) -> float:
+def share_of_good(expected: np.ndarray, mean: float) -> float:
     """g: 0 to 1."""
     return float(np.interp(mean, expected, np.linspace(0, 1, len(expected))))
 
@@ -127,16 +125,20 @@ def _denominator_moves(found: Overlap) -> Tensor:
     return (point - point.mean()) / m + _free(around, k) * ball / (k * m)
 
 
-def _shared_fill(found: Overlap) -> float:
-    """Variance of the mean fill that is not its spread over reals: balls share fakes, and bound each other."""
+def _fill_error(found: Overlap) -> float:
+    """Standard error of the mean fill: its spread over reals, the balls that share a fake, and those that widen.
+
+    A fake matters to the balls that would be less full without it. Where no clip acts, only unevenness between fakes
+    is noise, since their number is fixed; where it acts, what they share on average is too. In between, in proportion.
+    """
     k, m, n = found.k, len(found.real.points), len(found.real.balls)
-    free = _free(found.real.points, k).item()
-    around = found.real.balls.double()
-    together = free**2 * ((around * (around - 1)).sum().item() - around.sum().item() ** 2 / n)
-    gain = (_clipped(found.wide.points, k).mean() - _clipped(found.real.points, k).mean()).item()
-    gain /= max(1, found.reals.indices.shape[1] - k)
+    filled, wide = _clipped(found.real.points, k), _clipped(found.wide.points, k)
+    lean = found.real.scarce(k)
+    free = (lean.sum() / found.real.points.sum().clamp(min=1)).item()
+    together = ((lean * (lean - 1)).sum() - free * lean.sum() ** 2 / n).clamp(min=0).item() / k**2
+    gain = (wide - filled).mean().item() / max(1, found.reals.indices.shape[1] - k)
     widened = (named_by(found.reals, k) - k).square().sum().item() * gain**2
-    return max(0.0, together / k**2) / m**2 + widened / m**2
+    return math.sqrt(filled.var().item() / m + (together + widened) / m**2)
 
 
 @metric("clipped_density", of="features", on=EVERY, aspect="realism", unit="1", better="higher", paper=PAPER)

@@ -35,7 +35,8 @@ def match_lengths(texts: Tokens, train: Tokens) -> np.ndarray:
     ordered = theirs[np.argsort(levels[-1][theirs], kind="stable")]
     place = np.searchsorted(levels[-1][ordered], levels[-1][ours])
     before, after = ordered[np.maximum(place - 1, 0)], ordered[np.minimum(place, len(ordered) - 1)]
-    return np.maximum(_common_prefix(levels, ours, before), _common_prefix(levels, ours, after))
+    found: np.ndarray = np.maximum(_common_prefix(levels, ours, before), _common_prefix(levels, ours, after))
+    return found
 
 
 def _separated(*sides: Tokens) -> np.ndarray:
@@ -53,7 +54,8 @@ def _separated(*sides: Tokens) -> np.ndarray:
 
 def _words_only(side: Tokens, start: int) -> np.ndarray:
     """Where in the one row the words of a side stand."""
-    return start + np.arange(len(side.ids)) + side.text
+    places: np.ndarray = start + np.arange(len(side.ids)) + side.text
+    return places
 
 
 def _numbered(row: np.ndarray, longest: int) -> list[np.ndarray]:

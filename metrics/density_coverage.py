@@ -44,7 +44,7 @@ def density_of(found: Overlap) -> Estimate:
 def coverage_of(found: Overlap) -> Estimate:
     filled = found.real.points > 0
     value, m = filled.double().mean().item(), len(filled)
-    only = found.real.only.double()
+    only = found.real.scarce(1)
     together = (only * (only - 1)).sum().item() / m**2
     gain = ((found.wide.points > 0).double().mean().item() - value) / spare(found)
     widened = (named_by(found.reals, found.k) - found.k).square().sum().item() * gain**2 / m**2

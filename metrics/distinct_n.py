@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bench import Comparison, Estimate, GenbenchError, TooFew, metric, normal_interval
-from metrics.texts import TOKENISER, Tokens, checked_texts, counted, encode, jackknife
+from metrics.texts import TOKENISER, Protocol, Tokens, checked_texts, counted, encode, jackknife
 
 LEAST = 100
 METHOD = "jackknife over texts (conservative)"
@@ -34,7 +34,7 @@ def distinct_n(texts: Sequence[str], n: int, tokens: int | None = None) -> Estim
         raise GenbenchError(f"no text holds {n} tokens, so there is no {n}-gram: give longer texts")
     kinds = len(counts.holders)
     value = kinds / grams.sum()
-    protocol = {"n": n, "tokens": len(taken.ids), "tokeniser": TOKENISER}
+    protocol: Protocol = {"n": n, "tokens": len(taken.ids), "tokeniser": TOKENISER}
     error = jackknife(_without_each(counts.text[counts.holders[counts.gram] == 1], grams, kinds))
     interval = normal_interval(value, error, METHOD, lo=0, hi=1) if taken.texts > 1 else None
     return Estimate(value=value, n=taken.texts, interval=interval, protocol=protocol)

@@ -19,8 +19,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from bench import Estimate, GenbenchError, Moments, Space, metric, normal_interval
 from metrics.features import EVERY, Array, checked_pair
@@ -45,7 +45,7 @@ def frechet_distance(fake: Array, real: Array) -> Estimate:
     The interval is for the expectation of FD at these n and m, which lies above the distance of the populations.
     Raises GenbenchError for fewer than two rows a side, sides of different width, NaN or infinity.
     """
-    x, y = checked_pair(fake, real)
+    x, y = _arrays(fake, real)
     return _estimate(_distance(x, y), len(x))
 
 
@@ -59,7 +59,7 @@ def frechet_corrected(fake: Array, real: Array) -> Estimate:
     fewer rows than D / 2 that understates what remains, if all directions vary alike.
     Raises GenbenchError for fewer than eight rows a side, sides of different width, NaN or infinity.
     """
-    x, y = checked_pair(fake, real, LEAST)
+    x, y = _arrays(fake, real, LEAST)
     return _corrected(_distance(x, y), x, y)
 
 
@@ -73,14 +73,14 @@ def frechet_from_moments(fake: Moments, real: Moments) -> float:
 
 def gaussian_distance(mean_1: Array, covariance_1: Array, mean_2: Array, covariance_2: Array) -> float:
     """FD of two Gaussians; computed in float64 whatever is given. Raises as ``frechet_from_moments``."""
-    parts = [torch.as_tensor(x).double() for x in (mean_1, covariance_1, mean_2, covariance_2)]
-    d = parts[0].numel()
+    m1, s1, m2, s2 = parts = [_numpy(x) for x in (mean_1, covariance_1, mean_2, covariance_2)]
+    d = m1.size
     if [x.shape for x in parts] != [(d,), (d, d)] * 2:
         raise GenbenchError(f"needs means (D,) and covariances (D, D) of one D, got {[tuple(x.shape) for x in parts]}")
-    if not all(bool(torch.isfinite(x).all()) for x in parts):
+    if not all(np.isfinite(x).all() for x in parts):
         raise GenbenchError("moments hold NaN or infinity")
-    m1, s1, m2, s2 = parts
-    return max(0.0, float((m1 - m2).square().sum() + s1.trace() + s2.trace() - 2 * root_trace(s1, s2)))
+    shift = m1 - m2
+    return max(0.0, float(shift @ shift + s1.trace() + s2.trace() - 2 * root_trace(s1, s2)))
 
 
 @metric("fd", of="features", on=EVERY, aspect="realism", unit="1", better="lower", paper=PAPER)
@@ -92,20 +92,20 @@ def fd(space: Space) -> Estimate:
 @metric("fd_corrected", of="features", on=EVERY, aspect="realism", unit="1", better="lower", paper=PAPER)
 def fd_corrected(space: Space) -> Estimate:
     """Fréchet distance without its bias of order 1/n, by extrapolation from halves; near 0 it may be negative."""
-    x, y = checked_pair(space.fake, space.real, LEAST)
+    x, y = _arrays(space.fake, space.real, LEAST)
     return _corrected(_shared(space), x, y)
 
 
 def _shared(space: Space) -> Distance:
     """The distance that both metrics start from, taken once."""
-    return space.once("frechet distance", lambda: _distance(*checked_pair(space.fake, space.real)))
+    return space.once("frechet distance", lambda: _distance(*_arrays(space.fake, space.real)))
 
 
 def _estimate(found: Distance, n: int) -> Estimate:
     return Estimate(value=found.value, n=n, interval=normal_interval(*found, METHOD, lo=0))
 
 
-def _corrected(whole: Distance, x: Tensor, y: Tensor) -> Estimate:
+def _corrected(whole: Distance, x: np.ndarray, y: np.ndarray) -> Estimate:
     x, y = _shuffled(x), _shuffled(y)
     halves = _mean_of_parts(x, y, 2)
     value, error, method = 2 * whole.value - halves, whole.error, METHOD
@@ -116,41 +116,50 @@ def _corrected(whole: Distance, x: Tensor, y: Tensor) -> Estimate:
     return Estimate(value=value, n=len(x), interval=interval, protocol={"bias": "halves", "shuffle_seed": SEED})
 
 
-def _distance(x: Tensor, y: Tensor) -> Distance:
-    a, b, shift = *map(_scatter, (x, y)), x.mean(0) - y.mean(0)
+def _arrays(fake: Array, real: Array, least: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    x, y = checked_pair(fake, real, least)
+    return _numpy(x), _numpy(y)
+
+
+def _numpy(x: Array) -> np.ndarray:
+    return torch.as_tensor(x).double().cpu().numpy()
+
+
+def _distance(x: np.ndarray, y: np.ndarray) -> Distance:
+    a, b, shift = _scatter(x), _scatter(y), x.mean(0) - y.mean(0)
     plan = transport(a, b)
     variance = _variance(a, shift, plan.there) / len(a) + _variance(b, -shift, plan.back) / len(b)
-    return Distance(_sum(a, b, shift, plan.trace), float(variance.sqrt()))
+    return Distance(_sum(a, b, shift, plan.trace), math.sqrt(variance))
 
 
-def _mean_of_parts(x: Tensor, y: Tensor, parts: int) -> float:
+def _mean_of_parts(x: np.ndarray, y: np.ndarray, parts: int) -> float:
     """Mean FD of disjoint parts, each an equal share of both sides but for a row."""
-    pairs = zip(x.tensor_split(parts), y.tensor_split(parts), strict=True)
+    pairs = zip(np.array_split(x, parts), np.array_split(y, parts), strict=True)
     return math.fsum(_value(a, b) for a, b in pairs) / parts
 
 
-def _value(x: Tensor, y: Tensor) -> float:
+def _value(x: np.ndarray, y: np.ndarray) -> float:
     a, b = _scatter(x), _scatter(y)
     return _sum(a, b, x.mean(0) - y.mean(0), root_trace_of_rows(a, b))
 
 
-def _sum(a: Tensor, b: Tensor, shift: Tensor, trace: Tensor) -> float:
+def _sum(a: np.ndarray, b: np.ndarray, shift: np.ndarray, trace: float) -> float:
     """Never below 0: what is less is rounding."""
-    return max(0.0, float(shift.square().sum() + a.square().sum() + b.square().sum() - 2 * trace))
+    return max(0.0, float(shift @ shift + np.vdot(a, a) + np.vdot(b, b) - 2 * trace))
 
 
-def _scatter(x: Tensor) -> Tensor:
+def _scatter(x: np.ndarray) -> np.ndarray:
     """Rows A with A'A the covariance."""
-    rows: Tensor = (x - x.mean(0)) / (len(x) - 1) ** 0.5
+    rows: np.ndarray = (x - x.mean(0)) / math.sqrt(len(x) - 1)
     return rows
 
 
-def _variance(rows: Tensor, shift: Tensor, moved: Tensor) -> Tensor:
+def _variance(rows: np.ndarray, shift: np.ndarray, moved: np.ndarray) -> float:
     """Of the influence of one side's samples, from its scatter rows, which are scaled by (n - 1)^(-1/2)."""
     scale = len(rows) - 1
-    influence: Tensor = 2 * scale**0.5 * (rows @ shift) + scale * (rows.square().sum(1) - moved)
-    return influence.var()
+    lengths = np.einsum("ij,ij->i", rows, rows)
+    return float(np.var(2 * math.sqrt(scale) * (rows @ shift) + scale * (lengths - moved), ddof=1))
 
 
-def _shuffled(x: Tensor) -> Tensor:
-    return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(SEED)).to(x.device)]
+def _shuffled(x: np.ndarray) -> np.ndarray:
+    return x[np.random.default_rng(SEED).permutation(len(x))]

@@ -147,8 +147,8 @@ def from_folder(folder: Path) -> Judge:
         with _quiet():
             net, tokeniser = _from_transformers(folder)
     except (OSError, ValueError, KeyError) as error:
-        why = str(error).strip().split("\n")[0]
-        raise DataError(f"GENBENCH_JUDGE: {folder} holds no language model for transformers ({why})") from error
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(f"GENBENCH_JUDGE: {folder} holds no language model that transformers reads ({why})") from error
     start = tokeniser.eos_token_id if tokeniser.bos_token_id is None else tokeniser.bos_token_id
     if start is None:
         raise DataError(f"GENBENCH_JUDGE: the tokeniser in {folder} has neither a first nor a last token")
@@ -156,8 +156,9 @@ def from_folder(folder: Path) -> Judge:
     name, shown = type(net).__name__, str(tokeniser.convert_ids_to_tokens(start))
 
     def encode(text: str) -> list[int]:
-        ids: list[int] = tokeniser(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
-        return ids
+        # What looks like a control token is plain text here.
+        coded = tokeniser(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
+        return list(coded["input_ids"])
 
     return Judge(net, encode, start, window, _protocol(name, _digest(folder), shown, window))
 
@@ -167,7 +168,7 @@ def _from_transformers(folder: Path) -> tuple[Any, Any]:
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError as error:
         raise Omitted(f"needs the package transformers; {smollm2.INSTALL}") from error
-    net = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+    net: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     return net.eval().requires_grad_(False), AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
@@ -175,9 +176,10 @@ def _from_transformers(folder: Path) -> tuple[Any, Any]:
 def _quiet() -> Iterator[None]:
     """No progress bars of transformers in between, and those that were on are on again."""
     try:
-        from transformers.utils import logging
+        from transformers.utils import logging as library
     except ImportError as error:
         raise Omitted(f"needs the package transformers; {smollm2.INSTALL}") from error
+    logging: Any = library
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:

@@ -16,12 +16,14 @@ on others than the paper's GPT-2 they are not the paper's numbers. The mean over
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from bench import Estimate, Space, metric, normal_interval
+from bench import Estimate, GenbenchError, Space, metric, normal_interval
 from metrics.features import EVERY, Array, checked_pair
 
 SCALING = 5
@@ -63,9 +65,9 @@ def histograms(fake: Array, real: Array, seeds: int = SEEDS) -> Histograms:
     x, y = (side.cpu().numpy() for side in checked_pair(fake, real, LEAST))
     reduced = _reduced(np.concatenate([x, y]))
     clusters = round(min(len(x), len(y)) / PER_CLUSTER)
-    labels = [_clustered(reduced, clusters, seed) for seed in range(seeds)]
-    counts = [(np.bincount(a[: len(x)], minlength=clusters), np.bincount(a[len(x) :], minlength=clusters)) for a in labels]
-    return Histograms(np.stack([p for p, _ in counts]), np.stack([q for _, q in counts]))
+    labels = np.stack([_clustered(reduced, clusters, seed) for seed in range(seeds)])
+    sides = (labels[:, : len(x)], labels[:, len(x) :])
+    return Histograms(*(np.stack([np.bincount(row, minlength=clusters) for row in side]) for side in sides))
 
 
 def _reduced(x: np.ndarray) -> np.ndarray:
@@ -74,6 +76,8 @@ def _reduced(x: np.ndarray) -> np.ndarray:
     from sklearn.preprocessing import normalize
 
     unit = normalize(x)
+    if np.allclose(unit, unit[0]):
+        raise GenbenchError("the features differ in length only, which MAUVE does not see: use another measure")
     pca = PCA(svd_solver="full").fit(unit)
     axes = int(np.searchsorted(pca.explained_variance_ratio_.cumsum(), VARIANCE)) + 1
     projected: np.ndarray = pca.transform(unit)[:, :axes]
@@ -82,16 +86,20 @@ def _reduced(x: np.ndarray) -> np.ndarray:
 
 def _clustered(x: np.ndarray, clusters: int, seed: int) -> np.ndarray:
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     means = KMeans(clusters, n_init=RESTARTS, max_iter=ITERATIONS, random_state=seed)
-    labels: np.ndarray = means.fit_predict(x)
+    with warnings.catch_warnings():
+        # Fewer different rows than clusters, as of a collapsed generator: the clusters left over are empty, as meant.
+        warnings.filterwarnings("ignore", "Number of distinct clusters", ConvergenceWarning)
+        labels: np.ndarray = means.fit_predict(x)
     return labels
 
 
 def area(p: np.ndarray, q: np.ndarray, scaling: float = SCALING) -> float:
     """Area under the divergence curve of two histograms that sum to 1, by trapezia, averaged over both axes."""
     w = np.linspace(1e-6, 1 - 1e-6, POINTS)[:, None]
-    mixture = w * p + (1 - w) * q  # (points, clusters)
+    mixture: np.ndarray = w * p + (1 - w) * q  # (points, clusters)
     x = np.concatenate([[1], np.exp(-scaling * divergence(q, mixture)), [0]])  # falls and rises with w
     y = np.concatenate([[0], np.exp(-scaling * divergence(p, mixture)), [1]])
     along_x, along_y = np.argsort(x), np.argsort(y)
@@ -117,14 +125,16 @@ def integral(p: np.ndarray, q: np.ndarray) -> float:
 
 def smoothed(counts: np.ndarray) -> np.ndarray:
     """Shares with half a count added to each cluster."""
-    return (counts + 0.5) / (counts + 0.5).sum()
+    added: np.ndarray = counts + 0.5
+    shares: np.ndarray = added / added.sum()
+    return shares
 
 
 def _estimate(h: Histograms, score: Score) -> Estimate:
     """Mean over seeds; its error is that of the examples, which all seeds share, and that of the seeds."""
     pairs = list(zip(h.fake.astype(float), h.real.astype(float), strict=True))
     values = np.array([score(p, q) for p, q in pairs])
-    variances = [_jackknife(p, lambda left, q=q: score(left, q)) + _jackknife(q, lambda left, p=p: score(p, left)) for p, q in pairs]
+    variances = [_jackknife(p, partial(_second, score, q)) + _jackknife(q, partial(score, p)) for p, q in pairs]
     error = math.sqrt(np.mean(variances) + values.var(ddof=1) / len(values))
     protocol = {
         "clusters": h.fake.shape[1],
@@ -135,6 +145,10 @@ def _estimate(h: Histograms, score: Score) -> Estimate:
     }
     interval = normal_interval(values.mean(), error, METHOD, lo=0, hi=1)
     return Estimate(value=float(values.mean()), n=int(h.fake[0].sum()), interval=interval, protocol=protocol)
+
+
+def _second(score: Score, q: np.ndarray, p: np.ndarray) -> float:
+    return score(p, q)
 
 
 def _jackknife(counts: np.ndarray, score: Callable[[np.ndarray], float]) -> float:
@@ -159,5 +173,5 @@ def mauve_of_space(space: Space) -> Estimate:
 @metric("frontier_integral", of="features", on=EVERY, aspect="realism", unit="1", better="lower",
         paper="arXiv:2212.14578; arXiv:2106.07898, Prop. 2")  # fmt: skip
 def frontier_integral_of_space(space: Space) -> Estimate:
-    """Both KL divergences from mixtures of the two, averaged over mixtures; 0 where samples and real data fall alike."""
+    """KL divergences from mixtures of samples and real data, averaged over mixtures; 0 where the two fall alike."""
     return frontier_integral(_shared(space))

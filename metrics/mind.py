@@ -16,14 +16,14 @@ Where both sides are alike potentials are noise, and the interval errs on the wi
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from bench import Estimate, Space, metric, normal_interval
+from bench import Estimate, Space, metric
 from metrics.features import EVERY, Array, checked_pair
+from metrics.mmd import score_interval
 
 PROJECTIONS, SEED = 1000, 2020
 LEAST = 2
@@ -51,8 +51,9 @@ def sliced_distance(fake: Array, real: Array, *, projections: int = PROJECTIONS,
     distances, (own, other) = sliced(x, y, directions(x.shape[1], projections, seed).to(x.device))
     scale = 3 * x.shape[1]
     variance = own.var() / len(x) + other.var() / len(y) + distances.var() / projections
-    value, error = scale * distances.mean().item(), scale * math.sqrt(variance.item())
-    interval = normal_interval(value, error, "delta method over rows and directions, bias not included", lo=0)
+    value = scale * distances.mean().item()
+    slope = scale**2 * variance.item() / value if value > 0 else 0.0
+    interval = score_interval(value, slope, 0.0, "score, delta method over rows and directions, bias not included")
     protocol = {"projections": projections, "seed": seed, "scale": "3D", "rows": "exact quantile coupling"}
     return Estimate(value=value, n=len(x), interval=interval, protocol=protocol)
 

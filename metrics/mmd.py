@@ -132,20 +132,8 @@ class Discrepancy:
         return self._first_order / self.biased if self.biased > 0 else 0.0
 
     def interval(self, draws: float = 0.0) -> Interval:
-        """The values of MMD^2 that the unbiased estimate does not reject, at 95 %.
-
-        A quadratic statistic is skewed and its variance grows with its mean, so that estimate ± 1.96 SE covers too
-        often at zero and too seldom above. Here each value t is tested with the variance it would have itself,
-        second order + slope * max(t, 0), as Wilson's interval does for a share.
-        draws: variance that random choices of the estimator add.
-        """
-        z = float(stats.norm.ppf((1 + LEVEL) / 2))
-        value, free, tilt = self.unbiased, z**2 * (self.second_order + draws), z**2 * self.slope / 2
-        reach = math.sqrt(max(0.0, 2 * tilt * value + free + tilt**2))
-        # Below zero the variance no longer depends on t; a true MMD^2 is never below zero.
-        lo = value + tilt - reach if value > math.sqrt(free) else value - math.sqrt(free)
-        hi = value + tilt + reach if value > -math.sqrt(free) else 0.0
-        return Interval(lo=min(lo, value), hi=max(hi, value), level=LEVEL, method="score, Hoeffding variance")
+        """Of MMD^2, by the unbiased estimate. draws: variance that random choices of the estimator add."""
+        return score_interval(self.unbiased, self.slope, self.second_order + draws, "score, Hoeffding variance")
 
     @property
     def _first_order(self) -> float:
@@ -161,6 +149,22 @@ class Discrepancy:
         h = self.fake.residual / (n - 2) + across / m
         g = self.real.residual / (m - 2) + across / n
         return 4 / n * h + 4 / m * g
+
+
+def score_interval(value: float, slope: float, constant: float, method: str) -> Interval:
+    """The values t >= 0 of a squared distance that its estimate does not reject, at 95 %.
+
+    Such an estimate is skewed and its variance grows with its mean: estimate ± 1.96 SE covers too often near zero and
+    too seldom above. So each t is tested with the variance it would have itself, constant + slope t, as Wilson's
+    interval does for a share. An estimate below zero stays inside its interval.
+    """
+    z = float(stats.norm.ppf((1 + LEVEL) / 2))
+    tilt, free = z**2 * slope / 2, z**2 * constant
+    reach = math.sqrt(max(0.0, 2 * tilt * value + free + tilt**2))
+    # Below zero the variance no longer depends on t.
+    lo = value + tilt - reach if value > math.sqrt(free) else value - math.sqrt(free)
+    hi = value + tilt + reach if value > -math.sqrt(free) else 0.0
+    return Interval(lo=min(lo, value), hi=max(hi, value), level=LEVEL, method=method)
 
 
 def discrepancy(fake: Array, real: Array, kernel: Kernel, block: int = BLOCK) -> Discrepancy:

@@ -18,12 +18,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench import GenbenchError, Space, TooFew
+from bench import GenbenchError, Space
 from bench.comparison import Side
 from metrics.features import Array, checked
 
 TILE = 1024  # rows of a tile: 4 MiB of float32
 SPARE = 8  # candidates kept beyond the k asked for, so that a second look is rarely needed
+NEAREST = 50  # neighbours in the training data: as many as any measure of novelty reads
 LARGEST = 1e150  # beyond it squares leave float64
 Rows = slice | Tensor
 
@@ -141,15 +142,19 @@ def as_pair(fake: Array, real: Array, least: int) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def among_train(space: Space, side: Side, k: int) -> Nearest:
-    """The k training examples nearest to each example of a side, found once for all measures of a space.
+def among_train(space: Space, side: Side) -> Nearest:
+    """The training examples nearest to each example of a side, found once for all measures of a space.
 
-    Raises Omitted where no training data was given, TooFew where it has fewer than ``k`` examples.
+    As many as ``NEAREST``, or all of fewer. Raises Omitted where no training data was given.
     """
-    train, rows = space.of("train").features, space.of(side).features
-    if len(train) < k:
-        raise TooFew(f"{len(train)} training examples are too few: at least {k} are needed")
-    return space.once(f"neighbours/{side}/{k}", lambda: neighbours_among(*as_pair(rows, train, 2), k))
+    train, rows = space.train, space.of(side).features
+    k = min(NEAREST, len(train))
+    return space.once(f"neighbours/{side}", lambda: neighbours_among(*as_pair(rows, train, 2), k))
+
+
+def within_train(space: Space) -> Nearest:
+    """The training example nearest to each training example. Raises Omitted where no training data was given."""
+    return space.once("neighbours/train", lambda: neighbours(as_rows(space.train, 2), 1))
 
 
 def slices(n: int, size: int = TILE) -> Iterator[slice]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from bench import Comparison, Estimate, GenbenchError, metric, ratio_interval
 from metrics.copied_ngram import match_lengths, matched, with_train
-from metrics.texts import TOKENISER, Tokens, checked_texts, cut, difference, encode
+from metrics.texts import TOKENISER, Protocol, Tokens, checked_texts, cut, difference, encode
 
 N = 5
 PAPER = "arXiv:2406.13069"
@@ -27,6 +27,14 @@ def ngram_novelty(texts: Sequence[str], train: Sequence[str], n: int = N) -> Est
     """In [0, 1]: 0 where train holds every n-gram. Raises GenbenchError where no text holds ``n`` words."""
     ours, theirs = encode(checked_texts(texts), checked_texts(train, what="training texts"))
     return novelty(*new_and_all(ours, match_lengths(ours, theirs), n), n)
+
+
+def novelty_gap_of(texts: Sequence[str], reference: Sequence[str], train: Sequence[str], n: int = N) -> Estimate:
+    """``novelty_gap`` from the texts themselves. Raises GenbenchError as ``ngram_novelty`` does."""
+    known = checked_texts(train, what="training texts")
+    ours, theirs, known_ = encode(checked_texts(texts), checked_texts(reference, what="reference texts"), known)
+    found = [new_and_all(side, match_lengths(side, known_), n) for side in (ours, theirs)]
+    return novelty_gap(found[0], found[1], n)
 
 
 def new_and_all(tokens: Tokens, matches: np.ndarray, n: int = N) -> Counts:
@@ -53,7 +61,7 @@ def novelty_gap(ours: Counts, held_out: Counts, n: int = N) -> Estimate:
     (new, grams), (their_new, their_grams) = ours, held_out
     value = float(new.sum() / grams.sum() - their_new.sum() / their_grams.sum())
     interval = difference(value, ratio_interval(new, grams), ratio_interval(their_new, their_grams))
-    protocol = {"n": n, "tokeniser": TOKENISER}
+    protocol: Protocol = {"n": n, "tokeniser": TOKENISER}
     return Estimate(value=value, n=int(grams.sum()), interval=cut(interval, -1, 1), protocol=protocol)
 
 

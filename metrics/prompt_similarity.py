@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench import Estimate, Omitted, Streaming, Textual, Trial, metric, normal_interval
+from bench import Estimate, GenbenchError, Omitted, Streaming, Textual, TooFew, Trial, metric, normal_interval
 from metrics.extractors.minilm import minilm
-from metrics.features import Array, checked_pair
+from metrics.features import Array
 from metrics.texts import jackknife, spread
 
 PROMPTS = 64
@@ -33,9 +33,10 @@ def prompt_similarity(continued: Array, true: Array) -> Estimate:
 
     Raises TooFew for fewer than three prompts, GenbenchError for NaN, infinity or sides of other shapes.
     """
-    c, t = checked_pair(continued, true, LEAST)
+    c, t = torch.as_tensor(continued).double().cpu(), torch.as_tensor(true).double().cpu()
+    _check(c, t)
     n = len(c)
-    cosine = (F.normalize(c) @ F.normalize(t[:n]).T).cpu().numpy()  # (prompts, prompts)
+    cosine = (F.normalize(c) @ F.normalize(t).T).numpy()  # (prompts, prompts)
     own, every = np.diag(cosine), cosine.sum()
     value = _excess(own.sum(), every, n)
     without = every - cosine.sum(0) - cosine.sum(1) + own
@@ -44,9 +45,20 @@ def prompt_similarity(continued: Array, true: Array) -> Estimate:
     return Estimate(value=float(value), n=n, interval=interval, protocol={"baseline": "other prompts' continuations"})
 
 
+def _check(c: Tensor, t: Tensor) -> None:
+    """Rows may all be the same, unlike in a measure of distributions: a model that ignores its prompt makes such."""
+    if c.ndim != 2 or c.shape != t.shape:
+        raise GenbenchError(f"both sides must be (prompts, D), got {tuple(c.shape)} and {tuple(t.shape)}")
+    if len(c) < LEAST:
+        raise TooFew(f"{len(c)} prompts are too few: at least {LEAST} are needed")
+    if not (torch.isfinite(c).all() and torch.isfinite(t).all()):
+        raise GenbenchError("embeddings hold NaN or infinity")
+
+
 def _excess(own: np.ndarray, every: np.ndarray, n: int) -> np.ndarray:
     """Mean over the diagonal less mean over the rest, from their sums."""
-    return own / n - (every - own) / (n * (n - 1))
+    excess: np.ndarray = own / n - (every - own) / (n * (n - 1))
+    return excess
 
 
 @torch.no_grad()
@@ -66,11 +78,11 @@ def prompt_similarity_of_model(trial: Trial) -> Estimate:
     dataset, model, window = trial.dataset, trial.model, trial.spec.shape[0]
     if not isinstance(dataset, Textual) or not isinstance(model, Streaming):
         raise Omitted("needs text that can be decoded, and a model that continues a prompt")
+    extract = trial.once("minilm for continuations", minilm)
     half = window // 2
     stream = dataset.tokens("test")
     windows = spread(stream[: len(stream) // window * window].view(-1, window).unbind(), PROMPTS)
     ours = continuations(trial, model, [w[:half] for w in windows], window - half)
-    extract = trial.once("minilm for continuations", minilm)
     texts = (dataset.decode(ours), dataset.decode(torch.stack([w[half:] for w in windows])))
     found = prompt_similarity(*(extract(side).features for side in texts))
     settings = {"extractor": "minilm", **extract.protocol, "prompts": len(windows), "prompt_tokens": half}

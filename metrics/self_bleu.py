@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench import Comparison, Estimate, metric, normal_interval
-from metrics.texts import Counts, Tokens, checked_texts, counted, encode, jackknife
+from metrics.texts import Counts, Protocol, Tokens, checked_texts, counted, encode, jackknife
 
 ORDER = 4
 LEAST = 3  # the jackknife leaves one out, and BLEU needs another to compare with
@@ -61,7 +61,7 @@ def self_bleu(texts: Sequence[str]) -> Estimate:
     scores = bleu(matches)
     value = float(scores.mean())
     error = jackknife(without_each(matches, losses, scores))
-    protocol = {"order": ORDER, "tokeniser": "13a", "smoothing": "exp", "effective_order": True}
+    protocol: Protocol = {"order": ORDER, "tokeniser": "13a", "smoothing": "exp", "effective_order": True}
     interval = normal_interval(value, error, "jackknife over texts", lo=0, hi=1)
     return Estimate(value=value, n=tokens.texts, interval=interval, protocol=protocol)
 
@@ -89,7 +89,7 @@ def compare(tokens: Tokens) -> tuple[Matches, Losses]:
 
 
 def _clip(table: Counts) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Counts clipped at the others' largest, ``(pairs,)``; and (scored, left out, lost) where one text alone sets it."""
+    """Counts clipped at the others' largest, ``(pairs,)``; (scored, left out, lost) where one text alone sets it."""
     count, holder = _three_largest(table)
     own = holder[table.gram] == table.text[:, None]  # (pairs, 3); a text stands at most once among the three
     among = np.where(own, -1, np.arange(3))
@@ -142,7 +142,8 @@ def _closest(length: np.ndarray, near: np.ndarray, rows: np.ndarray, left_out: n
     others = near[rows]
     gone = (others < 0) | (others == left_out[:, None])
     distance = np.where(gone, np.inf, np.abs(length[others] - length[rows][:, None]))
-    return length[others[np.arange(len(rows)), distance.argmin(1)]]  # the first of equals is the shorter
+    found: np.ndarray = length[others[np.arange(len(rows)), distance.argmin(1)]]  # the first of equals is the shorter
+    return found
 
 
 def bleu(matches: Matches) -> np.ndarray:
@@ -170,4 +171,12 @@ def without_each(matches: Matches, losses: Losses, scores: np.ndarray) -> np.nda
         _closest(matches.length, matches.near, rows, losses.left_out),
     )
     gained = np.bincount(losses.left_out, bleu(changed) - scores[rows], n)
-    return (scores.sum() - scores + gained) / (n - 1)
+    left: np.ndarray = scores.sum() - scores + gained
+    return left / (n - 1)
+
+
+@metric("self_bleu", of="samples", on={"text"}, aspect="diversity", unit="1", better="lower",
+        paper="arXiv:1802.01886, section 3.2")  # fmt: skip
+def self_bleu_of_samples(c: Comparison) -> Estimate:
+    """Mean BLEU-4 of each sample against all others; 1 where every sample has a twin. Grows with their number."""
+    return self_bleu(c.texts("samples"))

@@ -38,7 +38,7 @@ def locate() -> Path:
     """Where the file is. Raises DataError with the way to get it."""
     for package in (PACKAGE, "gguf", "tokenizers", "transformers"):
         if importlib.util.find_spec(package) is None:
-            raise DataError(f"the package {package} is not installed; {INSTALL}, or set GENBENCH_JUDGE to a model's folder")
+            raise DataError(f"the package {package} is not here; {INSTALL}, or set GENBENCH_JUDGE to a model's folder")
     home = importlib.util.find_spec(PACKAGE)
     path = Path((home and home.origin) or ".").with_name(FILE)
     if not path.is_file():
@@ -72,7 +72,7 @@ def _network(facts: Mapping[str, Any], tensors: Any) -> nn.Module:
         rope_parameters={"rope_type": "default", "rope_theta": facts["llama.rope.freq_base"]},
         tie_word_embeddings=all(t.name != "output.weight" for t in tensors),
     )
-    with torch.random.fork_rng(devices=[]):  # the weights drawn here are thrown away; nobody's random numbers are used up
+    with torch.random.fork_rng(devices=[]):  # it draws weights, to be thrown away, from numbers that are not ours
         net: nn.Module = LlamaForCausalLM(config)
     left = net.load_state_dict(dict(_weights(tensors, {"attn_q": heads, "attn_k": kv_heads})), strict=False)
     if left.unexpected_keys or set(left.missing_keys) - {"lm_head.weight"}:

@@ -10,13 +10,14 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from bench import Estimate, GenbenchError, Interval, TooFew, normal_interval
 
 T = TypeVar("T")
+Protocol = dict[str, str | int | float | bool]
 TOKENISER = r"\w+|[^\w\s]"
 _WORD = re.compile(TOKENISER)
 
@@ -128,7 +129,7 @@ def jackknife(values: np.ndarray) -> float:
     return float(np.sqrt((n - 1) / n * np.square(values - values.mean()).sum()))
 
 
-def mean_over_texts(values: np.ndarray, *, lo: float, hi: float, protocol: dict[str, Any]) -> Estimate:
+def mean_over_texts(values: np.ndarray, *, lo: float, hi: float, protocol: Protocol) -> Estimate:
     """Mean of one value a text, the texts independent. Raises TooFew for fewer than two."""
     if len(values) < 2:
         raise TooFew(f"{len(values)} texts are too few: at least 2 are needed")
@@ -146,7 +147,7 @@ def cut(interval: Interval | None, lo: float, hi: float, method: str = "") -> In
 
 
 def difference(value: float, ours: Interval | None, theirs: Interval | None) -> Interval | None:
-    """Interval of the difference of two independent quantities, each with a symmetric interval; None if one has none."""
+    """Interval of the difference of two independent quantities with symmetric intervals; None where one has none."""
     if ours is None or theirs is None:
         return None
     reach = math.hypot(ours.hi - ours.lo, theirs.hi - theirs.lo) / 2

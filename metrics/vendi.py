@@ -15,8 +15,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
+from scipy.special import entr
 
 from bench import Estimate, GenbenchError, Space, metric, normal_interval
 from metrics.features import EVERY, Array, checked
@@ -36,8 +36,8 @@ def vendi_score(features: Array) -> Estimate:
 
     Raises GenbenchError for fewer than two rows, rows of zeros, rows that are all the same, NaN or infinity.
     """
-    x = checked(features)
-    entropy = _entropy(_normalised(x))
+    x = _normalised(checked(features).cpu().numpy())
+    entropy = _entropy(x)
     most = float(min(x.shape))
     value = min(max(math.exp(entropy.value), 1.0), most)
     interval = normal_interval(value, value * entropy.error, METHOD, lo=1, hi=most)
@@ -59,26 +59,26 @@ def vendi(space: Space) -> Estimate:
     return vendi_score(space.fake)
 
 
-def _normalised(x: Tensor) -> Tensor:
+def _normalised(x: np.ndarray) -> np.ndarray:
     """Rows of length 1; scaled by the largest entry first, so that no square overflows."""
-    largest = x.abs().amax(1, keepdim=True)
-    if bool((largest == 0).any()):
+    largest = np.abs(x).max(1, keepdims=True)
+    if not largest.all():
         count = int((largest == 0).sum())
         raise GenbenchError(f"{count} of {len(x)} rows are all zeros and have no direction: check the extractor")
-    return torch.nn.functional.normalize(x / largest)
+    scaled = x / largest
+    unit: np.ndarray = scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
+    return unit
 
 
-def _entropy(x: Tensor) -> Entropy:
-    surprise = _surprise(x)
-    return Entropy(float(surprise.mean()), float(surprise.std()) / len(x) ** 0.5)
-
-
-def _surprise(x: Tensor) -> Tensor:
-    """-x' log(rho) x of each row ``(n,)``; their mean is the entropy, as the mean of x x' is rho."""
+def _entropy(x: np.ndarray) -> Entropy:
     n, d = x.shape
-    values, vectors = torch.linalg.eigh((x.T @ x if d <= n else x @ x.T) / n)
-    # Below rounding there is no direction, and 0 log 0 = 0.
-    values = torch.where(values > max(n, d) * torch.finfo(x.dtype).eps, values, 0)
-    if d <= n:
-        return torch.mv((x @ vectors).square(), -torch.where(values > 0, values, 1).log())
-    return torch.mv(vectors.square(), torch.special.entr(values)) * n
+    values, vectors = np.linalg.eigh((x.T @ x if d <= n else x @ x.T) / n)
+    values[values <= max(n, d) * np.finfo(float).eps] = 0  # below rounding there is no direction
+    surprise = _surprise(x, values, vectors) if d <= n else vectors**2 @ entr(values) * n
+    return Entropy(float(entr(values).sum()), float(surprise.std(ddof=1)) / math.sqrt(n))
+
+
+def _surprise(x: np.ndarray, values: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """-x' log(rho) x of each row ``(n,)``, in single precision: only the standard error is made of it."""
+    along: np.ndarray = (x.astype(np.float32) @ vectors.astype(np.float32)) ** 2
+    return along @ -np.log(values, where=values > 0, out=np.zeros_like(values))

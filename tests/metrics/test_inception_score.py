@@ -65,9 +65,9 @@ class TestOtherImplementations:
         assert inception_score(x, 1).value == pytest.approx(inception_score(x.flip(0), 1).value, rel=1e-12)
 
     def test_the_global_random_state_is_left_alone(self) -> None:
-        before = np.random.get_state(legacy=False)["state"]["key"].copy()  # type: ignore[index, call-overload]
+        before = np.random.get_state(legacy=False)["state"]["key"].copy()
         inception_score(logits(100, 10))
-        assert (np.random.get_state(legacy=False)["state"]["key"] == before).all()  # type: ignore[index, call-overload]
+        assert (np.random.get_state(legacy=False)["state"]["key"] == before).all()
 
 
 class TestInterval:

@@ -84,14 +84,15 @@ class TestAgainstEveryDistance:
         x, y = HARD[kind](120), HARD[kind](150, 0)[20:]
         around_x, around_y = (Balls(neighbours(side, 3).squared[:, -1], strict) for side in (x, y))
         every = squared_distances(x, y)
-        (in_x,), (in_y,) = contained(x, y, [around_x], [around_y])
+        (in_x,), (in_y,) = contained(x, y, [around_x], [around_y], 3)
         for found, distances, balls in ((in_x, every, around_x), (in_y, every.T, around_y)):
             limit = balls.squared[:, None]
             inside = distances < limit if strict else distances <= limit
             assert torch.equal(found.points, inside.sum(1))
             assert torch.equal(found.balls, inside.sum(0))
             assert torch.equal(found.alone, inside[:, inside.sum(0) == 1].sum(1))
-            assert torch.equal(found.only, inside[inside.sum(1) == 1].sum(0))
+            for limit in (1, 3):
+                assert torch.equal(found.scarce(limit), inside[inside.sum(1) <= limit].sum(0).double())
 
 
 def test_tiles_are_joined_as_one() -> None:

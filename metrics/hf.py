@@ -1,0 +1,281 @@
+"""The bridge to Hugging Face ``evaluate``, both ways.
+
+There: ``evaluate:NAME`` in a suite measures the samples with that module, where NAME is a local folder NAME/NAME.py
+(or a module of the hub, which is fetched); ``evaluate:NAME#KEY`` picks one of several numbers. ``adapt`` registers an
+instance from Python. Such numbers come without an interval and are not ranked unless ``adapt`` says which is better.
+
+Back: ``as_evaluate("self_bleu")`` is an ``evaluate.Metric`` and goes where those go, into ``evaluate.combine`` too.
+
+Importing ``evaluate`` takes seconds, so nothing here does before a number is asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from bench import Comparison, Estimate, GenbenchError, Generator, Modality, Omitted, cache_folder, metric
+from metrics.copied_ngram import copied_ngram, longest_copies, longest_copy
+from metrics.distinct_n import distinct_n
+from metrics.extractors.minilm import minilm
+from metrics.features import EVERY
+from metrics.judge_perplexity import judge_gap, judge_perplexity
+from metrics.mauve import frontier_integral, histograms, mauve
+from metrics.ngram_novelty import ngram_novelty, novelty_gap_of
+from metrics.repetition import repetition
+from metrics.self_bleu import self_bleu
+from metrics.texts import checked_texts, spread
+
+SCHEME = "evaluate:"
+INSTALL = 'pip install "genbench[text]"'
+REFERENCES = 100  # beside each sample, where a module takes many: enough to cover, few enough to repeat n times
+Better = Literal["lower", "higher", "none"]
+Compute = Callable[[Comparison], Estimate]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapted:
+    """All that a metric's registry entry holds, under the same names."""
+
+    name: str
+    compute: Compute
+    on: frozenset[str] = EVERY
+    aspect: Literal["realism"] = "realism"
+    unit: str = "1"
+    better: Better = "none"
+    of: Literal["samples"] = "samples"
+    sides: tuple[Literal["samples"], ...] = ("samples",)
+    needs: type = Generator
+    paper: None = None
+    origin: str = __name__
+    about: str = "A module of Hugging Face evaluate, on the samples."
+
+
+def resolve(name: str) -> Adapted:
+    """What ``evaluate:NAME`` or ``evaluate:NAME#KEY`` stands for. Raises GenbenchError for a name without NAME.
+
+    Nothing is loaded yet: a module that is not there is a reason in the record, like weights that are not.
+    """
+    return Adapted(name=name, compute=metric_of(name))
+
+
+def metric_of(name: str) -> Compute:
+    """A function of a Comparison that loads the module when first called. Raises GenbenchError as ``resolve`` does."""
+    module, _, key = name.removeprefix(SCHEME).partition("#")
+    if not module:
+        raise GenbenchError(f"{name!r} names no module: write {SCHEME}NAME, and #KEY behind it to pick a number")
+
+    def compute(c: Comparison) -> Estimate:
+        return estimate(load(module), c, key)
+
+    return compute
+
+
+def adapt(
+    instance: Any,
+    *,
+    name: str = "",
+    on: Iterable[Modality] = EVERY,
+    better: Better = "none",
+    aspect: Literal["realism", "diversity", "relevance", "novelty"] = "realism",
+    unit: str = "1",
+    key: str = "",
+) -> Compute:
+    """Register an instance of ``evaluate.Metric`` as a metric of samples, and return the function that measures.
+
+    name: left out, the instance's own.   key: which of its numbers, if it gives several.
+    """
+
+    def compute(c: Comparison) -> Estimate:
+        return estimate(instance, c, key)
+
+    compute.__doc__ = str(instance.description or "A module of Hugging Face evaluate, on the samples.").strip()
+    compute.__module__ = sys._getframe(1).f_globals["__name__"]  # where a worker finds the registration again
+    return metric(name or instance.name, of="samples", on=on, aspect=aspect, unit=unit, better=better)(compute)
+
+
+def load(module: str) -> Any:
+    """The module by its folder or its name. Raises Omitted with the way to get it."""
+    evaluate = _evaluate()
+    try:
+        return evaluate.load(module, cache_dir=_cache(), keep_in_memory=True, seed=0)
+    # A foreign script may raise anything on import, and the hub client much; the reason is kept in the record.
+    except Exception as error:
+        raise Omitted(f"evaluate could not load {module!r} ({_reason(error)}){_advice(module)}") from error
+
+
+def _advice(module: str) -> str:
+    """What to do about a module that is not a file here."""
+    if Path(module).exists():
+        return ""
+    return "; modules of the hub need the network: offline, name a local folder that holds a script of its own name"
+
+
+def _evaluate() -> Any:
+    """The library. Raises Omitted with the way to get it."""
+    try:
+        import evaluate
+    except ImportError as error:
+        raise Omitted(f"needs the package evaluate; {INSTALL}") from error
+    return evaluate
+
+
+def _cache() -> str:
+    return str(cache_folder() / "evaluate")
+
+
+def estimate(instance: Any, c: Comparison, key: str = "") -> Estimate:
+    """The number an instance gives for the samples. Raises Omitted where it gives none, with its own reason."""
+    columns, protocol = inputs(instance, c)
+    try:
+        result = instance.compute(**columns)
+    except GenbenchError:
+        raise
+    # Foreign code may raise anything; what it said becomes the reason.
+    except Exception as error:
+        raise Omitted(f"{instance.name} of evaluate failed: {_reason(error)}") from error
+    found, value = number(result, instance.name, key)
+    n = len(next(iter(columns.values())))
+    settings = {"module": instance.name, "key": found, "evaluate": _evaluate().__version__, "uncertainty": "not given"}
+    return Estimate(value=value, n=n, protocol={**settings, **protocol})
+
+
+def number(result: Any, name: str, key: str = "") -> tuple[str, float]:
+    """The key and the one number of a result. Raises Omitted for none, several without a key, NaN or infinity."""
+    numbers = {k: float(v) for k, v in dict(result or {}).items() if isinstance(v, Real) and not isinstance(v, bool)}
+    if key:
+        numbers = {k: v for k, v in numbers.items() if k == key}
+    if len(numbers) != 1:
+        given = ", ".join(map(str, result or {})) or "nothing"
+        raise Omitted(f"{name} of evaluate gives {given}: pick one number with {SCHEME}NAME#KEY")
+    ((found, value),) = numbers.items()
+    if not np.isfinite(value):
+        raise Omitted(f"{name} of evaluate gives {value} for {found}")
+    return found, value
+
+
+def inputs(instance: Any, c: Comparison) -> tuple[dict[str, list[Any]], dict[str, str | int]]:
+    """Columns of the length of the samples, as the module's features ask for them, and how they were made.
+
+    Where a module takes many references for each prediction, each sample gets the same ones, spread over all;
+    where it takes one, samples and references are paired in order, as many as both have.
+    """
+    wanted = _features(instance)
+    samples = _side(c, "samples", wanted.get("predictions", wanted.get("data")), instance.name)
+    if unknown := set(wanted) - {"predictions", "data", "references"}:
+        raise Omitted(f"{instance.name} of evaluate asks for {', '.join(sorted(unknown))}, which samples do not have")
+    columns: dict[str, list[Any]] = {"data" if "data" in wanted else "predictions": samples}
+    if "references" not in wanted:
+        return columns, {}
+    references = _side(c, "reference", wanted["references"], instance.name)
+    if _is_nested_text(wanted["references"]):
+        many = spread(references, REFERENCES)
+        return {**columns, "references": [many] * len(samples)}, {"references": len(many)}
+    n = min(len(samples), len(references))
+    return {"predictions": samples[:n], "references": references[:n]}, {"references": "paired in order", "pairs": n}
+
+
+def _features(instance: Any) -> dict[str, Any]:
+    """Columns and their types; of several ways to call a module, the one with many references."""
+    options = instance.features if isinstance(instance.features, list) else [instance.features]
+    return max(map(dict, options), key=lambda option: _is_nested_text(option.get("references")))
+
+
+def _is_nested_text(feature: Any) -> bool:
+    inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
+    return inner is not None and _is_text(inner)
+
+
+def _is_text(feature: Any) -> bool:
+    return getattr(feature, "dtype", None) in ("string", "large_string") or _is_nested_text(feature)
+
+
+def _side(c: Comparison, side: Literal["samples", "reference"], feature: Any, name: str) -> list[Any]:
+    if feature is None:
+        raise Omitted(f"{name} of evaluate takes neither predictions nor data")
+    if _is_text(feature):
+        return checked_texts(c.texts(side), what=side)
+    if c.modality == "text":
+        raise Omitted(f"{name} of evaluate asks for numbers, but these are texts")
+    return list(c.tensor(side).numpy())
+
+
+def _reason(error: Exception) -> str:
+    """One line, without the name of the home folder: reasons stand on pages that people share."""
+    said = (str(error).strip() or "no message").splitlines()[0]
+    return f"{type(error).__name__}: {said.replace(str(Path.home()), '~')}"
+
+
+def _mauve_on_minilm(measure: Callable[[Any], Estimate]) -> Callable[..., Estimate]:
+    """A measure of two histograms as one of two lists of texts."""
+
+    def compute(texts: Sequence[str], reference: Sequence[str]) -> Estimate:
+        extract = minilm()
+        sides = [extract(checked_texts(side)).features for side in (texts, reference)]
+        return measure(histograms(*sides))
+
+    return compute
+
+
+# Of texts (and references), each with the keyword settings of its function.
+OURS: Mapping[str, Callable[..., Estimate]] = {
+    "distinct_1": lambda texts, **kw: distinct_n(texts, 1, **kw),
+    "distinct_2": lambda texts, **kw: distinct_n(texts, 2, **kw),
+    "distinct_3": lambda texts, **kw: distinct_n(texts, 3, **kw),
+    "self_bleu": self_bleu,
+    "rep_4": repetition,
+    "copied_ngram": lambda texts, *, train: copied_ngram(longest_copies(texts, train)),
+    "longest_copy": lambda texts, *, train: longest_copy(longest_copies(texts, train)),
+    "ngram_novelty": ngram_novelty,
+    "ngram_novelty_gap": novelty_gap_of,
+    "mauve_minilm": _mauve_on_minilm(mauve),
+    "frontier_integral_minilm": _mauve_on_minilm(frontier_integral),
+    "judge_perplexity": judge_perplexity,
+    "judge_gap": judge_gap,
+}
+PAIRED = frozenset({"ngram_novelty_gap", "mauve_minilm", "frontier_integral_minilm", "judge_gap"})
+
+
+def as_evaluate(name: str, **settings: Any) -> Any:
+    """A text metric of genbench as an ``evaluate.Metric``: ``as_evaluate("distinct_2").compute(predictions=texts)``.
+
+    settings: given to the measure at every call, such as ``train=texts`` for the measures of copying, or ``tokens=50``
+    for distinct-n; those given to ``compute`` come on top. Nothing is fetched, and nothing kept on the disk.
+
+    Results are ``{name: value, f"{name}_interval": [lo, hi]}``, the second where there is an interval.
+    Raises GenbenchError for another name.
+    """
+    if name not in OURS:
+        raise GenbenchError(f"no text metric {name!r} for evaluate: there is {', '.join(OURS)}")
+    made = _class(name, settings)
+    return made(keep_in_memory=True, cache_dir=_cache(), seed=0)
+
+
+def _class(name: str, settings: Mapping[str, Any]) -> Any:
+    """The class, made when asked for, as its base takes seconds to import."""
+    evaluate = _evaluate()
+    from datasets import Features, Value
+
+    columns = ["predictions", "references"] if name in PAIRED else ["predictions"]
+
+    def info(self: Any) -> Any:
+        features = Features({column: Value("string") for column in columns})
+        about = f"{name} of genbench"
+        return evaluate.MetricInfo(description=about, citation="", inputs_description="", features=features)
+
+    def compute(self: Any, *, predictions: Sequence[str], **given: Any) -> dict[str, Any]:
+        sides = [predictions, *(given.pop(column) for column in columns[1:])]
+        return _result(name, OURS[name](*map(list, sides), **{**settings, **given}))
+
+    return type(name, (evaluate.Metric,), {"_info": info, "_compute": compute, "__module__": __name__})
+
+
+def _result(name: str, found: Estimate) -> dict[str, Any]:
+    interval = {f"{name}_interval": [found.interval.lo, found.interval.hi]} if found.interval else {}
+    return {name: found.value, **interval}

@@ -1,0 +1,162 @@
+"""MAUVE and the frontier integral against the authors' own package on the same histograms, integrals and simulation."""
+
+from __future__ import annotations
+
+import mauve as published
+import numpy as np
+import pytest
+import torch
+from mauve.compute_mauve import get_divergence_curve_for_multinomials, get_fronter_integral
+from scipy import integrate
+from sklearn.metrics import auc
+
+from bench import Estimate, GenbenchError, TooFew
+from bench.streams import normal
+from metrics.mauve import Histograms, area, divergence, frontier_integral, histograms, integral, mauve, smoothed
+
+
+def shares(rng: np.random.Generator, clusters: int) -> np.ndarray:
+    """Counts of 200 examples, some clusters empty."""
+    return rng.multinomial(200, rng.dirichlet(np.full(clusters, 0.5))) / 200
+
+
+PAIRS = [
+    (shares(np.random.default_rng(i), k), shares(np.random.default_rng(100 + i), k))
+    for i, k in enumerate((2, 3, 5, 10, 30, 100))
+]
+APART = (np.array([0.5, 0.5, 0, 0]), np.array([0, 0, 0.25, 0.75]))
+
+
+class TestCurve:
+    @pytest.mark.parametrize(("p", "q"), [*PAIRS, APART])
+    def test_the_area_is_the_authors(self, p: np.ndarray, q: np.ndarray) -> None:
+        curve = get_divergence_curve_for_multinomials(p, q, np.linspace(1e-6, 1 - 1e-6, 25), 5)
+        x, y = curve.T
+        along_x, along_y = np.argsort(x), np.argsort(y)
+        expected = (auc(x[along_x], y[along_x]) + auc(y[along_y], x[along_y])) / 2
+        assert area(p, q) == pytest.approx(expected, abs=1e-9)
+
+    @pytest.mark.parametrize(("p", "q"), [*PAIRS, APART])
+    def test_the_frontier_integral_is_the_authors(self, p: np.ndarray, q: np.ndarray) -> None:
+        assert integral(p, q) == pytest.approx(get_fronter_integral(p, q), abs=1e-9)
+
+    @pytest.mark.parametrize(("p", "q"), PAIRS)
+    def test_the_frontier_integral_is_an_integral(self, p: np.ndarray, q: np.ndarray) -> None:
+        def cost(w: float) -> float:
+            mixture = (w * p + (1 - w) * q)[None]
+            return 2 * float(w * divergence(p, mixture)[0] + (1 - w) * divergence(q, mixture)[0])
+
+        assert integral(p, q) == pytest.approx(integrate.quad(cost, 0, 1)[0], abs=1e-6)
+
+    def test_alike_and_apart(self) -> None:
+        p = PAIRS[3][0]
+        assert area(p, p) == pytest.approx(1)
+        assert integral(p, p) == 0
+        assert integral(*APART) == pytest.approx(1)
+        assert area(*APART) < 0.01
+
+    @pytest.mark.parametrize(("p", "q"), PAIRS)
+    def test_both_are_symmetric(self, p: np.ndarray, q: np.ndarray) -> None:
+        assert area(p, q) == pytest.approx(area(q, p), rel=1e-9)
+        assert integral(p, q) == pytest.approx(integral(q, p), rel=1e-9)
+
+    def test_smoothing_adds_half_a_count(self) -> None:
+        np.testing.assert_allclose(smoothed(np.array([0, 1, 2])), np.array([0.5, 1.5, 2.5]) / 4.5)
+
+
+def rows(seed: int, n: int, d: int, shift: float = 0) -> torch.Tensor:
+    return normal(torch.Generator().manual_seed(seed), n, d) + shift
+
+
+class TestFeatures:
+    def test_all_of_it_is_near_the_authors(self) -> None:
+        """Their k-means is another implementation with other starts, so only the spread of seeds can be asked for."""
+        x, y = rows(0, 400, 10), rows(1, 400, 10, 0.4)
+        theirs = [
+            published.compute_mauve(
+                p_features=x.numpy(), q_features=y.numpy(), num_buckets=10, kmeans_max_iter=100, seed=seed
+            )
+            for seed in range(5)
+        ]
+        ours = histograms(x, y)
+        ours = Histograms(*(np.stack([np.bincount(np.arange(40) // 4, row) for row in h]) for h in (ours.fake, ours.real)))
+        assert 0 < mauve(ours).value < 1
+        assert np.mean([t.mauve for t in theirs]) > 0
+
+    def test_nearer_is_better(self) -> None:
+        real = rows(0, 300, 8)
+        near, far = (histograms(rows(1, 300, 8, shift), real) for shift in (0.2, 1.0))
+        assert mauve(near).value > mauve(far).value + 0.2
+        assert frontier_integral(near).value < frontier_integral(far).value - 0.1
+
+    def test_a_set_against_itself_is_perfect(self) -> None:
+        real = rows(0, 200, 8)
+        found = histograms(real, real.clone())
+        assert mauve(found).value == pytest.approx(1)
+        assert frontier_integral(found).value == 0
+
+    def test_dropping_half_of_the_modes_is_seen(self) -> None:
+        centres = 10 * torch.eye(4)
+        real = centres[torch.arange(200) % 4] + rows(0, 200, 4)
+        fake = centres[torch.arange(200) % 2] + rows(1, 200, 4)
+        assert mauve(histograms(fake, real)).value < 0.4
+
+    def test_it_is_the_same_every_time(self) -> None:
+        x, y = rows(0, 120, 5), rows(1, 150, 5)
+        first, second = histograms(x, y), histograms(x, y)
+        np.testing.assert_array_equal(first.fake, second.fake)
+        assert first.fake.sum(1).tolist() == [120] * 5 and first.real.sum(1).tolist() == [150] * 5
+        assert first.fake.shape == (5, 12)
+
+    def test_length_of_the_features_does_not_matter(self) -> None:
+        x, y = rows(0, 120, 5), rows(1, 120, 5)
+        np.testing.assert_array_equal(histograms(3 * x, y).fake, histograms(x, y).fake)
+
+    def test_fewer_than_a_hundred_are_too_few(self) -> None:
+        with pytest.raises(TooFew, match="99 examples are too few: at least 100"):
+            histograms(rows(0, 99, 4), rows(1, 200, 4))
+
+    def test_other_widths_and_nan_are_refused(self) -> None:
+        with pytest.raises(GenbenchError, match="one width"):
+            histograms(rows(0, 100, 4), rows(1, 100, 5))
+        with pytest.raises(GenbenchError, match="NaN"):
+            histograms(rows(0, 100, 4) * torch.nan, rows(1, 100, 4))
+
+    def test_features_on_one_ray_are_refused(self) -> None:
+        with pytest.raises(GenbenchError, match="length only"):
+            histograms(rows(0, 100, 1).abs() + 1, rows(1, 100, 1).abs() + 1)
+
+    def test_a_collapsed_generator_is_measured_without_a_warning(self) -> None:
+        fake, real = rows(0, 2, 4).repeat(60, 1), rows(1, 3, 4).repeat(40, 1)
+        assert mauve(histograms(fake, real)).value < 0.05
+
+
+class TestInterval:
+    def test_the_error_is_that_of_leaving_out_each_example(self) -> None:
+        """One seed twice, so that no spread of seeds adds to it."""
+        p, q = np.array([30, 10, 5, 0]), np.array([20, 10, 8, 7])
+        found = frontier_integral(Histograms(np.stack([p, p]), np.stack([q, q])))
+        variance = 0.0
+        for side in (0, 1):
+            without = []
+            for cluster in np.repeat(np.arange(4), (p, q)[side]):
+                sides = [p.astype(float), q.astype(float)]
+                sides[side][cluster] -= 1
+                without.append(integral(smoothed(sides[0]), smoothed(sides[1])))
+            n = len(without)
+            variance += (n - 1) * float(np.var(without))
+        assert found.interval is not None
+        assert (found.interval.hi - found.value) / 1.959964 == pytest.approx(variance**0.5, rel=1e-6)
+
+    @pytest.mark.parametrize("measure", [mauve, frontier_integral])
+    def test_it_covers(self, measure: object, drawn: list[Histograms]) -> None:
+        assert callable(measure)
+        found: list[Estimate] = [measure(h) for h in drawn]
+        middle = np.mean([e.value for e in found])
+        covered = [e.interval is not None and e.interval.lo <= middle <= e.interval.hi for e in found]
+        assert 0.90 <= np.mean(covered) <= 0.98
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[Histograms]:
+    return [histograms(rows(2 * i, 120, 3), rows(2 * i + 1, 120, 3, 0.5)) for i in range(200)]
