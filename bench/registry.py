@@ -312,7 +312,7 @@ def metric_scheme(
         about = _common(prefix, make)
         template = MetricEntry(
             compute=make, of=of, sides=_SIDES[of], on=frozenset(on), aspect=aspect, unit=unit, better=better,
-            needs=Generator, paper=None, **about,
+            needs=Generator, paper=None, name=prefix, origin=about["origin"], about=about["about"],
         )  # fmt: skip
         registry.add("schemes", SchemeEntry(make=make, template=template, **about))
         return make

@@ -237,8 +237,14 @@ def _measure(run: _Run, entry: MetricEntry, trial: Trial) -> None:
 
 
 def _as_measurement(entry: MetricEntry, estimate: Estimate) -> Measurement:
-    known = {"metric": entry.name, "about": entry.about, "aspect": entry.aspect}
-    return Measurement(**known, unit=entry.unit, better=entry.better, **dict(estimate))
+    return Measurement(
+        metric=entry.name,
+        about=entry.about,
+        unit=entry.unit,
+        better=entry.better,
+        aspect=entry.aspect,
+        **dict(estimate),
+    )
 
 
 def main() -> None:

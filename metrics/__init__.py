@@ -1,14 +1,17 @@
 """One measure a file: a pure function of arrays, and a thin function registered under its name."""
 
 from metrics import (
+    authenticity,
     bits_per_byte,
     bits_per_char,
     bits_per_dim,
+    c2st,
     class_accuracy,
     clip_score,
     clipped,
     cmmd,
     copied_ngram,
+    ct_score,
     density_coverage,
     distinct_n,
     fld,
@@ -23,6 +26,7 @@ from metrics import (
     mind,
     mse,
     ngram_novelty,
+    nn_ratio,
     parameters,
     peak_memory,
     perplexity,
@@ -38,14 +42,17 @@ from metrics import (
 )
 
 __all__ = [
+    "authenticity",
     "bits_per_byte",
     "bits_per_char",
     "bits_per_dim",
+    "c2st",
     "class_accuracy",
     "clip_score",
     "clipped",
     "cmmd",
     "copied_ngram",
+    "ct_score",
     "density_coverage",
     "distinct_n",
     "fld",
@@ -60,6 +67,7 @@ __all__ = [
     "mind",
     "mse",
     "ngram_novelty",
+    "nn_ratio",
     "parameters",
     "peak_memory",
     "perplexity",

@@ -1,4 +1,4 @@
-"""Which points lie in which balls, counted in one pass over two sets: what precision, recall, density and coverage need."""
+"""Which points lie in which balls, counted in one pass: what precision, recall, density and coverage need."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def wilson(share: float, variance: float, n: int, method: str) -> Interval:
 def squared_median(squared: Tensor) -> Tensor:
     """Square of the median radius; of the mean of the middle two where their number is even."""
     low, high = squared.sort().values[[(len(squared) - 1) // 2, len(squared) // 2]]
-    return low if low == high else ((low.sqrt() + high.sqrt()) / 2).square()
+    return torch.where(low == high, low, ((low.sqrt() + high.sqrt()) / 2).square())
 
 
 def shared_overlap(space: Space) -> Overlap:
@@ -166,10 +166,8 @@ class _Tally:
         self.members[ball[fits], place[fits]] = point[room][order][fits]
 
 
-def _resolved(
-    pairs: Pairs, lower: Tensor, a: Tensor, b: Tensor, limits: Sequence[tuple[Balls, Tensor]]
-) -> Tensor:
-    """Squared distances in feature units: the middle of the bound where every radius is clear of it, exact elsewhere."""
+def _resolved(pairs: Pairs, lower: Tensor, a: Tensor, b: Tensor, limits: Sequence[tuple[Balls, Tensor]]) -> Tensor:
+    """Squared distances in feature units: the middle of the bound where every radius is clear of it, else exact."""
     width, unit = pairs.width(a, b), pairs.scale**2
     squared = (lower + width) * unit
     near = torch.zeros_like(a, dtype=torch.bool)

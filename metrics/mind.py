@@ -32,7 +32,7 @@ CHUNK = 2**22  # projected values of both sides held at a time: 32 MiB
 
 @dataclass(frozen=True)
 class Coupling:
-    """How the sorted values of n rows meet those of m: pieces of the unit interval on which both quantiles are constant.
+    """How sorted values of n rows meet those of m: pieces of [0, 1] on which both quantile functions are constant.
 
     left, right: ``(pieces,)`` which value of each side a piece takes.  weight: ``(pieces,)`` its length; they sum to 1.
     """
@@ -54,8 +54,12 @@ def sliced_distance(fake: Array, real: Array, *, projections: int = PROJECTIONS,
     value = scale * distances.mean().item()
     slope = scale**2 * variance.item() / value if value > 0 else 0.0
     interval = score_interval(value, slope, 0.0, "score, delta method over rows and directions, bias not included")
-    protocol = {"projections": projections, "seed": seed, "scale": "3D", "rows": "exact quantile coupling"}
-    return Estimate(value=value, n=len(x), interval=interval, protocol=protocol)
+    return Estimate(
+        value=value,
+        n=len(x),
+        interval=interval,
+        protocol={"projections": projections, "seed": seed, "scale": "3D", "rows": "exact quantile coupling"},
+    )
 
 
 @metric("mind", of="features", on=EVERY, aspect="realism", unit="1", better="lower", paper="arXiv:2605.06797")
@@ -65,9 +69,9 @@ def mind(space: Space) -> Estimate:
 
 
 def directions(width: int, count: int, seed: int = SEED) -> Tensor:
-    """Uniform on the sphere, ``(count, width)`` float64 of unit length; drawn in float32 as torch-fidelity draws them."""
+    """Uniform on the sphere, ``(count, width)`` float64 of unit length; drawn in float32 as by torch-fidelity."""
     drawn = torch.randn(count, width, generator=torch.Generator().manual_seed(seed)).double()
-    return drawn / torch.linalg.vector_norm(drawn, dim=1, keepdim=True)
+    return drawn.div_(torch.linalg.vector_norm(drawn, dim=1, keepdim=True))
 
 
 def sliced(x: Tensor, y: Tensor, along: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -77,7 +81,7 @@ def sliced(x: Tensor, y: Tensor, along: Tensor) -> tuple[Tensor, tuple[Tensor, T
     for chunk in along.split(max(1, CHUNK // (len(x) + len(y)))):
         (a, order_a), (b, order_b) = (chunk @ x.T).sort(dim=1), (chunk @ y.T).sort(dim=1)
         distances.append((a[:, coupling.left] - b[:, coupling.right]).square() @ coupling.weight)
-        for total, order, values in ((influence[0], order_a, potential(a, b)), (influence[1], order_b, potential(b, a))):
+        for total, order, values in zip(influence, (order_a, order_b), (potential(a, b), potential(b, a)), strict=True):
             total.index_add_(0, order.flatten(), values.flatten() / len(along))
     return torch.cat(distances), influence
 

@@ -12,18 +12,19 @@ one term a row. The common mean is taken away first, which makes the norms small
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from bench import GenbenchError, Space
-from bench.comparison import Side
 from metrics.features import Array, checked
 
 TILE = 1024  # rows of a tile: 4 MiB of float32
-SPARE = 8  # candidates kept beyond the k asked for, so that a second look is rarely needed
+SPARE = 4  # candidates kept beyond the k asked for, so that a second look is rarely needed
 NEAREST = 50  # neighbours in the training data: as many as any measure of novelty reads
 LARGEST = 1e150  # beyond it squares leave float64
 Rows = slice | Tensor
@@ -65,7 +66,7 @@ class Pairs:
         self.centre, self.largest = _centre(x, y)
         reach = max(float((side[i].double() - self.centre).abs().max()) for side in (x, y) for i in slices(len(side)))
         # A power of two, so that scaling by it and back changes no digit.
-        self.scale = 2.0 ** torch.tensor(max(reach, 1e-300)).log2().ceil().item()
+        self.scale = 2.0 ** math.ceil(math.log2(max(reach, 1e-300)))
         self.x = self._ready(x)
         self.y = self.x if y is x else self._ready(y)
 
@@ -101,7 +102,7 @@ class Pairs:
 
     def _floor(self, width: int) -> float:
         """What taking the mean away may cost a squared distance, and what vanishes below float32's smallest number."""
-        return 1e-30 + 32 * width**0.5 * torch.finfo(torch.float64).eps * self.largest / self.scale
+        return 1e-30 + 32 * math.sqrt(width) * torch.finfo(torch.float64).eps * self.largest / self.scale
 
 
 def neighbours(x: Tensor, k: int) -> Nearest:
@@ -142,7 +143,7 @@ def as_pair(fake: Array, real: Array, least: int) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def among_train(space: Space, side: Side) -> Nearest:
+def among_train(space: Space, side: Literal["samples", "reference"]) -> Nearest:
     """The training examples nearest to each example of a side, found once for all measures of a space.
 
     As many as ``NEAREST``, or all of fewer. Raises Omitted where no training data was given.

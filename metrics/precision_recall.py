@@ -20,7 +20,7 @@ part, is subtracted. The interval is Wilson's, n divided by the design effect.
 from __future__ import annotations
 
 from bench import Estimate, Space, metric
-from metrics.balls import K, Contained, Overlap, named_by, overlap, shared_overlap, wilson
+from metrics.balls import Contained, K, Overlap, named_by, overlap, shared_overlap, wilson
 from metrics.features import EVERY, Array
 from metrics.neighbours import Nearest
 

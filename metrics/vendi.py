@@ -65,8 +65,8 @@ def _normalised(x: np.ndarray) -> np.ndarray:
     if not largest.all():
         count = int((largest == 0).sum())
         raise GenbenchError(f"{count} of {len(x)} rows are all zeros and have no direction: check the extractor")
-    scaled = x / largest
-    unit: np.ndarray = scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
+    unit: np.ndarray = x / largest
+    unit /= np.sqrt(np.einsum("ij,ij->i", unit, unit))[:, None]
     return unit
 
 
@@ -80,5 +80,7 @@ def _entropy(x: np.ndarray) -> Entropy:
 
 def _surprise(x: np.ndarray, values: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """-x' log(rho) x of each row ``(n,)``, in single precision: only the standard error is made of it."""
-    along: np.ndarray = (x.astype(np.float32) @ vectors.astype(np.float32)) ** 2
-    return along @ -np.log(values, where=values > 0, out=np.zeros_like(values))
+    along = x.astype(np.float32) @ vectors.astype(np.float32)
+    along *= along
+    weights = -np.log(values, where=values > 0, out=np.zeros_like(values))
+    return np.asarray(along @ weights.astype(np.float32), np.float64)

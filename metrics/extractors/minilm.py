@@ -62,8 +62,10 @@ class MiniLM(nn.Module):
         rows = [coded.ids for coded in self.tokenise.encode_batch(list(texts))]
         found = torch.empty(len(rows), 384)
         # Of like length together, so that little is padding.
-        for index in torch.tensor([len(row) for row in rows]).argsort(stable=True).split(BATCH):
-            found[index] = self._embed([rows[i] for i in index.tolist()])
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        for start in range(0, len(order), BATCH):
+            index = order[start : start + BATCH]
+            found[index] = self._embed([rows[i] for i in index])
         return Features(found, None)
 
     def _embed(self, rows: list[list[int]]) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 from torchmetrics.image.fid import _compute_fid
 
+import bench
 from bench import Estimate, GenbenchError, Moments
 from bench.moments import MomentSum
 from metrics.frechet import frechet_corrected, frechet_distance, frechet_from_moments, gaussian_distance
@@ -313,3 +314,10 @@ class TestBadInput:
             frechet_from_moments(one, other)
         with pytest.raises(GenbenchError, match="NaN or infinity"):
             frechet_from_moments(one, Moments(40, one.mean * math.nan, one.covariance))
+
+
+def test_the_registered_metrics_are_the_pure_functions() -> None:
+    x, y = (side.float() for side in pair(60, 50, 4))
+    found = bench.evaluate(x, y, metrics=["fd", "fd_corrected"])
+    assert found.value.tolist() == [frechet_distance(x, y).value, frechet_corrected(x, y).value]
+    assert found.hi.notna().all()

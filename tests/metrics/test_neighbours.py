@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,8 @@ from torch import Tensor
 from bench import GenbenchError
 from metrics.balls import Balls, contained
 from metrics.neighbours import TILE, Pairs, as_pair, neighbours, neighbours_among
+
+MATMUL: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
 
 
 def rows(n: int, width: int, seed: int = 0) -> Tensor:
@@ -86,8 +90,8 @@ class TestAgainstEveryDistance:
         every = squared_distances(x, y)
         (in_x,), (in_y,) = contained(x, y, [around_x], [around_y], 3)
         for found, distances, balls in ((in_x, every, around_x), (in_y, every.T, around_y)):
-            limit = balls.squared[:, None]
-            inside = distances < limit if strict else distances <= limit
+            sphere = balls.squared[:, None]
+            inside = distances < sphere if strict else distances <= sphere
             assert torch.equal(found.points, inside.sum(1))
             assert torch.equal(found.balls, inside.sum(0))
             assert torch.equal(found.alone, inside[:, inside.sum(0) == 1].sum(1))
@@ -132,12 +136,12 @@ def test_the_bound_holds_for_every_pair(kind: str) -> None:
 def test_rounded_products_are_not_trusted() -> None:
     """Where float32 products are made of fewer digits (TF32, bfloat16), the coarse pass is float64 and stays right."""
     x = near_copies(100)
-    before = torch.backends.mkldnn.matmul.fp32_precision
+    before = MATMUL.fp32_precision
     try:
-        torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+        MATMUL.fp32_precision = "bf16"
         found = neighbours(x, 2)
     finally:
-        torch.backends.mkldnn.matmul.fp32_precision = before
+        MATMUL.fp32_precision = before
     every = squared_distances(x, x).fill_diagonal_(torch.inf)
     torch.testing.assert_close(found.squared, every.sort(dim=1).values[:, :2], rtol=1e-12, atol=0)
 

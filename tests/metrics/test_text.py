@@ -29,7 +29,7 @@ from metrics.texts import checked_texts, encode, spread, words
 CPU = torch.device("cpu")
 Measure = Callable[[Sequence[str]], Estimate]
 MARKS = [
-    "don't pay $1,000.50 for x-ray 3-4 &amp; \"<skipped>\" [ok] -\nnow.",
+    'don\'t pay $1,000.50 for x-ray 3-4 &amp; "<skipped>" [ok] -\nnow.',
     "3.14, .5 5. A.B.C., 'tis 1-2-3: {a}|b~ @#%^ *_* \\ / <lt> &lt;gt&gt;",
     "Größe 東京 café, naïve; \t tabs",
     "two words",
@@ -84,7 +84,7 @@ class TestInput:
 
     @pytest.mark.parametrize("measure_", MEASURES)
     def test_empty_texts_are_said(self, measure_: Measure) -> None:
-        with pytest.raises(GenbenchError, match="all 4 .*texts are empty"):
+        with pytest.raises(GenbenchError, match=r"all 4 .*texts are empty"):
             measure_(["", " ", "\n", ""])
 
     @pytest.mark.parametrize("measure_", MEASURES)

@@ -1,8 +1,10 @@
-"""The Fréchet distance beside torch-fidelity's on the same features, both measured in one run, on two threads."""
+"""The Fréchet distance beside torch-fidelity's on the same features, both measured in one run.
+
+Both sides take the threads that OMP_NUM_THREADS gives."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -16,14 +18,6 @@ from tests.performance.timing import median, seconds
 pytestmark = pytest.mark.performance
 WIDTH = 2048
 ROUNDS = 3
-
-
-@pytest.fixture(autouse=True)
-def _two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 def sides(n: int) -> tuple[Tensor, Tensor]:

@@ -52,7 +52,9 @@ def one_or_nothing(last: bool) -> Criterion:
         at = max(curve) if last else min(curve)
         if abs(curve[at] - 1) <= NEAR:
             return Verdict(camp="high")
-        return Verdict(camp="low") if abs(curve[at]) <= NEAR else Verdict(f"{curve[at]:.2f} at {at:.3g}, not 1 or 0")
+        if abs(curve[at]) <= NEAR:
+            return Verdict(camp="low")
+        return Verdict(f"{curve[at]:.2f} at {text(at)}, neither 0 nor 1")
 
     return judge
 
@@ -65,7 +67,7 @@ def bell(middle: float) -> Criterion:
         if top - max(ends) < APART:
             return Verdict(f"{top:.2f} in the middle, {max(ends):.2f} at an end")
         if max(curve.values()) - top > SLACK:
-            return Verdict(f"highest at {_highest(curve):.3g}, not in the middle")
+            return Verdict(f"highest at {text(_highest(curve))}, not in the middle")
         return Verdict() if min(ends) - min(curve.values()) <= SLACK else Verdict("lowest between middle and end")
 
     return judge
@@ -81,7 +83,7 @@ def falls(by: float | None = None) -> Criterion:
         if max(curve.values()) - first > SLACK or last - min(curve.values()) > SLACK:
             return Verdict("does not fall throughout")
         if by is not None and first - curve[by] < SLACK:
-            return Verdict(f"still {curve[by]:.2f} at {by:.3g}")
+            return Verdict(f"still {curve[by]:.2f} at {text(by)}")
         return Verdict()
 
     return judge
@@ -112,21 +114,21 @@ def either(low: Criterion, high: Criterion) -> Criterion:
     """The shape of the one camp or of the other."""
 
     def judge(curve: Curve) -> Verdict:
-        for camp, criterion in (("low", low), ("high", high)):
-            if not criterion(curve).reason:
-                return Verdict(camp="low" if camp == "low" else "high")
-        return Verdict(f"{low(curve).reason} (low), {high(curve).reason} (high)")
+        if not (neither := low(curve).reason):
+            return Verdict(camp="low")
+        reason = high(curve).reason
+        return Verdict(f"not low ({neither}), not high ({reason})") if reason else Verdict(camp="high")
 
     return judge
 
 
-# Of distances, and of scores without bounds ------------------------------------------------------------------------
+# Of distances, and of scores without bounds:
 
 
 def climbs(sign: int = 1) -> Criterion:
-    """Never back by more than a tenth of its range from one position to the next, and past half of it at the end.
+    """Never back by more than a tenth of its range from one position to the next, and at the end on top.
 
-    sign: 1 upwards, -1 downwards.
+    The way from first to last must be a tenth of the largest value. sign: 1 upwards, -1 downwards.
     """
 
     def judge(curve: Curve) -> Verdict:
@@ -134,7 +136,7 @@ def climbs(sign: int = 1) -> Criterion:
         span = max(values) - min(values)
         word = "rise" if sign > 0 else "fall"
         if span == 0 or values[-1] - values[0] < SLACK * max(map(abs, values)):
-            return Verdict(f"{sign * values[0]:.3g} at first, {sign * values[-1]:.3g} at last, should {word}")
+            return Verdict(f"{text(sign * values[0])} at first, {text(sign * values[-1])} at last, should {word}")
         back = any(a - b > SLACK * span for a, b in pairwise(values)) or max(values) - values[-1] > SLACK * span
         return Verdict(f"does not {word} throughout") if back else Verdict()
 
@@ -164,12 +166,12 @@ def steady_late() -> Criterion:
 
 
 def _due(value: float, due: float, at: float) -> Verdict:
-    return Verdict() if abs(value - due) <= NEAR else Verdict(f"{value:.2f} at {at:.3g}, {due:g} is due")
+    return Verdict() if abs(value - due) <= NEAR else Verdict(f"{value:.2f} at {text(at)}, {due:g} is due")
 
 
 def _still(curve: Curve, most: float) -> Verdict:
     low, high = min(curve.values()), max(curve.values())
-    return Verdict() if high - low <= most else Verdict(f"{low:.3g} to {high:.3g}, should not move")
+    return Verdict() if high - low <= most else Verdict(f"{text(low)} to {text(high)}, should not move")
 
 
 def _second_half(curve: Curve) -> Curve:
@@ -179,3 +181,8 @@ def _second_half(curve: Curve) -> Curve:
 
 def _highest(curve: Curve) -> float:
     return max(curve, key=lambda at: curve[at])
+
+
+def text(number: float) -> str:
+    """Three digits, or whole thousands."""
+    return f"{number:,.0f}" if 1000 <= abs(number) < 1e6 else f"{number:.3g}"

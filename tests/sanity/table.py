@@ -146,6 +146,21 @@ def _counts(cells: Mapping[tuple[str, Question, str], str], names: Sequence[str]
     return "| | passed | " + " | ".join(count(name) for name in names) + " |"
 
 
+def read_cells(path: Path) -> dict[tuple[str, Question, str], str]:
+    """The cells of a page's tables."""
+    found: dict[tuple[str, Question, str], str] = {}
+    names: list[str] = []
+    for line in path.read_text().split(BEGIN)[1].split(END)[0].splitlines():
+        parts = [part.strip() for part in line.strip("|").split("|")]
+        if parts[0] == "" and parts[1:2] == ["check"]:
+            names = parts[2:]
+        elif parts[0].isdigit():
+            check, _, question = parts[1].partition(": ")
+            asked: Question = "shape" if question == "shape" else "bounds"
+            found |= {(check, asked, name): text for name, text in zip(names, parts[2:], strict=True)}
+    return found
+
+
 def rewrite(path: Path, tables: str) -> None:
     """Put the tables between the marks of a page."""
     before, rest = path.read_text().split(BEGIN)

@@ -1,0 +1,343 @@
+"""Measures of novelty: what copies, what nearly copies and what does not, and what each of them cannot tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from bench import Estimate, GenbenchError, Omitted, TooFew
+from metrics.authenticity import auth_gap, auth_pct, authentic_gap, authentic_percentage
+from metrics.ct_score import ct, ct_worst, data_copying, mann_whitney
+from metrics.fld import FLOOR, Mixture, fit, fld, fld_gap, generalisation_gap, likelihood_divergence
+from metrics.neighbours import neighbours_among
+from metrics.nn_ratio import copied_share, neighbour_ratio, nn_ratio, ratios
+from tests.metrics.coverage import assert_honest, covered
+
+WIDTH, MODES = 16, 5
+
+
+class World:
+    """Five clusters, training and held-out data from them, and generators that copy or do not."""
+
+    def __init__(self, seed: int = 0, n: int = 400, held_out: int = 400, train: int = 1000) -> None:
+        self.rng = torch.Generator().manual_seed(seed)
+        self.centres = 4 * self.noise(MODES)
+        self.train, self.train_mode = self.draw(train)
+        self.held_out, _ = self.draw(held_out)
+        self.new, self.mode = self.draw(n)
+
+    def noise(self, n: int) -> Tensor:
+        return torch.randn(n, WIDTH, generator=self.rng, dtype=torch.float64)
+
+    def draw(self, n: int) -> tuple[Tensor, Tensor]:
+        mode = torch.randint(MODES, (n,), generator=self.rng)
+        return self.centres[mode] + self.noise(n), mode
+
+    @property
+    def copies(self) -> Tensor:
+        return self.train[: len(self.new)].clone()
+
+    @property
+    def near_copies(self) -> Tensor:
+        return self.copies + 0.05 * self.noise(len(self.new))
+
+    @property
+    def shrunk(self) -> Tensor:
+        """Held-out data half way to the middle of its mode: nobody's copy."""
+        return self.centres[self.mode] + 0.5 * (self.new - self.centres[self.mode])
+
+    @property
+    def few_modes(self) -> Tensor:
+        return self.new[self.mode < 2]
+
+    @property
+    def one_mode_copied(self) -> Tensor:
+        kept = self.new[self.mode > 0]
+        return torch.cat([kept, self.train[self.train_mode == 0][: len(self.new) - len(kept)]])
+
+
+WORLD = World()
+
+
+class TestNearestNeighbourRatio:
+    @pytest.mark.parametrize("fake", [WORLD.copies, WORLD.near_copies])
+    def test_copies_are_flagged(self, fake: Tensor) -> None:
+        found = neighbour_ratio(fake, WORLD.held_out, WORLD.train)
+        assert found.value > 0.95 and found.interval is not None and found.interval.lo > 0.9
+
+    @pytest.mark.parametrize("fake", [WORLD.shrunk, WORLD.few_modes, 3 * WORLD.new])
+    def test_what_copies_nothing_is_not(self, fake: Tensor) -> None:
+        found = neighbour_ratio(fake, WORLD.held_out, WORLD.train)
+        assert found.value < 0.05 and found.interval is not None and found.interval.lo <= 0.01
+
+    def test_the_share_of_copies_is_the_value(self) -> None:
+        fake = torch.cat([WORLD.new[:300], WORLD.copies[:100]])
+        assert neighbour_ratio(fake, WORLD.held_out, WORLD.train).value == pytest.approx(0.25, abs=0.02)
+
+    def test_new_data_is_flagged_as_seldom_as_promised(self) -> None:
+        """At most one in a hundred, over held-out sets, whatever the distribution of the ratio."""
+        found = [
+            copied_share(torch.from_numpy(rng.beta(20, 5, 500)), torch.from_numpy(rng.beta(20, 5, m))).value
+            for m in (99, 350, 999)
+            for rng in map(np.random.default_rng, range(400))
+        ]
+        rates = np.array(found).reshape(3, 400)
+        promised = np.floor(0.01 * np.array([100, 351, 1000])) / np.array([100, 351, 1000])
+        assert (abs(rates.mean(1) - promised) < 3.5 * rates.std(1) / 20).all()
+
+    def test_the_interval_covers_the_expectation(self) -> None:
+        """Both sets drawn anew; 10 % of the fakes are copies."""
+        found = []
+        for rng in map(np.random.default_rng, range(400)):
+            fake = rng.beta(20, 5, 300) * (rng.random(300) > 0.1)
+            found.append(copied_share(torch.from_numpy(fake), torch.from_numpy(rng.beta(20, 5, 300))))
+        assert_honest(covered(found), 400)
+
+    def test_the_ratio_is_the_papers(self) -> None:
+        """Written out for one fake, with the threshold set between it and the next."""
+        train, x = WORLD.train, WORLD.new[:2]
+        distances = torch.linalg.norm(train - x[0], dim=1).sort().values
+        ratio = distances[0] / distances[:50].mean()
+        held_out = torch.linspace(float(ratio) + 1e-9, 1, 99, dtype=torch.float64)
+        assert ratios(neighbours_among(x, train, 50))[0] == pytest.approx(float(ratio), rel=1e-12)
+        assert copied_share(ratios(neighbours_among(x[:1], train, 50)), held_out).value == 1
+
+    def test_the_protocol_holds_the_rule_and_no_data(self) -> None:
+        a, b = (neighbour_ratio(w.new, w.held_out, w.train).protocol for w in (WORLD, World(1)))
+        assert a == b == {"k": 50, "threshold": "1st percentile of held-out"}
+
+    def test_held_out_data_full_of_copies_has_no_threshold(self) -> None:
+        held_out = torch.cat([WORLD.held_out, WORLD.train[:20]])
+        with pytest.raises(Omitted, match="held-out examples are copies of training examples"):
+            neighbour_ratio(WORLD.new, held_out, WORLD.train)
+
+    def test_a_row_the_training_data_repeats_is_a_copy(self) -> None:
+        train = torch.cat([WORLD.train, WORLD.train[:1].repeat(60, 1)])
+        fake = torch.cat([WORLD.new[:9], WORLD.train[:1]])
+        assert neighbour_ratio(fake, WORLD.held_out, train).value == pytest.approx(0.1)
+
+    def test_too_few_names_the_number(self) -> None:
+        with pytest.raises(TooFew, match="49 training examples are too few: at least 50"):
+            neighbour_ratio(WORLD.new, WORLD.held_out, WORLD.train[:49])
+        with pytest.raises(TooFew, match="98 held-out examples are too few: at least 99"):
+            neighbour_ratio(WORLD.new, WORLD.held_out[:98], WORLD.train)
+
+
+class TestDataCopying:
+    def test_z_is_the_mann_whitney_test(self) -> None:
+        rng = np.random.default_rng(0)
+        a, b = rng.integers(0, 20, 60).astype(float), rng.integers(2, 22, 45).astype(float)
+        p = stats.mannwhitneyu(a, b, use_continuity=False, method="asymptotic").pvalue
+        assert 2 * stats.norm.sf(abs(mann_whitney(a, b).z)) == pytest.approx(p, rel=1e-9)
+
+    @pytest.mark.parametrize("fake", [WORLD.copies, WORLD.near_copies])
+    def test_copies_are_far_below_zero(self, fake: Tensor) -> None:
+        found = data_copying(fake, WORLD.held_out, WORLD.train)
+        assert found.value < -8 and found.interval is not None and found.interval.hi < -5
+
+    def test_underfitting_is_far_above_zero(self) -> None:
+        assert data_copying(3 * WORLD.noise(400), WORLD.held_out, WORLD.train).value > 5
+
+    def test_new_data_is_about_standard_normal_in_each_cell(self) -> None:
+        rng = np.random.default_rng(0)
+        z = [mann_whitney(rng.exponential(size=40), rng.exponential(size=60)).z for _ in range(500)]
+        assert abs(np.mean(z)) < 0.15 and 0.9 < np.std(z) < 1.1
+
+    def test_copying_in_one_place_hides_in_the_mean_and_not_in_the_worst_cell(self) -> None:
+        one, new = (
+            data_copying(fake, WORLD.held_out, WORLD.train, worst=True) for fake in (WORLD.one_mode_copied, WORLD.new)
+        )
+        assert data_copying(WORLD.one_mode_copied, WORLD.held_out, WORLD.train).value > -4
+        assert one.value < -8 and new.value > -4
+
+    def test_shrunk_modes_look_like_copies_to_it(self) -> None:
+        """Its known blind spot (Stein et al. 2023): read it beside nn_ratio."""
+        assert data_copying(WORLD.shrunk, WORLD.held_out, WORLD.train).value < -5
+
+    def test_intervals_cover(self) -> None:
+        """Of z's expectation, fakes a little nearer than held-out data."""
+        cells = []
+        for s in range(400):
+            rng = np.random.default_rng(s)
+            cells.append(mann_whitney(0.7 * rng.exponential(size=80), rng.exponential(size=60)))
+        z, error = np.array([(c.z, c.error) for c in cells]).T
+        assert_honest(float((abs(z - z.mean()) <= 1.96 * error).mean()), 400)
+
+    def test_full_separation_is_not_certain(self) -> None:
+        found = mann_whitney(np.zeros(30), np.ones(30))
+        assert found.error > 0
+
+    def test_twice_is_the_same(self) -> None:
+        a, b = (data_copying(WORLD.new, WORLD.held_out, WORLD.train) for _ in range(2))
+        assert a == b
+
+    def test_bad_input_is_refused(self) -> None:
+        with pytest.raises(TooFew, match="no cell holds 20 samples and 20 held-out"):
+            data_copying(WORLD.new[:30], WORLD.held_out[:30], WORLD.train)
+        with pytest.raises(GenbenchError, match="fewer than 5 different rows"):
+            data_copying(WORLD.new, WORLD.held_out, WORLD.train[:3].repeat(20, 1))
+
+
+class TestAuthenticity:
+    def test_it_is_its_definition(self) -> None:
+        across = torch.cdist(WORLD.new, WORLD.train)
+        within = torch.cdist(WORLD.train, WORLD.train).fill_diagonal_(torch.inf).amin(1)
+        distance, nearest = across.min(1)
+        expected = 100 * (distance > within[nearest]).double().mean().item()
+        assert authentic_percentage(WORLD.new, WORLD.train).value == pytest.approx(expected)
+
+    @pytest.mark.parametrize("fake", [WORLD.copies, WORLD.near_copies])
+    def test_copies_are_not_authentic(self, fake: Tensor) -> None:
+        assert authentic_percentage(fake, WORLD.train).value < 2
+        gap = authentic_gap(fake, WORLD.held_out, WORLD.train)
+        assert gap.interval is not None and gap.interval.hi < -40
+
+    def test_held_out_data_is_far_from_100_and_the_gap_knows(self) -> None:
+        assert 50 < authentic_percentage(WORLD.held_out, WORLD.train).value < 80
+        gaps = [authentic_gap(w.new, w.held_out, w.train).value for w in map(World, range(8))]
+        assert abs(np.mean(gaps)) < 3.5 * np.std(gaps) / 8**0.5
+
+    def test_noise_is_authentic_and_the_gap_is_above_zero(self) -> None:
+        noise = 3 * WORLD.noise(400)
+        assert authentic_percentage(noise, WORLD.train).value > 99
+        assert authentic_gap(noise, WORLD.held_out, WORLD.train).value > 20
+
+    def test_shrunk_modes_look_like_copies_to_it(self) -> None:
+        """Its known blind spot (Stein et al. 2023): read it beside nn_ratio."""
+        assert authentic_gap(WORLD.shrunk, WORLD.held_out, WORLD.train).value < -30
+
+    def test_the_gaps_interval_covers(self) -> None:
+        """Fakes and held-out data drawn anew, training data fixed."""
+        draws = ((WORLD.draw(60)[0], WORLD.draw(80)[0]) for _ in range(250))
+        assert_honest(covered(authentic_gap(*sides, WORLD.train[:200]) for sides in draws), 250)
+
+
+class TestFeatureLikelihood:
+    def test_one_gaussian_is_the_closed_form(self) -> None:
+        x = WORLD.train[:50] - WORLD.train[:50].mean(0)
+        mixture = fit(torch.zeros(1, WIDTH, dtype=torch.float64), x)
+        variance = x.square().mean().item()
+        assert mixture.variance.item() == pytest.approx(variance, rel=1e-9)
+        expected = 0.5 * (1 + np.log(2 * np.pi * variance))
+        assert mixture.nll(x).mean().item() == pytest.approx(expected, rel=1e-9)
+
+    def test_the_density_is_scipys(self) -> None:
+        centres, variance = WORLD.train[:7], torch.linspace(0.5, 2, 7, dtype=torch.float64)
+        logs = [
+            stats.multivariate_normal(c.numpy(), v.item()).logpdf(WORLD.new[:20].numpy())
+            for c, v in zip(centres, variance, strict=True)
+        ]
+        expected = -(np.logaddexp.reduce(logs) - np.log(7)) / WIDTH
+        np.testing.assert_allclose(Mixture(centres, variance).nll(WORLD.new[:20]).numpy(), expected, rtol=1e-9)
+
+    def test_every_step_raises_the_likelihood(self) -> None:
+        found = [fit(WORLD.new[:100], WORLD.train, steps).nll(WORLD.train).mean().item() for steps in (0, 1, 3, 10)]
+        assert found == sorted(found, reverse=True)
+
+    def test_real_data_is_about_zero(self) -> None:
+        found = [likelihood_divergence(w.new, w.held_out, w.train).value for w in map(World, range(4))]
+        assert abs(np.mean(found)) < 1.5
+
+    def test_bad_samples_are_worse(self) -> None:
+        noise = likelihood_divergence(3 * WORLD.noise(400), WORLD.held_out, WORLD.train)
+        few = likelihood_divergence(WORLD.few_modes, WORLD.held_out, WORLD.train)
+        assert noise.value > 50 and few.value > 50
+
+    @pytest.mark.parametrize("fake", [WORLD.copies, WORLD.near_copies])
+    def test_copies_fit_the_training_data_alone(self, fake: Tensor) -> None:
+        gap = generalisation_gap(fake, WORLD.held_out, WORLD.train)
+        assert gap.interval is not None and gap.interval.hi < -50
+        assert likelihood_divergence(fake, WORLD.held_out, WORLD.train).value > 3
+
+    def test_new_and_shrunk_samples_do_not(self) -> None:
+        for fake in (WORLD.new, WORLD.shrunk):
+            assert abs(generalisation_gap(fake, WORLD.held_out, WORLD.train).value) < 8
+
+    def test_shrunk_modes_are_better_than_data_to_it(self) -> None:
+        """Known: a Gaussian around the middle of a mode describes it better than one around an example."""
+        assert likelihood_divergence(WORLD.shrunk, WORLD.held_out, WORLD.train).value < -3
+
+    def test_more_samples_than_half_the_training_data_are_no_bonus(self) -> None:
+        """The baseline has as many Gaussians; otherwise the value falls far below 0 for no merit."""
+        many, _ = WORLD.draw(3000)
+        assert abs(likelihood_divergence(many, WORLD.held_out, WORLD.train).value) < 3
+
+    def test_columns_without_spread_do_no_harm(self) -> None:
+        dead = [torch.cat([side, torch.zeros(len(side), 3)], 1) for side in (WORLD.new, WORLD.held_out, WORLD.train)]
+        alive = likelihood_divergence(WORLD.new, WORLD.held_out, WORLD.train)
+        assert likelihood_divergence(*dead).value == pytest.approx(alive.value, abs=1e-9)
+
+    def test_identical_samples_have_a_floor(self) -> None:
+        fake = torch.cat([WORLD.train[:1].repeat(20, 1), WORLD.new[:20]])
+        assert fit(fake, WORLD.train[:100]).variance.min() >= FLOOR
+        assert np.isfinite(likelihood_divergence(fake, WORLD.held_out, WORLD.train).value)
+
+    def test_tiles_are_joined_as_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        whole = likelihood_divergence(WORLD.new, WORLD.held_out, WORLD.train).value
+        monkeypatch.setattr("metrics.fld.BLOCK", 7000)
+        monkeypatch.setattr("metrics.fld.CACHED", 0)
+        assert likelihood_divergence(WORLD.new, WORLD.held_out, WORLD.train).value == pytest.approx(whole, abs=1e-9)
+
+    def test_intervals_cover(self) -> None:
+        """Of the mean over held-out examples, mixtures fixed: the truth is that of very many."""
+        samples, reals = fit(WORLD.new[:100], WORLD.train), fit(WORLD.train[:100], WORLD.train[100:])
+        many, _ = WORLD.draw(40_000)
+        apart = 100 * (samples.nll(many) - reals.nll(many))
+        parts = apart.view(400, 100)
+        held = (parts.mean(1) - apart.mean()).abs() <= 1.96 * parts.std(1) / 10
+        assert_honest(held.double().mean().item(), 400)
+
+
+def space(**sides: Tensor) -> Any:
+    """What a registered measure reads of a Space."""
+    kept: dict[str, Any] = {}
+    names = {"samples": "fake", "reference": "real", "train": "train"}
+
+    def once(key: str, compute: Callable[[], Any]) -> Any:
+        return kept[key] if key in kept else kept.setdefault(key, compute())
+
+    def of(side: str) -> Any:
+        return SimpleNamespace(features=sides[names[side]])
+
+    return SimpleNamespace(**sides, once=once, of=of, kept=kept)
+
+
+def test_registered_measures_are_the_pure_ones_and_share_their_passes() -> None:
+    world = World(3)
+    fake, real, train = (side.float() for side in (world.near_copies, world.held_out, world.train))
+    seen = space(fake=fake, real=real, train=train)
+    pairs: list[tuple[Callable[[Any], Estimate], Estimate]] = [
+        (nn_ratio, neighbour_ratio(fake, real, train)),
+        (ct, data_copying(fake, real, train)),
+        (ct_worst, data_copying(fake, real, train, worst=True)),
+        (auth_pct, authentic_percentage(fake, train)),
+        (auth_gap, authentic_gap(fake, real, train)),
+        (fld, likelihood_divergence(fake, real, train)),
+        (fld_gap, generalisation_gap(fake, real, train)),
+    ]
+    for registered, pure in pairs:
+        assert registered(seen) == pure
+    assert set(seen.kept) == {"neighbours/samples", "neighbours/reference", "neighbours/train", "ct", "fld"}
+
+
+@pytest.mark.parametrize(
+    "measure", [neighbour_ratio, data_copying, authentic_gap, likelihood_divergence, generalisation_gap]
+)
+def test_bad_input_is_refused(measure: Callable[..., Estimate]) -> None:
+    good = (WORLD.new, WORLD.held_out, WORLD.train)
+    for place in range(3):
+        for bad, words in (
+            (torch.full_like(good[place], torch.nan), "NaN or infinity"),
+            (good[place][:, :3], "one width"),
+            (torch.ones_like(good[place]), "are the same"),
+            (good[place][:1], "too few"),
+        ):
+            with pytest.raises(GenbenchError, match=words):
+                measure(*(bad if i == place else side for i, side in enumerate(good)))
