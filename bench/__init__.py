@@ -152,6 +152,22 @@ def evaluate(
     )
 
 
+def as_evaluate(name: str, **settings: Any) -> Any:
+    """A metric of texts as an ``evaluate.Metric`` of Hugging Face, for ``evaluate.combine`` and the like.
+
+    name: such as "self_bleu" or "mauve_minilm", or a measure alone, which takes the default extractor.
+    settings: ``train``, ``prompts``, ``extractor``, ``seed`` or ``device`` of ``bench.evaluate``; those given to
+        ``compute`` come on top.
+
+    ``compute(predictions=texts)``, with ``references=`` where the metric compares with real data, returns
+    ``{name: value, f"{name}_interval": [lo, hi]}``, the second where there is an interval.
+    Raises GenbenchError (UnknownName) for a name that is no metric of texts.
+    """
+    from bench.as_evaluate import as_evaluate as make
+
+    return make(name, **settings)
+
+
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
@@ -199,6 +215,7 @@ __all__ = [
     "UnknownName",
     "Unsupported",
     "Verbatim",
+    "as_evaluate",
     "cache_folder",
     "dataset",
     "evaluate",

@@ -1,10 +1,8 @@
-"""The bridge to Hugging Face ``evaluate``, both ways.
+"""Modules of Hugging Face ``evaluate`` on our samples; the other way round see ``bench.as_evaluate``.
 
-There: ``evaluate:NAME`` in a suite measures the samples with that module, where NAME is a local folder NAME/NAME.py
-(or a module of the hub, which is fetched); ``evaluate:NAME#KEY`` picks one of several numbers. ``adapt`` registers an
+``evaluate:NAME`` in a suite measures the samples with that module, where NAME is a local folder NAME/NAME.py (or a
+module of the hub, which is fetched); ``evaluate:NAME#KEY`` picks one of several numbers. ``adapt`` registers an
 instance from Python. Such numbers come without an interval and are not ranked unless ``adapt`` says which is better.
-
-Back: ``as_evaluate("self_bleu")`` is an ``evaluate.Metric`` and goes where those go, into ``evaluate.combine`` too.
 
 Importing ``evaluate`` takes seconds, so nothing here does before a number is asked for.
 """
@@ -13,60 +11,29 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from bench import Comparison, Estimate, GenbenchError, Generator, Modality, Omitted, cache_folder, metric
-from metrics.copied_ngram import copied_ngram, longest_copies, longest_copy
-from metrics.distinct_n import distinct_n
-from metrics.extractors.minilm import minilm
+from bench import Comparison, Estimate, GenbenchError, Modality, Omitted, cache_folder, metric, metric_scheme
 from metrics.features import EVERY
-from metrics.judge_perplexity import judge_gap, judge_perplexity
-from metrics.mauve import frontier_integral, histograms, mauve
-from metrics.ngram_novelty import ngram_novelty, novelty_gap_of
-from metrics.repetition import repetition
-from metrics.self_bleu import self_bleu
 from metrics.texts import checked_texts, spread
 
 SCHEME = "evaluate:"
-INSTALL = 'pip install "genbench[text]"'
 REFERENCES = 100  # beside each sample, where a module takes many: enough to cover, few enough to repeat n times
 Better = Literal["lower", "higher", "none"]
 Compute = Callable[[Comparison], Estimate]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Adapted:
-    """All that a metric's registry entry holds, under the same names."""
-
-    name: str
-    compute: Compute
-    on: frozenset[str] = EVERY
-    aspect: Literal["realism"] = "realism"
-    unit: str = "1"
-    better: Better = "none"
-    of: Literal["samples"] = "samples"
-    sides: tuple[Literal["samples"], ...] = ("samples",)
-    needs: type = Generator
-    paper: None = None
-    origin: str = __name__
-    about: str = "A module of Hugging Face evaluate, on the samples."
-
-
-def resolve(name: str) -> Adapted:
-    """What ``evaluate:NAME`` or ``evaluate:NAME#KEY`` stands for. Raises GenbenchError for a name without NAME.
-
-    Nothing is loaded yet: a module that is not there is a reason in the record, like weights that are not.
-    """
-    return Adapted(name=name, compute=metric_of(name))
-
-
+@metric_scheme("evaluate", on=EVERY, aspect="realism", unit="1", better="none")
 def metric_of(name: str) -> Compute:
-    """A function of a Comparison that loads the module when first called. Raises GenbenchError as ``resolve`` does."""
+    """A module of Hugging Face evaluate, on the samples.
+
+    Raises GenbenchError for a name without NAME. The module is loaded when a number is first asked for: one that is not
+    there is a reason in the record, like weights that are not.
+    """
     module, _, key = name.removeprefix(SCHEME).partition("#")
     if not module:
         raise GenbenchError(f"{name!r} names no module: write {SCHEME}NAME, and #KEY behind it to pick a number")
@@ -102,9 +69,10 @@ def adapt(
 
 def load(module: str) -> Any:
     """The module by its folder or its name. Raises Omitted with the way to get it."""
-    evaluate = _evaluate()
+    import evaluate
+
     try:
-        return evaluate.load(module, cache_dir=_cache(), keep_in_memory=True, seed=0)
+        return evaluate.load(module, cache_dir=cache(), keep_in_memory=True, seed=0)
     # A foreign script may raise anything on import, and the hub client much; the reason is kept in the record.
     except Exception as error:
         raise Omitted(f"evaluate could not load {module!r} ({_reason(error)}){_advice(module)}") from error
@@ -117,21 +85,15 @@ def _advice(module: str) -> str:
     return "; modules of the hub need the network: offline, name a local folder that holds a script of its own name"
 
 
-def _evaluate() -> Any:
-    """The library. Raises Omitted with the way to get it."""
-    try:
-        import evaluate
-    except ImportError as error:
-        raise Omitted(f"needs the package evaluate; {INSTALL}") from error
-    return evaluate
-
-
-def _cache() -> str:
+def cache() -> str:
+    """Where ``evaluate`` may keep what it fetches."""
     return str(cache_folder() / "evaluate")
 
 
 def estimate(instance: Any, c: Comparison, key: str = "") -> Estimate:
     """The number an instance gives for the samples. Raises Omitted where it gives none, with its own reason."""
+    import evaluate
+
     columns, protocol = inputs(instance, c)
     try:
         result = instance.compute(**columns)
@@ -142,7 +104,7 @@ def estimate(instance: Any, c: Comparison, key: str = "") -> Estimate:
         raise Omitted(f"{instance.name} of evaluate failed: {_reason(error)}") from error
     found, value = number(result, instance.name, key)
     n = len(next(iter(columns.values())))
-    settings = {"module": instance.name, "key": found, "evaluate": _evaluate().__version__, "uncertainty": "not given"}
+    settings = {"module": instance.name, "key": found, "evaluate": evaluate.__version__, "uncertainty": "not given"}
     return Estimate(value=value, n=n, protocol={**settings, **protocol})
 
 
@@ -210,72 +172,3 @@ def _reason(error: Exception) -> str:
     """One line, without the name of the home folder: reasons stand on pages that people share."""
     said = (str(error).strip() or "no message").splitlines()[0]
     return f"{type(error).__name__}: {said.replace(str(Path.home()), '~')}"
-
-
-def _mauve_on_minilm(measure: Callable[[Any], Estimate]) -> Callable[..., Estimate]:
-    """A measure of two histograms as one of two lists of texts."""
-
-    def compute(texts: Sequence[str], reference: Sequence[str]) -> Estimate:
-        extract = minilm()
-        sides = [extract(checked_texts(side)).features for side in (texts, reference)]
-        return measure(histograms(*sides))
-
-    return compute
-
-
-# Of texts (and references), each with the keyword settings of its function.
-OURS: Mapping[str, Callable[..., Estimate]] = {
-    "distinct_1": lambda texts, **kw: distinct_n(texts, 1, **kw),
-    "distinct_2": lambda texts, **kw: distinct_n(texts, 2, **kw),
-    "distinct_3": lambda texts, **kw: distinct_n(texts, 3, **kw),
-    "self_bleu": self_bleu,
-    "rep_4": repetition,
-    "copied_ngram": lambda texts, *, train: copied_ngram(longest_copies(texts, train)),
-    "longest_copy": lambda texts, *, train: longest_copy(longest_copies(texts, train)),
-    "ngram_novelty": ngram_novelty,
-    "ngram_novelty_gap": novelty_gap_of,
-    "mauve_minilm": _mauve_on_minilm(mauve),
-    "frontier_integral_minilm": _mauve_on_minilm(frontier_integral),
-    "judge_perplexity": judge_perplexity,
-    "judge_gap": judge_gap,
-}
-PAIRED = frozenset({"ngram_novelty_gap", "mauve_minilm", "frontier_integral_minilm", "judge_gap"})
-
-
-def as_evaluate(name: str, **settings: Any) -> Any:
-    """A text metric of genbench as an ``evaluate.Metric``: ``as_evaluate("distinct_2").compute(predictions=texts)``.
-
-    settings: given to the measure at every call, such as ``train=texts`` for the measures of copying, or ``tokens=50``
-    for distinct-n; those given to ``compute`` come on top. Nothing is fetched, and nothing kept on the disk.
-
-    Results are ``{name: value, f"{name}_interval": [lo, hi]}``, the second where there is an interval.
-    Raises GenbenchError for another name.
-    """
-    if name not in OURS:
-        raise GenbenchError(f"no text metric {name!r} for evaluate: there is {', '.join(OURS)}")
-    made = _class(name, settings)
-    return made(keep_in_memory=True, cache_dir=_cache(), seed=0)
-
-
-def _class(name: str, settings: Mapping[str, Any]) -> Any:
-    """The class, made when asked for, as its base takes seconds to import."""
-    evaluate = _evaluate()
-    from datasets import Features, Value
-
-    columns = ["predictions", "references"] if name in PAIRED else ["predictions"]
-
-    def info(self: Any) -> Any:
-        features = Features({column: Value("string") for column in columns})
-        about = f"{name} of genbench"
-        return evaluate.MetricInfo(description=about, citation="", inputs_description="", features=features)
-
-    def compute(self: Any, *, predictions: Sequence[str], **given: Any) -> dict[str, Any]:
-        sides = [predictions, *(given.pop(column) for column in columns[1:])]
-        return _result(name, OURS[name](*map(list, sides), **{**settings, **given}))
-
-    return type(name, (evaluate.Metric,), {"_info": info, "_compute": compute, "__module__": __name__})
-
-
-def _result(name: str, found: Estimate) -> dict[str, Any]:
-    interval = {f"{name}_interval": [found.interval.lo, found.interval.hi]} if found.interval else {}
-    return {name: found.value, **interval}

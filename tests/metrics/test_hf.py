@@ -16,7 +16,8 @@ from bench.comparison import measure
 from bench.evaluation import Given
 from bench.registry import MetricEntry, registry
 from metrics.distinct_n import distinct_n
-from metrics.hf import OURS, PAIRED, adapt, as_evaluate, load, number, resolve
+from metrics.as_evaluate import OURS, PAIRED, as_evaluate
+from metrics.hf import adapt, load, number
 from metrics.mauve import histograms, mauve
 from metrics.ngram_novelty import ngram_novelty
 from metrics.repetition import repetition
