@@ -45,14 +45,12 @@ def _class(entry: MetricEntry, settings: Mapping[str, Any]) -> Any:
     ) -> dict[str, Any]:
         # A measure of the samples alone never looks at what stands in the reference's place.
         other = predictions if references is None else references
-        table = measured(
-            list(predictions), list(other), metrics=[entry.name], modality="text", **{**settings, **given}
-        )
-        return _result(table.iloc[0].to_dict())
+        table = measured(list(predictions), list(other), metrics=[entry.name], modality="text", **{**settings, **given})
+        return _result(table.to_dict("records")[0])
 
     return type(entry.name, (evaluate.Metric,), {"_info": info, "_compute": compute, "__module__": __name__})
 
 
-def _result(row: Mapping[str, Any]) -> dict[str, Any]:
+def _result(row: Mapping[Any, Any]) -> dict[str, Any]:
     name, value, lo, hi = (row[key] for key in ("metric", "value", "lo", "hi"))
     return {name: value} if lo is None else {name: value, f"{name}_interval": [lo, hi]}

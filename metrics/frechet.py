@@ -39,13 +39,21 @@ class Distance(NamedTuple):
     error: float
 
 
+class Influences(NamedTuple):
+    """A distance, and by how much each row of either side moves it, up to a constant: ``(n,)`` and ``(m,)``."""
+
+    value: float
+    fake: np.ndarray
+    real: np.ndarray
+
+
 def frechet_distance(fake: Array, real: Array) -> Estimate:
     """Of two sets of features, ``(n, D)`` and ``(m, D)``; in squared feature units, 0 for equal moments.
 
     The interval is for the expectation of FD at these n and m, which lies above the distance of the populations.
     Raises GenbenchError for fewer than two rows a side, sides of different width, NaN or infinity.
     """
-    x, y = _arrays(fake, real)
+    x, y = arrays(fake, real)
     return _estimate(_distance(x, y), len(x))
 
 
@@ -59,7 +67,7 @@ def frechet_corrected(fake: Array, real: Array) -> Estimate:
     fewer rows than D / 2 that understates what remains, if all directions vary alike.
     Raises GenbenchError for fewer than eight rows a side, sides of different width, NaN or infinity.
     """
-    x, y = _arrays(fake, real, LEAST)
+    x, y = arrays(fake, real, LEAST)
     return _corrected(_distance(x, y), x, y)
 
 
@@ -92,13 +100,13 @@ def fd(space: Space) -> Estimate:
 @metric("fd_corrected", of="features", on=EVERY, aspect="realism", unit="1", better="lower", paper=PAPER)
 def fd_corrected(space: Space) -> Estimate:
     """Fréchet distance without its bias of order 1/n, by extrapolation from halves; near 0 it may be negative."""
-    x, y = _arrays(space.fake, space.real, LEAST)
+    x, y = arrays(space.fake, space.real, LEAST)
     return _corrected(_shared(space), x, y)
 
 
 def _shared(space: Space) -> Distance:
     """The distance that both metrics start from, taken once."""
-    return space.once("frechet distance", lambda: _distance(*_arrays(space.fake, space.real)))
+    return space.once("frechet distance", lambda: _distance(*arrays(space.fake, space.real)))
 
 
 def _estimate(found: Distance, n: int) -> Estimate:
@@ -116,7 +124,8 @@ def _corrected(whole: Distance, x: np.ndarray, y: np.ndarray) -> Estimate:
     return Estimate(value=value, n=len(x), interval=interval, protocol={"bias": "halves", "shuffle_seed": SEED})
 
 
-def _arrays(fake: Array, real: Array, least: int = 2) -> tuple[np.ndarray, np.ndarray]:
+def arrays(fake: Array, real: Array, least: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides checked, as float64 on the CPU."""
     x, y = checked_pair(fake, real, least)
     return _numpy(x), _numpy(y)
 
@@ -126,10 +135,16 @@ def _numpy(x: Array) -> np.ndarray:
 
 
 def _distance(x: np.ndarray, y: np.ndarray) -> Distance:
+    value, of_fake, of_real = influences(x, y)
+    return Distance(value, math.sqrt(of_fake.var(ddof=1) / len(x) + of_real.var(ddof=1) / len(y)))
+
+
+def influences(x: np.ndarray, y: np.ndarray) -> Influences:
+    """FD of float64 rows ``(n, D)`` and ``(m, D)``, and what moves it."""
     a, b, shift = _scatter(x), _scatter(y), x.mean(0) - y.mean(0)
     plan = transport(a, b)
-    variance = _variance(a, shift, plan.there) / len(a) + _variance(b, -shift, plan.back) / len(b)
-    return Distance(_sum(a, b, shift, plan.trace), math.sqrt(variance))
+    value = _sum(a, b, shift, plan.trace)
+    return Influences(value, _influence(a, shift, plan.there), _influence(b, -shift, plan.back))
 
 
 def _mean_of_parts(x: np.ndarray, y: np.ndarray, parts: int) -> float:
@@ -154,11 +169,12 @@ def _scatter(x: np.ndarray) -> np.ndarray:
     return rows
 
 
-def _variance(rows: np.ndarray, shift: np.ndarray, moved: np.ndarray) -> float:
-    """Of the influence of one side's samples, from its scatter rows, which are scaled by (n - 1)^(-1/2)."""
+def _influence(rows: np.ndarray, shift: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Of one side's samples, from its scatter rows, which are scaled by (n - 1)^(-1/2)."""
     scale = len(rows) - 1
     lengths = np.einsum("ij,ij->i", rows, rows)
-    return float(np.var(2 * math.sqrt(scale) * (rows @ shift) + scale * (lengths - moved), ddof=1))
+    found: np.ndarray = 2 * math.sqrt(scale) * (rows @ shift) + scale * (lengths - moved)
+    return found
 
 
 def _shuffled(x: np.ndarray) -> np.ndarray:

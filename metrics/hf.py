@@ -10,7 +10,7 @@ Importing ``evaluate`` takes seconds, so nothing here does before a number is as
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from numbers import Real
 from pathlib import Path
 from typing import Any, Literal

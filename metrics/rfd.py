@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import math
 
-from torch import Tensor
-
 from bench import Estimate, GenbenchError, Reconstructor, Space, metric, normal_interval
-from metrics.features import Array, checked_pair
-from metrics.frechet import frechet_distance
-from metrics.gaussian import transport
+from metrics.features import Array
+from metrics.frechet import arrays, influences
 
 
 @metric(
@@ -38,17 +35,9 @@ def paired_distance(copies: Array, originals: Array) -> Estimate:
 
     Raises GenbenchError for sides of different shape, else as ``frechet_distance``.
     """
-    x, y = checked_pair(copies, originals)
+    x, y = arrays(copies, originals)
     if len(x) != len(y):
         raise GenbenchError(f"copies and originals must be as many, got {len(x)} and {len(y)}")
-    found, error = frechet_distance(x, y), float(_influences(x, y).std()) / math.sqrt(len(x))
-    return found.model_copy(update={"interval": normal_interval(found.value, error, "delta method over pairs", lo=0)})
-
-
-def _influences(x: Tensor, y: Tensor) -> Tensor:
-    """What each pair adds to the distance, up to a constant, ``(n,)``."""
-    scale, shift = len(x) - 1, x.mean(0) - y.mean(0)
-    a, b = x - x.mean(0), y - y.mean(0)
-    plan = transport(a / scale**0.5, b / scale**0.5)
-    straight = 2 * ((a - b) @ shift)
-    return straight + a.square().sum(1) + b.square().sum(1) - scale * (plan.there + plan.back)
+    value, of_copy, of_original = influences(x, y)
+    error = float((of_copy + of_original).std(ddof=1)) / math.sqrt(len(x))
+    return Estimate(value=value, n=len(x), interval=normal_interval(value, error, "delta method over pairs", lo=0))

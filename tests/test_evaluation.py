@@ -88,7 +88,7 @@ class TestImages:
 
     def test_without_weights_it_says_how_to_get_them(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-        with pytest.raises(GenbenchError, match="fid: inception weights are not at .*download http"):
+        with pytest.raises(GenbenchError, match=r"fid: inception weights are not at .*download http"):
             bench.evaluate(OTHERS, DIGITS, metrics=["fid"])
 
 

@@ -1,6 +1,6 @@
 """Common sense on real digits: what is plainly worse scores worse, copies are seen, rubbish is refused.
 
-Swept over every registered feature metric, so a new one has to pass as well, or stand here with the reason why it cannot.
+Swept over every registered feature metric: a new one has to pass as well, or stand here with the reason why not.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ REALISM, DIVERSITY, NOVELTY = of("realism"), of("diversity"), of("novelty")
 # Of realism, those that ask of each sample whether it looks real, and not whether all kinds of data are there.
 FIDELITY = {"precision", "density", "clipped_density"}
 # LeNet knows digits only and puts noise among them, inside the widest balls around real features. A pixel does not.
-BLIND_TO_NOISE = {name: "noise lies within the balls around digits in LeNet's features" for name in FIDELITY}
+BLIND_TO_NOISE = dict.fromkeys(FIDELITY, "noise lies within the balls around digits in LeNet's features")
 SLACK = 0.02  # of a ladder's whole range: where a metric has reached its end it may tremble
 
 
@@ -378,13 +378,14 @@ OF_VECTORS = [name for name in HERE if "vector" in MEASURES[name].on]
 def test_rubbish_on_any_side_is_an_error_that_names_it(name: str, case: str) -> None:
     bad, message = HOSTILE[case]
     for side in MEASURES[name].sides:
-        sides = {"samples": rows(seed=1), "reference": rows(seed=2), "train": rows(2100, seed=3), side: bad}
+        sides: dict[str, Any] = {"samples": rows(seed=1), "reference": rows(seed=2), "train": rows(2100, seed=3)}
+        sides[side] = bad
         with pytest.raises(GenbenchError, match=message):
             bench.evaluate(**sides, metrics=[name], modality="vector")
 
 
 @pytest.mark.parametrize("name", OF_VECTORS)
 def test_the_same_call_without_rubbish_gives_a_number(name: str) -> None:
-    sides = {"samples": rows(seed=1), "reference": rows(seed=2), "train": rows(2100, seed=3)}
+    sides: dict[str, Any] = {"samples": rows(seed=1), "reference": rows(seed=2), "train": rows(2100, seed=3)}
     table = bench.evaluate(**sides, metrics=[name], modality="vector")
     assert np.isfinite(table["value"][0])

@@ -238,7 +238,7 @@ class TestIntervals:
         found = [frechet_corrected(x, y) for x, y in self.draws(n, m, 32, "normal")[:100]]
         assert coverage(found, 32 * (0.25 + 0.09)) >= 0.9
 
-    def test_the_correction_leaves_no_bias_when_both_sides_are_alike(self) -> None:
+    def test_the_correction_leaves_no_bias_where_both_sides_are_alike(self) -> None:
         sides = [(rows(200, 8, 2 * s), rows(200, 8, 2 * s + 1)) for s in range(200)]
         plain, corrected = (np.array([f(x, y).value for x, y in sides]) for f in (frechet_distance, frechet_corrected))
         left = 3 * corrected.std() / math.sqrt(len(corrected))

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 import bench
-from bench import GenbenchError, Omitted
+from bench import GenbenchError, Omitted, as_evaluate
 from bench.comparison import measure
 from bench.evaluation import Given
-from bench.registry import MetricEntry, registry
+from bench.measures import check_name, find_metric
+from bench.registry import registry
 from metrics.distinct_n import distinct_n
-from metrics.as_evaluate import OURS, PAIRED, as_evaluate
 from metrics.hf import adapt, load, number
 from metrics.mauve import histograms, mauve
 from metrics.ngram_novelty import ngram_novelty
@@ -52,6 +52,9 @@ class {name}(evaluate.Metric):
 STRING = 'datasets.Value("string")'
 
 
+OF_TEXTS = sorted(name for name, e in registry.all("metrics").items() if e.of != "model" and "text" in e.on)
+
+
 def given(**changes: Any) -> Given:
     settings: dict[str, Any] = {"modality": "text", "seed": 0, "device": torch.device("cpu"), "prompts": None}
     sides: Any = {"samples": OURS_TEXTS, "reference": THEIRS}
@@ -69,7 +72,7 @@ def write(folder: Path, name: str, body: str, columns: str = f'{{"predictions": 
 
 
 def value(name: str, c: Given | None = None) -> bench.Estimate:
-    return measure(MetricEntry(**vars(resolve(name))), c or given())
+    return measure(find_metric(name), c or given())
 
 
 class TestTheirs:
@@ -153,10 +156,10 @@ class TestTheirs:
     def test_a_name_without_a_module_is_refused_at_once(self) -> None:
         for name in ("evaluate:", "evaluate:#key"):
             with pytest.raises(GenbenchError, match="names no module"):
-                resolve(name)
+                find_metric(name)
 
     def test_a_module_is_not_loaded_before_it_is_asked(self) -> None:
-        assert resolve("evaluate:/nowhere/at/all").name == "evaluate:/nowhere/at/all"
+        assert find_metric("evaluate:/nowhere/at/all").name == "evaluate:/nowhere/at/all"
 
     def test_an_instance_is_registered_from_python(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(registry.tables, "metrics", dict(registry.tables["metrics"]))
@@ -203,13 +206,11 @@ class TestOurs:
         assert bound.compute(predictions=OURS_TEXTS)["ngram_novelty"] == expected
         free = as_evaluate("ngram_novelty")
         assert free.compute(predictions=OURS_TEXTS, train=OURS_TEXTS[:2])["ngram_novelty"] == expected
-        short = as_evaluate("distinct_1", tokens=20)
-        assert short.compute(predictions=OURS_TEXTS)["distinct_1"] == distinct_n(OURS_TEXTS, 1, tokens=20).value
 
-    def test_references_are_asked_for_where_they_are_needed(self) -> None:
-        for name in OURS:
-            expected = {"predictions", "references"} if name in PAIRED else {"predictions"}
-            assert set(as_evaluate(name).features) == expected
+    @pytest.mark.parametrize("name", OF_TEXTS)
+    def test_every_text_metric_is_one_and_asks_for_references_where_it_needs_them(self, name: str) -> None:
+        expected = {"predictions", "references"} if "reference" in check_name(name).sides else {"predictions"}
+        assert set(as_evaluate(name).features) == expected
 
     def test_mauve_is_on_the_sentence_embedding(self) -> None:
         from metrics.extractors.minilm import minilm
@@ -226,16 +227,21 @@ class TestOurs:
         assert compute(given()).value == self_bleu(OURS_TEXTS).value
 
     def test_bad_input_is_said(self) -> None:
-        with pytest.raises(GenbenchError, match="0 texts are too few"):
+        with pytest.raises(GenbenchError, match="samples: empty"):
             as_evaluate("self_bleu").compute(predictions=[])
-        with pytest.raises(GenbenchError, match="all 3 texts are empty"):
+        with pytest.raises(GenbenchError, match="every one of the 3 texts is empty"):
             as_evaluate("self_bleu").compute(predictions=["", " ", ""])
         with pytest.raises(ValueError, match="expected format"):
             as_evaluate("self_bleu").compute(predictions=[1, 2, 3])
 
     def test_an_unknown_name_is_said(self) -> None:
-        with pytest.raises(GenbenchError, match="there is distinct_1"):
-            as_evaluate("bleu")
+        with pytest.raises(GenbenchError, match="did you mean 'self_bleu'"):
+            as_evaluate("self_blue")
+
+    @pytest.mark.parametrize("name", ["bits_per_byte", "clip_score", "prompt_similarity"])
+    def test_what_texts_alone_do_not_tell_is_said(self, name: str) -> None:
+        with pytest.raises(GenbenchError, match=f"{name} is not measured of texts alone"):
+            as_evaluate(name)
 
     def test_nothing_is_printed_and_no_file_is_left(self, capfd: pytest.CaptureFixture[str]) -> None:
         as_evaluate("distinct_1").compute(predictions=OURS_TEXTS)

@@ -18,8 +18,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 import bench
 from bench import DataError, Estimate, GenbenchError, Omitted
 from bench.datasets.kjv import kjv
-from metrics import judge_perplexity as module
-from metrics.judge_perplexity import Judge, from_folder, gap, judge_gap, judge_perplexity, perplexity, score
+from metrics import judge as module
+from metrics.judge import Judge, from_folder, score
+from metrics.judge_perplexity import gap, judge_gap, judge_perplexity, perplexity
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz ."
 VOCAB = len(ALPHABET) + 2
@@ -200,7 +201,8 @@ class TestFolder:
     def test_the_environment_chooses_the_judge(self, chosen: Path) -> None:
         found = judge_perplexity(texts(10))
         assert found.value == pytest.approx(perplexity(*score(tiny(), texts(10))).value, rel=1e-4)
-        assert found.protocol == from_folder(chosen).protocol
+        expected = {**from_folder(chosen).protocol, "texts": "at most 128, evenly spread"}
+        assert found.protocol == expected
 
     def test_both_measures_reach_people_with_files(self, chosen: Path) -> None:
         ours, theirs = texts(200), texts(30, seed=1)
@@ -218,7 +220,7 @@ class TestFolder:
         monkeypatch.delenv("GENBENCH_JUDGE", raising=False)
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "gguf" else found(name))
         module._load.cache_clear()
-        with pytest.raises(Omitted, match=r'package gguf is not here; pip install "genbench\[text\]", or set GENBENCH'):
+        with pytest.raises(Omitted, match=r'package gguf is not here; pip install "genbench\[text\]" && .*, or set GENBENCH'):
             module.judge()
 
 

@@ -24,7 +24,8 @@ def pool(seed: int, shift: float = 0.0) -> Tensor:
     """Features as a rectified layer gives them: correlated, and no less than 0."""
     rng = torch.Generator().manual_seed(seed)
     mix = torch.randn(D, D, generator=torch.Generator().manual_seed(9)) / D**0.5
-    return (torch.randn(N, D, generator=rng) @ mix + shift).relu()
+    found: Tensor = (torch.randn(N, D, generator=rng) @ mix + shift).relu()
+    return found
 
 
 def test_the_image_block_with_intervals_takes_less_time_than_theirs_without(benchmark: BenchmarkFixture) -> None:

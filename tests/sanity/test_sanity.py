@@ -178,7 +178,9 @@ class TestPage:
                     assert bool(cells.get((check.name, question, name))) == asked, (check.name, question, name)
 
     def test_what_is_written_is_read_back(self, tmp_path: Path) -> None:
-        keys = [(check.name, question, name) for check in CHECKS for question in table.QUESTIONS for name in table.METRICS]
+        keys = [
+            (check.name, question, name) for check in CHECKS for question in table.QUESTIONS for name in table.METRICS
+        ]
         cells = {key: f"pass {i}" for i, key in enumerate(keys)}
         page = tmp_path / "page.md"
         page.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
