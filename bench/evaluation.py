@@ -102,7 +102,7 @@ def _entries(metrics: Sequence[str] | None, modality: str, extractor: str | None
     chosen = extractor or DEFAULT_EXTRACTORS.get(modality)
     if extractor:
         _refuse_reader(extractor, modality)
-    names = metrics if metrics is not None else _all_that_apply(modality)
+    names = metrics if metrics is not None else _all_that_apply(modality, chosen)
     entries = [_entry(name, chosen) for name in names]
     for entry in entries:
         _refuse_model(entry)
@@ -116,9 +116,14 @@ def _entry(name: str, extractor: str | None) -> MetricEntry:
     return replace(entry, extractor=extractor) if is_measure(name) else entry
 
 
-def _all_that_apply(modality: str) -> list[str]:
+def _all_that_apply(modality: str, extractor: str | None) -> list[str]:
+    """Every measure of samples for this modality that is at home on the extractor."""
     every: Mapping[str, MetricEntry] = registry.all("metrics")
-    return [name for name, entry in every.items() if entry.of != "model" and modality in entry.on]
+    return [
+        name
+        for name, entry in every.items()
+        if entry.of != "model" and modality in entry.on and (entry.extractors is None or extractor in entry.extractors)
+    ]
 
 
 def _refuse_reader(extractor: str, modality: str) -> None:

@@ -16,14 +16,11 @@ as one trial.
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
 from scipy import stats
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from bench import Estimate, GenbenchError, Interval, Space, TooFew, metric
@@ -96,8 +93,13 @@ def held_out(x: np.ndarray, is_fake: np.ndarray, folds: np.ndarray) -> np.ndarra
     return right
 
 
-def _fitted(x: np.ndarray, is_fake: np.ndarray) -> Pipeline:
-    model: Pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=PENALTY, tol=TOLERANCE, max_iter=ITERATIONS))
+def _fitted(x: np.ndarray, is_fake: np.ndarray) -> Any:
+    from sklearn.exceptions import ConvergenceWarning  # half a second to import
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=PENALTY, tol=TOLERANCE, max_iter=ITERATIONS))
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:

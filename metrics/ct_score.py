@@ -24,8 +24,6 @@ from typing import Literal
 
 import numpy as np
 from scipy import stats
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from bench import Estimate, GenbenchError, Space, TooFew, metric, normal_interval
@@ -86,6 +84,9 @@ def _cells(distances: list[Tensor], sides: list[Tensor], train: Tensor, cells: i
 
 
 def _labels(sides: list[Tensor], train: Tensor, cells: int) -> list[np.ndarray]:
+    from sklearn.cluster import KMeans  # half a second to import
+    from sklearn.exceptions import ConvergenceWarning
+
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:

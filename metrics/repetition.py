@@ -40,7 +40,7 @@ def repetition(texts: Sequence[str], n: int = N) -> Estimate:
     on={"text"},
     aspect="realism",
     unit="1",
-    better="lower",
+    better="none",
     paper="arXiv:1908.04319, section 6.1",
 )
 def rep_4(c: Comparison) -> Estimate:

@@ -11,7 +11,6 @@ import warnings
 from pathlib import Path
 
 from torch import Tensor
-from torch_fidelity.feature_extractor_clip import MODEL_METADATA, MODEL_URLS, FeatureExtractorCLIP
 
 from bench import Features, extractor
 from metrics.extractors.image import CLIP, ImageExtractor, grey_or_rgb, normalise
@@ -19,11 +18,12 @@ from metrics.extractors.weights import Weights
 from metrics.resize import centre_square, resize
 
 MODEL = "clip-vit-l-14-336px"
+SHA256 = "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02"
 WEIGHTS = Weights(
     name="clip",
-    file=f"{MODEL}-{MODEL_METADATA[MODEL]['hash']}.pt",
-    url=MODEL_URLS[MODEL],
-    sha256=MODEL_METADATA[MODEL]["hash"],
+    file=f"{MODEL}-{SHA256}.pt",  # where torch-fidelity keeps it too
+    url=f"https://openaipublic.azureedge.net/clip/models/{SHA256}/ViT-L-14-336px.pt",
+    sha256=SHA256,
 )
 
 
@@ -31,6 +31,8 @@ class CLIPExtractor(ImageExtractor):
     """Image embeddings, 768 features; grey images are repeated to RGB."""
 
     def __init__(self, path: Path, weights: Weights = WEIGHTS) -> None:
+        from torch_fidelity.feature_extractor_clip import FeatureExtractorCLIP  # seconds to import
+
         digest = weights.verify(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # TorchScript is deprecated; OpenAI published nothing else

@@ -51,8 +51,13 @@ def rgb(x: Tensor) -> Tensor:
 
 def normalise(x: Tensor, statistics: tuple[Sequence[float], Sequence[float]]) -> Tensor:
     """uint8 ``(n, 1 or 3, H, W)`` to float32 RGB in [0, 1], less the mean, over the deviation."""
+    return standardised(rgb(x).float() / 255, statistics)
+
+
+def standardised(x: Tensor, statistics: tuple[Sequence[float], Sequence[float]]) -> Tensor:
+    """``(n, 3, H, W)``, each channel less its mean, over its deviation."""
     mean, deviation = (torch.tensor(s, dtype=torch.float32, device=x.device)[:, None, None] for s in statistics)
-    return (rgb(x).float() / 255 - mean) / deviation
+    return (x - mean) / deviation
 
 
 def frozen(net: nn.Module) -> nn.Module:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import Tensor
-from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
+from torch import Tensor, nn
 
 from bench import Features, extractor
 from metrics.extractors.image import ImageExtractor, grey_or_rgb, rgb
@@ -14,7 +13,7 @@ from metrics.extractors.weights import Weights
 WEIGHTS = Weights(
     name="inception",
     file="weights-inception-2015-12-05-6726825d.pth",
-    url=URL_INCEPTION_V3,
+    url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
     sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
 )
 
@@ -30,11 +29,14 @@ class InceptionExtractor(ImageExtractor):
         return Features(*self.net(rgb(x)))
 
 
-def load(path: Path) -> FeatureExtractorInceptionV3:
+def load(path: Path) -> nn.Module:
     """torch-fidelity's network over weights that were verified (it unpickles them)."""
-    return FeatureExtractorInceptionV3(
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # seconds to import
+
+    net: nn.Module = FeatureExtractorInceptionV3(
         "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path)
     )
+    return net
 
 
 @extractor("inception", fits=grey_or_rgb, locate=WEIGHTS.locate)

@@ -28,11 +28,11 @@ class CleanInceptionExtractor(ImageExtractor):
         net = load(path)
         # Its own forward would resize bytes; its layers, in the order they were made, take what was resized here.
         self.body = nn.Sequential(*[layer for layer in net.children() if layer is not net.fc], nn.Flatten())
-        self.classes = net.fc
+        self.classes = net.get_parameter("fc.weight")
 
     def see(self, x: Tensor) -> Features:
         features = self.body((rgb(clean_resize(x)) - 128) / 128)
-        return Features(features, features @ self.classes.weight.T)
+        return Features(features, features @ self.classes.T)
 
 
 def clean_resize(x: Tensor) -> Tensor:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 
 from bench import Features, extractor
 from metrics.extractors.image import IMAGENET, ImageExtractor, frozen, grey_or_rgb, normalise
@@ -21,7 +20,7 @@ SIDE, CROP = 256, 224
 WEIGHTS = Weights(
     name="mobilenet",
     file="mobilenet_v2-b0353104.pth",
-    url=MobileNet_V2_Weights.IMAGENET1K_V1.url,
+    url="https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
     sha256="b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
 )
 
@@ -42,6 +41,8 @@ class MobileNetExtractor(ImageExtractor):
 
 
 def _load(path: Path) -> nn.Module:
+    from torchvision.models import mobilenet_v2  # seconds to import
+
     with torch.device("meta"):  # shapes only: weights come next, so none are drawn
         net: nn.Module = mobilenet_v2()
     net.load_state_dict(tensors(path), assign=True)

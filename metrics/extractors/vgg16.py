@@ -10,19 +10,16 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
-from torchvision.models import VGG16_Weights, vgg16
-from torchvision.transforms.functional import normalize
 
 from bench import Features, extractor
-from metrics.extractors.image import IMAGENET, ImageExtractor, frozen, grey_or_rgb, rgb
+from metrics.extractors.image import IMAGENET, ImageExtractor, frozen, grey_or_rgb, rgb, standardised
 from metrics.extractors.weights import Weights, tensors
 
 SIDE = 224
 WEIGHTS = Weights(
     name="vgg16",
     file="vgg16-397923af.pth",
-    url=VGG16_Weights.IMAGENET1K_V1.url,
+    url="https://download.pytorch.org/models/vgg16-397923af.pth",
     sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
 )
 
@@ -35,15 +32,20 @@ class VGG16Extractor(ImageExtractor):
         super().__init__(
             {"weights": weights.verify(path), "resize": resized, "normalisation": "imagenet", "layer": "fc2_relu"}
         )
+        from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
+
+        self.resize = interpolate_bilinear_2d_like_tensorflow1x
         self.net = frozen(_load(path))
 
     def see(self, x: Tensor) -> Features:
-        resized = interpolate_bilinear_2d_like_tensorflow1x(rgb(x).float(), size=(SIDE, SIDE), align_corners=False)
+        resized = self.resize(rgb(x).float(), size=(SIDE, SIDE), align_corners=False)
         mean, deviation = ([255 * value for value in part] for part in IMAGENET)
-        return Features(self.net(normalize(resized, mean, deviation)), None)
+        return Features(self.net(standardised(resized, (mean, deviation))), None)
 
 
 def _load(path: Path) -> nn.Module:
+    from torchvision.models import vgg16  # seconds to import
+
     with torch.device("meta"):  # shapes only: weights come next, so none are drawn
         net: nn.Module = vgg16()
     net.load_state_dict(tensors(path), assign=True)

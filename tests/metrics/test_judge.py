@@ -220,7 +220,9 @@ class TestFolder:
         monkeypatch.delenv("GENBENCH_JUDGE", raising=False)
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "gguf" else found(name))
         module._load.cache_clear()
-        with pytest.raises(Omitted, match=r'package gguf is not here; pip install "genbench\[text\]" && .*, or set GENBENCH'):
+        with pytest.raises(
+            Omitted, match=r'package gguf is not here; pip install "genbench\[text\]" && .*, or set GENBENCH'
+        ):
             module.judge()
 
 
