@@ -9,7 +9,7 @@ demo: $(VENV)/installed  ## install, run the suite `demo`, write the report and 
 	$(BIN)/genbench run demo --out runs/demo
 
 test: $(VENV)/installed  ## the tests that need nothing but this folder
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile --benchmark-disable
 
 check: $(VENV)/installed  ## style, types, import direction, published schema
 	$(BIN)/ruff check .

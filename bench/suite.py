@@ -4,7 +4,7 @@ name = "digits"                 # the file's name if left out
 seeds = [0, 1, 2]
 metrics = ["fd", "kid_lenet"]   # measures on every extractor, or on one; left out: all that apply
 extractors = ["lenet"]          # left out: all whose weights are here and that fit the data
-controls = true                 # let the yardsticks `real` and `noise` join in
+controls = true                 # let the yardsticks `real`, `copycat` and `noise` join in
 [budget]                        # equal for all, unless a generator says otherwise
 train_steps = 2000
 [datasets.mnist]                # a registered name, or a label with `source = "mnist"`

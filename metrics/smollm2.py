@@ -73,12 +73,16 @@ def _network(facts: Mapping[str, Any], tensors: Any) -> nn.Module:
         rope_parameters={"rope_type": "default", "rope_theta": facts["llama.rope.freq_base"]},
         tie_word_embeddings=all(t.name != "output.weight" for t in tensors),
     )
-    with torch.random.fork_rng(devices=[]):  # it draws weights, to be thrown away, from numbers that are not ours
-        net: nn.Module = LlamaForCausalLM(config)
-    left = net.load_state_dict(dict(_weights(tensors, {"attn_q": heads, "attn_k": kv_heads})), strict=False)
+    with torch.device("meta"):  # shapes only: weights come next, so none are drawn
+        net: Any = LlamaForCausalLM(config)
+    weights = dict(_weights(tensors, {"attn_q": heads, "attn_k": kv_heads}))
+    left = net.load_state_dict(weights, strict=False, assign=True)
+    net.model.rotary_emb = type(net.model.rotary_emb)(config)  # computed, not stored
+    net.tie_weights()
     if left.unexpected_keys or set(left.missing_keys) - {"lm_head.weight"}:
         raise DataError(f"{FILE} is not the Llama it says it is: {[*left.unexpected_keys, *left.missing_keys][0]}")
-    return net.eval().requires_grad_(False)
+    frozen: nn.Module = net.eval().requires_grad_(False)
+    return frozen
 
 
 def _weights(tensors: Any, heads: Mapping[str, int]) -> Iterator[tuple[str, Tensor]]:

@@ -24,7 +24,7 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
 def test_list_is_also_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["list", "generators"]) == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name in ("dcgan", "vae", "lstm", "gpt", "real", "noise", "reconstruct"))
+    assert all(name in printed for name in ("dcgan", "vae", "lstm", "gpt", "real", "copycat", "noise", "reconstruct"))
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,11 @@ def test_a_dry_run_tells_all_and_does_nothing(small: Path, out: Path, capsys: py
     assert run_command(["run", str(small), "--out", str(out), "--dry-run", "--set", "seeds=[3, 4]"]) == 0
     printed = capsys.readouterr()
     trials = json.loads(printed.out)
-    assert [(t["generator"], t["seed"]) for t in trials] == [(g, s) for s in (3, 4) for g in ("vae", "noise", "real")]
+    assert [(t["generator"], t["seed"]) for t in trials] == [
+        (g, s) for s in (3, 4) for g in ("vae", "copycat", "noise", "real")
+    ]
     assert trials[0]["params"] == {"latent": 4, "width": 16, "decoder": "bernoulli", "lr": 0.001}
-    assert "trials: 6, 0 of them done" in printed.err
+    assert "trials: 8, 0 of them done" in printed.err
     assert not out.exists()
 
 

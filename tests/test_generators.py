@@ -306,6 +306,15 @@ class TestControls:
         with pytest.raises(GenbenchError, match="only 300 held-out"):
             control.sample(1, rng)
 
+    def test_copycat_is_training_data_and_each_once(self) -> None:
+        from bench.datasets.digits import digits
+
+        dataset = digits()
+        control = registry.get("generators", "copycat").make(dataset)
+        drawn = set(map(bytes, quantise(control.sample(400, stream(0, "sample")), dataset.spec).numpy()))
+        everything = dataset.train.batch(torch.arange(len(dataset.train))).data
+        assert len(drawn) > 390 and drawn <= set(map(bytes, quantise(everything, dataset.spec).numpy()))
+
     def test_noise_is_uniform(self) -> None:
         from bench.datasets.digits import digits
 

@@ -50,7 +50,7 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 
 
 def test_an_unlike_name_is_answered_with_all() -> None:
-    with pytest.raises(UnknownName, match="there is dcgan, gpt, lstm"):
+    with pytest.raises(UnknownName, match="there is copycat, dcgan, gpt, lstm"):
         registry.get("generators", "zzzzzz")
 
 

@@ -92,8 +92,8 @@ def records(out: Path) -> dict[str, RunRecord]:
 
 class TestFinished:
     def test_the_folder_holds_what_it_promises(self, finished: Path) -> None:
-        assert len(list(finished.glob("records/*.json"))) == 3
-        assert len(list(finished.glob("samples/*.npz"))) == 3
+        assert len(list(finished.glob("records/*.json"))) == 4
+        assert len(list(finished.glob("samples/*.npz"))) == 4
         assert len(list(finished.glob("checkpoints/*.safetensors"))) == 1
         assert (finished / "report" / "index.html").is_file()
 
@@ -377,7 +377,7 @@ class TestFolder:
             kept.append(real(handle))
 
         monkeypatch.setattr("os.fsync", full)
-        with pytest.raises(RunStopped, match=r"No space left on device; 2 trials are left, the same command"):
+        with pytest.raises(RunStopped, match=r"No space left on device; 3 trials are left, the same command"):
             run(small, out=out)
         monkeypatch.undo()
         assert len(records(out)) == 1 and not list(out.glob("*/.tmp-*"))

@@ -23,7 +23,8 @@ from bench.datasets.image import ImageDataset
 from bench.datasets.mnist import mnist5k
 from bench.protocols import Aspect
 from bench.registry import MetricEntry, registry
-from bench.streams import normal, uniform
+from bench.streams import normal
+from bench.trial import Trial
 
 MEASURES: Mapping[str, MetricEntry] = {n: e for n, e in registry.all("metrics").items() if e.of == "features"}
 # Sides that digits and vectors alone do not have; these are tested beside their definitions.
@@ -67,14 +68,16 @@ def digits() -> ImageDataset:
     return mnist5k()
 
 
+@cache
+def control(name: str, n: int) -> Tensor:
+    """What a yardstick of every suite makes of these digits."""
+    model = registry.get("generators", name).make(digits())
+    return Trial(model, digits(), seed=0, n_samples=n, batch_size=500, device=torch.device("cpu")).samples
+
+
 def real() -> Tensor:
-    """Held-out digits, as the control `real` returns them."""
+    """Held-out digits in the order of their labels below."""
     return digits().valid.pixels
-
-
-def noise() -> Tensor:
-    """As the control `noise`."""
-    return (uniform(torch.Generator().manual_seed(1), *real().shape) * 255).round().byte()
 
 
 def blurred(sigma: float) -> Tensor:
@@ -99,8 +102,8 @@ BLUR = {f"blur {sigma}": sigma for sigma in (1, 2, 3)}
 NOISE = {f"noise {levels}": levels for levels in (25, 50, 100, 200)}
 MODES = {f"{count} classes": count for count in (10, 8, 5, 2, 1)}
 PICTURES: Mapping[str, Callable[[], Tensor]] = {
-    "real": real,
-    "uniform": noise,
+    "real": lambda: control("real", 1000),
+    "uniform": lambda: control("noise", 1000),
     **{name: lambda sigma=sigma: blurred(sigma) for name, sigma in BLUR.items()},  # type: ignore[misc]
     **{name: lambda levels=levels: noisy(real(), levels) for name, levels in NOISE.items()},  # type: ignore[misc]
     **{name: lambda count=count: of_classes(count) for name, count in MODES.items()},  # type: ignore[misc]
@@ -205,7 +208,7 @@ N = 600
 
 
 def copies() -> Tensor:
-    return digits().train.pixels[:N]
+    return control("copycat", N)
 
 
 def partly_copied(share: float) -> Tensor:
