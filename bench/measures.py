@@ -63,15 +63,20 @@ def is_measure(name: str) -> bool:
     return name in table and table[name].of == "features"
 
 
-def expand(asked: Sequence[str] | None, spec: DataSpec, extractors: Sequence[str] | None) -> tuple[str, ...]:
+def expand(
+    asked: Sequence[str] | None, spec: DataSpec, extractors: Sequence[str] | None, without: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Full names of the metrics for data of this form.
 
     asked: names or measures; None for all.  extractors: those to use; None for all that are here and fit.
+    without: names or measures to leave out.
     """
     found: list[str] = []
     for name in registry.all("metrics") if asked is None else asked:
+        if name in without:
+            continue
         names = _on_each(name, spec, extractors, explicit=asked is not None) if is_measure(name) else [name]
-        found += [n for n in names if spec.modality in find_metric(n).on]
+        found += [n for n in names if n not in without and spec.modality in find_metric(n).on]
     return tuple(dict.fromkeys(found))
 
 

@@ -130,7 +130,7 @@ def _too_many_samples(suite: Suite, data: DatasetUse, dataset: Dataset, uses: li
 def _plan(
     suite: Suite, use: GeneratorUse, data: DatasetUse, dataset: Dataset, seed: int, device: str, command: str
 ) -> TrialPlan:
-    metrics = expand(suite.metrics, dataset.spec, suite.extractors)
+    metrics = expand(suite.metrics, dataset.spec, suite.extractors, suite.without)
     entries = [use.entry, data.entry, *(find_metric(m) for m in metrics)]
     # A script that registers things itself must be run itself: what it registered is known nowhere else.
     origins = tuple(dict.fromkeys(e.origin for e in entries if e.origin.endswith(".py")))

@@ -136,6 +136,7 @@ class Registry:
     tables: dict[str, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in (*KINDS, "schemes")})
     failures: dict[str, str] = field(default_factory=dict)
     _loaded: set[str] = field(default_factory=set)
+    _order: dict[str, list[importlib.metadata.EntryPoint]] = field(default_factory=dict)
 
     def add(self, kind: str, entry: Entry) -> None:
         table = self.tables[kind]
@@ -161,13 +162,19 @@ class Registry:
         return "".join(f"\n  (plugin {name!r} could not be imported: {why})" for name, why in self.failures.items())
 
     def _load(self, kind: str) -> Iterator[None]:
-        """Import plugins one after another: the entry named after the kind first, our own before others'."""
+        """Import plugins one after another."""
         yield
-        for point in sorted(_entry_points(), key=lambda p: (p.name != kind, not _is_ours(p), p.name)):
+        for point in self._in_order(kind):
             if point.value not in self._loaded:
                 self._loaded.add(point.value)
                 self._import(point)
             yield
+
+    def _in_order(self, kind: str) -> list[importlib.metadata.EntryPoint]:
+        """The entry named after the kind first, our own before others'. Kept: whose one is costs a parsed file."""
+        if kind not in self._order:
+            self._order[kind] = sorted(_entry_points(), key=lambda p: (p.name != kind, not _is_ours(p), p.name))
+        return self._order[kind]
 
     def _import(self, point: importlib.metadata.EntryPoint) -> None:
         before = {kind: dict(table) for kind, table in self.tables.items()}

@@ -3,6 +3,7 @@
 name = "digits"                 # the file's name if left out
 seeds = [0, 1, 2]
 metrics = ["fd", "kid_lenet"]   # measures on every extractor, or on one; left out: all that apply
+without = ["judge_gap"]         # measures or metrics that nobody wants to wait for
 extractors = ["lenet"]          # left out: all whose weights are here and that fit the data
 controls = true                 # let the yardsticks `real`, `copycat` and `noise` join in
 [budget]                        # equal for all, unless a generator says otherwise
@@ -35,7 +36,18 @@ from bench.measures import check_name
 from bench.parameters import check, resolve
 from bench.registry import RESERVED, DatasetEntry, GeneratorEntry, registry
 
-SECTIONS = ("name", "about", "seeds", "metrics", "extractors", "controls", "budget", "datasets", "generators")
+SECTIONS = (
+    "name",
+    "about",
+    "seeds",
+    "metrics",
+    "without",
+    "extractors",
+    "controls",
+    "budget",
+    "datasets",
+    "generators",
+)
 Table = Mapping[str, Any]
 
 
@@ -84,6 +96,7 @@ class Suite:
     name: str
     seeds: tuple[int, ...]
     metrics: tuple[str, ...] | None
+    without: tuple[str, ...]
     extractors: tuple[str, ...] | None
     controls: bool
     budget: Budget
@@ -165,6 +178,7 @@ class _Checker:
             name=self.name(table, default_name),
             seeds=self.seeds(table.get("seeds", [0])),
             metrics=self.names(table, "metrics", check_name),
+            without=self.names(table, "without", check_name) or (),
             extractors=self.names(table, "extractors", lambda name: registry.get("extractors", name)),
             controls=self.typed(table, "controls", bool, True),
             budget=budget,

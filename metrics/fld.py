@@ -115,11 +115,12 @@ def _step(tiles: Iterator[tuple[slice, Tensor]], variance: Tensor, width: int) -
     weight, spread, total, n = torch.zeros_like(variance), torch.zeros_like(variance), 0.0, 0
     for _, tile in tiles:
         logs = _logs(tile, variance, width)
-        likelihood = logs.logsumexp(1, keepdim=True)
-        share = (logs - likelihood).exp_()
-        weight += share.sum(0)
-        spread += share.mul_(tile).sum(0)
-        total, n = total - likelihood.sum().item(), n + len(tile)
+        peak = logs.amax(1, keepdim=True)
+        parts = logs.sub_(peak).exp_()  # each Gaussian's share of a datum, but for the sum over Gaussians
+        sums = parts.sum(1)
+        weight += sums.reciprocal() @ parts
+        spread += sums.reciprocal() @ parts.mul_(tile)
+        total, n = total - (peak[:, 0] + sums.log()).sum().item(), n + len(tile)
     # A Gaussian that no datum belongs to keeps its width: nothing is known of it.
     found = torch.where(weight > 1e-100, spread / (width * weight.clamp(min=1e-100)), variance)
     return found.clamp(min=FLOOR), total / (n * width)
@@ -128,7 +129,7 @@ def _step(tiles: Iterator[tuple[slice, Tensor]], variance: Tensor, width: int) -
 def _logs(squared: Tensor, variance: Tensor, width: int) -> Tensor:
     """``(n, c)`` log of each Gaussian's part of the density."""
     constant = -0.5 * width * (2 * math.pi * variance).log() - math.log(len(variance))
-    return constant - 0.5 * squared / variance
+    return torch.addcmul(constant, squared, -0.5 / variance)
 
 
 def _tiles(x: Tensor, centres: Tensor) -> Iterator[tuple[slice, Tensor]]:

@@ -56,6 +56,11 @@ def test_a_measure_stands_for_each_extractor_of_the_suite() -> None:
     )
 
 
+def test_what_is_not_wanted_is_left_out_by_measure_or_by_name() -> None:
+    assert expand(["fd", "vendi"], DIGITS, ["lenet", "mobilenet"], ["vendi", "fd_lenet"]) == ("fd_mobilenet",)
+    assert "self_bleu" not in expand(None, TEXT, None, ["self_bleu"])
+
+
 def test_extractors_that_mean_nothing_here_are_left_out() -> None:
     assert expand(["fd"], PHOTOS, ["lenet", "mobilenet"]) == ("fd_mobilenet",)
     assert expand(["fd"], TEXT, ["lenet"]) == ()

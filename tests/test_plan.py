@@ -28,6 +28,12 @@ def test_every_generator_meets_every_dataset_of_its_modality_and_every_seed() ->
     assert found == [*images, ("lstm", "kjv", 0), ("lstm", "kjv", 1)]
 
 
+def test_metrics_can_be_left_out() -> None:
+    asked = 'metrics=["fd", "kid"]', 'extractors=["lenet"]'
+    assert plans(*asked)[0].metrics == ("fd_lenet", "kid_lenet")
+    assert plans(*asked, 'without=["kid"]')[0].metrics == ("fd_lenet",)
+
+
 def test_controls_can_be_left_out() -> None:
     assert [p.generator for p in plans("controls=false")] == ["vae"]
 

@@ -381,7 +381,7 @@ class TestFolder:
             run(small, out=out)
         monkeypatch.undo()
         assert len(records(out)) == 1 and not list(out.glob("*/.tmp-*"))
-        assert len(run(small, out=out).records) == 3
+        assert len(run(small, out=out).records) == 4
 
     def test_a_file_is_whole_or_absent(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / "x.json"
