@@ -15,7 +15,12 @@ EVERY: frozenset[Modality] = frozenset(get_args(Modality))
 
 
 def checked(features: Array, least: int = 2) -> Tensor:
-    """``(n, D)`` as float64. Raises GenbenchError for what no distance can be taken of.
+    """``(n, D)`` as float64. Raises GenbenchError as ``verified`` does."""
+    return verified(features, least).double()
+
+
+def verified(features: Array, least: int = 2) -> Tensor:
+    """``(n, D)`` as it is. Raises GenbenchError for what no distance can be taken of.
 
     That is: another shape, no columns, fewer than ``least`` rows, NaN or infinity, or rows that are all the same.
     """
@@ -26,10 +31,10 @@ def checked(features: Array, least: int = 2) -> Tensor:
         raise TooFew(f"{len(x)} examples are too few: at least {least} are needed")
     if x.is_complex() or x.dtype == torch.bool:
         raise GenbenchError(f"features must be real numbers, got {x.dtype}")
-    x = x.double()
-    if not torch.isfinite(x).all():
+    # A sum that is finite has finite terms; where it is not, it may only have overflowed.
+    if not torch.isfinite(x.sum(dtype=torch.float64)) and not torch.isfinite(x).all():
         raise GenbenchError("features hold NaN or infinity")
-    if len(x) > 1 and bool((x == x[0]).all()):
+    if len(x) > 1 and bool((x[0] == x[1]).all()) and bool((x == x[0]).all()):
         raise GenbenchError(f"all {len(x)} examples are the same: check what was sampled or loaded")
     return x
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from bench import GenbenchError, Space
-from metrics.features import Array, checked
+from metrics.features import Array, verified
 
 TILE = 1024  # rows of a tile: 4 MiB of float32
 SPARE = 4  # candidates kept beyond the k asked for, so that a second look is rarely needed
@@ -129,9 +129,8 @@ def neighbours_among(x: Tensor, y: Tensor, k: int) -> Nearest:
 
 
 def as_rows(features: Array, least: int) -> Tensor:
-    """``(n, D)`` floating point, checked as ``checked`` does, but not copied to float64. Raises GenbenchError."""
-    checked(features, least)
-    rows = torch.as_tensor(features)
+    """``(n, D)`` floating point, not copied to float64 where it is float32. Raises GenbenchError as ``verified``."""
+    rows = verified(features, least)
     return rows if rows.dtype in (torch.float32, torch.float64) else rows.double()
 
 
