@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,19 @@ DEFAULT_LIMIT_GB = 20.0
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Features of one set of examples: ``(n, D)`` float32, logits ``(n, classes)`` or None, and their moments."""
+    """Features of one set of examples: ``(n, D)`` float32, logits ``(n, classes)`` or None.
+
+    gathered: their moments, where those were taken while features were extracted.
+    """
 
     features: Tensor
     logits: Tensor | None
-    moments: Moments
+    gathered: Moments | None = None
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Mean and covariance of the features."""
+        return self.gathered or MomentSum().update(self.features).result()
 
 
 def content_hash(examples: Examples) -> str:
@@ -180,4 +189,4 @@ def _sha256(path: Path) -> str:
 
 def unnamed(features: Tensor) -> FeatureSet:
     """Features that somebody brings: taken as they are."""
-    return FeatureSet(features, None, MomentSum().update(features).result())
+    return FeatureSet(features, None)

@@ -34,8 +34,8 @@ class MomentSum:
         other = MomentSum()
         x = rows.detach().double().cpu()
         other.n, other.mean = len(x), x.mean(0)
-        centred = x - other.mean
-        other.scatter = centred.T @ centred
+        centred = (x - other.mean).numpy()
+        other.scatter = torch.from_numpy(centred.T @ centred)  # numpy sees that half of it is the other half
         return self.merge(other)
 
     def merge(self, other: MomentSum) -> MomentSum:

@@ -32,6 +32,7 @@ from metrics.neighbours import among_train, as_pair, neighbours_among
 
 CELLS = 5
 LEAST = 20
+STARTS = 3
 SIDES: tuple[Literal["samples", "reference", "train"], ...] = ("samples", "reference", "train")
 
 
@@ -90,10 +91,10 @@ def _labels(sides: list[Tensor], train: Tensor, cells: int) -> list[np.ndarray]:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
-            means = KMeans(cells, n_init=10, random_state=0).fit(train.double().cpu().numpy())
+            means = KMeans(cells, n_init=STARTS, random_state=0).fit(train.float().cpu().numpy())
         except ConvergenceWarning:
             raise GenbenchError(f"training data has fewer than {cells} different rows: use fewer cells") from None
-    return [means.predict(side.double().cpu().numpy()) for side in sides]
+    return [means.predict(side.float().cpu().numpy()) for side in sides]
 
 
 def _mean(found: list[Cell], cells: int) -> Estimate:
@@ -111,7 +112,7 @@ def _worst(found: list[Cell], cells: int) -> Estimate:
 
 
 def _protocol(cells: int) -> dict[str, int | str]:
-    return {"cells": cells, "least": LEAST, "clustering": "k-means of training features, 10 starts, seed 0"}
+    return {"cells": cells, "least": LEAST, "clustering": f"k-means of training features, {STARTS} starts, seed 0"}
 
 
 def _shared(space: Space) -> list[Cell]:

@@ -24,7 +24,7 @@ import torch
 
 from bench import Estimate, GenbenchError, Moments, Space, metric, normal_interval
 from metrics.features import EVERY, Array, checked_pair
-from metrics.gaussian import root_trace, root_trace_of_rows, transport
+from metrics.gaussian import Covariances, root_trace, root_trace_of_rows, transport
 
 METHOD = "delta method over both sides"
 SEED = 0  # of the shuffle before halving
@@ -106,7 +106,13 @@ def fd_corrected(space: Space) -> Estimate:
 
 def _shared(space: Space) -> Distance:
     """The distance that both metrics start from, taken once."""
-    return space.once("frechet distance", lambda: _distance(*arrays(space.fake, space.real)))
+    return space.once("frechet distance", lambda: _distance(*arrays(space.fake, space.real), _covariances(space)))
+
+
+def _covariances(space: Space) -> Covariances | None:
+    """Of both sides, where they were gathered while features were extracted; the reference's once for all models."""
+    fake, real = space.of("samples").gathered, space.of("reference").gathered
+    return (_numpy(fake.covariance), _numpy(real.covariance)) if fake and real else None
 
 
 def _estimate(found: Distance, n: int) -> Estimate:
@@ -134,15 +140,15 @@ def _numpy(x: Array) -> np.ndarray:
     return torch.as_tensor(x).double().cpu().numpy()
 
 
-def _distance(x: np.ndarray, y: np.ndarray) -> Distance:
-    value, of_fake, of_real = influences(x, y)
+def _distance(x: np.ndarray, y: np.ndarray, covariances: Covariances | None = None) -> Distance:
+    value, of_fake, of_real = influences(x, y, covariances)
     return Distance(value, math.sqrt(of_fake.var(ddof=1) / len(x) + of_real.var(ddof=1) / len(y)))
 
 
-def influences(x: np.ndarray, y: np.ndarray) -> Influences:
-    """FD of float64 rows ``(n, D)`` and ``(m, D)``, and what moves it."""
+def influences(x: np.ndarray, y: np.ndarray, covariances: Covariances | None = None) -> Influences:
+    """FD of float64 rows ``(n, D)`` and ``(m, D)``, and what moves it. covariances: of both, where they are known."""
     a, b, shift = _scatter(x), _scatter(y), x.mean(0) - y.mean(0)
-    plan = transport(a, b)
+    plan = transport(a, b, covariances)
     value = _sum(a, b, shift, plan.trace)
     return Influences(value, _influence(a, shift, plan.there), _influence(b, -shift, plan.back))
 

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
+Covariances = tuple[np.ndarray, np.ndarray]
 EPSILON = float(np.finfo(np.float64).eps)
 # Squares of smaller ratio to the largest have lost half the digits of their roots in the fast eigensolver.
 GRADED = 1e-10
@@ -45,20 +46,24 @@ def root_trace(first: np.ndarray, second: np.ndarray) -> float:
 
 def root_trace_of_rows(a: np.ndarray, b: np.ndarray) -> float:
     """The same for S_1 = A'A and S_2 = B'B of rows ``(n, D)`` and ``(m, D)``."""
-    a, b = _shared(a, b)
+    held = _held(a, b)
+    a, b = a[:, held], b[:, held]
     pencil = _pencil_of_rows(a, b)
     if pencil is not None:
         return _sum_of_roots(pencil)
     return _nuclear_norm(_triangle(a) @ _triangle(b).T)
 
 
-def transport(a: np.ndarray, b: np.ndarray) -> Transport:
-    """Between S_1 = A'A and S_2 = B'B of rows ``(n, D)`` and ``(m, D)``.
+def transport(a: np.ndarray, b: np.ndarray, covariances: Covariances | None = None) -> Transport:
+    """Between S_1 = A'A and S_2 = B'B of rows ``(n, D)`` and ``(m, D)``. covariances: both, where they are known.
 
     Where a covariance is singular, T is the map between the directions that both sides have.
     """
-    a, b = _shared(a, b)
-    pencil = _pencil_of_rows(a, b)
+    held = _held(a, b)
+    a, b = a[:, held], b[:, held]
+    if covariances is not None:
+        covariances = covariances[0][held][:, held], covariances[1][held][:, held]
+    pencil = _pencil_of_rows(a, b, covariances)
     return _by_rows(a, b) if pencil is None else _by_covariance(a, b, pencil)
 
 
@@ -78,8 +83,10 @@ def _pencil(first: np.ndarray, second: np.ndarray) -> _Pencil | None:
     return _Pencil(lower, symmetric)
 
 
-def _pencil_of_rows(a: np.ndarray, b: np.ndarray) -> _Pencil | None:
-    return _pencil(a.T @ a, b.T @ b) if min(len(a), len(b)) > a.shape[1] > 0 else None
+def _pencil_of_rows(a: np.ndarray, b: np.ndarray, covariances: Covariances | None = None) -> _Pencil | None:
+    if not min(len(a), len(b)) > a.shape[1] > 0:
+        return None
+    return _pencil(*(covariances or (a.T @ a, b.T @ b)))
 
 
 def _cholesky(covariance: np.ndarray) -> np.ndarray | None:
@@ -127,10 +134,10 @@ def _triangle(rows: np.ndarray) -> np.ndarray:
     return np.asarray(np.linalg.qr(rows, mode="r")) if len(rows) > rows.shape[1] else rows
 
 
-def _shared(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both sides without the columns that are zero on one: they add nothing, and make a covariance singular."""
-    held = a.any(0) & b.any(0)
-    return (a, b) if held.all() else (a[:, held], b[:, held])
+def _held(a: np.ndarray, b: np.ndarray) -> slice | np.ndarray:
+    """The columns but those that are zero on one side: they add nothing, and make a covariance singular."""
+    held: np.ndarray = a.any(0) & b.any(0)
+    return slice(None) if held.all() else held
 
 
 def _sum_of_roots(pencil: _Pencil) -> float:

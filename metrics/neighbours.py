@@ -83,8 +83,16 @@ class Pairs:
         """Squared distances of pairs, ``(p,)`` float64, in squared feature units."""
         found = torch.empty(len(i), dtype=torch.float64, device=i.device)
         for part in slices(len(i), max(1, 2**20 // self.x.given.shape[1])):
-            apart = self.x.given[i[part]].double() - self.y.given[j[part]].double()
-            found[part] = apart.square_().sum(1)
+            apart = self.x.given[i[part]].double().sub_(self.y.given[j[part]])
+            found[part] = torch.linalg.vecdot(apart, apart)
+        return found
+
+    def exact_to(self, rows: Tensor, others: Tensor) -> Tensor:
+        """Squared distances of each of ``(r,)`` rows to ``(r, k)`` others, ``(r, k)`` float64, in squared units."""
+        found = torch.empty(others.shape, dtype=torch.float64, device=others.device)
+        for part in slices(len(rows), max(1, 2**19 // (self.x.given.shape[1] * others.shape[1]))):
+            apart = self.y.given[others[part]].double().sub_(self.x.given[rows[part], None])
+            found[part] = torch.linalg.vecdot(apart, apart)
         return found
 
     def _ready(self, rows: Tensor) -> Ready:
@@ -194,14 +202,11 @@ class _Best:
 
 def _settle(pairs: Pairs, best: _Best, k: int, itself: bool) -> Nearest:
     """Exact distances of the candidates, and a second look at rows where some other pair may yet be nearer."""
-    rows = torch.arange(len(best.bounds), device=best.bounds.device)[:, None].expand_as(best.indices)
+    rows = torch.arange(len(best.bounds), device=best.bounds.device)
     lower = best.bounds.double()
-    upper = lower + 2 * pairs.width(rows.flatten(), best.indices.flatten()).view_as(lower)
-    enough = upper.kthvalue(k, dim=1).values
-    squared = torch.full_like(lower, torch.inf)
-    open_ = lower <= enough[:, None]
-    squared[open_] = pairs.exact(rows[open_], best.indices[open_])
-    squared, order = squared.topk(k, dim=1, largest=False)
+    width = pairs.width(rows.repeat_interleave(best.size), best.indices.flatten()).view_as(lower)
+    enough = (lower + 2 * width).kthvalue(k, dim=1).values
+    squared, order = pairs.exact_to(rows, best.indices).topk(k, dim=1, largest=False)
     found = Nearest(squared, best.indices.gather(1, order))
     others = len(pairs.y) - itself
     unsure = (lower[:, -1] <= enough).nonzero().flatten() if best.size < others else rows.new_empty(0)
