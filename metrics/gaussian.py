@@ -136,7 +136,7 @@ def _triangle(rows: np.ndarray) -> np.ndarray:
 
 def _held(a: np.ndarray, b: np.ndarray) -> slice | np.ndarray:
     """The columns but those that are zero on one side: they add nothing, and make a covariance singular."""
-    held: np.ndarray = a.any(0) & b.any(0)
+    held = np.asarray(a.any(0) & b.any(0))
     return slice(None) if held.all() else held
 
 
