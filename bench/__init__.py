@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from bench.statistics import proportion_interval as proportion_interval
     from bench.statistics import ratio_interval as ratio_interval
     from bench.statistics import summarise as summarise
+    from bench.statistics import wilson_interval as wilson_interval
     from bench.streams import normal as normal
     from bench.streams import uniform as uniform
     from bench.trial import Costs as Costs
@@ -85,6 +86,7 @@ _LAZY = {
     "summarise": "bench.statistics",
     "time_calls": "bench.probes.stopwatch",
     "uniform": "bench.streams",
+    "wilson_interval": "bench.statistics",
 }
 
 
@@ -156,16 +158,17 @@ def as_evaluate(name: str, **settings: Any) -> Any:
     """A metric of texts as an ``evaluate.Metric`` of Hugging Face, for ``evaluate.combine`` and the like.
 
     name: such as "self_bleu" or "mauve_minilm", or a measure alone, which takes the default extractor.
-    settings: ``train``, ``prompts``, ``extractor``, ``seed`` or ``device`` of ``bench.evaluate``; those given to
+    settings: ``reference``, ``train``, ``extractor``, ``seed`` or ``device`` of ``bench.evaluate``; those given to
         ``compute`` come on top.
 
-    ``compute(predictions=texts)``, with ``references=`` where the metric compares with real data, returns
-    ``{name: value, f"{name}_interval": [lo, hi]}``, the second where there is an interval.
+    ``compute(predictions=texts)`` returns ``{name: value, f"{name}_interval": [lo, hi]}``, the second where there is an
+    interval. A metric that compares with real data takes it as the setting ``reference``, any number of texts, or as
+    ``references`` of ``compute``, of which ``evaluate`` wants as many as predictions.
     Raises GenbenchError (UnknownName) for a name that is no metric of texts.
     """
-    from bench.as_evaluate import as_evaluate as make
+    from bench.hf_metric import hf_metric
 
-    return make(name, **settings)
+    return hf_metric(name, **settings)
 
 
 def __getattr__(name: str) -> Any:
@@ -237,5 +240,6 @@ __all__ = [
     "summarise",
     "time_calls",
     "uniform",
+    "wilson_interval",
     "write_atomic",
 ]

@@ -76,6 +76,11 @@ class Comparison(ABC):
         return "test"
 
     @property
+    def train_name(self) -> str:
+        """What the training data is called in protocols, likewise."""
+        return "train"
+
+    @property
     def labels(self) -> Tensor:
         """``(n,)`` int64, the conditions that the side "conditional" was made for. Raises Omitted."""
         raise Omitted("needs samples that were made for given labels")
@@ -118,17 +123,17 @@ class Space:
 
     @property
     def fake(self) -> Tensor:
-        """Features of the samples, ``(n, D)`` float32."""
+        """Features of the samples, ``(n, D)``: float32, or what was brought."""
         return self.of("samples").features
 
     @property
     def real(self) -> Tensor:
-        """Features of held-out real data, ``(m, D)`` float32."""
+        """Features of held-out real data, ``(m, D)``."""
         return self.of("reference").features
 
     @property
     def train(self) -> Tensor:
-        """Features of the training data, ``(t, D)`` float32. Raises Omitted where none was given."""
+        """Features of the training data, ``(t, D)``. Raises Omitted where none was given."""
         return self.of("train").features
 
     @property
@@ -178,6 +183,8 @@ def measure(entry: MetricEntry, comparison: Comparison) -> Estimate:
     taken |= {COUNTS[side]: comparison.count(side) for side in entry.sides}
     if "reference" in entry.sides:
         taken["reference"] = comparison.reference_name
+    if "train" in entry.sides:
+        taken["train"] = comparison.train_name
     return estimate.model_copy(update={"protocol": {**taken, **estimate.protocol}})
 
 
@@ -186,7 +193,8 @@ def refuse_constant(images: Tensor, what: str) -> None:
     flat = images.flatten(1)
     if bool((flat == flat[0]).all()):
         raise DataError(f"all {len(images)} {what} are the same image: check what was sampled or loaded")
-    if bool((flat == flat[:, :1]).all()):
+    planes = images.flatten(2)
+    if bool((planes == planes[:, :, :1]).all()):
         raise DataError(
             f"every one of the {len(images)} {what} is of one flat colour: check what was sampled or loaded"
         )

@@ -42,7 +42,14 @@ class Given(Comparison):
     @property
     def reference_name(self) -> str:
         """The reference's content: numbers against another reference do not compare."""
-        return "sha256:" + self.once("reference hash", lambda: content_hash(self.sides["reference"]))[:16]
+        return self._hash("reference")
+
+    @property
+    def train_name(self) -> str:
+        return self._hash("train")
+
+    def _hash(self, side: Side) -> str:
+        return "sha256:" + self.once(f"hash/{side}", lambda: content_hash(self.stored(side)))[:16]
 
     @property
     def prompts(self) -> list[str]:
@@ -102,6 +109,8 @@ def _entries(metrics: Sequence[str] | None, modality: str, extractor: str | None
     chosen = extractor or DEFAULT_EXTRACTORS.get(modality)
     if extractor:
         _refuse_reader(extractor, modality)
+    if metrics is not None and not metrics:
+        raise GenbenchError("no metric is named: leave metrics out for all that apply")
     names = metrics if metrics is not None else _all_that_apply(modality, chosen)
     entries = [_entry(name, chosen) for name in names]
     for entry in entries:

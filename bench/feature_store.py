@@ -8,16 +8,19 @@ One changed byte of any of them is another key; a file that is not what its mani
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib.metadata
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,6 +35,8 @@ from bench.record import digest
 Examples = Tensor | Sequence[str]
 BATCH = 250
 DEFAULT_LIMIT_GB = 20.0
+ARITHMETIC = ("torch", "torchvision", "torch_fidelity", "PIL", "transformers", "tokenizers")
+DAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -80,10 +85,11 @@ class FeatureStore:
 
         identity: what names the extractor and its state; goes into the key and the manifest.
         """
-        about = {**identity, "examples": content_hash(examples), "dtype": "float32", "torch": torch.__version__}
+        about = {**identity, "examples": content_hash(examples), "dtype": "float32", "versions": _versions()}
         key = digest({**about, "device": device.type})[:32]
         if (found := _read(self.folder / key)) is not None:
-            os.utime(self.folder / key)
+            with contextlib.suppress(FileNotFoundError):  # another worker has just pruned it; what is open stays
+                os.utime(self.folder / key)
             return found
         made = self._make(key, about, extract, examples, device)
         self._prune(keep=key)
@@ -105,14 +111,33 @@ class FeatureStore:
         return found
 
     def _prune(self, keep: str) -> None:
-        """Delete what was not used for longest until the rest is within the limit."""
-        entries = sorted((p for p in self.folder.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime)
-        sizes = {p: sum(f.stat().st_size for f in p.iterdir() if f.is_file()) for p in entries}
-        over = sum(sizes.values()) - self.limit
-        for path, size in sizes.items():
-            if over > 0 and path.name != keep and not path.name.startswith("."):
-                shutil.rmtree(path, ignore_errors=True)
-                over -= size
+        """Delete what was not used for longest until the rest is within the limit, and what killed processes left."""
+        entries = [entry for path in self.folder.iterdir() if (entry := _Entry.of(path))]
+        for entry in entries:
+            if entry.path.name.startswith(".") and time.time() - entry.used > DAY:
+                shutil.rmtree(entry.path, ignore_errors=True)
+        whole = sorted((e for e in entries if not e.path.name.startswith(".")), key=lambda entry: entry.used)
+        over = sum(entry.size for entry in whole) - self.limit
+        for entry in whole:
+            if over > 0 and entry.path.name != keep:
+                shutil.rmtree(entry.path, ignore_errors=True)
+                over -= entry.size
+
+
+class _Entry(NamedTuple):
+    """A folder of the cache: bytes, and when it was last used (seconds)."""
+
+    path: Path
+    size: int
+    used: float
+
+    @classmethod
+    def of(cls, path: Path) -> _Entry | None:
+        """None for what is no folder, or is just being removed or renamed by another worker."""
+        try:
+            return cls(path, sum(f.stat().st_size for f in path.iterdir() if f.is_file()), path.stat().st_mtime)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
 
 @torch.no_grad()
@@ -121,7 +146,18 @@ def batches(extract: Extractor, examples: Examples, device: torch.device) -> Ite
     for start in range(0, len(examples), BATCH):
         chunk = examples[start : start + BATCH]
         found = extract(chunk.to(device) if isinstance(chunk, Tensor) else chunk)
+        if len(found.features) != len(chunk):
+            raise GenbenchError(f"the extractor returned {len(found.features)} rows for {len(chunk)} examples")
+        if not torch.isfinite(found.features).all():
+            raise GenbenchError("the extractor returned NaN or infinity")
         yield Features(found.features.cpu().float(), None if found.logits is None else found.logits.cpu().float())
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Of the libraries that do an extractor's arithmetic, those that are installed."""
+    installed = importlib.metadata.packages_distributions()
+    return {name: importlib.metadata.version(installed[name][0]) for name in ARITHMETIC if name in installed}
 
 
 def _extract(work: Path, extract: Extractor, examples: Examples, device: torch.device) -> None:
@@ -166,14 +202,15 @@ def _read(folder: Path) -> FeatureSet | None:
     """What a folder holds; None where there is nothing, or not what its manifest says."""
     try:
         hashes: Mapping[str, str] = json.loads((folder / "manifest.json").read_text())["files"]
-        if any(_sha256(folder / name) != expected for name, expected in hashes.items()):
+        whole = {"features.npy", "moments.npz"} <= set(hashes)
+        if not whole or any(_sha256(folder / name) != expected for name, expected in hashes.items()):
             return None
-    except (OSError, ValueError, KeyError):
+        with np.load(folder / "moments.npz") as moments:
+            mean, covariance = (torch.from_numpy(moments[name]) for name in ("mean", "covariance"))
+        features = _mapped(folder / "features.npy")
+        logits = _mapped(folder / "logits.npy") if "logits.npy" in hashes else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    moments = np.load(folder / "moments.npz")
-    features = _mapped(folder / "features.npy")
-    logits = _mapped(folder / "logits.npy") if "logits.npy" in hashes else None
-    mean, covariance = (torch.from_numpy(moments[name]) for name in ("mean", "covariance"))
     return FeatureSet(features, logits, Moments(len(features), mean, covariance))
 
 

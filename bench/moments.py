@@ -31,6 +31,8 @@ class MomentSum:
 
     def update(self, rows: Tensor) -> MomentSum:
         """Take in ``(n, D)`` rows; returns itself."""
+        if not len(rows):
+            return self
         other = MomentSum()
         x = rows.detach().double().cpu()
         other.n, other.mean = len(x), x.mean(0)

@@ -34,7 +34,7 @@ def read(source: Source) -> Examples:
     if isinstance(source, str | Path):
         return _read_path(Path(source).expanduser())
     if isinstance(source, Tensor):
-        return source.detach().cpu()
+        return _plain(source.detach().cpu())
     if isinstance(source, np.ndarray):
         return _tensor(source, "the array")
     if isinstance(source, Sequence) and all(isinstance(text, str) for text in source):
@@ -57,6 +57,8 @@ def check(examples: Examples, modality: Modality, what: str) -> Examples:
     """The examples in stored form. Raises DataError (TooFew for none) that names ``what`` is wrong."""
     if modality not in MODALITIES:
         raise GenbenchError(f"unknown modality {modality!r}{hint(modality, get_args(Modality))}")
+    if isinstance(examples, Tensor) and not examples.ndim:
+        raise DataError(f"{what}: a single number is no set of examples")
     if not len(examples):
         raise TooFew(f"{what}: empty; at least 2 examples are needed")
     checks: Mapping[str, Callable[[Examples, str], Examples]] = {"image": _images, "text": _texts}
@@ -81,8 +83,8 @@ def _images(examples: Examples, what: str) -> Tensor:
         raise DataError(f"{what}: images must be (n, C, H, W), got {found}")
     if examples.dtype != torch.uint8:
         raise DataError(
-            f"{what}: images must be uint8 0..255, got {examples.dtype} in [{examples.min():.3g}, "
-            f"{examples.max():.3g}]; scale to 0..255, round, clip and cast"
+            f"{what}: images must be uint8 0..255, got {examples.dtype}{_range(examples)}; scale to 0..255, round, "
+            "clip and cast"
         )
     if examples.shape[1] not in (1, 3) and examples.shape[-1] in (1, 3):
         examples = examples.permute(0, 3, 1, 2).contiguous()
@@ -91,12 +93,30 @@ def _images(examples: Examples, what: str) -> Tensor:
     return examples
 
 
+def _range(images: Tensor) -> str:
+    if images.is_complex():
+        return ""
+    low, high = images.double().aminmax()
+    return f" in [{low:.3g}, {high:.3g}]"
+
+
 def _texts(examples: Examples, what: str) -> list[str]:
     if isinstance(examples, Tensor):
         raise DataError(f"{what}: texts must be strings, got an array")
     if not any(text.strip() for text in examples):
         raise DataError(f"{what}: every one of the {len(examples)} texts is empty")
+    for place, text in enumerate(examples):
+        if not _is_unicode(text):
+            raise DataError(f"{what}: text {place} holds half a character (a lone surrogate), which no text can")
     return list(examples)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read_path(path: Path) -> Examples:
@@ -125,9 +145,16 @@ def _read_array(path: Path) -> Any:
         return found[names[0]]
 
 
+def _plain(tensor: Tensor) -> Tensor:
+    """Dense, and of a type that numpy knows too."""
+    if tensor.layout != torch.strided:
+        raise DataError(f"a tensor must be dense, got {tensor.layout}: call to_dense()")
+    return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+
+
 def _tensor(array: Any, what: str) -> Tensor:
     try:
-        return torch.from_numpy(np.array(array, copy=True, order="C"))
+        return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), copy=True, order="C"))
     except TypeError as error:
         raise DataError(f"{what} holds {array.dtype}, not numbers") from error
 
@@ -135,8 +162,9 @@ def _tensor(array: Any, what: str) -> Tensor:
 def _read_text(path: Path) -> list[str]:
     """A text a line, blank lines left out; or a JSON list of strings."""
     try:
-        content = path.read_text(encoding="utf-8")
-        found = json.loads(content) if path.suffix == ".json" else [x for x in content.splitlines() if x.strip()]
+        content = path.read_text(encoding="utf-8-sig")
+        # Not splitlines(), which also breaks at form feeds and other marks within a line.
+        found = json.loads(content) if path.suffix == ".json" else [x for x in content.split("\n") if x.strip()]
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
@@ -163,11 +191,20 @@ def _picture(path: Path) -> np.ndarray:
     """``(C, H, W)`` uint8, grey or RGB."""
     try:
         with Image.open(path) as image:
+            _refuse_mode(image, path)
             grey = image.mode in ("L", "1")
             pixels = np.asarray(image.convert("L" if grey else "RGB"))
     except (UnidentifiedImageError, OSError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     return pixels[None] if grey else pixels.transpose(2, 0, 1)
+
+
+def _refuse_mode(image: Image.Image, path: Path) -> None:
+    """Raises DataError for pictures that eight bits of grey or RGB cannot hold."""
+    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] != 255:
+        raise DataError(f"{path} is transparent in places: lay it on a background first")
+    if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"):
+        raise DataError(f"{path} has mode {image.mode}: save it with eight bits a channel, grey or RGB")
 
 
 def _size(picture: np.ndarray) -> str:

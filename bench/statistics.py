@@ -65,5 +65,21 @@ def normal_interval(
 
 def proportion_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     """Interval of a share of ``n`` independent trials (Wilson 1927). Raises ValueError for n < 1."""
-    found = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
-    return Interval(lo=float(found.low), hi=float(found.high), level=level, method="Wilson")
+    if n < 1:
+        raise ValueError(f"a share needs trials, got {n}")
+    return wilson_interval(successes / n, n, "Wilson", level)
+
+
+def wilson_interval(share: float, n: float, method: str, level: float = 0.95) -> Interval:
+    """The same for ``n`` that need not be whole, such as a number of trials divided by a design effect.
+
+    Raises ValueError for n of 0 or less.
+    """
+    if n <= 0:
+        raise ValueError(f"a share needs trials, got {n}")
+    shrunk = float(stats.norm.ppf((1 + level) / 2)) ** 2 / n
+    middle = (share + shrunk / 2) / (1 + shrunk)
+    reach = math.sqrt(shrunk * (share * (1 - share) + shrunk / 4)) / (1 + shrunk)
+    # Rounding must not push the share itself out.
+    lo, hi = min(share, max(0.0, middle - reach)), max(share, min(1.0, middle + reach))
+    return Interval(lo=lo, hi=hi, level=level, method=method)

@@ -42,12 +42,14 @@ class Deck:
                 raise GenbenchError("the data has no labels")
             for label in known.unique().tolist():
                 self.by_class[label] = cycle(order[known == label].tolist())
+        if unknown := set(labels) - set(self.by_class):
+            raise GenbenchError(f"no {self.what} example has the label {min(unknown)}")
         return torch.tensor([next(self.by_class[label]) for label in labels])
 
 
 @generator("real", modalities={"image"}, control=True)
 class Real:
-    """Held-out data, each example at most once: no generator does better, so its score is the floor."""
+    """Held-out data, each at most once (of a class, in turn): no generator does better, so its score is the floor."""
 
     conditional = True
 

@@ -66,7 +66,7 @@ def _gap(fake: Tensor, held_out: Tensor) -> Estimate:
     on=EVERY,
     aspect="novelty",
     unit="%",
-    better="higher",
+    better="none",
     sides=("samples", "train"),
     paper=PAPER,
 )

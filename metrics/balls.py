@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from scipy import stats
 from torch import Tensor
 
-from bench import GenbenchError, Interval, Space
+from bench import GenbenchError, Interval, Space, wilson_interval
 from metrics.features import Array
 from metrics.neighbours import Nearest, Pairs, as_pair, neighbours, tiles
 
@@ -94,10 +92,7 @@ def wilson(share: float, variance: float, n: int, method: str) -> Interval:
     """
     binomial = share * (1 - share) / n
     effect = max(1.0, variance / binomial) if binomial > 0 else 1.0
-    size, z = n / effect, float(stats.norm.ppf(0.975))
-    centre = (share + z**2 / (2 * size)) / (1 + z**2 / size)
-    reach = z / (1 + z**2 / size) * math.sqrt(share * (1 - share) / size + z**2 / (4 * size**2))
-    return Interval(lo=max(0.0, centre - reach), hi=min(1.0, centre + reach), method=method)
+    return wilson_interval(share, n / effect, method)
 
 
 def squared_median(squared: Tensor) -> Tensor:

@@ -20,10 +20,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
-from bench import Estimate, GenbenchError, Interval, Space, TooFew, metric
+from bench import Estimate, GenbenchError, Space, TooFew, metric, wilson_interval
 from metrics.features import EVERY, Array, checked_pair
 
 FOLDS = 5
@@ -31,7 +30,6 @@ LEAST = 2 * FOLDS  # distinct rows a side, so that every training part holds bot
 # sklearn's C. Of 0.001, 0.01 and 1 it converges fast at any width and is the most accurate on correlated features.
 PENALTY = 0.01
 TOLERANCE, ITERATIONS = 1e-3, 5000
-LEVEL = 0.95
 
 
 def classifier_test(fake: Array, real: Array, rng: np.random.Generator) -> Estimate:
@@ -47,7 +45,7 @@ def classifier_test(fake: Array, real: Array, rng: np.random.Generator) -> Estim
     return Estimate(
         value=float(right.mean()),
         n=len(x),
-        interval=_interval(float(right.mean()), _trials(copies)),
+        interval=wilson_interval(float(right.mean()), _trials(copies), "Wilson, folds correlated by 1/K"),
         protocol={"classifier": "logistic regression", "C": PENALTY, "folds": FOLDS, "scaling": "standardised"},
     )
 
@@ -122,13 +120,3 @@ def _trials(copies: np.ndarray) -> float:
     """How many independent predictions tell as much: fewer for copies (Kish's design effect) and shared training."""
     sizes = np.bincount(copies)
     return float(sizes.sum() ** 2 / (sizes**2).sum() / (1 + (FOLDS - 1) / FOLDS))
-
-
-def _interval(share: float, trials: float) -> Interval:
-    """Wilson's interval, which bench gives for whole numbers of trials alone."""
-    z = float(stats.norm.ppf((1 + LEVEL) / 2))
-    shrunk = z**2 / trials
-    middle = (share + shrunk / 2) / (1 + shrunk)
-    reach = z / (1 + shrunk) * float(np.sqrt(share * (1 - share) / trials + shrunk / (4 * trials)))
-    lo, hi = max(0.0, middle - reach), min(1.0, middle + reach)
-    return Interval(lo=min(lo, share), hi=max(hi, share), level=LEVEL, method="Wilson, folds correlated by 1/K")

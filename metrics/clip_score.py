@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from bench import Comparison, Estimate, GenbenchError, Omitted, metric, normal_interval
+from bench.feature_store import content_hash
 from metrics.extractors.image import CHUNK, CLIP, exact_arithmetic, frozen, normalise
 from metrics.extractors.weights import sha256, shown
 from metrics.features import Array
@@ -77,7 +78,8 @@ def clip_score_of(c: Comparison) -> Estimate:
         raise Omitted(f"CLIP reads grey or RGB; these images have {c.samples.shape[1]} channels")
     clip = PairEncoder(folder(), c.device)
     estimate = clip_score(*clip.encode(c.samples, prompts))
-    return estimate.model_copy(update={"protocol": {**estimate.protocol, **clip.protocol}})
+    asked = {"prompts": f"sha256:{content_hash(prompts)[:16]}"}
+    return estimate.model_copy(update={"protocol": {**estimate.protocol, **clip.protocol, **asked}})
 
 
 def folder() -> Path:

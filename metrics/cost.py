@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from bench import Costs, Modality, Omitted, Trial
-
-ALL: tuple[Modality, ...] = ("image", "text", "music", "audio", "video", "vector")
+from bench import Costs, Omitted, Trial
 
 
 def costs(trial: Trial) -> Costs:

@@ -88,13 +88,15 @@ def _labels(sides: list[Tensor], train: Tensor, cells: int) -> list[np.ndarray]:
     from sklearn.cluster import KMeans  # half a second to import
     from sklearn.exceptions import ConvergenceWarning
 
+    scale = train.abs().max()  # so that single precision, which takes half the time, holds every value
+    rows, *points = [(side / scale).float().cpu().numpy() for side in (train, *sides)]
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
-            means = KMeans(cells, n_init=STARTS, random_state=0).fit(train.float().cpu().numpy())
+            means = KMeans(cells, n_init=STARTS, random_state=0).fit(rows)
         except ConvergenceWarning:
             raise GenbenchError(f"training data has fewer than {cells} different rows: use fewer cells") from None
-    return [means.predict(side.float().cpu().numpy()) for side in sides]
+    return [means.predict(side) for side in points]
 
 
 def _mean(found: list[Cell], cells: int) -> Estimate:

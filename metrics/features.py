@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import get_args
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 from bench import GenbenchError, Modality, TooFew
 
 Array = np.ndarray | Tensor
+LARGEST = 1e100  # beyond it the cubes that some measures take leave float64
 EVERY: frozenset[Modality] = frozenset(get_args(Modality))
 
 
@@ -31,9 +33,11 @@ def verified(features: Array, least: int = 2) -> Tensor:
         raise TooFew(f"{len(x)} examples are too few: at least {least} are needed")
     if x.is_complex() or x.dtype == torch.bool:
         raise GenbenchError(f"features must be real numbers, got {x.dtype}")
-    # A sum that is finite has finite terms; where it is not, it may only have overflowed.
-    if not torch.isfinite(x.sum(dtype=torch.float64)) and not torch.isfinite(x).all():
+    largest = max(abs(float(end)) for end in x.aminmax())  # both ends are NaN where there is one
+    if not math.isfinite(largest):
         raise GenbenchError("features hold NaN or infinity")
+    if largest > LARGEST:
+        raise GenbenchError(f"features reach {largest:.1e}: they must stay below {LARGEST:.0e}, so rescale them")
     if len(x) > 1 and bool((x[0] == x[1]).all()) and bool((x == x[0]).all()):
         raise GenbenchError(f"all {len(x)} examples are the same: check what was sampled or loaded")
     return x

@@ -9,6 +9,7 @@ Importing ``evaluate`` takes seconds, so nothing here does before a number is as
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterable
 from numbers import Real
@@ -18,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bench import Comparison, Estimate, GenbenchError, Modality, Omitted, cache_folder, metric, metric_scheme
+from metrics.extractors.weights import sha256
 from metrics.features import EVERY
 from metrics.texts import checked_texts, spread
 
@@ -104,8 +106,20 @@ def estimate(instance: Any, c: Comparison, key: str = "") -> Estimate:
         raise Omitted(f"{instance.name} of evaluate failed: {_reason(error)}") from error
     found, value = number(result, instance.name, key)
     n = len(next(iter(columns.values())))
-    settings = {"module": instance.name, "key": found, "evaluate": evaluate.__version__, "uncertainty": "not given"}
+    settings = {
+        "module": instance.name,
+        "module_source": _source(instance),
+        "key": found,
+        "evaluate": evaluate.__version__,
+        "uncertainty": "not given",
+    }
     return Estimate(value=value, n=n, protocol={**settings, **protocol})
+
+
+def _source(instance: Any) -> str:
+    """Hash of the file that a module is written in: two of one name may differ."""
+    file = inspect.getsourcefile(type(instance))
+    return f"sha256:{sha256(Path(file))[:16]}" if file and Path(file).is_file() else "not a file"
 
 
 def number(result: Any, name: str, key: str = "") -> tuple[str, float]:
@@ -138,9 +152,16 @@ def inputs(instance: Any, c: Comparison) -> tuple[dict[str, list[Any]], dict[str
     references = _side(c, "reference", wanted["references"], instance.name)
     if _is_nested_text(wanted["references"]):
         many = spread(references, REFERENCES)
-        return {**columns, "references": [many] * len(samples)}, {"references": len(many)}
+        columns |= {"references": [many] * len(samples)}
+        return columns, {"references": len(many), "reference": c.reference_name, "n_real": len(references)}
     n = min(len(samples), len(references))
-    return {"predictions": samples[:n], "references": references[:n]}, {"references": "paired in order", "pairs": n}
+    how: dict[str, str | int] = {
+        "references": "paired in order",
+        "pairs": n,
+        "reference": c.reference_name,
+        "n_real": len(references),
+    }
+    return {"predictions": samples[:n], "references": references[:n]}, how
 
 
 def _features(instance: Any) -> dict[str, Any]:

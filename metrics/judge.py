@@ -146,7 +146,7 @@ def _quiet() -> Iterator[None]:
 
 def _digest(folder: Path) -> str:
     """SHA-256 over the weights and the tokeniser, whatever the folder is called."""
-    kinds = ("*.safetensors", "*.bin", "*.model", "tokenizer*.json", "vocab*", "merges*")
+    kinds = ("config.json", "*.safetensors", "*.bin", "*.model", "tokenizer*.json", "vocab*", "merges*")
     files = sorted({path for kind in kinds for path in folder.glob(kind)})
     return hashlib.sha256("".join(f"{path.name} {sha256(path)}\n" for path in files).encode()).hexdigest()
 

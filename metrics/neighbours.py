@@ -26,7 +26,6 @@ from metrics.features import Array, verified
 TILE = 1024  # rows of a tile: 4 MiB of float32
 SPARE = 4  # candidates kept beyond the k asked for, so that a second look is rarely needed
 NEAREST = 50  # neighbours in the training data: as many as any measure of novelty reads
-LARGEST = 1e150  # beyond it squares leave float64
 Rows = slice | Tensor
 
 
@@ -235,11 +234,9 @@ def _look_again(pairs: Pairs, found: Nearest, rows: Tensor, enough: Tensor, itse
 
 
 def _centre(x: Tensor, y: Tensor) -> tuple[Tensor, float]:
-    """Common mean ``(D,)`` float64 and the largest magnitude. Raises GenbenchError for magnitudes without a square."""
+    """Common mean ``(D,)`` float64 and the largest magnitude."""
     sides = (x,) if x is y else (x, y)
     largest = max(float(side[i].abs().max()) for side in sides for i in slices(len(side)))
-    if largest > LARGEST:
-        raise GenbenchError(f"features reach {largest:.1e}: distances need them below {LARGEST:.0e}, so rescale them")
     total = sum((side[i].double().sum(0) for side in sides for i in slices(len(side))), x.new_zeros(()).double())
     return total / sum(len(side) for side in sides), largest
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from bench import Estimate, Omitted, Trial, metric
-from metrics.cost import ALL, costs
+from metrics.cost import costs
+from metrics.features import EVERY
 
 
-@metric("peak_rss_bytes", on=ALL, aspect="efficiency", unit="B", better="lower")
+@metric("peak_rss_bytes", on=EVERY, aspect="efficiency", unit="B", better="lower")
 def peak_rss_bytes(trial: Trial) -> Estimate:
     """Largest resident set of the process, interpreter, libraries and data included."""
     return Estimate(value=costs(trial).peak_rss_bytes, n=1, protocol=trial.conditions)
 
 
-@metric("peak_gpu_bytes", on=ALL, aspect="efficiency", unit="B", better="lower")
+@metric("peak_gpu_bytes", on=EVERY, aspect="efficiency", unit="B", better="lower")
 def peak_gpu_bytes(trial: Trial) -> Estimate:
     """Most bytes that tensors held on the GPU at once (the allocator's peak)."""
     spent = costs(trial)

@@ -55,7 +55,10 @@ class Losses:
 
 
 def self_bleu(texts: Sequence[str]) -> Estimate:
-    """In [0, 1]: 1 where every text has a copy among the others. Raises TooFew for fewer than three texts."""
+    """In [0, 1]: 1 where every text has a copy among the others, a blank one too.
+
+    Raises TooFew for fewer than three texts.
+    """
     (tokens,) = encode(checked_texts(texts, LEAST), split=words_13a)
     matches, losses = compare(tokens)
     scores = bleu(matches)
@@ -156,7 +159,8 @@ def bleu(matches: Matches) -> np.ndarray:
     precision = np.exp(logs.sum(1) / np.maximum(there.sum(1), 1))
     length = np.maximum(matches.length, 1)
     brevity = np.exp(np.minimum(0, 1 - matches.closest / length))
-    return np.where(correct.any(1), brevity * precision, 0.0)
+    blank_twins = (matches.length == 0) & (matches.closest == 0)  # to say nothing twice is no variety
+    return np.where(blank_twins, 1.0, np.where(correct.any(1), brevity * precision, 0.0))
 
 
 def without_each(matches: Matches, losses: Losses, scores: np.ndarray) -> np.ndarray:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import statistics
 
 from bench import Estimate, Generator, Omitted, Trainable, Trial, median_interval, metric, time_calls
-from metrics.cost import ALL, costs
+from metrics.cost import costs
+from metrics.features import EVERY
 
 
-@metric("train_throughput", on=ALL, aspect="efficiency", unit="examples/s", better="higher", needs=Trainable)
+@metric("train_throughput", on=EVERY, aspect="efficiency", unit="examples/s", better="higher", needs=Trainable)
 def train_throughput(trial: Trial) -> Estimate:
     """Examples trained on per second of training steps; checkpoints and start-up left out."""
     spent = costs(trial)
@@ -19,7 +20,7 @@ def train_throughput(trial: Trial) -> Estimate:
     return Estimate(value=value, n=spent.train_examples, protocol=protocol)
 
 
-@metric("sample_throughput", on=ALL, aspect="efficiency", unit="examples/s", better="higher", needs=Generator)
+@metric("sample_throughput", on=EVERY, aspect="efficiency", unit="examples/s", better="higher", needs=Generator)
 def sample_throughput(trial: Trial) -> Estimate:
     """Examples drawn per second, in batches, warmed up; the median batch decides."""
     size = min(trial.batch_size, trial.n_samples)

@@ -99,6 +99,15 @@ class TestTheirs:
         assert (found.value, found.n) == (3, 3)
         assert (found.protocol["references"], found.protocol["pairs"]) == ("paired in order", 3)
 
+    def test_the_protocol_knows_the_reference_and_the_script(self, tmp_path: Path) -> None:
+        body, columns = 'return {"n": 1.0}', f'{{"predictions": {STRING}, "references": {STRING}}}'
+        name, other = write(tmp_path, "first", body, columns), write(tmp_path, "second", body + "  # again", columns)
+        sides: Any = {"samples": OURS_TEXTS, "reference": list(reversed(THEIRS))}
+        turned = Given(sides, "text", seed=0, device=torch.device("cpu"), prompts=None)
+        protocols = [value(name).protocol, value(name, turned).protocol, value(other).protocol]
+        assert len({p["reference"] for p in protocols}) == 2 and protocols[0]["n_real"] == 3
+        assert protocols[0]["module_source"] != protocols[2]["module_source"]
+
     def test_each_sample_sees_all_references_where_it_takes_many(self, tmp_path: Path) -> None:
         """Of two ways to call it, the one with lists is taken."""
         columns = (
@@ -193,6 +202,15 @@ class TestOurs:
         )
         found = evaluate.combine([as_evaluate("distinct_2"), other]).compute(predictions=OURS_TEXTS)
         assert (found["distinct_2"], found["count"]) == (distinct_n(OURS_TEXTS, 2).value, 16)
+
+    def test_one_after_another(self) -> None:
+        names = ("distinct_1", "rep_4", "distinct_1")
+        assert [bench.as_evaluate(name).compute(predictions=OURS_TEXTS)[name] for name in names][1] == 0
+
+    def test_a_reference_of_another_size_is_a_setting(self) -> None:
+        found = as_evaluate("ngram_novelty_gap", reference=THEIRS * 2, train=THEIRS).compute(predictions=OURS_TEXTS)
+        table = bench.evaluate(OURS_TEXTS, THEIRS * 2, train=THEIRS, metrics=["ngram_novelty_gap"])
+        assert found["ngram_novelty_gap"] == table.value[0]
 
     def test_they_take_batches(self) -> None:
         metric = as_evaluate("self_bleu")

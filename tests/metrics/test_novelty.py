@@ -269,6 +269,12 @@ class TestFeatureLikelihood:
         many, _ = WORLD.draw(3000)
         assert abs(likelihood_divergence(many, WORLD.held_out, WORLD.train).value) < 3
 
+    def test_more_samples_than_that_are_drawn_from_all(self) -> None:
+        """Sorted by mode, the first of them would lack modes."""
+        many, mode = WORLD.draw(1500)
+        in_order = likelihood_divergence(many[mode.argsort()], WORLD.held_out, WORLD.train)
+        assert abs(in_order.value) < 5
+
     def test_columns_without_spread_do_no_harm(self) -> None:
         dead = [torch.cat([side, torch.zeros(len(side), 3)], 1) for side in (WORLD.new, WORLD.held_out, WORLD.train)]
         alive = likelihood_divergence(WORLD.new, WORLD.held_out, WORLD.train)

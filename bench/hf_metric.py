@@ -18,7 +18,7 @@ from bench.measures import check_name
 from bench.registry import MetricEntry
 
 
-def as_evaluate(name: str, **settings: Any) -> Any:
+def hf_metric(name: str, **settings: Any) -> Any:
     """The metric of this name, of samples of text, as an ``evaluate.Metric``; see ``bench.as_evaluate``."""
     entry = check_name(name)
     if entry.of == "model" or "text" not in entry.on:
@@ -31,7 +31,7 @@ def _class(entry: MetricEntry, settings: Mapping[str, Any]) -> Any:
     import evaluate
     from datasets import Features, Value
 
-    paired = "reference" in entry.sides
+    paired = "reference" in entry.sides and "reference" not in settings
     columns = ("predictions", "references") if paired else ("predictions",)
 
     def info(self: Any) -> Any:
@@ -40,12 +40,11 @@ def _class(entry: MetricEntry, settings: Mapping[str, Any]) -> Any:
             description=entry.about, citation=entry.paper or "", inputs_description="", features=features
         )
 
-    def compute(
-        self: Any, *, predictions: Sequence[str], references: Sequence[str] | None = None, **given: Any
-    ) -> dict[str, Any]:
+    def compute(self: Any, *, predictions: Sequence[str], **given: Any) -> dict[str, Any]:
+        told = {**settings, **given}
         # A measure of the samples alone never looks at what stands in the reference's place.
-        other = predictions if references is None else references
-        table = measured(list(predictions), list(other), metrics=[entry.name], modality="text", **{**settings, **given})
+        reference = told.pop("references", told.pop("reference", predictions))
+        table = measured(list(predictions), list(reference), metrics=[entry.name], modality="text", **told)
         return _result(table.to_dict("records")[0])
 
     return type(entry.name, (evaluate.Metric,), {"_info": info, "_compute": compute, "__module__": __name__})
