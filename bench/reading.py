@@ -163,13 +163,17 @@ def _read_text(path: Path) -> list[str]:
     """A text a line, blank lines left out; or a JSON list of strings."""
     try:
         content = path.read_text(encoding="utf-8-sig")
-        # Not splitlines(), which also breaks at form feeds and other marks within a line.
-        found = json.loads(content) if path.suffix == ".json" else [x for x in content.split("\n") if x.strip()]
+        found = json.loads(content) if path.suffix == ".json" else _lines(content)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
         raise DataError(f"{path} must hold a JSON list of strings")
     return found
+
+
+def _lines(content: str) -> list[str]:
+    """Not splitlines(), which also breaks at form feeds and other marks within a line."""
+    return [line for line in content.split("\n") if line.strip()]
 
 
 def _read_folder(folder: Path) -> Tensor:

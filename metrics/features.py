@@ -16,12 +16,12 @@ LARGEST = 1e100  # beyond it the cubes that some measures take leave float64
 EVERY: frozenset[Modality] = frozenset(get_args(Modality))
 
 
-def checked(features: Array, least: int = 2) -> Tensor:
+def checked(features: Array, least: int = 2, largest: float = LARGEST) -> Tensor:
     """``(n, D)`` as float64. Raises GenbenchError as ``verified`` does."""
-    return verified(features, least).double()
+    return verified(features, least, largest).double()
 
 
-def verified(features: Array, least: int = 2) -> Tensor:
+def verified(features: Array, least: int = 2, largest: float = LARGEST) -> Tensor:
     """``(n, D)`` as it is. Raises GenbenchError for what no distance can be taken of.
 
     That is: another shape, no columns, fewer than ``least`` rows, NaN or infinity, or rows that are all the same.
@@ -33,11 +33,11 @@ def verified(features: Array, least: int = 2) -> Tensor:
         raise TooFew(f"{len(x)} examples are too few: at least {least} are needed")
     if x.is_complex() or x.dtype == torch.bool:
         raise GenbenchError(f"features must be real numbers, got {x.dtype}")
-    largest = max(abs(float(end)) for end in x.aminmax())  # both ends are NaN where there is one
-    if not math.isfinite(largest):
+    reach = max(abs(float(end)) for end in x.aminmax())  # both ends are NaN where there is one
+    if not math.isfinite(reach):
         raise GenbenchError("features hold NaN or infinity")
-    if largest > LARGEST:
-        raise GenbenchError(f"features reach {largest:.1e}: they must stay below {LARGEST:.0e}, so rescale them")
+    if reach > largest:
+        raise GenbenchError(f"features reach {reach:.1e}: they must stay below {largest:.0e}, so rescale them")
     if len(x) > 1 and bool((x[0] == x[1]).all()) and bool((x == x[0]).all()):
         raise GenbenchError(f"all {len(x)} examples are the same: check what was sampled or loaded")
     return x

@@ -40,7 +40,7 @@ def inception_score(logits: Array, splits: int = SPLITS) -> Estimate:
 
     Raises GenbenchError for one class, fewer than two rows a part, NaN or infinity.
     """
-    x = checked(logits, 2 * splits)
+    x = checked(logits, 2 * splits, math.inf)
     if x.shape[1] < 2:
         raise GenbenchError("the Inception Score needs logits of at least two classes, got one")
     scores = [_score(part) for part in _parts(x, splits)]

@@ -37,7 +37,7 @@ def vendi_score(features: Array) -> Estimate:
 
     Raises GenbenchError for fewer than two rows, rows of zeros, rows that are all the same, NaN or infinity.
     """
-    x = _normalised(np.array(verified(features).cpu().numpy(), np.float64))
+    x = _normalised(np.array(verified(features, largest=np.inf).cpu().numpy(), np.float64))
     entropy = _entropy(x)
     most = float(min(x.shape))
     value = min(max(math.exp(entropy.value), 1.0), most)

@@ -219,10 +219,28 @@ class TestImageEvaluators:
         assert value("vendi", samples=first) != value("vendi", samples=second)
         assert value("fd", samples=first) < value("fd", samples=second)
 
-    @pytest.mark.parametrize("metric", FEATURE_METRICS)
-    def test_p9_settings_that_fork_are_part_of_the_protocol(self, metric: str) -> None:
+    @pytest.mark.parametrize(
+        ("metric", "settings"),
+        {
+            "auth_gap": {"n_train"},
+            "cmmd_u": {"kernel", "sigma", "scale", "rows", "statistic"},
+            "coverage": {"k", "strict"},
+            "ct": {"cells", "least", "clustering"},
+            "density": {"k", "strict"},
+            "fd_corrected": {"bias", "shuffle_seed"},
+            "fld": {"gaussians", "floor", "fit"},
+            "kid": {"kernel", "statistic"},
+            "mauve": {"clusters", "seeds", "pca_variance", "norm", "kmeans", "scaling", "smoothing"},
+            "mind": {"projections", "seed", "scale", "rows"},
+            "nn_ratio": {"k", "threshold"},
+            "precision": {"k", "strict"},
+            "recall": {"k", "strict"},
+            "vendi": {"kernel"},
+        }.items(),
+    )
+    def test_p9_settings_that_fork_are_part_of_the_protocol(self, metric: str, settings: set[str]) -> None:
         protocol = bench.evaluate(FAKE, REAL, train=TRAIN, metrics=[metric]).protocol.iloc[0]
-        assert {"extractor", "n_fake"} <= set(protocol)
+        assert settings | {"extractor", "n_fake"} <= set(protocol)
 
     def test_p11_numbers_of_two_sample_counts_have_two_protocols(self) -> None:
         first, second = (bench.evaluate(x, REAL, metrics=["fd"]).protocol.iloc[0] for x in (FAKE, FAKE[:200]))
@@ -237,6 +255,11 @@ class TestImageEvaluators:
     def test_p17_numbers_against_two_references_have_two_protocols(self) -> None:
         first, second = (bench.evaluate(FAKE, x, metrics=["fd"]).protocol.iloc[0] for x in (REAL, TRAIN[:500]))
         assert first["n_real"] == second["n_real"] and first != second
+
+    def test_p17_and_so_have_numbers_against_two_training_sets(self) -> None:
+        tables = [bench.evaluate(FAKE, REAL, train=x, metrics=["auth_pct"]) for x in (TRAIN, TRAIN + 3)]
+        first, second = (table.protocol.iloc[0] for table in tables)
+        assert first["n_train"] == second["n_train"] and first != second
 
     def test_p20_buffers_that_are_no_table_are_refused(self) -> None:
         with pytest.raises(GenbenchError, match=r"vectors must be \(n, D\)"):

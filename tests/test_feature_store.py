@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import Features
+from bench import Features, GenbenchError
 from bench.feature_store import FeatureSet, FeatureStore, content_hash
 
 CPU = torch.device("cpu")
@@ -84,6 +86,34 @@ def test_a_damaged_file_is_made_anew(store: FeatureStore, file: str) -> None:
     again = get(store, extract)
     assert extract.seen == 1200
     torch.testing.assert_close(again.features, IMAGES.flatten(1).float(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("content", ["[]", '{"files": {}}', '{"files": 3}', ""])
+def test_a_manifest_that_says_nothing_is_made_anew(store: FeatureStore, content: str) -> None:
+    first = get(store, Counting()).features.clone()
+    (manifest,) = store.folder.glob("*/manifest.json")
+    manifest.write_text(content)
+    assert torch.equal(get(store, Counting()).features, first)
+    assert "features.npy" in json.loads(manifest.read_text())["files"]
+
+
+def test_an_extractor_that_loses_rows_is_refused(store: FeatureStore) -> None:
+    class Losing(Counting):
+        def __call__(self, x: Tensor) -> Features:
+            return Features(torch.ones(len(x) - 1, 2), None)
+
+    with pytest.raises(GenbenchError, match="returned 249 rows for 250 examples"):
+        get(store, Losing())
+
+
+def test_what_a_killed_process_left_goes_after_a_day_and_counts_for_nothing(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, limit_gb=1e-3)
+    for name, age in ((".tmp-old", 2 * 86_400), (".tmp-new", 0)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "features.npy").write_bytes(bytes(2 * 2**20))
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    get(store, Counting())
+    assert sorted(path.name[:8] for path in tmp_path.glob(".*")) == [".tmp-new"] and len(list(tmp_path.iterdir())) == 2
 
 
 def test_the_manifest_says_what_is_there(store: FeatureStore) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import DataError, TooFew
+from bench import DataError, GenbenchError, TooFew
 from bench.reading import check, guess_modality, read
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 3, 8, 6), dtype=np.uint8)
@@ -124,3 +124,42 @@ def test_pictures_of_two_sizes_are_named(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match="holds no pictures"):
         read(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("given", "modality", "words"),
+    [
+        (np.array(5.0), "vector", "a single number is no set"),
+        (np.zeros((4, 1, 2, 2), np.uint16), "image", r"must be uint8 0..255, got torch.uint16 in \[0, 0\]"),
+        (np.zeros((4, 1, 2, 2), complex), "image", "must be uint8 0..255, got torch.complex128;"),
+        (["a", "\ud800"], "text", "text 1 holds half a character"),
+    ],
+)
+def test_odd_input_is_answered_in_a_sentence(given: Any, modality: Any, words: str) -> None:
+    with pytest.raises(GenbenchError, match=words):
+        check(read(given), modality, "samples")
+
+
+def test_a_sparse_tensor_is_refused() -> None:
+    with pytest.raises(DataError, match="must be dense"):
+        read(torch.eye(3).to_sparse())
+
+
+def test_numbers_of_other_types_and_byte_orders_are_taken() -> None:
+    x = np.arange(6.0).reshape(3, 2)
+    for form in (x.astype(">f8"), torch.from_numpy(x).bfloat16()):
+        found = read(form)
+        assert isinstance(found, torch.Tensor) and found.double().tolist() == x.tolist()
+
+
+def test_only_the_end_of_a_line_ends_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "texts.txt"
+    path.write_bytes("\ufeffone\x0cpage\u2028more\r\nsecond\n".encode())
+    assert read(path) == ["one\x0cpage\u2028more", "second"]
+
+
+@pytest.mark.parametrize(("mode", "words"), [("I;16", "has mode I;16"), ("RGBA", "transparent in places")])
+def test_pictures_that_eight_bits_cannot_hold_are_refused(tmp_path: Path, mode: str, words: str) -> None:
+    Image.new(mode, (4, 4)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=words):
+        read(tmp_path)

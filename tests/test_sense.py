@@ -387,6 +387,15 @@ def test_rubbish_on_any_side_is_an_error_that_names_it(name: str, case: str) -> 
             bench.evaluate(**sides, metrics=[name], modality="vector")
 
 
+@pytest.mark.parametrize("name", sorted(set(OF_VECTORS) - {"vendi"}))  # which looks at directions alone
+def test_values_whose_powers_leave_float64_are_refused(name: str) -> None:
+    sides: dict[str, Any] = {"samples": rows(seed=1) * 1e120, "reference": rows(seed=2), "train": rows(2100, seed=3)}
+    if "samples" not in MEASURES[name].sides:
+        sides |= {"samples": rows(seed=1), "train": rows(2100, seed=3) * 1e120}
+    with pytest.raises(GenbenchError, match="so rescale them"):
+        bench.evaluate(**sides, metrics=[name], modality="vector")
+
+
 @pytest.mark.parametrize("name", OF_VECTORS)
 def test_the_same_call_without_rubbish_gives_a_number(name: str) -> None:
     sides: dict[str, Any] = {"samples": rows(seed=1), "reference": rows(seed=2), "train": rows(2100, seed=3)}

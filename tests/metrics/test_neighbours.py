@@ -155,7 +155,7 @@ def test_order_of_rows_does_not_matter() -> None:
 def test_what_has_no_distances_is_refused() -> None:
     good = rows(20, 3)
     with pytest.raises(GenbenchError, match="rescale them"):
-        neighbours(1e200 * good, 2)
+        as_pair(1e200 * good, good, 2)
     with pytest.raises(GenbenchError, match="one width, got 3 and 4"):
         as_pair(good, rows(20, 4), 2)
     with pytest.raises(GenbenchError, match="at least 21 are needed"):
