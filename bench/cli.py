@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -179,9 +180,14 @@ def _print_table(title: str, rows: list[dict[str, Any]]) -> None:
         table.add_column(column, no_wrap=column == "name", style="bold" if column == "name" else "")
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
-    console = Console()
+    console = _console()
     console.print(table)
     console.print()
+
+
+def _console() -> Console:
+    """As wide as the terminal; a file or a pipe has no width, and gets whole lines."""
+    return Console() if sys.stdout.isatty() or "COLUMNS" in os.environ else Console(width=200)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -240,7 +246,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     table = evaluate(
         options.samples,
         options.reference,
-        metrics=options.metrics.split(",") if options.metrics else None,
+        metrics=None if options.metrics is None else [m.strip() for m in options.metrics.split(",") if m.strip()],
         modality=options.modality,
         extractor=options.extractor,
         train=options.train,
@@ -287,7 +293,9 @@ def _doctor(options: argparse.Namespace) -> int:
         print(json.dumps([vars(finding) for finding in findings], indent=1))
         return OK
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for _ in range(4):
+        table.add_column(overflow="fold")  # paths and addresses are to be copied whole
     for f in findings:
         table.add_row(f.section, f.name, "yes" if f.here else "[bold]no[/bold]", f.detail)
-    Console().print(table)
+    _console().print(table)
     return OK

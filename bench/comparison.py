@@ -88,7 +88,7 @@ class Comparison(ABC):
     @property
     def prompts(self) -> list[str]:
         """The text each sample was made for. Raises Omitted."""
-        raise Omitted("needs the prompts the samples were made for")
+        raise Omitted("needs the prompts the samples were made for (prompts, --prompts)")
 
     def once(self, key: str, compute: Callable[[], T]) -> T:
         """Compute a value that several metrics share the first time it is asked for, and keep it."""

@@ -58,7 +58,10 @@ class Given(Comparison):
     def _stored(self, side: Side) -> Examples:
         if side in self.sides:
             return self.sides[side]
-        told = {"train": "give the training data as `train`", "conditional": "needs a generator that takes labels"}
+        told = {
+            "train": "give the training data (train, --train)",
+            "conditional": "needs a generator that takes labels",
+        }
         raise Omitted(told.get(side, f"there are no {side}: needs a generator"))
 
 
@@ -89,6 +92,8 @@ def _given(
     seed: int,
     device: str,
 ) -> Given:
+    if missing := [side for side in ("samples", "reference") if sources[side] is None]:
+        raise GenbenchError(f"there are no {missing[0]}: give an array, a list of strings or a path")
     found: dict[str, Examples] = {side: read(source) for side, source in sources.items() if source is not None}
     kind = modality or guess_modality(found["samples"])
     sides: dict[Any, Examples] = {side: check(examples, kind, side) for side, examples in found.items()}
@@ -109,15 +114,22 @@ def _entries(metrics: Sequence[str] | None, modality: str, extractor: str | None
     chosen = extractor or DEFAULT_EXTRACTORS.get(modality)
     if extractor:
         _refuse_reader(extractor, modality)
-    if metrics is not None and not metrics:
-        raise GenbenchError("no metric is named: leave metrics out for all that apply")
-    names = metrics if metrics is not None else _all_that_apply(modality, chosen)
+    names = _all_that_apply(modality, chosen) if metrics is None else _asked(metrics)
     entries = [_entry(name, chosen) for name in names]
     for entry in entries:
         _refuse_model(entry)
         if modality not in entry.on:
             raise GenbenchError(f"{entry.name} is for {' or '.join(sorted(entry.on))}, but the samples are {modality}")
     return entries
+
+
+def _asked(metrics: Sequence[str]) -> list[str]:
+    """The names, each once. Raises GenbenchError for none, or for one string in place of a list."""
+    if isinstance(metrics, str):
+        raise GenbenchError(f'metrics must be a list of names: ["{metrics}"]')
+    if not metrics:
+        raise GenbenchError("no metric is named: leave metrics out for all that apply")
+    return list(dict.fromkeys(metrics))
 
 
 def _entry(name: str, extractor: str | None) -> MetricEntry:

@@ -50,7 +50,10 @@ def guess_modality(examples: Examples) -> Modality:
         return "vector"
     if examples.ndim == 4:
         return "image"
-    raise DataError(f"cannot tell what an array of shape {tuple(examples.shape)} is: say it with modality")
+    raise DataError(
+        f"cannot tell what an array of shape {tuple(examples.shape)} is: say it with modality (--modality); images are "
+        "(n, C, H, W), vectors (n, D)"
+    )
 
 
 def check(examples: Examples, modality: Modality, what: str) -> Examples:
@@ -72,8 +75,10 @@ def _vectors(examples: Examples, what: str) -> Tensor:
         raise DataError(f"{what}: vectors must be (n, D), got {tuple(examples.shape)}")
     if examples.is_complex() or examples.dtype == torch.bool:
         raise DataError(f"{what}: vectors must be real numbers, got {examples.dtype}")
-    if examples.is_floating_point() and (bad := int((~torch.isfinite(examples)).any(1).sum())):
-        raise DataError(f"{what}: {bad} of {len(examples)} rows hold NaN or infinity")
+    if examples.is_floating_point() and len(bad := (~torch.isfinite(examples)).any(1).nonzero()):
+        raise DataError(
+            f"{what}: {len(bad)} of {len(examples)} rows hold NaN or infinity, the first is row {int(bad[0])}"
+        )
     return examples if examples.is_floating_point() else examples.double()
 
 
@@ -135,7 +140,7 @@ def _read_array(path: Path) -> Any:
     try:
         found = np.load(path, allow_pickle=False)
     except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+        raise DataError(f"{path} is no array that numpy saved (pickled objects are not read)") from error
     if isinstance(found, np.ndarray):
         return found
     with found:

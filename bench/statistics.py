@@ -80,6 +80,7 @@ def wilson_interval(share: float, n: float, method: str, level: float = 0.95) ->
     shrunk = float(stats.norm.ppf((1 + level) / 2)) ** 2 / n
     middle = (share + shrunk / 2) / (1 + shrunk)
     reach = math.sqrt(shrunk * (share * (1 - share) + shrunk / 4)) / (1 + shrunk)
-    # Rounding must not push the share itself out.
-    lo, hi = min(share, max(0.0, middle - reach)), max(share, min(1.0, middle + reach))
+    # At 0 and 1 an end is the share itself, which rounding must not push out.
+    lo = 0.0 if share == 0 else max(0.0, middle - reach)
+    hi = 1.0 if share == 1 else min(1.0, middle + reach)
     return Interval(lo=lo, hi=hi, level=level, method=method)

@@ -104,7 +104,7 @@ def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     np.save(tmp_path / "strings.npy", np.array(["a", "b"]))
     expected = {
         "absent.npz": "there is no",
-        "broken.npz": "cannot read",
+        "broken.npz": "is no array that numpy saved",
         "x.json": "JSON list of strings",
         "x.doc": "give a folder of pictures",
         "two.npz": "holds a, b; expected an array named 'samples'",
