@@ -32,7 +32,7 @@ from metrics.neighbours import among_train, as_pair, neighbours_among
 
 CELLS = 5
 LEAST = 20
-STARTS = 3
+STARTS = 1  # the cells need to be the same for all, not the best there are
 SIDES: tuple[Literal["samples", "reference", "train"], ...] = ("samples", "reference", "train")
 
 
@@ -114,7 +114,7 @@ def _worst(found: list[Cell], cells: int) -> Estimate:
 
 
 def _protocol(cells: int) -> dict[str, int | str]:
-    return {"cells": cells, "least": LEAST, "clustering": f"k-means of training features, {STARTS} starts, seed 0"}
+    return {"cells": cells, "least": LEAST, "clustering": f"k-means of training features, {STARTS} start, seed 0"}
 
 
 def _shared(space: Space) -> list[Cell]:

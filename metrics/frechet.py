@@ -148,17 +148,20 @@ def _distance(x: np.ndarray, y: np.ndarray, covariances: Covariances | None = No
 def influences(x: np.ndarray, y: np.ndarray, covariances: Covariances | None = None) -> Influences:
     """FD of float64 rows ``(n, D)`` and ``(m, D)``, and what moves it. covariances: of both, where they are known."""
     unit = _unit(x, y)
-    a, b, shift = _scatter(x / unit), _scatter(y / unit), (x.mean(0) - y.mean(0)) / unit
-    plan = transport(a, b, covariances and (covariances[0] / unit**2, covariances[1] / unit**2))
+    if unit != 1:
+        x, y = x / unit, y / unit
+        covariances = covariances and (covariances[0] / unit**2, covariances[1] / unit**2)
+    a, b, shift = _scatter(x), _scatter(y), x.mean(0) - y.mean(0)
+    plan = transport(a, b, covariances)
     value, fake = _sum(a, b, shift, plan.trace), _influence(a, shift, plan.there)
     real = _influence(b, -shift, plan.back)
     return Influences(value * unit**2, fake * unit**2, real * unit**2)
 
 
 def _unit(x: np.ndarray, y: np.ndarray) -> float:
-    """A power of two near the largest value, in which single precision neither over- nor underflows."""
-    largest = max(np.abs(x).max(), np.abs(y).max())
-    return float(2.0 ** np.floor(np.log2(largest))) if largest > 0 else 1.0
+    """1, or a power of two near the largest value where single precision would over- or underflow without."""
+    largest = max(float(end) for side in (x, y) for end in (side.max(), -side.min()))
+    return 1.0 if largest == 0 or 1e-10 < largest < 1e10 else 2.0 ** math.floor(math.log2(largest))
 
 
 def _mean_of_parts(x: np.ndarray, y: np.ndarray, parts: int) -> float:

@@ -56,7 +56,7 @@ QUESTIONS = {
 }
 
 
-WIDEST = 7  # columns of a table that fit a page
+WIDEST = 6  # columns of a table that fit a page
 
 
 @dataclass(frozen=True)
