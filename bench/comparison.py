@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from bench.errors import DataError, Omitted, TooFew
+from bench.errors import DataError, GenbenchError, Omitted, TooFew
 from bench.feature_store import Examples, FeatureSet, FeatureStore, unnamed
 from bench.protocols import Extractor
 from bench.record import Estimate
@@ -176,15 +176,22 @@ class Space:
 
 
 def measure(entry: MetricEntry, comparison: Comparison) -> Estimate:
-    """A metric's estimate, its protocol completed with what it was taken of. Raises Omitted, or GenbenchError."""
+    """A metric's estimate, its protocol completed with what it was taken of.
+
+    Raises Omitted, or GenbenchError, also for a metric that says something else than the kernel of sides or features.
+    """
     seen = comparison.space(entry.extractor) if entry.of == "features" else None
     estimate = entry.compute(comparison if seen is None else seen)
     taken: dict[str, str | int | float | bool] = dict(seen.protocol if seen else {})
     taken |= {COUNTS[side]: comparison.count(side) for side in entry.sides}
-    if "reference" in entry.sides:
-        taken["reference"] = comparison.reference_name
-    if "train" in entry.sides:
-        taken["train"] = comparison.train_name
+    # Named by a metric that does not declare them, they are checked all the same.
+    named = [side for side in ("reference", "train") if side in entry.sides or side in estimate.protocol]
+    taken |= {side: getattr(comparison, f"{side}_name") for side in named}
+    if denied := sorted(key for key in taken.keys() & estimate.protocol.keys() if taken[key] != estimate.protocol[key]):
+        raise GenbenchError(
+            f"{entry.name} writes over {', '.join(denied)} of its protocol, by which the kernel says what was "
+            "measured: the metric must name its own entries otherwise"
+        )
     return estimate.model_copy(update={"protocol": {**taken, **estimate.protocol}})
 
 

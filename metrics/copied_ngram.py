@@ -125,7 +125,7 @@ def training_text(c: Comparison) -> list[str]:
 def with_train(c: Comparison, estimate: Estimate) -> Estimate:
     """The estimate, its protocol saying whether the training text was searched whole or text by text."""
     whole = isinstance(c, Trial) and isinstance(c.dataset, Textual)
-    return estimate.model_copy(update={"protocol": {**estimate.protocol, "train": "stream" if whole else "texts"}})
+    return estimate.model_copy(update={"protocol": {**estimate.protocol, "searched": "stream" if whole else "texts"}})
 
 
 @metric("copied_ngram", of="samples", sides=("samples", "train"), on={"text"}, aspect="novelty", unit="words",

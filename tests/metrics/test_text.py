@@ -311,7 +311,7 @@ class TestThroughTheKernel:
     def test_a_parrot_is_not_novel(self, trial: Trial) -> None:
         """Runs across windows are found too, so nothing is new but what a window cuts through."""
         found = measure(registry.get("metrics", "ngram_novelty"), trial)
-        assert found.value < 0.2 and found.protocol["train"] == "stream"
+        assert found.value < 0.2 and found.protocol["searched"] == "stream"
         assert measure(registry.get("metrics", "ngram_novelty_gap"), trial).value < -0.5
 
     def test_people_with_files_are_served(self, passages: list[str]) -> None:
