@@ -41,6 +41,7 @@ _STYLE = {
 _DASHES: tuple[Any, ...] = ("", (4, 1.5), (1, 1.2), (5, 1.5, 1, 1.5))
 _PANEL = (3.1, 2.0)  # inches
 _FAR = 3  # a yardstick this many times beyond the last generator is named at the edge: it would flatten the rest
+_FASTER = 1.25  # a generator that is not pictured has a point where it is this much faster than all better ones
 _LOG_FROM = 30  # a y axis that spans more than this factor is drawn in logarithms
 
 
@@ -68,8 +69,12 @@ def curve_table(row: Row) -> pd.DataFrame:
 
 
 def learning(board: Board) -> list[Row]:
-    """The rows of a board that have a learning curve."""
-    return [row for row in board.ranked if any(len(record.curve) > 1 for record in row.group.records)]
+    """The pictured rows of a board that have a learning curve."""
+    return [
+        row
+        for row in board.pictured
+        if not row.group.control and any(len(record.curve) > 1 for record in row.group.records)
+    ]
 
 
 def curve(row: Row, slot: int) -> Figure:
@@ -135,12 +140,18 @@ class Point(NamedTuple):
 
 
 def tradeoff_points(board: Board) -> tuple[Column | None, list[Point]]:
-    """The speed column that most generators share, and a point for each that has both numbers."""
+    """The speed column that most generators share, and points of those pictured or far faster than all better ones."""
     ranked, quality = board.ranked, board.main
     speed = max(board.find(SPEED), key=lambda c: sum(row.mean(c) is not None for row in ranked), default=None)
     if speed is None or quality is None:
         return speed, []
-    return speed, [point for row in ranked if (point := _point(row, speed, quality))]
+    points, fastest, pictured = [], 0.0, {row.name for row in board.pictured}
+    for row in ranked:
+        point = _point(row, speed, quality)
+        if point and (row.name in pictured or point.speed > _FASTER * fastest):
+            points.append(point)
+            fastest = max(fastest, point.speed)
+    return speed, points
 
 
 def _point(row: Row, speed: Column, quality: Column) -> Point | None:
@@ -173,16 +184,14 @@ def tradeoff(board: Board, slots: Mapping[str, int]) -> Figure | None:
 
 
 def _scatter(axes: Axes, points: Sequence[Point], slots: Mapping[str, int]) -> None:
-    import seaborn as sns
-
     for point in points:
         hue = colour(slots[point.name])
         axes.errorbar(
             point.speed, point.quality, xerr=point.speed_error, yerr=point.quality_error,
             color=hue, elinewidth=0.9,
         )  # fmt: skip
-        sns.scatterplot(
-            x=[point.speed], y=[point.quality], ax=axes, color=hue, edgecolor=PAPER, s=46, zorder=3,
+        axes.scatter(
+            point.speed, point.quality, color=hue, edgecolor=PAPER, s=46, linewidth=0.5, zorder=3,
             marker=marker(slots[point.name]),
         )  # fmt: skip
 

@@ -122,6 +122,7 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         "board": board,
         "verdict": section.verdict,
         "data": section.data,
+        "undrawn": section.undrawn,
         "tables": list(_tables(board)),
         "spreads": {column.key: _spread_width(board, column) for column in board.columns},
         "pictures": [sample for sample in section.samples if not sample.texts],

@@ -7,7 +7,7 @@ and a number that is missing is a reason, not a zero.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -19,7 +19,10 @@ from reports.variants import canonical, variant_labels
 
 Aspect = Literal["realism", "likelihood", "diversity", "relevance", "novelty", "efficiency"]
 ASPECTS: tuple[str, ...] = get_args(Aspect)
+PICTURED, PICTURED_IN_ALL = 12, 24  # generators whose samples and curves are drawn: of a board, and of a page
 Key = str
+Number = tuple[RunRecord, Measurement]
+Numbers = dict[Key, list[Number]]
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class Board:
 
     groups: all that were tried.
     rows: those that could run: ranked by ``main``, then those without a number for it, then the yardsticks.
+    pictured: those of the rows whose samples and curves a page draws: the first of the ranked, and the yardsticks.
     """
 
     dataset: str
@@ -89,6 +93,7 @@ class Board:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     main: Column | None
+    pictured: tuple[Row, ...]
 
     @property
     def ranked(self) -> tuple[Row, ...]:
@@ -112,27 +117,48 @@ class Board:
 
 def leaderboards(records: Iterable[RunRecord]) -> list[Board]:
     """A board for every dataset, in the order of their names. ``records``: the newest of every trial."""
-    return [_board(dataset, found) for dataset, found in sorted(by_dataset(records).items())]
+    datasets = sorted(by_dataset(records).items())
+    pictured = min(PICTURED, max(1, PICTURED_IN_ALL // max(1, len(datasets))))
+    return [_board(dataset, found, pictured) for dataset, found in datasets]
 
 
-def _board(dataset: str, records: Sequence[RunRecord]) -> Board:
+def _board(dataset: str, records: Sequence[RunRecord], pictured: int) -> Board:
     groups = groups_of(records)
-    columns = _columns(records)
+    numbers = _numbers(records)
+    columns = _columns(numbers)
     # A family that cannot make this data has no row; the page lists its trials as skipped.
     shown = [group for group in groups if any(r.status != "skipped" for r in group.records)]
-    rows = _marked([Row(group, {c.key: _cell(group, c) for c in columns}) for group in shown], columns)
+    rows = _rows(shown, columns, numbers)
     main = main_column(columns, rows)
     ordered = tuple(sorted(rows, key=lambda row: _order(row, main)))
-    return Board(dataset, records[0].modality, records[0].fingerprint, tuple(groups), columns, ordered, main)
+    ranked, controls = ([row for row in ordered if row.group.control is control] for control in (False, True))
+    return Board(
+        dataset=dataset,
+        modality=records[0].modality,
+        fingerprint=records[0].fingerprint,
+        groups=tuple(groups),
+        columns=columns,
+        rows=ordered,
+        main=main,
+        pictured=(*ranked[:pictured], *controls[:pictured]),
+    )
 
 
-def _columns(records: Iterable[RunRecord]) -> tuple[Column, ...]:
-    """Every metric measured at least once, split by protocol, ordered by aspect and extractor, the best known first."""
-    found: dict[str, dict[Key, list[tuple[RunRecord, Measurement]]]] = defaultdict(lambda: defaultdict(list))
+def _numbers(records: Iterable[RunRecord]) -> Numbers:
+    """All measurements by column. The key is made here, once a measurement: it is what a large board costs."""
+    numbers: Numbers = defaultdict(list)
     for record in records:
         for measurement in record.measurements:
-            found[measurement.metric][_key(record, measurement)].append((record, measurement))
-    columns = [column for metric, variants in found.items() for column in _split(metric, variants)]
+            numbers[_key(record, measurement)].append((record, measurement))
+    return dict(numbers)
+
+
+def _columns(numbers: Numbers) -> tuple[Column, ...]:
+    """Every metric measured at least once, split by protocol, ordered by aspect and extractor, the best known first."""
+    variants: dict[str, dict[Key, list[Number]]] = defaultdict(dict)
+    for key, found in numbers.items():
+        variants[found[0][1].metric][key] = found
+    columns = [column for metric, of_metric in variants.items() for column in _split(metric, of_metric)]
     return tuple(sorted(columns, key=_place))
 
 
@@ -141,7 +167,7 @@ def _place(column: Column) -> tuple[int, bool, str, int]:
     return ASPECTS.index(column.aspect), not column.extractor, column.extractor, _preference(column.metric)
 
 
-def _split(metric: str, variants: Mapping[Key, list[tuple[RunRecord, Measurement]]]) -> list[Column]:
+def _split(metric: str, variants: Mapping[Key, Sequence[Number]]) -> list[Column]:
     labels = variant_labels([_conditions(*found[0]) for found in variants.values()])
     return [
         _column(key, f"{metric} ({label})" if label else metric, found)
@@ -149,7 +175,7 @@ def _split(metric: str, variants: Mapping[Key, list[tuple[RunRecord, Measurement
     ]
 
 
-def _column(key: Key, label: str, found: Sequence[tuple[RunRecord, Measurement]]) -> Column:
+def _column(key: Key, label: str, found: Sequence[Number]) -> Column:
     record, first = found[0]
     return Column(
         key=key,
@@ -181,25 +207,39 @@ def _machine(record: RunRecord, m: Measurement) -> dict[str, Any]:
     return {name: record.environment[name] for name in ("cpu", "gpu") if record.environment.get(name)}
 
 
-def _cell(group: Group, column: Column) -> Cell:
-    found = [m for r in group.records for m in r.measurements if _key(r, m) == column.key]
-    why = _why(group, column)
-    if not found:
+def _rows(groups: Sequence[Group], columns: Iterable[Column], numbers: Numbers) -> list[Row]:
+    """A row a group, a column at a time, so that marks are set with the cells of the column at hand."""
+    place = {id(record): number for number, group in enumerate(groups) for record in group.records}
+    cells: list[dict[Key, Cell]] = [{} for _ in groups]
+    for column in columns:
+        found: list[list[Number]] = [[] for _ in groups]
+        for record, measurement in numbers[column.key]:
+            found[place[id(record)]].append((record, measurement))
+        made = [_cell(group, column, its) for group, its in zip(groups, found, strict=True)]
+        for row, cell in zip(cells, _marked(groups, made, column), strict=True):
+            row[column.key] = cell
+    return [Row(group, row) for group, row in zip(groups, cells, strict=True)]
+
+
+def _cell(group: Group, column: Column, found: Sequence[Number]) -> Cell:
+    why = _why(group, column, {id(record) for record, _ in found})
+    measurements = [measurement for _, measurement in found]
+    if not measurements:
         return Cell(why=why)
     return Cell(
-        summary=summarise([m.value for m in found]),
-        interval=found[0].interval if len(found) == 1 else None,
-        bound=any(m.kind == "bound" for m in found),
-        samples=min(m.n for m in found),
+        summary=summarise([m.value for m in measurements]),
+        interval=measurements[0].interval if len(measurements) == 1 else None,
+        bound=any(m.kind == "bound" for m in measurements),
+        samples=min(m.n for m in measurements),
         why=why,
     )
 
 
-def _why(group: Group, column: Column) -> str:
+def _why(group: Group, column: Column, having: Set[int]) -> str:
     """The reasons for which this column lacks some or all seeds of the group; "" when none is lacking."""
     reasons: dict[str, list[int]] = defaultdict(list)
     for record in group.records:
-        if all(_key(record, m) != column.key for m in record.measurements):
+        if id(record) not in having:
             reasons[_reason(record, column.metric)].append(record.seed)
     if len(reasons) == 1 and len(*reasons.values()) == len(group.records):
         return next(iter(reasons))
@@ -218,14 +258,11 @@ def seeds_text(seeds: Sequence[int]) -> str:
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
-def _marked(rows: Sequence[Row], columns: Iterable[Column]) -> list[Row]:
-    """The same rows with the best of every column marked, yardsticks left aside."""
-    found: dict[str, dict[Key, Cell]] = {row.name: dict(row.cells) for row in rows}
-    for column in columns:
-        summaries = {r.name: s for r in rows if not r.group.control and (s := r.cells[column.key].summary)}
-        for name, mark in marks(summaries, column.better).items():
-            found[name][column.key] = replace(found[name][column.key], mark=mark)
-    return [replace(row, cells=found[row.name]) for row in rows]
+def _marked(groups: Sequence[Group], cells: Sequence[Cell], column: Column) -> list[Cell]:
+    """The cells of a column with the best of them marked, yardsticks left aside."""
+    compared = {g.name: c.summary for g, c in zip(groups, cells, strict=True) if c.summary and not g.control}
+    found = marks(compared, column.better)
+    return [replace(c, mark=found.get(g.name, "")) for g, c in zip(groups, cells, strict=True)]
 
 
 def main_column(columns: Sequence[Column], rows: Sequence[Row]) -> Column | None:

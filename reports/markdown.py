@@ -49,7 +49,7 @@ def _section(section: Section, content: Content, target: Path, number: int) -> l
     parts = [f"## {text(board.dataset)}", about]
     if board.columns:
         parts += [_leaderboard(board), LEGEND, _protocols(board.columns), _gaps(board)]
-    parts += _samples(section.samples, target, number)
+    parts += [section.undrawn, *_samples(section.samples, target, number)]
     return parts + _figures(board, content, target, number)
 
 

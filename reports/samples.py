@@ -39,15 +39,15 @@ class Sample:
 
 
 def gallery(board: Board, run_folder: Path) -> list[Sample]:
-    """One sample a generator, real data first and noise last, at the lowest seed that all of them have."""
-    rows = [row for row in _in_order(board) if _with_samples(row)]
+    """One sample a pictured generator, real data first and noise last, at the lowest seed that all of them have."""
+    rows = [row for row in _in_order(board.pictured) if _with_samples(row)]
     common = set.intersection(*({r.seed for r in _with_samples(row)} for row in rows)) if rows else set()
     return [_sample(row, _pick(row, common), run_folder) for row in rows]
 
 
-def _in_order(board: Board) -> list[Row]:
-    real = [row for row in board.controls if row.group.first.family == "real"]
-    return [*real, *board.ranked, *(row for row in board.controls if row not in real)]
+def _in_order(rows: Iterable[Row]) -> list[Row]:
+    """Real data first; the rest as the board has it."""
+    return sorted(rows, key=lambda row: not (row.group.control and row.group.first.family == "real"))
 
 
 def _with_samples(row: Row) -> list[RunRecord]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 _LONGEST = 14  # of a value in a label; hashes and paths are cut
@@ -21,13 +21,16 @@ def variant_labels(variants: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     if len(variants) < 2:
         return [""] * len(variants)
-    keys = _differing(variants)
-    for count in range(1, len(keys) + 1):
-        labels = [_label(variant, keys[:count]) for variant in variants]
-        if len(set(labels)) == len(labels):
+    keys, labels, apart = _differing(variants), [""] * len(variants), 1
+    for key in keys:
+        pairs = zip(labels, _parts(variants, key), strict=True)
+        longer = [f"{label}, {part}".removeprefix(", ") for label, part in pairs]
+        if len(set(longer)) > apart:
+            labels, apart = longer, len(set(longer))
+        if apart == len(variants):
             return labels
     # Values that look alike once cut short are numbered, so that no two names are the same.
-    return [f"{_label(variant, keys[:1])} #{i}" for i, variant in enumerate(variants, 1)]
+    return [f"{part} #{i}" for i, part in enumerate(_parts(variants, keys[0]), 1)]
 
 
 def _differing(variants: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -35,8 +38,8 @@ def _differing(variants: Sequence[Mapping[str, Any]]) -> list[str]:
     return [key for key in keys if len({canonical(v.get(key)) for v in variants}) > 1]
 
 
-def _label(variant: Mapping[str, Any], keys: Sequence[str]) -> str:
-    return ", ".join(f"{key}={short(variant[key])}" if key in variant else f"no {key}" for key in keys)
+def _parts(variants: Iterable[Mapping[str, Any]], key: str) -> list[str]:
+    return [f"{key}={short(variant[key])}" if key in variant else f"no {key}" for variant in variants]
 
 
 def short(value: Any) -> str:

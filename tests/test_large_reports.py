@@ -1,0 +1,60 @@
+"""What a page of many records promises: pictures of a few, and a table of all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import reports
+from reports.content import gather
+from reports.figures import learning, tradeoff_points
+from reports.leaderboard import PICTURED, PICTURED_IN_ALL, leaderboards
+from reports.variants import variant_labels
+from tests.report_records import record, save_images
+
+CURVE = tuple({"step": s, "seconds": s / 10, "losses": {"loss": 9 / s}} for s in range(1, 4))
+
+
+def test_pictures_are_drawn_of_the_first_and_the_table_holds_all(tmp_path: Path) -> None:
+    pictures = save_images(tmp_path, "any.npz")
+    records = [
+        record(f"g{i:02}", scores={"fd_lenet": i, "sample_throughput": 9.0}, curve=CURVE, samples=pictures)
+        for i in range(PICTURED + 8)
+    ]
+    records += [record(name, scores={"fd_lenet": 1.0}, samples=pictures) for name in ("real", "noise")]
+    (section,) = gather(records, tmp_path, []).sections
+    drawn = [f"g{i:02}" for i in range(PICTURED)]
+    assert [sample.name for sample in section.samples] == ["real", *drawn, "noise"]
+    assert [row.name for row in learning(section.board)] == drawn
+    assert [point.name for point in tradeoff_points(section.board)[1]] == drawn
+    assert f"first {PICTURED} of {PICTURED + 8} generators" in section.undrawn
+    for write in (reports.html.write, reports.markdown.write):
+        text = write(records, tmp_path, tmp_path / "report", []).read_text(encoding="utf-8")
+        assert section.undrawn in text and f"g{PICTURED + 7}" in text
+
+
+def test_who_is_far_faster_than_all_that_are_better_has_a_point() -> None:
+    speeds = [100.0] * (PICTURED + 2) + [110.0, 200.0]
+    (board,) = leaderboards(
+        record(f"g{i:02}", scores={"fd_lenet": i, "sample_throughput": speed}) for i, speed in enumerate(speeds)
+    )
+    names = [point.name for point in tradeoff_points(board)[1]]
+    assert names == [f"g{i:02}" for i in (*range(PICTURED), len(speeds) - 1)]
+
+
+def test_a_page_of_many_datasets_shares_its_pictures_out() -> None:
+    boards = leaderboards(
+        record(name, dataset=f"data{i}", scores={"fd_lenet": 1.0}) for i in range(8) for name in "abcde"
+    )
+    assert {len(board.pictured) for board in boards} == {PICTURED_IN_ALL // 8}
+
+
+def test_labels_name_only_what_tells_variants_apart() -> None:
+    variants = [{"a": i // 2, "same as a": i // 2, "b": i % 2} for i in range(4)]
+    assert variant_labels(variants) == ["a=0, b=0", "a=0, b=1", "a=1, b=0", "a=1, b=1"]
+
+
+def test_many_settings_of_many_parameters_are_named_at_once() -> None:
+    """Quadratic in either, this would take hours."""
+    variants = [{f"k{k}": (i * k) % 997 for k in range(300)} for i in range(990)]
+    labels = variant_labels(variants)
+    assert len(set(labels)) == len(labels) and labels[1] == "k1=1"
