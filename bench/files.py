@@ -21,9 +21,10 @@ def cache_folder() -> Path:
 def write_atomic(path: Path, content: bytes | str) -> Path:
     """Write to a temporary name beside ``path``, flush it to the disk and rename it.
 
-    A reader, a crash or a full disk never sees half a file. Returns the path; raises OutputError with the reason.
+    A reader, a crash or a full disk never sees half a file. Text is UTF-8, half a character a question mark.
+    Returns the path; raises OutputError with the reason.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from bench.plan import TrialPlan
-from bench.record import RunRecord
+from bench.record import RunRecord, legible
 
 PLAIN_EVERY = 10.0  # seconds between two plain lines of one trial
 
@@ -25,6 +25,7 @@ class Display:
         self._fractions: dict[str, float] = {}
         self._tasks: dict[str, TaskID] = {}
         self._spoken: dict[str, float] = {}
+        self._remarks: set[str] = set()
         self._lock = threading.Lock()
         self._started = time.monotonic()
         self._bars = self._make_bars() if self.console.is_terminal else None
@@ -41,7 +42,10 @@ class Display:
             self._bars.stop()
 
     def event(self, plan: TrialPlan, event: Mapping[str, Any]) -> None:
-        """A worker's message: a phase begun, or a step done."""
+        """A worker's message: a phase begun, a step done, or a remark."""
+        if "remark" in event:
+            self._remark(plan, str(event["remark"]))
+            return
         with self._lock:
             if "step" in event:
                 self._fractions[plan.run_id] = event["step"] / plan.budget.train_steps
@@ -52,6 +56,13 @@ class Display:
                 self._spoken[plan.run_id] = time.monotonic()
                 step = f"step {event['step']}/{plan.budget.train_steps}, " if "step" in event else ""
                 self._say(f"{plan.title}: {step}{note}, {self._left()}")
+
+    def _remark(self, plan: TrialPlan, text: str) -> None:
+        """What several trials have to say is said of the first."""
+        with self._lock:
+            if text not in self._remarks:
+                self._remarks.add(text)
+                self._say(f"{plan.title}: {text}")
 
     def record(self, plan: TrialPlan, record: RunRecord) -> None:
         """A trial has ended."""
@@ -67,7 +78,7 @@ class Display:
             self._say(f"{plan.title}: {record.status}{why}")
 
     def _say(self, text: str) -> None:
-        self.console.print(f"[{self.done}/{self.total}] {text}", markup=False, highlight=False, soft_wrap=True)
+        self.console.print(f"[{self.done}/{self.total}] {legible(text)}", markup=False, highlight=False, soft_wrap=True)
 
     def _move(self, plan: TrialPlan, event: Mapping[str, Any], note: str) -> None:
         assert self._bars is not None

@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
 from bench.protocols import Aspect, Modality
 
@@ -21,12 +22,44 @@ SCHEMA_FILE = Path(__file__).with_name("record.schema.json")
 Status = Literal["ok", "failed", "skipped"]
 FailureKind = Literal["exception", "killed", "timeout", "memory", "unsupported"]
 Better = Literal["lower", "higher", "none"]
+LONGEST_MESSAGE = 10_000  # characters
+# Control characters but tab and line break, and halves of characters, which UTF-8 cannot hold.
+_ILLEGIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def digest(value: Any) -> str:
     """SHA-256 of a value's canonical JSON, as 64 hex digits."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def legible(value: Any) -> Any:
+    """A value as JSON and UTF-8 can hold it, whoever made it; tables and lists likewise.
+
+    Control characters and lone surrogates become their escapes, NaN and infinity their names.
+    """
+    match value:
+        case str():
+            return _ILLEGIBLE.sub(lambda found: ascii(found[0])[1:-1], value)
+        case float() if not math.isfinite(value):
+            return str(value)
+        case Mapping():
+            return {legible(key): legible(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [legible(inner) for inner in value]
+    return value
+
+
+def _told(value: Any) -> Any:
+    """A legible message, of which a long one loses its middle: an error stands at its start, its cause at its end."""
+    value = legible(value)
+    if isinstance(value, str) and len(value) > LONGEST_MESSAGE:
+        half = LONGEST_MESSAGE // 2
+        return f"{value[:half]}\n[{len(value) - 2 * half} characters left out]\n{value[-half:]}"
+    return value
+
+
+Message = Annotated[str, BeforeValidator(_told)]
 
 
 class Frozen(BaseModel):
@@ -55,6 +88,11 @@ class Estimate(Frozen):
     interval: Interval | None = None
     kind: Literal["point", "bound"] = "point"
     protocol: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
+
+    @field_validator("protocol", mode="before")
+    @classmethod
+    def _legible(cls, protocol: Any) -> Any:
+        return legible(protocol)
 
     @field_validator("value")
     @classmethod
@@ -96,8 +134,8 @@ class Failure(Frozen):
     """Why a trial has no result: ``kind`` is exception, killed, timeout, memory or unsupported."""
 
     kind: FailureKind
-    message: str
-    traceback: str | None = None
+    message: Message
+    traceback: Message | None = None
 
 
 class RunRecord(Frozen):
@@ -120,7 +158,8 @@ class RunRecord(Frozen):
     load: str | None = Field(default=None, description="file and hash of the weights, where they were not trained")
     status: Status
     measurements: tuple[Measurement, ...] = ()
-    omitted: dict[str, str] = Field(default_factory=dict, description="metric -> why there is no number")
+    omitted: dict[str, Message] = Field(default_factory=dict, description="metric -> why there is no number")
+    remarks: tuple[Message, ...] = Field(default=(), description="what to know of this trial, a sentence each")
     curve: tuple[CurvePoint, ...] = ()
     phases: dict[str, float] = Field(default_factory=dict, description="seconds by phase")
     environment: dict[str, Any] = Field(default_factory=dict)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import logging
 import os
 import runpy
 import signal
@@ -36,7 +37,7 @@ from bench.probes.machine import environment
 from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
 from bench.probes.stopwatch import Phases
 from bench.protocols import CAPABILITIES, Dataset, Generator, Trainable
-from bench.record import Estimate, Failure, FailureKind, Measurement, RunRecord, Status
+from bench.record import Estimate, Failure, FailureKind, Measurement, RunRecord, Status, legible
 from bench.registry import MetricEntry, registry
 from bench.streams import stream_seed
 from bench.training import Progress, Schedule, train
@@ -60,6 +61,7 @@ class _Run:
     progress: Progress | None = None
     measurements: list[Measurement] = field(default_factory=list)
     omitted: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
     samples: str | None = None
     failure: Failure | None = None  # of the first metric that broke
 
@@ -69,10 +71,29 @@ class _Run:
         with self.phases(name):
             yield
 
+    def remark(self, text: str) -> None:
+        """Tell the user something, once: on the terminal now, and in the record."""
+        if text not in self.remarks:
+            self.remarks.append(text)
+            self.emit({"remark": text})
+
+
+class _Listener(logging.Handler):
+    """What the parts of genbench log while a trial runs is a remark on it."""
+
+    def __init__(self, run: _Run) -> None:
+        super().__init__()
+        self.run = run
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.run.remark(record.getMessage())
+
 
 def run_trial(plan: TrialPlan, out: Path, emit: Emit = lambda event: None) -> RunRecord:
     """Run one trial in this process and return its record, whatever happens in it."""
     run = _Run(plan, out, emit)
+    listener, log = _Listener(run), logging.getLogger("genbench")
+    log.addHandler(listener)
     try:
         _measure_all(run)
     except Unsupported as error:
@@ -80,21 +101,26 @@ def run_trial(plan: TrialPlan, out: Path, emit: Emit = lambda event: None) -> Ru
     # A family or a metric may raise anything; the record keeps it whole and the other trials go on.
     except Exception as error:
         return record_of(plan, "failed", _failure(error), **_kept(run))
+    finally:
+        log.removeHandler(listener)
     return record_of(plan, "failed" if run.failure else "ok", run.failure, **_kept(run))
 
 
 def record_of(plan: TrialPlan, status: Status, error: Failure | None, **found: Any) -> RunRecord:
     """The record of a plan with what was found; also used for a worker that could not answer."""
+    told = {
+        **plan.model_dump(include=_IDENTITY),
+        "budget": plan.budget.model_dump(exclude={"train_steps", "checkpoint_every"} if plan.load else None),
+        "load": f"{Path(plan.load).name} (sha256:{plan.load_digest})" if plan.load else None,
+        **found,
+    }
     return RunRecord(
         run_id=plan.run_id,
         training_id=None if plan.control else plan.training_id,
-        **plan.model_dump(include=_IDENTITY),
-        budget=plan.budget.model_dump(exclude={"train_steps", "checkpoint_every"} if plan.load else None),
-        load=f"{Path(plan.load).name} (sha256:{plan.load_digest})" if plan.load else None,
         status=status,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         error=error,
-        **found,
+        **legible(told),
     )
 
 
@@ -102,6 +128,7 @@ def _kept(run: _Run) -> dict[str, Any]:
     return {
         "measurements": tuple(run.measurements),
         "omitted": run.omitted,
+        "remarks": run.remarks,
         "curve": tuple(run.progress.curve) if run.progress else (),
         "phases": run.phases.seconds,
         "environment": {**environment(torch.device(run.plan.device)), **_setting()},
@@ -119,11 +146,13 @@ def _failure(error: Exception) -> Failure:
 
 def _message(error: Exception) -> str:
     """One line that says what happened."""
-    if isinstance(error, GenbenchError):
-        return str(error)
     if isinstance(error, ValidationError):  # of an Estimate that a metric put together
         return str(error.errors()[0]["msg"])
-    return f"{type(error).__name__}: {error}".split("\n")[0]
+    try:
+        text = str(error)
+    except Exception:  # its author's mistake must not hide where it was raised: the traceback says that
+        text = "its message cannot be printed"
+    return text if isinstance(error, GenbenchError) else f"{type(error).__name__}: {text}".split("\n")[0]
 
 
 def _setting() -> dict[str, Any]:
@@ -222,7 +251,7 @@ def _measure(run: _Run, entry: MetricEntry, trial: Trial) -> None:
         run.omitted[entry.name] = f"needs the capability {missing!r}"
         return
     try:
-        estimate = measure(entry, trial)
+        measured = _as_measurement(entry, measure(entry, trial))
     except Omitted as reason:
         run.omitted[entry.name] = str(reason)
         return
@@ -233,7 +262,7 @@ def _measure(run: _Run, entry: MetricEntry, trial: Trial) -> None:
         told = failure.model_copy(update={"message": f"metric {entry.name}: {failure.message}"})
         run.failure = run.failure or told
         return
-    run.measurements.append(_as_measurement(entry, estimate))
+    run.measurements.append(measured)
 
 
 def _as_measurement(entry: MetricEntry, estimate: Estimate) -> Measurement:
@@ -250,7 +279,7 @@ def _as_measurement(entry: MetricEntry, estimate: Estimate) -> Measurement:
 def main() -> None:
     """Entry point of the worker process."""
     os.environ[WORKER_FLAG] = "1"
-    plan = TrialPlan.model_validate_json(sys.stdin.readline())
+    plan = TrialPlan.model_validate(json.loads(sys.stdin.readline()))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     channel = _private_channel()
     for origin in plan.origins:

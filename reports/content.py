@@ -194,7 +194,11 @@ def _remarks(records: Sequence[RunRecord], older: Sequence[RunRecord]) -> list[s
         remarks.append(
             f"the trials ran on {len(machines)} different machines; times and memory are compared within each"
         )
-    return remarks
+    told: dict[str, dict[str, None]] = defaultdict(dict)
+    for record in records:
+        for remark in record.remarks:
+            told[remark][f"{record.generator} on {record.dataset}"] = None
+    return remarks + [f"{', '.join(who)}: {remark}" for remark, who in told.items()]
 
 
 def _settings(boards: Iterable[Board]) -> list[Setting]:

@@ -87,6 +87,7 @@ class LocalExecutor:
             stdout=subprocess.PIPE,
             stderr=errors,
             encoding="utf-8",
+            errors="replace",
             env=environment,
             # Ctrl-C must reach the parent alone, which then ends its workers and keeps their checkpoints.
             start_new_session=True,
@@ -116,7 +117,8 @@ def _converse(process: subprocess.Popen[str], plan: TrialPlan, on_event: OnEvent
     """Send the plan, pass events on, and return the record, or None when the worker ends without one."""
     assert process.stdin is not None and process.stdout is not None
     try:
-        process.stdin.write(plan.model_dump_json() + "\n")
+        # Not pydantic's JSON, which refuses a path that is not UTF-8.
+        process.stdin.write(json.dumps(plan.model_dump()) + "\n")
         process.stdin.flush()
     except BrokenPipeError:
         return None
