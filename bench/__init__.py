@@ -57,9 +57,12 @@ if TYPE_CHECKING:
     from bench.probes.stopwatch import time_calls as time_calls
     from bench.reading import Source
     from bench.statistics import Summary as Summary
+    from bench.statistics import bounded_interval as bounded_interval
+    from bench.statistics import difference_interval as difference_interval
     from bench.statistics import median_interval as median_interval
     from bench.statistics import normal_interval as normal_interval
     from bench.statistics import proportion_interval as proportion_interval
+    from bench.statistics import ratio_error as ratio_error
     from bench.statistics import ratio_interval as ratio_interval
     from bench.statistics import summarise as summarise
     from bench.statistics import wilson_interval as wilson_interval
@@ -78,10 +81,13 @@ _LAZY = {
     "Space": "bench.comparison",
     "Summary": "bench.statistics",
     "Trial": "bench.trial",
+    "bounded_interval": "bench.statistics",
+    "difference_interval": "bench.statistics",
     "median_interval": "bench.statistics",
     "normal": "bench.streams",
     "normal_interval": "bench.statistics",
     "proportion_interval": "bench.statistics",
+    "ratio_error": "bench.statistics",
     "ratio_interval": "bench.statistics",
     "summarise": "bench.statistics",
     "time_calls": "bench.probes.stopwatch",
@@ -219,8 +225,10 @@ __all__ = [
     "Unsupported",
     "Verbatim",
     "as_evaluate",
+    "bounded_interval",
     "cache_folder",
     "dataset",
+    "difference_interval",
     "evaluate",
     "extractor",
     "frame",
@@ -231,6 +239,7 @@ __all__ = [
     "normal",
     "normal_interval",
     "proportion_interval",
+    "ratio_error",
     "ratio_interval",
     "read_frame",
     "read_records",

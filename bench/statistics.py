@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from bench.record import Interval
+from bench.record import Estimate, Interval
 
 LARGEST = sys.float_info.max
 
@@ -52,14 +52,21 @@ def ratio_interval(
 
     None for fewer than two units.
     """
+    error = ratio_error(numerators, denominators)
+    if error is None:
+        return None
+    return normal_interval(
+        float(np.sum(numerators) / np.sum(denominators)), error, "delta method over windows", level=level
+    )
+
+
+def ratio_error(numerators: Sequence[float] | np.ndarray, denominators: Sequence[float] | np.ndarray) -> float | None:
+    """Standard error of sum(numerators) / sum(denominators) by the same method. None for fewer than two units."""
     x, n = np.asarray(numerators, float), np.asarray(denominators, float)
     if len(x) < 2:
         return None
-    ratio = x.sum() / n.sum()
-    residual = x - ratio * n
-    error = math.sqrt(len(x) / (len(x) - 1) * (residual**2).sum()) / n.sum()
-    reach = stats.norm.ppf((1 + level) / 2) * error
-    return Interval(lo=ratio - reach, hi=ratio + reach, level=level, method="delta method over windows")
+    residual = x - x.sum() / n.sum() * n
+    return math.sqrt(len(x) / (len(x) - 1) * float((residual**2).sum())) / float(n.sum())
 
 
 def normal_interval(
@@ -91,3 +98,37 @@ def wilson_interval(share: float, n: float, method: str, level: float = 0.95) ->
     lo = 0.0 if share == 0 else max(0.0, middle - reach)
     hi = 1.0 if share == 1 else min(1.0, middle + reach)
     return Interval(lo=lo, hi=hi, level=level, method=method)
+
+
+def bounded_interval(
+    value: float, error: float, n: float, method: str, *, lo: float = 0.0, hi: float = 1.0, level: float = 0.95
+) -> Interval:
+    """Interval of a quantity that lies in [lo, hi], by its standard error: honest near both ends, nowhere of no width.
+
+    Wilson's, of as many trials as would give this standard error. Near an end few of the units differ from it, and
+    the standard error is itself known from those few: with m the distance to the nearer end its square is raised by
+    (1 + 2 (error / m)^2). Where no unit differs from another there is no standard error, and each of the ``n`` units
+    is one trial; at an end that is the rule of three, with 3.84 / (n + 3.84) in place of 3 / n.
+    Raises ValueError for an ``n`` of 0 or less.
+    """
+    share, spread = min(1.0, max(0.0, (value - lo) / (hi - lo))), error / (hi - lo)
+    nearer, trials = min(share, 1 - share), n
+    if nearer > 0 and spread > 1e-12:
+        trials = share * (1 - share) / spread**2 / (1 + 2 * (spread / nearer) ** 2)
+    found = wilson_interval(share, trials, method, level)
+    ends = (lo + (hi - lo) * end for end in (found.lo, found.hi))
+    return Interval(lo=min(value, next(ends)), hi=max(value, min(hi, next(ends))), level=level, method=method)
+
+
+def difference_interval(first: Estimate, second: Estimate, method: str) -> Interval | None:
+    """Interval of the first value less the second, of independent quantities, from the interval of each.
+
+    Each end takes from both intervals the reach on its own side (Newcombe 1998, Statistics in Medicine 17, method 10),
+    so that it knows the ends that they know. None where one has no interval.
+    """
+    if first.interval is None or second.interval is None:
+        return None
+    value = first.value - second.value
+    down = math.hypot(first.value - first.interval.lo, second.interval.hi - second.value)
+    up = math.hypot(first.interval.hi - first.value, second.value - second.interval.lo)
+    return Interval(lo=value - down, hi=value + up, level=first.interval.level, method=method)

@@ -95,9 +95,12 @@ def longest_by_text(matches: np.ndarray, tokens: Tokens) -> np.ndarray:
     return longest
 
 
-def copied_ngram(longest: np.ndarray) -> Estimate:
-    """Mean over texts of the longest copied run, in words; at least 0. Raises TooFew for fewer than two texts."""
-    return mean_over_texts(longest.astype(float), lo=0, hi=np.inf, protocol={"tokeniser": TOKENISER})
+def copied_ngram(longest: np.ndarray, most: int) -> Estimate:
+    """Mean over texts of the longest copied run, in words, 0 to ``most``: those of the longest text.
+
+    Raises TooFew for fewer than two texts.
+    """
+    return mean_over_texts(longest.astype(float), hi=most, protocol={"tokeniser": TOKENISER})
 
 
 def longest_copy(longest: np.ndarray) -> Estimate:
@@ -133,7 +136,7 @@ def with_train(c: Comparison, estimate: Estimate) -> Estimate:
 def mean_copied_ngram(c: Comparison) -> Estimate:
     """Longest run of words that a sample shares with the training text, mean over samples."""
     tokens, matches = matched(c)
-    return with_train(c, copied_ngram(longest_by_text(matches, tokens)))
+    return with_train(c, copied_ngram(longest_by_text(matches, tokens), int(tokens.lengths.max())))
 
 
 @metric("longest_copy", of="samples", sides=("samples", "train"), on={"text"}, aspect="novelty", unit="words",

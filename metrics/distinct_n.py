@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bench import Comparison, Estimate, GenbenchError, TooFew, metric, normal_interval
+from bench import Comparison, Estimate, GenbenchError, TooFew, bounded_interval, metric
 from metrics.texts import TOKENISER, Protocol, Tokens, checked_texts, counted, encode, jackknife
 
 LEAST = 100
-METHOD = "jackknife over texts (conservative)"
+METHOD = "Wilson, effective trials by a jackknife over texts (conservative), of the expectation at these tokens"
 
 
 def distinct_n(texts: Sequence[str], n: int, tokens: int | None = None) -> Estimate:
@@ -36,7 +36,7 @@ def distinct_n(texts: Sequence[str], n: int, tokens: int | None = None) -> Estim
     value = kinds / grams.sum()
     protocol: Protocol = {"n": n, "tokens": len(taken.ids), "tokeniser": TOKENISER}
     error = jackknife(_without_each(counts.text[counts.holders[counts.gram] == 1], grams, kinds))
-    interval = normal_interval(value, error, METHOD, lo=0, hi=1) if taken.texts > 1 else None
+    interval = bounded_interval(value, error, taken.texts, METHOD) if taken.texts > 1 else None
     return Estimate(value=value, n=taken.texts, interval=interval, protocol=protocol)
 
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from bench import Comparison, Estimate, GenbenchError, Interval, metric, ratio_interval
+from bench import Comparison, Estimate, GenbenchError, Interval, difference_interval, metric, ratio_interval
 from metrics.judge import Judge, judge, score
 from metrics.scoring import transformed
-from metrics.texts import checked_texts, cut, difference, spread
+from metrics.texts import checked_texts, cut, spread
 
 PAPER = "arXiv:1904.09751, section 4.1"
 TEXTS = 128  # of each side at most: the judge reads a few hundred tokens a second on one core
@@ -39,8 +39,11 @@ def perplexity(nats: np.ndarray, tokens: np.ndarray) -> Estimate:
 
 def gap(nats: np.ndarray, tokens: np.ndarray, their_nats: np.ndarray, their_tokens: np.ndarray) -> Estimate:
     """|log perplexity of ours - log perplexity of theirs| in nats a token, at least 0; the sides are independent."""
-    signed = mean_nats(nats, tokens) - mean_nats(their_nats, their_tokens)
-    interval = difference(signed, ratio_interval(nats, tokens), ratio_interval(their_nats, their_tokens))
+    ours, theirs = (
+        Estimate(value=mean_nats(*side), n=len(side[1]), interval=ratio_interval(*side))
+        for side in ((nats, tokens), (their_nats, their_tokens))
+    )
+    signed, interval = ours.value - theirs.value, difference_interval(ours, theirs, METHOD)
     return Estimate(value=abs(signed), n=int(tokens.sum()), interval=interval and _folded(interval))
 
 

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench import Comparison, Estimate, GenbenchError, metric, ratio_interval
+from bench import Comparison, Estimate, GenbenchError, bounded_interval, difference_interval, metric, ratio_error
 from metrics.copied_ngram import match_lengths, matched, with_train
-from metrics.texts import TOKENISER, Protocol, Tokens, checked_texts, cut, difference, encode
+from metrics.texts import TOKENISER, Tokens, checked_texts, encode
 
 N = 5
 PAPER = "arXiv:2406.13069"
@@ -51,18 +51,19 @@ def new_and_all(tokens: Tokens, matches: np.ndarray, n: int = N) -> Counts:
 
 def novelty(new: np.ndarray, grams: np.ndarray, n: int = N) -> Estimate:
     """The share over all texts, from each text's counts, ``(texts,)`` both."""
-    value = float(new.sum() / grams.sum())
-    interval = cut(ratio_interval(new, grams), 0, 1, "delta method over texts")
+    value, error = float(new.sum() / grams.sum()), ratio_error(new, grams)
+    # Where all n-grams are new, or none, a text is one trial, long ones weighing more (Kish's effective number).
+    texts = float(grams.sum()) ** 2 / float((grams.astype(float) ** 2).sum())
+    method = "Wilson, effective trials by the delta method over texts"
+    interval = None if error is None else bounded_interval(value, error, texts, method)
     return Estimate(value=value, n=int(grams.sum()), interval=interval, protocol={"n": n, "tokeniser": TOKENISER})
 
 
 def novelty_gap(ours: Counts, held_out: Counts, n: int = N) -> Estimate:
     """Novelty of our texts less that of held-out texts, in [-1, 1]; the two sides are independent."""
-    (new, grams), (their_new, their_grams) = ours, held_out
-    value = float(new.sum() / grams.sum() - their_new.sum() / their_grams.sum())
-    interval = difference(value, ratio_interval(new, grams), ratio_interval(their_new, their_grams))
-    protocol: Protocol = {"n": n, "tokeniser": TOKENISER}
-    return Estimate(value=value, n=int(grams.sum()), interval=cut(interval, -1, 1), protocol=protocol)
+    first, second = novelty(*ours, n), novelty(*held_out, n)
+    interval = difference_interval(first, second, "Newcombe, from Wilson's of both sides")
+    return first.model_copy(update={"value": first.value - second.value, "interval": interval})
 
 
 @metric("ngram_novelty", of="samples", sides=("samples", "train"), on={"text"}, aspect="novelty", unit="1",

@@ -31,7 +31,7 @@ def repetition(texts: Sequence[str], n: int = N) -> Estimate:
         raise GenbenchError(f"no text holds {n} words, so there is no {n}-gram: give longer texts")
     distinct = np.bincount(counts.text)
     shares = 1 - distinct[grams > 0] / grams[grams > 0]
-    return mean_over_texts(shares, lo=0, hi=1, protocol={"n": n, "tokeniser": TOKENISER})
+    return mean_over_texts(shares, hi=1, protocol={"n": n, "tokeniser": TOKENISER})
 
 
 @metric(

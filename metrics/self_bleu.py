@@ -18,10 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench import Comparison, Estimate, metric, normal_interval
+from bench import Comparison, Estimate, bounded_interval, metric
 from metrics.texts import Counts, Protocol, Tokens, checked_texts, counted, encode, jackknife
 
 ORDER = 4
+METHOD = "Wilson, effective trials by a jackknife over texts, of the expectation at this n"
 LEAST = 3  # the jackknife leaves one out, and BLEU needs another to compare with
 
 # The rules of mteval-v13a: marks other than . , - ' stand alone; . and , stay inside numbers; - splits after a digit.
@@ -65,7 +66,7 @@ def self_bleu(texts: Sequence[str]) -> Estimate:
     value = float(scores.mean())
     error = jackknife(without_each(matches, losses, scores))
     protocol: Protocol = {"order": ORDER, "tokeniser": "13a", "smoothing": "exp", "effective_order": True}
-    interval = normal_interval(value, error, "jackknife over texts", lo=0, hi=1)
+    interval = bounded_interval(value, error, tokens.texts, METHOD)
     return Estimate(value=value, n=tokens.texts, interval=interval, protocol=protocol)
 
 

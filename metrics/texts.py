@@ -6,7 +6,6 @@ kept. N-grams never cross the end of a text.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from bench import Estimate, GenbenchError, Interval, TooFew, normal_interval
+from bench import Estimate, GenbenchError, Interval, TooFew, bounded_interval
 
 T = TypeVar("T")
 Protocol = dict[str, str | int | float | bool]
@@ -129,13 +128,14 @@ def jackknife(values: np.ndarray) -> float:
     return float(np.sqrt((n - 1) / n * np.square(values - values.mean()).sum()))
 
 
-def mean_over_texts(values: np.ndarray, *, lo: float, hi: float, protocol: Protocol) -> Estimate:
-    """Mean of one value a text, the texts independent. Raises TooFew for fewer than two."""
-    if len(values) < 2:
-        raise TooFew(f"{len(values)} texts are too few: at least 2 are needed")
-    mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
-    interval = normal_interval(mean, error, "normal, over texts", lo=lo, hi=hi)
-    return Estimate(value=mean, n=len(values), interval=interval, protocol=protocol)
+def mean_over_texts(values: np.ndarray, *, hi: float, protocol: Protocol) -> Estimate:
+    """Mean of one value a text in [0, hi], the texts independent. Raises TooFew for fewer than two."""
+    n = len(values)
+    if n < 2:
+        raise TooFew(f"{n} texts are too few: at least 2 are needed")
+    mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(n))
+    interval = bounded_interval(mean, error, n, "Wilson, effective trials over texts", hi=hi)
+    return Estimate(value=mean, n=n, interval=interval, protocol=protocol)
 
 
 def cut(interval: Interval | None, lo: float, hi: float, method: str = "") -> Interval | None:
@@ -144,11 +144,3 @@ def cut(interval: Interval | None, lo: float, hi: float, method: str = "") -> In
         return None
     ends = {"lo": max(lo, interval.lo), "hi": min(hi, interval.hi)}
     return interval.model_copy(update={**ends, "method": method or interval.method})
-
-
-def difference(value: float, ours: Interval | None, theirs: Interval | None) -> Interval | None:
-    """Interval of the difference of two independent quantities with symmetric intervals; None where one has none."""
-    if ours is None or theirs is None:
-        return None
-    reach = math.hypot(ours.hi - ours.lo, theirs.hi - theirs.lo) / 2
-    return Interval(lo=value - reach, hi=value + reach, level=ours.level, method="delta method over texts")

@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.statistics import median_interval, ratio_interval, summarise
+from bench import Estimate
+from bench.statistics import (
+    bounded_interval,
+    difference_interval,
+    median_interval,
+    normal_interval,
+    proportion_interval,
+    ratio_interval,
+    summarise,
+)
+from tests.metrics.coverage import assert_honest
 
 
 def test_summary_is_the_sample_mean_and_deviation() -> None:
@@ -44,3 +54,37 @@ def test_ratio_interval_covers_the_truth() -> None:
 
 def test_ratio_interval_needs_two_units() -> None:
     assert ratio_interval([1.0], [2.0]) is None
+
+
+def test_an_interval_knows_both_ends() -> None:
+    """Of 300 units that are all at an end, the rule of three; mirrored, and scaled with the range."""
+    none, every = (bounded_interval(value, 0.0, 300, "") for value in (0.0, 1.0))
+    assert none.lo == 0 and none.hi == pytest.approx(3.84 / 303.84, abs=1e-4)
+    assert [1 - every.hi, 1 - every.lo] == pytest.approx([none.lo, none.hi])
+    wide = bounded_interval(5.0, 0.0, 300, "", lo=5, hi=25)
+    assert [wide.lo, wide.hi] == pytest.approx([5, 5 + 20 * none.hi])
+
+
+def test_far_from_its_ends_it_is_the_normal_one() -> None:
+    found, normal = bounded_interval(0.4, 0.01, 900, ""), normal_interval(0.4, 0.01, "")
+    assert [found.lo, found.hi] == pytest.approx([normal.lo, normal.hi], abs=3e-4)
+
+
+@pytest.mark.parametrize("differing", [0.5, 2, 6, 60])
+def test_it_covers_where_few_units_differ_from_an_end(differing: float) -> None:
+    rng, n = np.random.default_rng(1), 300
+    hits = 0
+    for _ in range(500):
+        values = rng.beta(1, 10, n) * (rng.random(n) < differing / n)
+        found = bounded_interval(float(values.mean()), float(values.std(ddof=1) / np.sqrt(n)), n, "")
+        hits += found.lo <= differing / n / 11 <= found.hi
+    assert_honest(hits / 500, 500)
+
+
+def test_a_difference_reaches_as_far_as_both_sides_let_it() -> None:
+    """Newcombe 1998, table II, method 10: 56 of 70 less 48 of 80 is 0.2, from 0.0524 to 0.3339."""
+    first, second = (Estimate(value=k / n, n=n, interval=proportion_interval(k, n)) for k, n in ((56, 70), (48, 80)))
+    found = difference_interval(first, second, "")
+    assert found is not None
+    assert [found.lo, found.hi] == pytest.approx([0.0524, 0.3339], abs=1e-4)
+    assert difference_interval(first, Estimate(value=0.5, n=1), "") is None

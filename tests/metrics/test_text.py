@@ -19,12 +19,14 @@ from bench.comparison import measure
 from bench.datasets.kjv import kjv
 from bench.datasets.text import ByteDataset
 from bench.registry import registry
+from bench.statistics import bounded_interval
 from metrics.copied_ngram import copied_ngram, longest_copies, longest_copy, match_lengths
 from metrics.distinct_n import distinct_n
 from metrics.ngram_novelty import ngram_novelty, novelty_gap_of
 from metrics.repetition import repetition
 from metrics.self_bleu import bleu, compare, self_bleu, without_each, words_13a
 from metrics.texts import checked_texts, encode, spread, words
+from tests.metrics.coverage import assert_honest, covered
 
 CPU = torch.device("cpu")
 Measure = Callable[[Sequence[str]], Estimate]
@@ -72,7 +74,7 @@ class TestInput:
         lambda t: distinct_n(t, 2),
         self_bleu,
         repetition,
-        lambda t: copied_ngram(longest_copies(t, ["a b"])),
+        lambda t: copied_ngram(longest_copies(t, ["a b"]), 2),
         lambda t: ngram_novelty(t, ["a b"]),
         lambda t: ngram_novelty(["a b c d e f"], t),
     )
@@ -136,11 +138,12 @@ class TestDistinct:
 
     def test_the_error_is_that_of_leaving_out_each_text(self) -> None:
         texts = zipf(np.random.default_rng(1), 10, 20)
-        interval = distinct_n(texts, 2, tokens=200).interval
+        found = distinct_n(texts, 2, tokens=200)
         without = [distinct_n(texts[:i] + texts[i + 1 :], 2, tokens=180).value for i in range(10)]
         error = np.sqrt(9 / 10 * np.square(np.array(without) - np.mean(without)).sum())
-        assert interval is not None
-        assert (interval.hi - interval.lo) / 2 / 1.959964 == pytest.approx(error, rel=1e-6)
+        assert found.interval == bounded_interval(
+            found.value, error, 10, found.interval.method if found.interval else ""
+        )
 
     @pytest.mark.parametrize("n", [1, 2])
     def test_its_interval_covers(self, n: int) -> None:
@@ -232,7 +235,7 @@ class TestCopies:
         text = "zzz " + " ".join(lifted) + " qqq"
         assert longest_copies([text, "zzz qqq"], train).tolist() == [37, 0]
         assert longest_copy(longest_copies([text, "zzz qqq"], train)).value == 37
-        assert copied_ngram(longest_copies([text, "zzz qqq"], train)).value == 37 / 2
+        assert copied_ngram(longest_copies([text, "zzz qqq"], train), 39).value == 37 / 2
 
     def test_a_run_does_not_go_on_into_the_next_text(self) -> None:
         assert longest_copies(["a b c d"], ["a b", "c d"]).tolist() == [2]
@@ -253,7 +256,7 @@ class TestCopies:
     def test_a_copycat_is_far_below_and_gibberish_far_above_held_out_text(self) -> None:
         data = kjv()
         train, held_out = (data.decode(data.tokens(s)[: 800 * 128].view(-1, 128)) for s in ("train", "test"))
-        gibberish = zipf(np.random.default_rng(6), 100, 20)
+        gibberish = zipf(np.random.default_rng(6), 400, 20)
         copied, made_up = (novelty_gap_of(texts, held_out, train) for texts in (train[:100], gibberish))
         assert copied.interval is not None and copied.interval.hi < -0.5
         assert made_up.interval is not None and made_up.interval.lo > 0
@@ -264,6 +267,67 @@ class TestCopies:
         train = zipf(rng, 60, 30)
         found = [novelty_gap_of(zipf(rng, 30, 12), zipf(rng, 40, 12), train, n=2) for _ in range(300)]
         assert 0.90 <= coverage(found, 0) <= 0.98
+
+
+def said_twice(rng: np.random.Generator, texts: int, length: int, share: float) -> list[str]:
+    """Texts of words that hardly come again, but in a ``share`` of them the beginning stands at the end once more."""
+    rows = rng.integers(0, 10**5, (texts, length)).astype(str)
+    for row in (rows[i] for i in np.flatnonzero(rng.random(texts) < share)):
+        run = min(4 + rng.geometric(0.3), length // 2)
+        row[-run:] = row[:run]
+    return [" ".join(row) for row in rows]
+
+
+def quoting(rng: np.random.Generator, texts: int, length: int, share: float, train: Sequence[str]) -> list[str]:
+    """Texts of words that no training text holds, but a ``share`` of them begins as one does."""
+    rows = rng.integers(0, 10**5, (texts, length)).astype(str)
+    for row in (rows[i] for i in np.flatnonzero(rng.random(texts) < share)):
+        run = min(4 + rng.geometric(0.2), length)
+        row[:run] = train[int(rng.integers(len(train)))].split()[:run]
+    return [" ".join(row) for row in rows]
+
+
+class TestEdges:
+    """Where hardly any text differs from the rest, a standard error is 0 or next to it, and the truth is not there."""
+
+    TRAIN = zipf(np.random.default_rng(0), 50, 30)
+    SHARES = pytest.mark.parametrize("expected", [1, 3, 10])
+
+    def test_no_interval_is_a_point(self) -> None:
+        rng = np.random.default_rng(1)
+        alone, copies = said_twice(rng, 40, 30, 0), [self.TRAIN[0]] * 40
+        for texts in (alone, copies):
+            for found in (
+                distinct_n(texts, 1),
+                distinct_n(texts, 3),
+                self_bleu(texts),
+                repetition(texts),
+                copied_ngram(longest_copies(texts, self.TRAIN), 30),
+                ngram_novelty(texts, self.TRAIN),
+                novelty_gap_of(texts, texts, self.TRAIN),
+                novelty_gap_of(alone, copies, self.TRAIN),
+            ):
+                assert found.interval is not None
+                assert found.interval.hi - found.interval.lo > 0.001
+
+    def test_none_of_many_is_the_rule_of_three(self) -> None:
+        """Nothing of 300 texts: at 95 % no more than about 1.2 % of all of them."""
+        interval = repetition(said_twice(np.random.default_rng(2), 300, 12, 0)).interval
+        assert interval is not None and interval.lo == 0
+        assert 3 / 300 < interval.hi < 4 / 300
+
+    @SHARES
+    def test_that_of_repetition_covers(self, expected: int) -> None:
+        rng = np.random.default_rng(3)
+        found = [repetition(said_twice(rng, 100, 20, expected / 100)) for _ in range(200)]
+        assert_honest(covered(found), 200)
+
+    @SHARES
+    def test_those_of_copies_cover(self, expected: int) -> None:
+        rng = np.random.default_rng(4)
+        texts = [quoting(rng, 100, 20, expected / 100, self.TRAIN) for _ in range(200)]
+        assert_honest(covered(copied_ngram(longest_copies(t, self.TRAIN), 20) for t in texts), 200)
+        assert_honest(covered(ngram_novelty(t, self.TRAIN) for t in texts), 200)
 
 
 def brute_force(texts: list[str], train: list[str]) -> list[int]:
