@@ -75,7 +75,11 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class Textual(Protocol):
-    """A dataset of tokens that can be written out again."""
+    """A dataset of tokens that can be written out again.
+
+    An attribute ``tokeniser`` says in a word what the tokens are, "bytes" say: perplexity per token is compared only
+    under one. Without it that is the dataset's class.
+    """
 
     def decode(self, tokens: Tensor) -> list[str]:
         """``(n, tokens)`` int64 to n strings."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +19,8 @@ from bench.registry import Side
 class Costs:
     """What training and sampling took. Peaks are of the worker's whole process, metrics not included.
 
-    ``why_no_gpu`` is the reason where ``peak_gpu_bytes`` is None.
+    ``why_no_gpu`` is the reason where ``peak_gpu_bytes`` is None. ``pace``: steps and seconds of training so far, at
+    points along it.
     """
 
     train_seconds: float
@@ -27,6 +28,7 @@ class Costs:
     peak_rss_bytes: int
     peak_gpu_bytes: int | None
     why_no_gpu: str | None
+    pace: Sequence[tuple[int, float]] = ()
 
 
 class Trial(Comparison):

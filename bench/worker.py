@@ -238,6 +238,7 @@ def _costs(run: _Run, device: torch.device) -> Costs:
         peak_rss_bytes=max(peak_rss_bytes(), progress.peak_rss_bytes),
         peak_gpu_bytes=None if gpu is None else max(gpu, progress.peak_gpu_bytes),
         why_no_gpu=why,
+        pace=[(point["step"], point["seconds"]) for point in progress.curve],
     )
 
 

@@ -85,7 +85,8 @@ def score(trial: Trial, unit: Unit, windows: Windows = "disjoint") -> Score:
     """
     count = trial.once(f"text/{unit}", lambda: _count(trial, unit))
     nats, protocol = trial.once(f"text nats/{windows}", lambda: _nats(trial, windows))
-    return Score(nats, count, unit, _likelihood(trial).bound, protocol)
+    named = {"tokeniser": _tokeniser(trial)} if unit == "token" else {}
+    return Score(nats, count, unit, _likelihood(trial).bound, {**protocol, **named})
 
 
 def perplexity_of(trial: Trial, unit: Unit, windows: Windows = "disjoint") -> Estimate:
@@ -201,6 +202,12 @@ def _textual(trial: Trial) -> Textual:
     if not isinstance(trial.dataset, Textual):
         raise Omitted("needs a dataset of text")
     return trial.dataset
+
+
+def _tokeniser(trial: Trial) -> str:
+    """What the dataset calls its tokens, or else its class, which decides what they are."""
+    kind = type(trial.dataset)
+    return str(getattr(trial.dataset, "tokeniser", f"{kind.__module__}.{kind.__qualname__}"))
 
 
 def _likelihood(trial: Trial) -> Likelihood:

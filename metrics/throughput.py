@@ -4,9 +4,26 @@ from __future__ import annotations
 
 import statistics
 
-from bench import Estimate, Generator, Omitted, Trainable, Trial, median_interval, metric, time_calls
+import numpy as np
+
+from bench import (
+    Costs,
+    Estimate,
+    Generator,
+    Interval,
+    Omitted,
+    Trainable,
+    Trial,
+    median_interval,
+    metric,
+    normal_interval,
+    ratio_error,
+    time_calls,
+)
 from metrics.cost import costs
 from metrics.features import EVERY
+
+STRETCHES = 30  # of training: enough to tell their spread by, and long enough that one says little of the next
 
 
 @metric("train_throughput", on=EVERY, aspect="efficiency", unit="examples/s", better="higher", needs=Trainable)
@@ -17,7 +34,16 @@ def train_throughput(trial: Trial) -> Estimate:
         raise Omitted("nothing was trained: the weights were loaded")
     protocol = {**trial.conditions, "batch_size": trial.batch_size}
     value = spent.train_examples / spent.train_seconds
-    return Estimate(value=value, n=spent.train_examples, protocol=protocol)
+    return Estimate(value=value, n=spent.train_examples, interval=_over_stretches(spent), protocol=protocol)
+
+
+def _over_stretches(spent: Costs) -> Interval | None:
+    """How sure the pace is, from that of at most so many stretches of training; None where it was noted but once."""
+    ends = np.linspace(0, len(spent.pace), min(STRETCHES, len(spent.pace)) + 1).round().astype(int)[1:] - 1
+    steps, seconds = np.diff([(0, 0.0), *(spent.pace[end] for end in ends)], axis=0).T
+    error = ratio_error(steps * (spent.train_examples / max(1, steps.sum())), seconds)
+    value, method = spent.train_examples / spent.train_seconds, f"delta method over {len(steps)} stretches of training"
+    return None if error is None else normal_interval(value, error, method, lo=0)
 
 
 @metric("sample_throughput", on=EVERY, aspect="efficiency", unit="examples/s", better="higher", needs=Generator)

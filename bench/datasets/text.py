@@ -34,6 +34,8 @@ class ByteDataset:
     Raises DataError where a split is shorter than a window.
     """
 
+    tokeniser = "bytes"
+
     def __init__(self, name: str, texts: Mapping[SplitName, str], window: int) -> None:
         streams = {split: np.frombuffer(texts[split].encode(), np.uint8) for split in SPLITS}
         for split, stream in streams.items():

@@ -124,6 +124,17 @@ class TestText:
         assert bits.interval and per_token.interval
         assert per_token.interval.hi == pytest.approx(2**bits.interval.hi, rel=1e-12)
 
+    def test_per_token_it_names_the_tokeniser(self, dataset: ByteDataset) -> None:
+        """Perplexities of other tokens are numbers of another protocol; per byte it does not matter."""
+
+        class Pairs(ByteDataset):
+            tokeniser = "pairs of bytes"
+
+        pairs = Pairs("pairs", {"train": "ab" * 50, "valid": "ab" * 50, "test": "ab" * 50}, window=20)
+        named = [perplexity(trial_of(Uniform(), data)).protocol["tokeniser"] for data in (dataset, pairs)]
+        assert named == ["bytes", "pairs of bytes"]
+        assert "tokeniser" not in bits_per_byte(trial_of(Uniform(), dataset)).protocol
+
     def test_every_token_is_scored_once(self, dataset: ByteDataset) -> None:
         """Also the tail that fills no window: sum over sum, not a mean of windows."""
         found = bits_per_byte(trial_of(CHAIN, dataset))
