@@ -35,7 +35,7 @@ def variant_labels(variants: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _differing(variants: Sequence[Mapping[str, Any]]) -> list[str]:
     keys = dict.fromkeys(key for variant in variants for key in variant)
-    return [key for key in keys if len({canonical(v.get(key)) for v in variants}) > 1]
+    return [key for key in keys if len({canonical(v[key]) if key in v else "" for v in variants}) > 1]
 
 
 def _parts(variants: Iterable[Mapping[str, Any]], key: str) -> list[str]:

@@ -27,7 +27,7 @@ from bench.trial import Trial, quantise
 from generators.controls import Noise
 from metrics.frechet import frechet_distance, gaussian_distance
 from metrics.rfd import paired_distance
-from reports.ranking import within_noise
+from reports.ranking import Evidence, told
 
 HERE = Path(__file__).parent
 RNG = np.random.default_rng(0)
@@ -98,8 +98,7 @@ FEATURE_METRICS = sorted(
 
 def apart(*sides: np.ndarray) -> bool:
     """Whether a report tells these values over seeds apart."""
-    first, second = (summarise(side.tolist()) for side in sides)
-    return not within_noise(first, second)
+    return told(*(Evidence(summarise(side.tolist())) for side in sides))
 
 
 class TestHarnesses:

@@ -58,3 +58,7 @@ def test_many_settings_of_many_parameters_are_named_at_once() -> None:
     variants = [{f"k{k}": (i * k) % 997 for k in range(300)} for i in range(990)]
     labels = variant_labels(variants)
     assert len(set(labels)) == len(labels) and labels[1] == "k1=1"
+
+
+def test_a_parameter_that_is_null_differs_from_one_that_is_not_there() -> None:
+    assert variant_labels([{}, {"a": None}]) == ["no a", "a=None"]
