@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+_encode = json.JSONEncoder(sort_keys=True, default=str).encode  # made once: json.dumps makes one each time
 _LONGEST = 14  # of a value in a label; hashes and paths are cut
 
 
 def canonical(value: Any) -> str:
     """Equal text for equal content, whatever the order of keys."""
-    return json.dumps(value, sort_keys=True, default=str)
+    return _encode(value)
 
 
 def variant_labels(variants: Sequence[Mapping[str, Any]]) -> list[str]:
