@@ -1,71 +1,122 @@
-"""A model and its optimisers as one safetensors file, written whole or not at all."""
+"""A model's state as one safetensors file, written whole or not at all, with a checksum of all that it holds."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
-from bench.errors import DataError
-from bench.files import write_atomic
+from bench.errors import DataError, OutputError
+from bench.files import replacing
 from bench.protocols import Trainable
+from bench.state import State, apply, hash_tensor
+
+log = logging.getLogger("genbench")
+# 2: with a checksum, and all of the state; 1 (nothing is said): weights, and optimisers without their settings.
+FORMAT = 2
 
 
-def save_checkpoint(path: Path, model: Trainable, meta: Mapping[str, Any]) -> None:
-    """Write weights, optimiser states and ``meta`` (JSON) to ``path`` in one atomic step."""
-    tensors = {f"model.{name}": _own(value) for name, value in model.state_dict().items()}
-    for name, optimiser in _optimisers(model).items():
-        for index, state in optimiser.state_dict()["state"].items():
-            tensors |= {f"{name}.{index}.{key}": _own(torch.as_tensor(value)) for key, value in state.items()}
-    write_atomic(path, save(tensors, metadata={"genbench": json.dumps(meta)}))
+class About(BaseModel):
+    """What a checkpoint says of its model: family, parameters, and the spec of the data it was trained on."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    family: str
+    params: dict[str, Any]
+    spec: dict[str, Any]
 
 
-def read_meta(path: Path) -> dict[str, Any]:
-    """What was said of the model when it was saved. Raises DataError for a file that is no checkpoint of ours."""
+def save_checkpoint(path: Path, state: State, meta: Mapping[str, Any]) -> None:
+    """Write a state and ``meta`` (JSON) to ``path`` in one atomic step."""
+    tensors = _own(state.tensors)
+    text = json.dumps({**meta, "format": FORMAT, "state": state.about})
+    with replacing(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata={"genbench": text, "sha256": _checksum(tensors, text)})
+        except SafetensorError as error:  # such as a full disk
+            raise OutputError(f"cannot write {path}: {error}") from error
+
+
+def read_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
+    """The state and the metadata. Raises DataError for a file that is damaged, or no checkpoint of ours."""
     try:
         with safe_open(path, framework="pt") as file:
-            found: dict[str, Any] = json.loads((file.metadata() or {})["genbench"])
-            return found
+            said = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+        meta = json.loads(said["genbench"])
     except FileNotFoundError as error:
         raise DataError(f"there is no checkpoint {path}") from error
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+    except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
         raise DataError(f"{path} is no checkpoint that genbench saved ({type(error).__name__}: {error})") from error
+    if not isinstance(meta, dict):
+        raise DataError(f"{path} is no checkpoint that genbench saved (it describes itself by a {type(meta).__name__})")
+    if ("sha256" in said or "format" in meta) and said.get("sha256") != _checksum(tensors, said["genbench"]):
+        raise DataError(f"{path} is damaged: its content is not what its checksum says")
+    about = meta.pop("state", None)
+    return State(tensors, about) if is_whole(meta) and isinstance(about, dict) else State(tensors), meta
 
 
-def restore(path: Path, model: Trainable) -> dict[str, Any]:
-    """Load weights and optimiser states into ``model``; returns the metadata."""
-    meta = read_meta(path)
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-    weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
+def read_about(path: Path) -> About:
+    """What a checkpoint says of its model. Raises DataError as ``read_checkpoint``, and where it says too little."""
+    _, meta = read_checkpoint(path)
     try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
+        return About.model_validate({name: meta.get(name) for name in About.model_fields})
+    except ValidationError as error:
+        where = error.errors()[0]["loc"][0]
+        raise DataError(f"{path} is no checkpoint that genbench saved (its {where} is missing or wrong)") from error
+
+
+def is_whole(meta: Mapping[str, Any]) -> bool:
+    """Whether the state is all that a training needs to go on. Older files hold the weights and not all of the rest."""
+    return meta.get("format") == FORMAT
+
+
+def restore(path: Path, model: Trainable, *, training: bool = True) -> State:
+    """Make ``model`` what it was when it was saved, and return the state.
+
+    training: False where it shall only sample. Raises DataError for a file that is damaged or of another model.
+    """
+    state, _ = read_checkpoint(path)
+    apply_checkpoint(path, state, model, training=training)
+    if state.lost:
+        log.warning(f"{path} does not hold {state.lost}, which training changed: the model may sample otherwise")
+    return state
+
+
+def apply_checkpoint(path: Path, state: State, model: Trainable, *, training: bool = True) -> None:
+    """Apply a state read from ``path``. Raises DataError where it is of another model, which is then half changed."""
+    try:
+        apply(model, state, training=training)
+    # Whatever a family's own load_state_dict may raise.
+    except Exception as error:
         raise DataError(f"{path} does not fit this model: {error}") from error
-    for name, optimiser in _optimisers(model).items():
-        _restore_optimiser(optimiser, {k: t for k, t in tensors.items() if k.startswith(f"{name}.")})
-    return meta
 
 
-def _restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
+def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
+    total = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        total.update(name.encode() + hash_tensor(tensors[name]))
+    return total.hexdigest()
+
+
+def _own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous, on the CPU, and copied where two share memory (tied weights), which safetensors refuses."""
+    taken: set[int] = set()
+    found = {}
     for name, tensor in tensors.items():
-        _, index, key = name.rsplit(".", 2)
-        state.setdefault(int(index), {})[key] = tensor
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
-
-
-def _optimisers(model: object) -> dict[str, torch.optim.Optimizer]:
-    """The optimisers kept as attributes of the model, by attribute name."""
-    return {f"optimizer.{k}": v for k, v in vars(model).items() if isinstance(v, torch.optim.Optimizer)}
-
-
-def _own(tensor: Tensor) -> Tensor:
-    """A contiguous copy on the CPU: safetensors refuses tensors that share memory (tied weights)."""
-    return tensor.detach().to("cpu", copy=True).contiguous()
+        own = tensor.detach().cpu().contiguous()
+        storage = own.untyped_storage()
+        if storage.data_ptr() in taken or storage.nbytes() != own.nbytes:
+            own = own.clone(memory_format=torch.contiguous_format)
+        taken.add(own.untyped_storage().data_ptr())
+        found[name] = own
+    return found

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,35 +10,12 @@ from pathlib import Path
 
 import platformdirs
 
-from bench.errors import GenbenchError, OutputError
+from bench.errors import OutputError
 
 
 def cache_folder() -> Path:
     """GENBENCH_CACHE, else the user's cache folder for genbench."""
     return Path(os.environ.get("GENBENCH_CACHE") or platformdirs.user_cache_dir("genbench"))
-
-
-def cache_limit() -> int:
-    """GENBENCH_CACHE_GB in bytes, 20 GB where it is not set. Raises GenbenchError for what is no size."""
-    told = os.environ.get("GENBENCH_CACHE_GB") or "20"
-    try:
-        limit = float(told)
-    except ValueError:
-        limit = math.nan
-    if not 0 <= limit < math.inf:
-        raise GenbenchError(f"GENBENCH_CACHE_GB={told!r} is no number of gigabytes: set it to 20, say, or to 0")
-    return int(min(limit, 1e9) * 2**30)
-
-
-def private_folder(path: Path) -> Path:
-    """Make a folder that its user alone may enter (0700), or make it so. Raises OSError where it cannot be."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = path.stat()
-    if found.st_uid != os.geteuid():
-        raise PermissionError(errno.EPERM, "it belongs to another user")
-    if found.st_mode & 0o077:
-        path.chmod(0o700)
-    return path
 
 
 def write_atomic(path: Path, content: bytes | str) -> Path:
@@ -49,21 +24,30 @@ def write_atomic(path: Path, content: bytes | str) -> Path:
     A reader, a crash or a full disk never sees half a file. Text is UTF-8, half a character a question mark.
     Returns the path; raises OutputError with the reason.
     """
-    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode("utf-8", "replace") if isinstance(content, str) else content)
+    return path
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """The temporary name of ``write_atomic``, for a writer of its own; raises OutputError for its OSError."""
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tmp-", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(data)
-            file.flush()
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
-        return temporary.replace(path)
+        temporary.replace(path)
     except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager

@@ -114,7 +114,7 @@ class Generator(Protocol):
 
 @runtime_checkable
 class Trainable(Generator, Protocol):
-    """A generator that learns. Optimisers are its own; kept as attributes, they are checkpointed with it."""
+    """A generator that learns. Optimisers and schedulers are its own; kept as attributes, they are checkpointed."""
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> Mapping[str, float]:
         """One update. Returns the losses by name, ``loss`` among them. ``rng`` lives on the model's device."""

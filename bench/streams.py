@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import random
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +19,13 @@ def stream_seed(seed: int, name: str, index: int = 0) -> int:
 def stream(seed: int, name: str, index: int = 0, device: torch.device | str = "cpu") -> torch.Generator:
     """A fresh generator at the start of the stream."""
     return torch.Generator(device).manual_seed(stream_seed(seed, name, index))
+
+
+def seed_globals(seed: int) -> None:
+    """Put the global generators of torch, numpy and Python at the start of this seed, for whoever draws from them."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
 
 
 def normal(rng: torch.Generator, n: int, *shape: int) -> Tensor:

@@ -292,10 +292,10 @@ class _Checker:
         return entry.presets.get(str(name), {})
 
     def saved(self, load: Path, where: str) -> Table:
-        from bench.checkpoint import read_meta  # torch is needed only where a checkpoint is named
+        from bench.checkpoint import read_about  # torch is needed only where a checkpoint is named
 
         try:
-            return read_meta(load)
+            return read_about(load).model_dump()
         except DataError as error:
             self.problems.append(f"{where}.load: {error}")
             return {}

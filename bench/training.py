@@ -2,27 +2,35 @@
 
 Every step takes its data order and its random numbers from streams found by step number alone. So a run that was
 killed and goes on from its last checkpoint ends, on the CPU, in the same weights as one that was never interrupted.
+Where training changes what no checkpoint can hold (see ``bench.state``), it starts over instead, and says so.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import ConfigDict, Field, NonNegativeFloat, TypeAdapter, ValidationError
 from torch import Tensor
 
-from bench.checkpoint import read_meta, restore, save_checkpoint
+from bench.checkpoint import apply_checkpoint, is_whole, read_checkpoint, save_checkpoint
 from bench.errors import DataError, TrialError
 from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes
 from bench.protocols import Split, Trainable
-from bench.streams import stream, stream_seed
+from bench.record import CurvePoint
+from bench.state import Watch, apply, capture
+from bench.streams import seed_globals, stream, stream_seed
 
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 OnStep = Callable[[int, Mapping[str, float]], None]
+log = logging.getLogger("genbench")
 
 
 @dataclass(frozen=True)
@@ -43,14 +51,20 @@ class Schedule:
 class Progress:
     """What a training has come to; kept in the checkpoint. ``seconds`` counts training steps only."""
 
-    step: int = 0
-    seconds: float = 0.0
+    step: Count = 0
+    seconds: NonNegativeFloat = 0.0
     curve: list[dict[str, Any]] = field(default_factory=list)
     pending: list[dict[str, float]] = field(default_factory=list)
-    examples: int = 0
-    peak_rss_bytes: int = 0
-    peak_gpu_bytes: int = 0
+    examples: Count = 0
+    peak_rss_bytes: Count = 0
+    peak_gpu_bytes: Count = 0
     complete: bool = False
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+_PROGRESS = TypeAdapter(Progress)
+_CURVE = TypeAdapter(list[CurvePoint])
 
 
 def train(
@@ -64,31 +78,68 @@ def train(
     about: Mapping[str, Any],
     on_step: OnStep = lambda step, losses: None,
 ) -> Progress:
-    """Train ``model`` to the end of the schedule, from its checkpoint if there is one.
+    """Train ``model`` to the end of the schedule, from its checkpoint if there is one that holds all it needs.
 
+    Why a training starts over, and why it would if it was interrupted, is logged.
     Raises TrialError when a loss is not finite.
     """
-    progress = _resume(model, checkpoint)
+    watch = Watch(model)
+    progress = _resume(model, checkpoint, schedule)
     while progress.step < schedule.steps:
-        _advance(model, data, schedule, progress, seed, device, on_step)
+        with watch.step():
+            _advance(model, data, schedule, progress, seed, device, on_step)
         if progress.step % schedule.checkpoint_every == 0 or progress.step == schedule.steps:
             progress.complete = progress.step == schedule.steps
             progress.peak_rss_bytes = max(progress.peak_rss_bytes, peak_rss_bytes())
             progress.peak_gpu_bytes = max(progress.peak_gpu_bytes, peak_gpu_bytes(device)[0] or 0)
-            save_checkpoint(checkpoint, model, {**about, "progress": vars(progress)})
+            state = capture(model, watch)
+            if state.lost:
+                log.warning(_LOST.format(state.lost))
+            save_checkpoint(checkpoint, state, {**about, "progress": vars(progress)})
+    seed_globals(stream_seed(seed, "global", schedule.steps))  # what follows must not depend on where it was resumed
     return progress
 
 
-def _resume(model: Trainable, checkpoint: Path) -> Progress:
-    """Progress of the last checkpoint, its weights in ``model``; a damaged file counts as none."""
+_LOST = (
+    "checkpoints do not hold {}, which training changes: interrupted, it would start over; "
+    "keep tensors in buffers and numbers in attributes of the model"
+)
+
+
+def _resume(model: Trainable, checkpoint: Path, schedule: Schedule) -> Progress:
+    """Progress of the last checkpoint, its state in ``model``; one that cannot be gone on from counts as none."""
     if not checkpoint.exists():
         return Progress()
+    before = capture(model).copy()
     try:
-        read_meta(checkpoint)
-    except DataError:
-        checkpoint.unlink()
+        state, meta = read_checkpoint(checkpoint)
+        progress = _progress(checkpoint, meta, schedule)
+        if state.lost:
+            raise DataError(f"{checkpoint} does not hold {state.lost}, which training changes")
+        apply_checkpoint(checkpoint, state, model)
+    except DataError as error:
+        apply(model, before)
+        log.warning(f"training starts over: {error}")
         return Progress()
-    return Progress(**restore(checkpoint, model)["progress"])
+    return progress
+
+
+def _progress(checkpoint: Path, meta: Mapping[str, Any], schedule: Schedule) -> Progress:
+    """What a checkpoint says of the training. Raises DataError where that cannot be, or is not enough to go on."""
+    try:
+        progress = _PROGRESS.validate_json(json.dumps(meta.get("progress")))
+        _CURVE.validate_python(progress.curve)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, ("progress", *problem["loc"])))
+        raise DataError(f"{checkpoint} does not say how far it is ({where}: {problem['msg']})") from error
+    if progress.step > schedule.steps or progress.complete != (progress.step == schedule.steps):
+        raise DataError(f"{checkpoint} is of another training: it is at step {progress.step} of {schedule.steps}")
+    if not progress.complete and not is_whole(meta):
+        raise DataError(
+            f"{checkpoint} was written by an older genbench, which kept less than a training needs to go on"
+        )
+    return progress
 
 
 def _advance(
@@ -102,8 +153,8 @@ def _advance(
 ) -> None:
     """One step: batch, update, losses noted."""
     step = progress.step
-    # Modules such as nn.Dropout draw from torch's global generator, so that is put on a stream of its own.
-    torch.manual_seed(stream_seed(seed, "global", step))
+    # Modules such as nn.Dropout draw from a global generator, so each of them is put on a stream of its own.
+    seed_globals(stream_seed(seed, "global", step))
     started = time.perf_counter()
     batch = data.batch(batch_index(len(data), schedule.batch_size, step, seed)).to(device)
     losses = {name: float(x) for name, x in model.train_step(batch, stream(seed, "train", step, device)).items()}

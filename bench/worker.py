@@ -39,7 +39,7 @@ from bench.probes.stopwatch import Phases
 from bench.protocols import CAPABILITIES, Dataset, Generator, Trainable
 from bench.record import Estimate, Failure, FailureKind, Measurement, RunRecord, Status, legible
 from bench.registry import MetricEntry, registry
-from bench.streams import stream_seed
+from bench.streams import seed_globals, stream_seed
 from bench.training import Progress, Schedule, train
 from bench.trial import Costs, Trial
 
@@ -196,7 +196,7 @@ def _pin(device: torch.device) -> None:
 
 def _build(plan: TrialPlan, dataset: Dataset, device: torch.device) -> Generator:
     make = registry.get("generators", plan.family).make
-    torch.manual_seed(stream_seed(plan.seed, "init"))
+    seed_globals(stream_seed(plan.seed, "init"))
     model: Generator = make(dataset if plan.control else dataset.spec, **plan.params)
     return model.to(device) if isinstance(model, torch.nn.Module) else model
 
@@ -207,7 +207,7 @@ def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.
         raise TrialError(f"{plan.family} cannot be loaded: it has no train_step, state_dict and load_state_dict")
     if isinstance(model, Trainable):
         if plan.load:
-            restore(Path(plan.load), model)
+            restore(Path(plan.load), model, training=False)
         else:
             run.progress = _train(run, model, dataset, device)
     if isinstance(model, torch.nn.Module):

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from bench import Batch, DataError, TrialError
-from bench.checkpoint import read_meta, restore, save_checkpoint
+from bench.checkpoint import read_checkpoint, restore, save_checkpoint
 from bench.datasets.digits import digits
 from bench.datasets.image import ImageDataset
 from bench.protocols import Trainable
 from bench.registry import registry
+from bench.state import capture
 from bench.training import Progress, Schedule, batch_index, train
 
 CPU = torch.device("cpu")
@@ -135,16 +136,16 @@ class TestCheckpoint:
         model.a = nn.Linear(2, 2)
         model.b = nn.Linear(2, 2)
         model.b.weight = model.a.weight
-        save_checkpoint(tmp_path / "x.safetensors", model, {})
+        save_checkpoint(tmp_path / "x.safetensors", capture(model), {})
         restore(tmp_path / "x.safetensors", model)
         assert model.b.weight is model.a.weight
 
     def test_a_checkpoint_of_another_model_is_refused(self, tmp_path: Path, data: ImageDataset) -> None:
-        save_checkpoint(tmp_path / "x.safetensors", fresh(data, width=8), {})
+        save_checkpoint(tmp_path / "x.safetensors", capture(fresh(data, width=8)), {})
         with pytest.raises(DataError, match="does not fit this model"):
             restore(tmp_path / "x.safetensors", fresh(data, width=16))
 
     def test_a_foreign_file_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "x.safetensors").write_bytes(b"PK\x03\x04 not ours")
         with pytest.raises(DataError, match="no checkpoint that genbench saved"):
-            read_meta(tmp_path / "x.safetensors")
+            read_checkpoint(tmp_path / "x.safetensors")
