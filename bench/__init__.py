@@ -43,7 +43,7 @@ from bench.protocols import (
 from bench.record import Estimate, Interval, Measurement, RunRecord
 from bench.registry import Presets, dataset, extractor, generator, metric, metric_scheme, report
 from bench.rendering import render
-from bench.store import frame, read_frame, read_records
+from bench.store import Records, frame, read_frame, read_records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -208,6 +208,7 @@ __all__ = [
     "OutputError",
     "Presets",
     "Reconstructor",
+    "Records",
     "RunRecord",
     "Sequential",
     "Space",

@@ -13,6 +13,7 @@ from torch import Tensor
 from bench.comparison import Comparison, measure
 from bench.errors import DataError, GenbenchError, Omitted
 from bench.feature_store import Examples, content_hash
+from bench.files import cache_limit
 from bench.measures import check_name, is_measure
 from bench.probes.machine import choose_device
 from bench.protocols import Modality
@@ -78,6 +79,7 @@ def evaluate(
     device: str = "auto",
 ) -> pd.DataFrame:
     """Measure samples against a reference; see ``bench.evaluate``."""
+    cache_limit()  # raises
     given = _given({"samples": samples, "reference": reference, "train": train}, modality, prompts, seed, device)
     rows = [_row(entry, given) for entry in _entries(metrics, given.modality, extractor)]
     if not any(row["value"] is not None for row in rows):

@@ -3,38 +3,43 @@
     <cache>/features/<key>/manifest.json, features.npy, logits.npy, moments.npz
 
 The key is a hash of the examples' bytes, of the extractor (weights, preprocessing, source) and of the arithmetic.
-One changed byte of any of them is another key; a file that is not what its manifest says is made anew.
+One changed byte of any of them is another key. The manifest must hash to its key and the files to what it says, and
+moments must be those of the features, else they are made anew. The folder is private to its user (0700): nobody else
+can put there what fits. A cache may cost time, never a number: where it fails, features are made in memory.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import importlib.metadata
+import io
 import json
+import logging
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bench.errors import GenbenchError
-from bench.files import cache_folder
+from bench.files import cache_folder, cache_limit, private_folder
 from bench.moments import Moments, MomentSum
 from bench.protocols import Extractor, Features
 from bench.record import digest
+from bench.streams import stream
 
 Examples = Tensor | Sequence[str]
 BATCH = 250
-DEFAULT_LIMIT_GB = 20.0
 ARITHMETIC = ("torch", "torchvision", "torch_fidelity", "PIL", "transformers", "tokenizers")
 DAY = 86_400.0
 
@@ -71,12 +76,15 @@ def content_hash(examples: Examples) -> str:
 
 
 class FeatureStore:
-    """Extracted features below ``folder``; the least recently used go when they are more than ``limit_gb``."""
+    """Extracted features below ``folder``; the least recently used go when they are more than ``limit_gb``.
+
+    The folder is private to its user, and what is read from it is checked. Where it cannot be used, features are made
+    in memory, with a line on the log `genbench` that says why.
+    """
 
     def __init__(self, folder: Path | None = None, limit_gb: float | None = None) -> None:
         self.folder = folder or cache_folder() / "features"
-        limit = float(os.environ.get("GENBENCH_CACHE_GB", DEFAULT_LIMIT_GB)) if limit_gb is None else limit_gb
-        self.limit = int(limit * 2**30)
+        self.limit = cache_limit() if limit_gb is None else int(limit_gb * 2**30)
 
     def get(
         self, extract: Extractor, identity: Mapping[str, Any], examples: Examples, device: torch.device
@@ -86,29 +94,39 @@ class FeatureStore:
         identity: what names the extractor and its state; goes into the key and the manifest.
         """
         about = {**identity, "examples": content_hash(examples), "dtype": "float32", "versions": _versions()}
-        key = digest({**about, "device": device.type})[:32]
-        if (found := _read(self.folder / key)) is not None:
-            with contextlib.suppress(FileNotFoundError):  # another worker has just pruned it; what is open stays
-                os.utime(self.folder / key)
-            return found
-        made = self._make(key, about, extract, examples, device)
-        self._prune(keep=key)
+        about["device"] = device.type
+        target = self.folder / _key(about)
+        try:
+            with _keeping():
+                private_folder(self.folder)
+            if (found := _read(target, len(examples))) is not None:
+                with contextlib.suppress(OSError):  # a cache to read only, or another worker has just pruned it
+                    os.utime(target)
+                return found
+            made = self._make(target, about, extract, examples, device)
+        except _Unkept as error:
+            _say_unkept(self.folder, str(error))
+            return _extract(_InMemory, extract, examples, device)
+        with contextlib.suppress(OSError):  # what cannot be deleted now can be the next time
+            self._prune(keep=target.name)
         return made
 
     def _make(
-        self, key: str, about: Mapping[str, Any], extract: Extractor, examples: Examples, device: torch.device
+        self, target: Path, about: Mapping[str, Any], extract: Extractor, examples: Examples, device: torch.device
     ) -> FeatureSet:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".tmp-") as name:
-            work = Path(name) / key
-            work.mkdir()
-            _extract(work, extract, examples, device)
-            _write_manifest(work, about)
-            _publish(work, self.folder / key)
-        found = _read(self.folder / key)
-        if found is None:
-            raise GenbenchError(f"features in {self.folder / key} are damaged: delete the folder")
-        return found
+        """Extract into a folder of its own, and give it its name when it is whole; raises _Unkept before that."""
+        with contextlib.ExitStack() as stack:
+            with _keeping():
+                temporary = tempfile.TemporaryDirectory(dir=self.folder, prefix=".tmp-", ignore_cleanup_errors=True)
+                work = Path(stack.enter_context(temporary)) / target.name
+                work.mkdir()
+            made = _extract(partial(_OnDisk, stack, work, len(examples)), extract, examples, device)
+            try:  # what is extracted is mapped, and stays so whatever becomes of its name
+                _write_manifest(work, about, made.moments)
+                _publish(work, target, len(examples))
+            except OSError as error:
+                _say_unkept(self.folder, error.strerror or str(error))
+        return made
 
     def _prune(self, keep: str) -> None:
         """Delete what was not used for longest until the rest is within the limit, and what killed processes left."""
@@ -124,6 +142,29 @@ class FeatureStore:
                 over -= entry.size
 
 
+class _Unkept(Exception):
+    """The cache cannot be written, and why."""
+
+
+@contextlib.contextmanager
+def _keeping() -> Iterator[None]:
+    """Tells an error of the cache from one of an extractor."""
+    try:
+        yield
+    except OSError as error:
+        raise _Unkept(error.strerror or str(error)) from error
+
+
+@cache
+def _say_unkept(folder: Path, reason: str) -> None:
+    """Say once in a process that the cache does not help."""
+    logging.getLogger("genbench").warning(
+        "features cannot be kept in %s (%s): they are extracted anew whenever they are needed, which takes time and "
+        "moves no number; GENBENCH_CACHE names another folder",
+        *(folder, reason),
+    )
+
+
 class _Entry(NamedTuple):
     """A folder of the cache: bytes, and when it was last used (seconds)."""
 
@@ -133,10 +174,10 @@ class _Entry(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> _Entry | None:
-        """None for what is no folder, or is just being removed or renamed by another worker."""
+        """None for what is no folder, or is just being removed or renamed by another worker, or is another user's."""
         try:
             return cls(path, sum(f.stat().st_size for f in path.iterdir() if f.is_file()), path.stat().st_mtime)
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:
             return None
 
 
@@ -160,58 +201,145 @@ def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(installed[name][0]) for name in ARITHMETIC if name in installed}
 
 
-def _extract(work: Path, extract: Extractor, examples: Examples, device: torch.device) -> None:
-    """One pass: features and logits to disk, moments beside them."""
-    sums, files, start = MomentSum(), dict[str, np.memmap[Any, Any]](), 0
+class _Rows(Protocol):
+    """``(n, width)`` float32 that arrive a batch at a time."""
+
+    def append(self, rows: Tensor) -> None: ...
+    def whole(self) -> Tensor: ...
+
+
+class _InMemory:
+    def __init__(self, name: str, width: int) -> None:
+        self.parts: list[Tensor] = []
+
+    def append(self, rows: Tensor) -> None:
+        self.parts.append(rows)
+
+    def whole(self) -> Tensor:
+        return torch.cat(self.parts)
+
+
+class _OnDisk:
+    """A .npy file, written like any other and mapped when it is whole: a disk that is full under a map kills."""
+
+    def __init__(self, opened: contextlib.ExitStack, work: Path, n: int, name: str, width: int) -> None:
+        self.path, head = work / f"{name}.npy", io.BytesIO()
+        np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": (n, width)})
+        with _keeping():
+            self.file = opened.enter_context(self.path.open("xb", buffering=0))
+            _reserve(self.file.fileno(), len(head.getvalue()) + 4 * n * width)
+            self.file.write(head.getvalue())
+
+    def append(self, rows: Tensor) -> None:
+        left = rows.numpy().astype("<f4", order="C", copy=False).data.cast("B")
+        with _keeping():
+            while left:
+                left = left[self.file.write(left) :]
+
+    def whole(self) -> Tensor:
+        with _keeping():
+            os.fsync(self.file.fileno())
+            return _mapped(self.path)
+
+
+def _reserve(file: int, size: int) -> None:
+    """Take room for a file before an hour of work goes into it. Raises OSError where there is none."""
+    if not hasattr(os, "posix_fallocate"):  # macOS: there a write will tell
+        return
+    try:
+        os.posix_fallocate(file, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # of file systems that know no such call
+            raise
+
+
+def _extract(
+    rows: Callable[[str, int], _Rows], extract: Extractor, examples: Examples, device: torch.device
+) -> FeatureSet:
+    """One pass: features and logits into ``rows`` of a name and a width, moments beside them."""
+    sums, tables, widths = MomentSum(), dict[str, _Rows](), dict[str, int]()
     for part in batches(extract, examples, device):
+        found = {name: table for name, table in part._asdict().items() if table is not None}
+        if not tables:
+            widths = {name: table.shape[1] for name, table in found.items()}
+            tables = {name: rows(name, width) for name, width in widths.items()}
+        if (now := {name: table.shape[1] for name, table in found.items()}) != widths:
+            raise GenbenchError(f"the extractor returned {widths} numbers a row, and then {now}")
         sums.update(part.features)
-        for name, rows in part._asdict().items():
-            if rows is not None:
-                if name not in files:
-                    files[name] = _create(work / f"{name}.npy", (len(examples), rows.shape[1]))
-                files[name][start : start + len(rows)] = rows.numpy()
-        start += len(part.features)
-    for file in files.values():
-        file.flush()
-    moments = sums.result()
-    np.savez(work / "moments.npz", mean=moments.mean.numpy(), covariance=moments.covariance.numpy())
+        for name, table in found.items():
+            tables[name].append(table)
+    whole = {name: table.whole() for name, table in tables.items()}
+    return FeatureSet(whole["features"], whole.get("logits"), sums.result())
 
 
-def _create(path: Path, shape: tuple[int, int]) -> np.memmap[Any, Any]:
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+def _key(about: Mapping[str, Any]) -> str:
+    """The name of an entry: a digest of all that its manifest says of where it comes from."""
+    return digest(about)[:32]
 
 
-def _write_manifest(work: Path, about: Mapping[str, Any]) -> None:
+def _write_manifest(work: Path, about: Mapping[str, Any], moments: Moments) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, mean=moments.mean.numpy(), covariance=moments.covariance.numpy())
+    (work / "moments.npz").write_bytes(buffer.getvalue())
     hashes = {path.name: _sha256(path) for path in sorted(work.iterdir())}
     (work / "manifest.json").write_text(json.dumps({"schema": 1, **about, "files": hashes}, indent=1))
 
 
-def _publish(work: Path, target: Path) -> None:
+def _publish(work: Path, target: Path, n: int) -> None:
     """Rename into place. Where another process was faster, or an older copy is damaged, one of the two goes."""
-    if target.exists() and _read(target) is None:
-        shutil.rmtree(target)
-    if not target.exists():
-        try:
-            work.rename(target)
-        except OSError:
-            if not target.exists():
-                raise
-
-
-def _read(folder: Path) -> FeatureSet | None:
-    """What a folder holds; None where there is nothing, or not what its manifest says."""
     try:
-        hashes: Mapping[str, str] = json.loads((folder / "manifest.json").read_text())["files"]
-        whole = {"features.npy", "moments.npz"} <= set(hashes)
-        if not whole or any(_sha256(folder / name) != expected for name, expected in hashes.items()):
+        work.rename(target)
+    except OSError:  # something has that name
+        if _read(target, n) is None:
+            shutil.rmtree(target) if target.is_dir() and not target.is_symlink() else target.unlink(missing_ok=True)
+            work.rename(target)
+
+
+def _read(folder: Path, n: int) -> FeatureSet | None:
+    """The features of ``n`` examples that a folder holds; None where it is not what its name and manifest say."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        hashes: Mapping[str, str] = manifest.pop("files")
+        if manifest.pop("schema") != 1 or _key(manifest) != folder.name:
+            return None
+        if {*hashes, "logits.npy"} != {"features.npy", "logits.npy", "moments.npz"}:
+            return None
+        if any(_sha256(folder / name) != expected for name, expected in hashes.items()):
             return None
         with np.load(folder / "moments.npz") as moments:
             mean, covariance = (torch.from_numpy(moments[name]) for name in ("mean", "covariance"))
         features = _mapped(folder / "features.npy")
         logits = _mapped(folder / "logits.npy") if "logits.npy" in hashes else None
-    except (OSError, ValueError, KeyError, TypeError):
+        found = FeatureSet(features, logits, Moments(n, mean, covariance))
+        return found if _belong_together(found, n) else None
+    except Exception:  # a damaged file may fail in any way: whatever it is, it is made anew
         return None
-    return FeatureSet(features, logits, Moments(len(features), mean, covariance))
+
+
+def _belong_together(found: FeatureSet, n: int) -> bool:
+    """Whether there is a row for each of ``n`` examples, all finite, and the moments are theirs.
+
+    The covariance C is compared along one direction v, where C v = X' X v / (n - 1) of the centred rows X: a matrix
+    that is another differs there too but for a chance of zero (Freivalds 1977), and it costs a thousandth of C.
+    """
+    x, mean, covariance = found.features, found.moments.mean, found.moments.covariance
+    width = x.shape[1]
+    if x.shape != (n, width) or mean.shape != (width,) or covariance.shape != (width, width):
+        return False
+    if found.logits is not None and (found.logits.ndim != 2 or len(found.logits) != n):
+        return False
+    if {mean.dtype, covariance.dtype} != {torch.float64} or x.dtype != torch.float32:
+        return False
+    direction = stream(0, "direction")
+    v = torch.nn.functional.normalize(torch.randn(width, dtype=torch.float64, generator=direction), dim=0)
+    total, image = torch.zeros(2, width, dtype=torch.float64)
+    for part in x.split(4 * BATCH):
+        centred = part.double() - mean
+        total += centred.sum(0)
+        image += (centred @ v) @ centred
+    spread, size = covariance.trace(), mean.square().sum()
+    centred_well = (total / n).norm() <= 1e-9 * (spread + size).sqrt()
+    return bool(centred_well and (covariance @ v - image / (n - 1)).norm() <= 1e-9 * spread + 1e-12 * size)
 
 
 def _mapped(path: Path) -> Tensor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -10,12 +12,35 @@ from pathlib import Path
 
 import platformdirs
 
-from bench.errors import OutputError
+from bench.errors import GenbenchError, OutputError
 
 
 def cache_folder() -> Path:
     """GENBENCH_CACHE, else the user's cache folder for genbench."""
     return Path(os.environ.get("GENBENCH_CACHE") or platformdirs.user_cache_dir("genbench"))
+
+
+def cache_limit() -> int:
+    """GENBENCH_CACHE_GB in bytes, 20 GB where it is not set. Raises GenbenchError for what is no size."""
+    told = os.environ.get("GENBENCH_CACHE_GB") or "20"
+    try:
+        limit = float(told)
+    except ValueError:
+        limit = math.nan
+    if not 0 <= limit < math.inf:
+        raise GenbenchError(f"GENBENCH_CACHE_GB={told!r} is no number of gigabytes: set it to 20, say, or to 0")
+    return int(min(limit, 1e9) * 2**30)
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder that its user alone may enter (0700), or make it so. Raises OSError where it cannot be."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.stat()
+    if found.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "it belongs to another user")
+    if found.st_mode & 0o077:
+        path.chmod(0o700)
+    return path
 
 
 def write_atomic(path: Path, content: bytes | str) -> Path:

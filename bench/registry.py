@@ -171,9 +171,14 @@ class Registry:
             yield
 
     def _in_order(self, kind: str) -> list[importlib.metadata.EntryPoint]:
-        """The entry named after the kind first, our own before others'. Kept: whose one is costs a parsed file."""
+        """The entry named after the kind first, our own before others'. Kept: whose one is costs a parsed file.
+
+        What is ours and named after another kind holds nothing of this one: a report need not wait for torch.
+        """
         if kind not in self._order:
-            self._order[kind] = sorted(_entry_points(), key=lambda p: (p.name != kind, not _is_ours(p), p.name))
+            elsewhere = {*KINDS} - {kind} if kind in KINDS else set()
+            points = [p for p in _entry_points() if p.name not in elsewhere or not _is_ours(p)]
+            self._order[kind] = sorted(points, key=lambda p: (p.name != kind, not _is_ours(p), p.name))
         return self._order[kind]
 
     def _import(self, point: importlib.metadata.EntryPoint) -> None:

@@ -78,6 +78,7 @@ def plan(
     suite: str | Path, out: str | Path | None = None, device: str = "auto", overrides: Sequence[str] = ()
 ) -> list[TrialPlan]:
     """The trials of a suite, checked whole, nothing run."""
+    files.cache_limit()  # raises
     words = ["genbench", "run", str(suite), *(word for o in overrides for word in ("--set", o))]
     words += ["--device", device] if device != "auto" else []
     words += ["--out", str(out)] if out else []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -14,10 +15,29 @@ from bench.record import RunRecord
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
 COLUMNS = (
     "suite", "dataset", "generator", "family", "control", "modality", "seed", "status", "metric", "value", "lo", "hi",
     "level", "method", "unit", "better", "aspect", "kind", "n", "protocol", "omitted", "error", "run_id",
 )  # fmt: skip
+_OF_RECORD = ("suite", "dataset", "generator", "family", "control", "modality", "seed", "status", "run_id")
+_OF_MEASUREMENT = ("metric", "value", "unit", "better", "aspect", "kind", "n")
+_OF_INTERVAL = ("lo", "hi", "level", "method")
+
+
+class Records(list[RunRecord]):
+    """Records as they were read; what one report makes of them, ``once`` keeps for the next, while the list lives."""
+
+    def __init__(self, records: Iterable[RunRecord] = ()) -> None:
+        super().__init__(records)
+        self._made: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Make a value the first time it is asked for, and keep it."""
+        if key not in self._made:
+            self._made[key] = make()
+        made: T = self._made[key]
+        return made
 
 
 def record_path(out: Path, run_id: str) -> Path:
@@ -41,9 +61,9 @@ def read_record(path: Path) -> RunRecord:
         raise DataError(f"{path.name}: {error}") from error
 
 
-def read_records(out: Path) -> tuple[list[RunRecord], list[str]]:
+def read_records(out: Path) -> tuple[Records, list[str]]:
     """All records under ``out/records``, and a line for each file that is none of ours or was cut short."""
-    records, ignored = [], []
+    records, ignored = Records(), []
     for path in sorted((out / "records").glob("[!.]*.json")):
         try:
             records.append(read_record(path))
@@ -66,15 +86,13 @@ def read_frame(out: str | Path) -> pd.DataFrame:
 
 
 def _rows(record: RunRecord) -> list[dict[str, object]]:
-    base = record.model_dump(
-        include={"suite", "dataset", "generator", "family", "control", "modality", "seed", "status", "run_id"}
-    )
+    base = {name: getattr(record, name) for name in _OF_RECORD}
     base["error"] = record.error.message if record.error else None
     rows = [
         {
             **base,
-            **m.model_dump(exclude={"interval", "protocol"}),
-            **(m.interval.model_dump() if m.interval else {}),
+            **{name: getattr(m, name) for name in _OF_MEASUREMENT},
+            **({name: getattr(m.interval, name) for name in _OF_INTERVAL} if m.interval else {}),
             "protocol": m.fingerprint,
         }
         for m in record.measurements

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import RunRecord
+from bench import Records, RunRecord
 from reports.colours import slots
 from reports.groups import newest
 from reports.leaderboard import Board, leaderboards, seeds_text
@@ -110,7 +110,16 @@ class Content:
 
 
 def gather(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[str]) -> Content:
-    """The content of a page about these records. Reads the sample files of the run folder, nothing else."""
+    """The content of a page about these records. Reads the sample files of the run folder, nothing else.
+
+    Of ``Records`` it is gathered once for all formats.
+    """
+    if isinstance(records, Records):
+        return records.once((run_folder, *notes), lambda: _gathered(records, run_folder, notes))
+    return _gathered(records, run_folder, notes)
+
+
+def _gathered(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[str]) -> Content:
     current, older = newest(records)
     boards = leaderboards(current)
     suites = sorted({record.suite for record in current})

@@ -20,6 +20,7 @@ from reports.colours import CONTROL, DARK, LIGHT
 from reports.content import Content, Section, gather, listed
 from reports.figures import curve, learning, tradeoff
 from reports.leaderboard import Board, Cell, Column, Row
+from reports.ranking import RULE
 from reports.samples import Sample
 from reports.svg import inline_svg
 
@@ -104,7 +105,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(listed=listed, base64=_base64)
     environment.globals.update(show=show, explain=explain, protocol=protocol)
-    environment.globals.update(arrows=ARROWS, directions=DIRECTIONS)
+    environment.globals.update(arrows=ARROWS, directions=DIRECTIONS, rule=RULE)
     return environment
 
 

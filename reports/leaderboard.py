@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 from bench import Interval, Measurement, RunRecord, Summary, summarise
 from reports.groups import Group, by_dataset, groups_of
 from reports.numbers import Scale, scale
-from reports.ranking import Mark, marks
+from reports.ranking import Evidence, Mark, marks
 from reports.variants import canonical, variant_labels
 
 Aspect = Literal["realism", "likelihood", "diversity", "relevance", "novelty", "efficiency"]
@@ -61,6 +61,10 @@ class Cell:
     samples: int = 0
     why: str = ""
     mark: Mark = ""
+
+    @property
+    def evidence(self) -> Evidence | None:
+        return Evidence(self.summary, self.interval, self.bound) if self.summary else None
 
 
 @dataclass(frozen=True)
@@ -260,7 +264,7 @@ def seeds_text(seeds: Sequence[int]) -> str:
 
 def _marked(groups: Sequence[Group], cells: Sequence[Cell], column: Column) -> list[Cell]:
     """The cells of a column with the best of them marked, yardsticks left aside."""
-    compared = {g.name: c.summary for g, c in zip(groups, cells, strict=True) if c.summary and not g.control}
+    compared = {g.name: e for g, c in zip(groups, cells, strict=True) if (e := c.evidence) and not g.control}
     found = marks(compared, column.better)
     return [replace(c, mark=found.get(g.name, "")) for g, c in zip(groups, cells, strict=True)]
 

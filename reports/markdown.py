@@ -12,13 +12,14 @@ from reports.cells import ARROWS, heading, protocol, show
 from reports.content import Content, Section, Trouble, gather, listed
 from reports.figures import curves, learning, to_png, tradeoff
 from reports.leaderboard import Board, Column, Row
+from reports.ranking import RULE
 from reports.samples import Sample, missing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEGEND = (
-    "**Bold**: best mean. ≈: within two standard errors of it. ±: standard deviation over seeds. "
+    f"**Bold**: best mean. ≈: {RULE}. ±: standard deviation over seeds. "
     "[ ]: interval within one run. Yardsticks (*italic*) are not ranked."
 )
 

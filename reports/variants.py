@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+_encode = json.JSONEncoder(sort_keys=True, default=str).encode  # made once: json.dumps makes one each time
 _LONGEST = 14  # of a value in a label; hashes and paths are cut
 
 
 def canonical(value: Any) -> str:
     """Equal text for equal content, whatever the order of keys."""
-    return json.dumps(value, sort_keys=True, default=str)
+    return _encode(value)
 
 
 def variant_labels(variants: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -35,7 +36,7 @@ def variant_labels(variants: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _differing(variants: Sequence[Mapping[str, Any]]) -> list[str]:
     keys = dict.fromkeys(key for variant in variants for key in variant)
-    return [key for key in keys if len({canonical(v.get(key)) for v in variants}) > 1]
+    return [key for key in keys if len({canonical(v[key]) if key in v else "" for v in variants}) > 1]
 
 
 def _parts(variants: Iterable[Mapping[str, Any]], key: str) -> list[str]:

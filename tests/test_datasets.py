@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from bench.registry import registry
 
 EMBEDDED = ("mnist5k", "digits", "kjv")
 EXTERNAL = ("mnist", "cifar10", "tinyshakespeare")
+MNIST5K = "sha256:a33c43b7134bf29cfc42c0f9aa723fcc65ea2203ae88c1c261efb65d188bfbc3"
 
 
 def test_these_are_all_there_are() -> None:
@@ -115,13 +117,30 @@ def test_absent_data_names_the_folder_and_the_way(name: str, tmp_path: Path, mon
         entry.locate()
 
 
-def test_a_damaged_cache_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _inverted(content: bytes) -> bytes:
+    """The same digits, dark on light."""
+    return (255 - np.frombuffer(content[:-5000], np.uint8)).tobytes() + content[-5000:]
+
+
+@pytest.mark.parametrize("change", [_inverted, lambda content: content[:1000], lambda content: b""])
+def test_digits_in_the_cache_are_believed_only_if_they_are_these(
+    change: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     good = mnist5k().fingerprint
     monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path))
     mnist5k()
-    (kept,) = tmp_path.glob("*.npz")
-    kept.write_bytes(kept.read_bytes()[:1000])
+    (kept,) = tmp_path.iterdir()
+    content = kept.read_bytes()
+    kept.write_bytes(change(content))
     assert mnist5k().fingerprint == good
+    assert kept.read_bytes() == content
+
+
+def test_digits_need_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = mnist5k().fingerprint
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / "file" / "cache"))
+    assert mnist5k().fingerprint == good == MNIST5K
 
 
 def test_damaged_files_are_named(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from bench.trial import Trial, quantise
 from generators.controls import Noise
 from metrics.frechet import frechet_distance, gaussian_distance
 from metrics.rfd import paired_distance
-from reports.ranking import within_noise
+from reports.ranking import Evidence, told
 
 HERE = Path(__file__).parent
 RNG = np.random.default_rng(0)
@@ -42,7 +42,7 @@ ELSEWHERE = {
     "D10 tokens called samples": "metrics/test_cost.py::test_sampling_is_timed_by_the_clock",
     "D11 0 bytes for no answer": "metrics/test_cost.py::test_memory_without_a_gpu_is_a_reason",
     "D16 a fixed share decides": "test_reports.py::test_a_difference_within_the_noise_is_a_tie",
-    "D20 the spread is never used": "test_reports.py::test_two_seeds_need_a_wide_gap",
+    "D20 the spread is never used": "test_ranking.py::test_two_seeds_need_a_wide_gap",
     "D21 times of any two machines": "test_reports.py::test_times_of_two_machines_are_never_ranked_together",
     "D22 a missing task counts as 0": "test_reports.py::test_a_missing_number_is_a_dash_with_its_reason",
     "D23 NaN becomes 0": "test_run.py::test_a_metric_that_breaks_costs_no_other_its_number",
@@ -98,8 +98,7 @@ FEATURE_METRICS = sorted(
 
 def apart(*sides: np.ndarray) -> bool:
     """Whether a report tells these values over seeds apart."""
-    first, second = (summarise(side.tolist()) for side in sides)
-    return not within_noise(first, second)
+    return told(*(Evidence(summarise(side.tolist())) for side in sides))
 
 
 class TestHarnesses:

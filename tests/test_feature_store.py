@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import hashlib
+import io
 import json
 import os
+import re
+import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +19,13 @@ import pytest
 import torch
 from torch import Tensor
 
+import bench
 from bench import Features, GenbenchError
-from bench.feature_store import FeatureSet, FeatureStore, content_hash
+from bench.feature_store import FeatureSet, FeatureStore, _say_unkept, content_hash
+from bench.files import cache_limit, private_folder
+from bench.runner import plan
+from bench.worker import run_trial
+from tests.disks import full_disk, read_only
 
 CPU = torch.device("cpu")
 IMAGES = torch.randint(256, (600, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -88,13 +99,260 @@ def test_a_damaged_file_is_made_anew(store: FeatureStore, file: str) -> None:
     torch.testing.assert_close(again.features, IMAGES.flatten(1).float(), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("content", ["[]", '{"files": {}}', '{"files": 3}', ""])
+@pytest.mark.parametrize("content", ["[]", '{"files": {}}', '{"files": 3}', '"files"', "[" * 10**5, ""])
 def test_a_manifest_that_says_nothing_is_made_anew(store: FeatureStore, content: str) -> None:
     first = get(store, Counting()).features.clone()
     (manifest,) = store.folder.glob("*/manifest.json")
     manifest.write_text(content)
     assert torch.equal(get(store, Counting()).features, first)
     assert "features.npy" in json.loads(manifest.read_text())["files"]
+
+
+def saved(save: Callable[..., None], *arrays: np.ndarray, **named: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    save(buffer, *arrays, **named)
+    return buffer.getvalue()
+
+
+def moments(x: np.ndarray, **changes: np.ndarray) -> bytes:
+    return saved(np.savez, **{"mean": x.mean(0), "covariance": np.cov(x, rowvar=False), **changes})
+
+
+ROWS = IMAGES.flatten(1).double().numpy()
+FORGED: Mapping[str, Mapping[str, bytes]] = {
+    "moments of NaN": {"moments.npz": moments(ROWS * np.nan)},
+    "moments of another width": {"moments.npz": moments(ROWS[:, :9])},
+    "moments of other rows": {"moments.npz": moments(ROWS[::-1] ** 1.01)},
+    "moments in half precision": {"moments.npz": moments(ROWS, mean=ROWS.mean(0).astype(np.float32))},
+    "a mean a little off": {"moments.npz": moments(ROWS, mean=ROWS.mean(0) + 1e-4)},
+    "one covariance changed": {"moments.npz": moments(ROWS, covariance=np.cov(ROWS, rowvar=False) + np.eye(16)[3])},
+    "inverted features": {"features.npy": saved(np.save, (255 - ROWS).astype(np.float32))},
+    "features in another order": {"features.npy": saved(np.save, ROWS[:, ::-1].astype(np.float32))},
+    "features of fewer rows": {"features.npy": saved(np.save, ROWS[:-1].astype(np.float32))},
+    "features of NaN": {"features.npy": saved(np.save, (ROWS * np.nan).astype(np.float32))},
+    "features in double precision": {"features.npy": saved(np.save, ROWS)},
+    "logits of fewer rows": {"logits.npy": saved(np.save, ROWS[:-1, :3].astype(np.float32))},
+    "a map of a terabyte": {"features.npy": saved(np.save, ROWS[:1]).replace(b"(1, 16)", b"(10**12, 16)")},
+}
+
+
+@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED.keys())
+def test_what_fits_its_manifest_but_not_the_rest_is_made_anew(store: FeatureStore, forged: Mapping[str, bytes]) -> None:
+    extract = Counting()
+    truth = get(store, extract)
+    (entry,) = store.folder.iterdir()
+    manifest = json.loads((entry / "manifest.json").read_text())
+    for name, content in forged.items():
+        (entry / name).unlink()  # what is mapped stays as it is
+        (entry / name).write_bytes(content)
+        manifest["files"][name] = hashlib.sha256(content).hexdigest()
+    (entry / "manifest.json").write_text(json.dumps(manifest))
+    assert_alike(get(store, extract), truth)
+    assert extract.seen == 1200
+    assert_alike(get(store, extract), truth)
+    assert extract.seen == 1200
+
+
+def assert_alike(found: FeatureSet, truth: FeatureSet) -> None:
+    """To the last bit."""
+    assert found.logits is not None and truth.logits is not None
+    for one, other in (
+        (found.features, truth.features),
+        (found.logits, truth.logits),
+        (found.moments.mean, truth.moments.mean),
+        (found.moments.covariance, truth.moments.covariance),
+    ):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+@pytest.mark.parametrize("shift", [0.0, 1e4])
+def test_moments_that_were_kept_are_believed(store: FeatureStore, scale: float, shift: float) -> None:
+    """Whatever the features' scale, and though they lie far from zero or hardly move."""
+
+    class Scaled(Counting):
+        def __call__(self, x: Tensor) -> Features:
+            found = super().__call__(x)
+            return Features(scale * (found.features.clone().fill_(3) if shift else found.features) + shift, None)
+
+    extract = Scaled()
+    get(store, extract), get(store, extract)
+    assert extract.seen == 600
+
+
+def test_an_entry_answers_to_its_own_name_alone(store: FeatureStore) -> None:
+    extract = Counting()
+    truth = get(store, extract)
+    (entry,) = store.folder.iterdir()
+    get(store, extract, 255 - IMAGES)
+    (other,) = set(store.folder.iterdir()) - {entry}
+    shutil.rmtree(entry)
+    shutil.copytree(other, entry)
+    assert_alike(get(store, extract), truth)
+    assert extract.seen == 1800
+
+
+@pytest.mark.parametrize("make", [lambda path: path.write_text("in the way"), lambda path: path.symlink_to("nowhere")])
+def test_what_has_the_name_of_an_entry_gives_way(store: FeatureStore, make: Callable[[Path], object]) -> None:
+    extract = Counting()
+    truth = get(store, extract)
+    (entry,) = store.folder.iterdir()
+    shutil.rmtree(entry)
+    make(entry)
+    for _ in range(2):
+        assert_alike(get(store, extract), truth)
+    assert extract.seen == 1200
+
+
+def test_the_folder_is_private_to_its_user(tmp_path: Path) -> None:
+    folder = tmp_path / "features"
+    get(FeatureStore(folder), Counting())
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)
+    get(FeatureStore(folder), Counting())
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@contextlib.contextmanager
+def file_in_its_place(folder: Path) -> Iterator[None]:
+    folder.write_text("in the way")
+    yield
+
+
+@contextlib.contextmanager
+def way_barred(folder: Path) -> Iterator[None]:
+    folder.write_text("in the way")
+    yield
+
+
+@contextlib.contextmanager
+def path_too_long(folder: Path) -> Iterator[None]:
+    yield
+
+
+@contextlib.contextmanager
+def another_users(folder: Path) -> Iterator[None]:
+    """With entries that would be believed, were they ours."""
+    get(FeatureStore(folder), Counting())
+    me = os.geteuid()
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(os, "geteuid", lambda: me + 1)
+        yield
+
+
+@contextlib.contextmanager
+def empty_and_read_only(folder: Path) -> Iterator[None]:
+    folder.mkdir(mode=0o700)
+    with read_only(folder):
+        yield
+
+
+FAILING = {
+    "full": (lambda folder: full_disk(folder, left=8192), "", "No space left|File too large"),
+    "read only": (empty_and_read_only, "", "Read-only|Permission denied"),
+    "a file in its place": (file_in_its_place, "", "File exists|Not a directory"),
+    "no way to it": (way_barred, "below/features", "Not a directory"),
+    "too long": (path_too_long, "x" * 300, "File name too long"),
+    "another user's": (another_users, "", "belongs to another user"),
+}
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """What is logged, in a process that has said nothing yet."""
+    _say_unkept.cache_clear()
+    return caplog
+
+
+@pytest.mark.parametrize(("failing", "below", "reason"), FAILING.values(), ids=FAILING.keys())
+def test_a_cache_that_fails_costs_time_and_moves_no_number(
+    failing: Callable[[Path], contextlib.AbstractContextManager[None]],
+    below: str,
+    reason: str,
+    tmp_path: Path,
+    said: pytest.LogCaptureFixture,
+) -> None:
+    truth = get(FeatureStore(tmp_path / "healthy"), Counting())
+    extract = Counting()
+    with failing(tmp_path / "failing"):
+        for _ in range(2):
+            assert_alike(get(FeatureStore(tmp_path / "failing" / below), extract), truth)
+    assert 1200 <= extract.seen <= 1700  # a full disk is found out after the first batch
+    (line,) = said.messages
+    assert str(tmp_path / "failing") in line and "GENBENCH_CACHE" in line and "\n" not in line
+    assert re.search(reason, line)
+
+
+def test_a_disk_that_fills_half_way_moves_no_number(
+    tmp_path: Path, said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where room cannot be reserved, as on macOS."""
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    truth = get(FeatureStore(tmp_path / "healthy"), Counting())
+
+    extract = Counting()
+    with full_disk(tmp_path / "full", left=35_000):
+        assert_alike(get(FeatureStore(tmp_path / "full"), extract), truth)
+    assert 1100 <= extract.seen <= 1200 and len(said.messages) == 1
+
+
+def test_features_that_cannot_get_their_name_are_not_extracted_twice(
+    store: FeatureStore, said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("bench.feature_store._write_manifest", full)
+    extract = Counting()
+    torch.testing.assert_close(get(store, extract).features, IMAGES.flatten(1).float(), rtol=0, atol=0)
+    assert extract.seen == 600 and len(said.messages) == 1 and not list(store.folder.iterdir())
+
+
+def test_a_cache_to_read_only_is_read(tmp_path: Path, said: pytest.LogCaptureFixture) -> None:
+    extract, store = Counting(), FeatureStore(private_folder(tmp_path / "cache"))
+    truth = get(store, extract)
+    with read_only(tmp_path / "cache"):
+        assert_alike(get(store, extract), truth)
+    assert extract.seen == 600 and not said.messages
+
+
+def test_the_trouble_of_an_extractor_is_not_the_caches(store: FeatureStore) -> None:
+    class Unreadable(Counting):
+        def __call__(self, x: Tensor) -> Features:
+            raise OSError(errno.ENOENT, "no such picture")
+
+    with pytest.raises(OSError, match="no such picture"):
+        get(store, Unreadable())
+    assert not list(store.folder.iterdir())
+
+
+def test_a_trial_without_a_cache_has_the_same_numbers_and_says_so_once(
+    small: Path, tmp_path: Path, said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = next(p for p in plan(small, device="cpu") if p.generator == "noise")
+    truth = run_trial(trial, tmp_path / "out")
+    monkeypatch.setenv("GENBENCH_CACHE", os.devnull)
+    found = run_trial(trial, tmp_path / "out")
+    assert found.status == truth.status == "ok" and found.omitted == truth.omitted
+    assert found.measurements == truth.measurements
+    assert truth.remarks == () and [os.devnull in remark for remark in found.remarks] == [True]
+
+
+@pytest.mark.parametrize("told", ["lots", "nan", "inf", "-1", "1e999", "20 GB"])
+def test_a_limit_that_is_no_size_is_refused_before_anything_is_measured(
+    told: str, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENBENCH_CACHE_GB", told)
+    for refuse in (cache_limit, lambda: plan(small), lambda: bench.evaluate(ROWS, ROWS, metrics=["fd"])):
+        with pytest.raises(GenbenchError, match=f"GENBENCH_CACHE_GB='{told}' is no number of gigabytes") as caught:
+            refuse()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("told", "size"), {"": 20 * 2**30, "0": 0, "0.5": 2**29, "1e300": 10**9 * 2**30}.items())
+def test_a_limit_is_in_gigabytes(told: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENBENCH_CACHE_GB", told)
+    assert cache_limit() == size
 
 
 def test_an_extractor_that_loses_rows_is_refused(store: FeatureStore) -> None:
@@ -104,6 +362,16 @@ def test_an_extractor_that_loses_rows_is_refused(store: FeatureStore) -> None:
 
     with pytest.raises(GenbenchError, match="returned 249 rows for 250 examples"):
         get(store, Losing())
+
+
+def test_an_extractor_that_changes_its_mind_is_refused(store: FeatureStore) -> None:
+    class Changing(Counting):
+        def __call__(self, x: Tensor) -> Features:
+            features, logits = super().__call__(x)
+            return Features(features, logits if self.seen <= 500 else None)
+
+    with pytest.raises(GenbenchError, match=r"'logits': 3\} numbers a row, and then \{'features': 16\}"):
+        get(store, Changing())
 
 
 def test_what_a_killed_process_left_goes_after_a_day_and_counts_for_nothing(tmp_path: Path) -> None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import reports
+from bench import Records
+from bench.store import write_record
 from reports.content import gather
 from reports.figures import learning, tradeoff_points
 from reports.leaderboard import PICTURED, PICTURED_IN_ALL, leaderboards
 from reports.variants import variant_labels
 from tests.report_records import record, save_images
 
+REPORT_WITHOUT_TORCH = """
+import sys
+from bench.cli import main
+main(["report", sys.argv[1]])
+assert "torch" not in sys.modules
+"""
 CURVE = tuple({"step": s, "seconds": s / 10, "losses": {"loss": 9 / s}} for s in range(1, 4))
 
 
@@ -58,3 +68,20 @@ def test_many_settings_of_many_parameters_are_named_at_once() -> None:
     variants = [{f"k{k}": (i * k) % 997 for k in range(300)} for i in range(990)]
     labels = variant_labels(variants)
     assert len(set(labels)) == len(labels) and labels[1] == "k1=1"
+
+
+def test_a_parameter_that_is_null_differs_from_one_that_is_not_there() -> None:
+    assert variant_labels([{}, {"a": None}]) == ["no a", "a=None"]
+
+
+def test_a_report_of_all_formats_does_not_wait_for_torch(tmp_path: Path) -> None:
+    write_record(tmp_path, record("vae", scores={"fd_lenet": 1.0}))
+    done = subprocess.run([sys.executable, "-c", REPORT_WITHOUT_TORCH, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "report").iterdir())) == 4
+
+
+def test_formats_share_what_is_gathered(tmp_path: Path) -> None:
+    records = Records([record("vae", scores={"fd_lenet": 1.0})])
+    assert gather(records, tmp_path, ["x"]) is gather(records, tmp_path, ["x"])
+    assert gather(records, tmp_path, []).notes == []

@@ -21,7 +21,6 @@ from reports.content import gather
 from reports.figures import curve_table, tradeoff
 from reports.leaderboard import Board, leaderboards
 from reports.numbers import plain, scale, with_spread
-from reports.ranking import marks
 from reports.samples import gallery, grid, visible
 from reports.svg import inline_svg
 from tests.report_records import (
@@ -152,18 +151,6 @@ def test_a_difference_within_the_noise_is_a_tie() -> None:
         "share the lowest"
         in gather(seeds("a", "fd_lenet", [1.0]) + seeds("b", "fd_lenet", [1.0]), Path(), []).sections[0].verdict
     )
-
-
-def test_two_seeds_need_a_wide_gap() -> None:
-    """Welch's t at two degrees of freedom asks for 4.3 standard errors, not 2: 0.707 each here."""
-    pair = {"a": Summary(10.0, 0.5, 2), "b": Summary(12.0, 0.5, 2), "c": Summary(12.3, 0.5, 2)}
-    assert marks(pair, "lower") == {"a": "best", "b": "tied"}
-
-
-def test_without_spread_nothing_is_tied() -> None:
-    assert marks({"a": Summary(1.0, None, 1), "b": Summary(1.01, None, 1)}, "lower") == {"a": "best"}
-    assert marks({"a": Summary(1.0, None, 1)}, "lower") == {}
-    assert marks({"a": Summary(1.0, None, 1), "b": Summary(2.0, None, 1)}, "none") == {}
 
 
 def test_yardsticks_are_shown_last_and_never_marked() -> None:

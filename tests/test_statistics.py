@@ -7,6 +7,8 @@ import pytest
 
 from bench import Estimate
 from bench.statistics import (
+    LARGEST,
+    Summary,
     bounded_interval,
     difference_interval,
     median_interval,
@@ -25,6 +27,21 @@ def test_summary_is_the_sample_mean_and_deviation() -> None:
     assert summarise([3.0]).sd is None
     with pytest.raises(ValueError, match="no values"):
         summarise([])
+
+
+def test_no_summary_leaves_the_range_of_floats() -> None:
+    assert summarise([1.7e308, 1.7e308]) == Summary(1.7e308, 0.0, 2)
+    assert summarise([1.7e308, -1.7e308]).sd == LARGEST
+    assert summarise([5e-324, 5e-324, 5e-324]) == Summary(5e-324, 0.0, 3)
+    assert summarise([-2.5, -2.5, -2.5]) == Summary(-2.5, 0.0, 3)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+def test_a_summary_is_numpys_at_every_scale(scale: float) -> None:
+    values = np.random.default_rng(0).normal(3, 1, 7)
+    found = summarise((values * scale).tolist())
+    assert found.mean == pytest.approx(values.mean() * scale)
+    assert found.sd == pytest.approx(values.std(ddof=1) * scale)
 
 
 @pytest.mark.parametrize(("n", "rank"), [(6, 1), (9, 2), (11, 2), (20, 6), (100, 40)])
