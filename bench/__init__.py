@@ -17,7 +17,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import DataError, DeviceError, GenbenchError, Omitted, OutputError, SuiteError, TrialError
+from bench.errors import (
+    DataError,
+    DataWarning,
+    DeviceError,
+    GenbenchError,
+    Omitted,
+    OutputError,
+    SuiteError,
+    TrialError,
+)
 from bench.errors import TooFew as TooFew
 from bench.errors import UnknownName as UnknownName
 from bench.errors import Unsupported as Unsupported
@@ -128,21 +137,25 @@ def evaluate(
     modality: Modality | None = None,
     extractor: str | None = None,
     train: Source | None = None,
-    prompts: Sequence[str] | None = None,
+    prompts: Source | None = None,
     seed: int = 0,
     device: str = "auto",
 ) -> pd.DataFrame:
     """Measure samples against held-out real data, one row a metric: no suite, no training, nothing kept but features.
 
-    samples, reference, train: arrays, tensors, lists of strings, or paths (``.npy``, ``.npz``, a folder of pictures,
-        ``.txt`` with a text a line, ``.json``). Vectors are ``(n, D)``, images uint8 ``(n, C, H, W)``.
+    samples, reference, train: arrays, tensors, lists of strings, of arrays or of Pillow's pictures, or paths (``.npy``,
+        ``.npz``, a folder or ``.zip`` of pictures, ``.txt`` with a text a line, ``.json``, ``.jsonl``). Vectors are
+        ``(n, D)``, images uint8 ``(n, C, H, W)``. Files of a folder are taken in natural order: 0, 1, 2, 10.
+        A reference may also be a ``.npz`` of ``mu`` and ``sigma``, as other tools keep it: it serves ``fd``, ``fid``.
     metrics: names such as "fd", "kid", "precision", "fid", "fd_lenet"; left out: all that apply.
     modality: "vector" (features taken as they are), "image", "text", ...; left out: what the samples look like.
     extractor: whose features to use; left out: "inception" for images, "minilm" for text, none for vectors.
-    train: what the model was trained on, for the measures of novelty.   prompts: one text a sample, for ``clip_score``.
+    train: what the model was trained on, for the measures of novelty.
+    prompts: one text a sample in the samples' order, for ``clip_score``; a list of strings or a path.
     seed: of splits, folds and the like.   device: where features are extracted: "auto", "cpu" or "cuda".
 
     Columns: metric, value, lo, hi, level, unit, better, n, protocol, reason (why a value is null).
+    What was skipped, turned or resized is warned of (DataWarning), and stands in ``table.attrs["notes"]``.
     Raises GenbenchError (DataError, UnknownName, TooFew, ...) for bad input, and where nothing could be measured.
     """
     from bench.evaluation import evaluate as evaluate_sources
@@ -190,6 +203,7 @@ __all__ = [
     "Costs",
     "DataError",
     "DataSpec",
+    "DataWarning",
     "Dataset",
     "DeviceError",
     "Estimate",

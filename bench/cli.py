@@ -12,17 +12,19 @@ Exit status: 0 every trial is ok (or skipped with a reason), 1 some failed, 2 wr
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.errors import GenbenchError, RunStopped, hint
+from bench.errors import DataWarning, GenbenchError, RunStopped, hint
 from bench.protocols import MODALITIES, capabilities
 from bench.registry import KINDS, registry
 from bench.rendering import render
@@ -112,14 +114,16 @@ def _add_run(commands: Any) -> None:
 
 def _add_evaluate(commands: Any) -> None:
     parser = commands.add_parser("evaluate", help="measure samples of your own against real data")
-    kinds = "a folder of pictures, .npz, .npy, .txt (a text a line) or .json"
+    kinds = "a folder or .zip of pictures, .npz, .npy, .txt (a text a line), .json or .jsonl"
     parser.add_argument("samples", metavar="SAMPLES", help=kinds)
-    parser.add_argument("reference", metavar="REFERENCE", help="held-out real data, in any of these forms")
+    parser.add_argument(
+        "reference", metavar="REFERENCE", help="held-out real data, in any of these forms; for fd, .npz of mu, sigma"
+    )
     parser.add_argument("--metrics", metavar="A,B", help="names, such as fd,kid,precision; all that apply if left out")
     parser.add_argument("--modality", choices=MODALITIES, help="what the samples are; guessed if left out")
     parser.add_argument("--extractor", metavar="E", help="whose features (genbench list extractors)")
     parser.add_argument("--train", metavar="TRAIN", help="the training data, for measures of novelty")
-    parser.add_argument("--prompts", metavar="FILE", help="one text a sample, for clip_score")
+    parser.add_argument("--prompts", metavar="FILE", help="one text a sample, in the samples' order")
     parser.add_argument("--seed", type=int, default=0, help="of splits and folds (default: 0)")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="default: auto")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
@@ -241,25 +245,43 @@ def _conclude(outcome: Outcome) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from bench import evaluate, reading  # imports torch
+    from bench import evaluate  # imports torch
 
-    table = evaluate(
-        options.samples,
-        options.reference,
-        metrics=None if options.metrics is None else [m.strip() for m in options.metrics.split(",") if m.strip()],
-        modality=options.modality,
-        extractor=options.extractor,
-        train=options.train,
-        prompts=list(reading.read(options.prompts)) if options.prompts else None,
-        seed=options.seed,
-        device=options.device,
-    )
+    with _remarks_on_stderr():
+        table = evaluate(
+            options.samples,
+            options.reference,
+            metrics=None if options.metrics is None else [m.strip() for m in options.metrics.split(",") if m.strip()],
+            modality=options.modality,
+            extractor=options.extractor,
+            train=options.train,
+            prompts=options.prompts,
+            seed=options.seed,
+            device=options.device,
+        )
     rows = json.loads(table.to_json(orient="records", double_precision=15))
     if options.json:
         print(json.dumps(rows, indent=1))
     else:
         _print_measured(rows)
     return OK
+
+
+@contextlib.contextmanager
+def _remarks_on_stderr() -> Iterator[None]:
+    """What is said of data, each in one line; other warnings as Python shows them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
+        others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, DataWarning):
+                print(f"genbench: warning: {message}", file=sys.stderr)
+            else:
+                others(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def _print_measured(rows: list[dict[str, Any]]) -> None:

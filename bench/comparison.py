@@ -14,6 +14,8 @@ from torch import Tensor
 
 from bench.errors import DataError, GenbenchError, Omitted, TooFew
 from bench.feature_store import Examples, FeatureSet, FeatureStore, unnamed
+from bench.moments import Statistics
+from bench.pictures import Pictures
 from bench.protocols import Extractor
 from bench.record import Estimate
 from bench.registry import MetricEntry, Side, registry
@@ -51,14 +53,21 @@ class Comparison(ABC):
     def tensor(self, side: Side) -> Tensor:
         """One side of a modality that is stored as a tensor. Raises Omitted for text."""
         found = self.stored(side)
+        if isinstance(found, Pictures):
+            return self.once(f"pixels/{side}", found.load)
         if not isinstance(found, Tensor):
             raise Omitted(f"needs arrays, not {self.modality}")
         return found
 
+    def images(self, side: Side) -> Tensor | Pictures:
+        """One side of pictures, for what looks at a few at a time: not all are held in memory. Raises Omitted."""
+        found = self.stored(side)
+        return found if isinstance(found, Pictures) else self.tensor(side)
+
     def texts(self, side: Side) -> list[str]:
         """One side as strings. Raises Omitted for other modalities."""
         found = self.stored(side)
-        if isinstance(found, Tensor):
+        if isinstance(found, Tensor | Pictures):
             raise Omitted(f"needs text, not {self.modality}")
         return list(found)
 
@@ -104,6 +113,11 @@ class Comparison(ABC):
     def space(self, extractor: str | None) -> Space:
         """All sides as one extractor sees them; None takes vectors as they are."""
         return self.once(f"space/{extractor}", lambda: Space(self, extractor))
+
+    @property
+    def statistics(self) -> Statistics | None:
+        """Mean and covariance of a reference whose examples are not here; else None."""
+        return None
 
     def count(self, side: Side) -> int:
         return len(self.stored(side))
@@ -168,7 +182,7 @@ class Space:
             raise TooFew(f"{len(examples)} {side} are too few: at least 2 are needed")
         if self._extract is None:
             return unnamed(self.comparison.tensor(side))
-        if isinstance(examples, Tensor):
+        if isinstance(examples, Tensor | Pictures):
             refuse_constant(examples, side)
         entry = registry.get("extractors", str(self.name))
         identity = {"extractor": entry.name, "source": entry.digest, **self._extract.protocol}
@@ -183,7 +197,7 @@ def measure(entry: MetricEntry, comparison: Comparison) -> Estimate:
     seen = comparison.space(entry.extractor) if entry.of == "features" else None
     estimate = entry.compute(comparison if seen is None else seen)
     taken: dict[str, str | int | float | bool] = dict(seen.protocol if seen else {})
-    taken |= {COUNTS[side]: comparison.count(side) for side in entry.sides}
+    taken |= {COUNTS[side]: _count(comparison, side) for side in entry.sides}
     # Named by a metric that does not declare them, they are checked all the same.
     named = [side for side in ("reference", "train") if side in entry.sides or side in estimate.protocol]
     taken |= {side: getattr(comparison, f"{side}_name") for side in named}
@@ -195,16 +209,27 @@ def measure(entry: MetricEntry, comparison: Comparison) -> Estimate:
     return estimate.model_copy(update={"protocol": {**taken, **estimate.protocol}})
 
 
-def refuse_constant(images: Tensor, what: str) -> None:
+def _count(comparison: Comparison, side: Side) -> int | str:
+    """How many examples a side has, as far as it is known."""
+    known = comparison.statistics if side == "reference" else None
+    return known.n or "unknown" if known else comparison.count(side)
+
+
+def refuse_constant(images: Tensor | Pictures, what: str) -> None:
     """Raises DataError for images that are all alike, or each of one single level: no model or decoder made those."""
-    flat = images.flatten(1)
-    if bool((flat == flat[0]).all()):
+    same, flat = (images.same, images.flat) if isinstance(images, Pictures) else _constant(images)
+    if same:
         raise DataError(f"all {len(images)} {what} are the same image: check what was sampled or loaded")
-    planes = images.flatten(2)
-    if bool((planes == planes[:, :, :1]).all()):
+    if flat:
         raise DataError(
             f"every one of the {len(images)} {what} is of one flat colour: check what was sampled or loaded"
         )
+
+
+def _constant(images: Tensor) -> tuple[bool, bool]:
+    """Whether all are the same, and each of one single level a channel."""
+    flat, planes = images.flatten(1), images.flatten(2)
+    return bool((flat == flat[0]).all()), bool((planes == planes[:, :, :1]).all())
 
 
 def _load(name: str, device: torch.device) -> Extractor:

@@ -32,6 +32,10 @@ class DataError(GenbenchError):
     """Raised when data or weights are missing, unreadable or corrupt."""
 
 
+class DataWarning(UserWarning):
+    """Warned where data is read otherwise than it was given: what is skipped, turned, resized or left unused."""
+
+
 class OutputError(GenbenchError):
     """Raised when a run folder cannot be written, or is being written by another run."""
 

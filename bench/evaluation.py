@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,14 +11,17 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from bench.comparison import Comparison, measure
-from bench.errors import DataError, GenbenchError, Omitted
+from bench.comparison import Comparison, Space, measure
+from bench.decoding import Say
+from bench.errors import DataError, DataWarning, GenbenchError, Omitted
 from bench.feature_store import Examples, content_hash
 from bench.files import cache_limit
-from bench.measures import check_name, is_measure
+from bench.measures import CLASSIC, check_name, is_measure
+from bench.moments import Statistics
+from bench.pictures import Pictures
 from bench.probes.machine import choose_device
 from bench.protocols import Modality
-from bench.reading import Source, check, guess_modality, read
+from bench.reading import Source, check, guess_modality, read, read_prompts, read_reference
 from bench.registry import MetricEntry, Side, registry
 
 COLUMNS = ("metric", "value", "lo", "hi", "level", "unit", "better", "n", "protocol", "reason")
@@ -36,9 +40,14 @@ class Given(Comparison):
         seed: int,
         device: torch.device,
         prompts: Sequence[str] | None,
+        statistics: Statistics | None = None,
     ) -> None:
         super().__init__(modality, seed=seed, device=device)
-        self.sides, self.given_prompts = sides, prompts
+        self.sides, self.given_prompts, self.given_statistics = sides, prompts, statistics
+
+    @property
+    def statistics(self) -> Statistics | None:
+        return self.given_statistics
 
     @property
     def reference_name(self) -> str:
@@ -50,7 +59,17 @@ class Given(Comparison):
         return self._hash("train")
 
     def _hash(self, side: Side) -> str:
+        if side == "reference" and self.statistics:
+            known = torch.cat([self.statistics.mean[None], self.statistics.covariance])
+            return f"statistics sha256:{content_hash(known)[:16]}"
         return "sha256:" + self.once(f"hash/{side}", lambda: content_hash(self.stored(side)))[:16]
+
+    def space(self, extractor: str | None) -> Space:
+        """Raises Omitted where sizes differ and the extractor names no rule by which it resizes."""
+        found = super().space(extractor)
+        if len(_sizes(self.sides)) > 1 and "resize" not in found.protocol:
+            raise Omitted(f"pictures differ in size, and {extractor} says nothing of how it resizes: give all one size")
+        return found
 
     @property
     def prompts(self) -> list[str]:
@@ -59,6 +78,8 @@ class Given(Comparison):
     def _stored(self, side: Side) -> Examples:
         if side in self.sides:
             return self.sides[side]
+        if side == "reference" and self.statistics:
+            raise Omitted("of the reference only mu and sigma are known, which serve fd and fid: give its examples")
         told = {
             "train": "give the training data (train, --train)",
             "conditional": "needs a generator that takes labels",
@@ -74,17 +95,26 @@ def evaluate(
     modality: Modality | None = None,
     extractor: str | None = None,
     train: Source | None = None,
-    prompts: Sequence[str] | None = None,
+    prompts: Source | None = None,
     seed: int = 0,
     device: str = "auto",
 ) -> pd.DataFrame:
     """Measure samples against a reference; see ``bench.evaluate``."""
     cache_limit()  # raises
-    given = _given({"samples": samples, "reference": reference, "train": train}, modality, prompts, seed, device)
+    notes: list[str] = []
+
+    def say(remark: str) -> None:
+        notes.append(remark)
+        warnings.warn(remark, DataWarning, stacklevel=2)
+
+    sources = {"samples": samples, "reference": reference, "train": train}
+    given = _given(sources, modality, None if prompts is None else read_prompts(prompts, say), seed, device, say)
     rows = [_row(entry, given) for entry in _entries(metrics, given.modality, extractor)]
     if not any(row["value"] is not None for row in rows):
         raise GenbenchError(_why_nothing(rows))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table.attrs["notes"] = notes
+    return table
 
 
 def _given(
@@ -93,22 +123,37 @@ def _given(
     prompts: Sequence[str] | None,
     seed: int,
     device: str,
+    say: Say,
 ) -> Given:
-    if missing := [side for side in ("samples", "reference") if sources[side] is None]:
+    given = {side: source for side, source in sources.items() if source is not None}
+    if missing := [side for side in ("samples", "reference") if side not in given]:
         raise GenbenchError(f"there are no {missing[0]}: give an array, a list of strings or a path")
-    found: dict[str, Examples] = {side: read(source) for side, source in sources.items() if source is not None}
-    kind = modality or guess_modality(found["samples"])
-    sides: dict[Any, Examples] = {side: check(examples, kind, side) for side, examples in found.items()}
-    _refuse_misfits(sides)
-    return Given(sides, kind, seed=seed, device=choose_device(device), prompts=prompts)
+    reference = read_reference(given.pop("reference"), say)
+    examples = {side: read(source, say) for side, source in given.items()}
+    statistics = reference if isinstance(reference, Statistics) else None
+    if not isinstance(reference, Statistics):
+        examples["reference"] = reference
+    kind = modality or guess_modality(examples["samples"])
+    sides: dict[Any, Examples] = {side: check(value, kind, side) for side, value in examples.items()}
+    _compare_shapes(sides, kind, say)
+    return Given(sides, kind, seed=seed, device=choose_device(device), prompts=prompts, statistics=statistics)
 
 
-def _refuse_misfits(sides: Mapping[Side, Examples]) -> None:
-    """Every side must hold examples of one shape."""
-    shapes = {side: tuple(x.shape[1:]) for side, x in sides.items() if isinstance(x, Tensor)}
+def _sizes(sides: Mapping[Side, Examples]) -> set[tuple[int, ...]]:
+    """Heights and widths of all pictures."""
+    several = [set(x.sizes) for x in sides.values() if isinstance(x, Pictures)]
+    return set().union(*several, (tuple(x.shape[2:]) for x in sides.values() if isinstance(x, Tensor) and x.ndim == 4))
+
+
+def _compare_shapes(sides: Mapping[Side, Examples], modality: str, say: Say) -> None:
+    """Every side must hold examples of one shape, but for pictures, which an extractor resizes: that is said."""
+    shapes = {side: tuple(x.shape[1:]) for side, x in sides.items() if isinstance(x, Tensor | Pictures) and x.shape}
     for side, shape in shapes.items():
-        if shape != shapes["samples"]:
+        if shape == shapes.get("samples", shape):
+            continue
+        if modality != "image":
             raise DataError(f"{side} are of shape {shape}, samples of {shapes['samples']}: both must be the same")
+        say(f"{side} are of shape {shape}, samples of {shapes['samples']}: the extractor brings each to what it sees")
 
 
 def _entries(metrics: Sequence[str] | None, modality: str, extractor: str | None) -> list[MetricEntry]:
@@ -117,6 +162,8 @@ def _entries(metrics: Sequence[str] | None, modality: str, extractor: str | None
     if extractor:
         _refuse_reader(extractor, modality)
     names = _all_that_apply(modality, chosen) if metrics is None else _asked(metrics)
+    for name in names:
+        _refuse_classic(name, extractor, modality)
     entries = [_entry(name, chosen) for name in names]
     for entry in entries:
         _refuse_model(entry)
@@ -153,6 +200,13 @@ def _refuse_reader(extractor: str, modality: str) -> None:
     on = registry.get("extractors", extractor).on
     if modality not in on:
         raise GenbenchError(f"{extractor} reads {' or '.join(sorted(on))}, but the samples are {modality}")
+
+
+def _refuse_classic(name: str, extractor: str | None, modality: str) -> None:
+    """A classic name belongs to one network: with features from elsewhere it is the measure that is meant."""
+    measure, home = CLASSIC.get(name, (name, extractor))
+    if not is_measure(name) and (modality == "vector" or (extractor and extractor != home)) and measure != name:
+        raise GenbenchError(f"{name} is {measure} on {home} and on nothing else: ask for {measure}")
 
 
 def _refuse_model(entry: MetricEntry) -> None:

@@ -34,11 +34,12 @@ from torch import Tensor
 from bench.errors import GenbenchError
 from bench.files import cache_folder, cache_limit, private_folder
 from bench.moments import Moments, MomentSum
+from bench.pictures import Pictures, see_each_size
 from bench.protocols import Extractor, Features
 from bench.record import digest
 from bench.streams import stream
 
-Examples = Tensor | Sequence[str]
+Examples = Tensor | Sequence[str] | Pictures
 BATCH = 250
 ARITHMETIC = ("torch", "torchvision", "torch_fidelity", "PIL", "transformers", "tokenizers")
 DAY = 86_400.0
@@ -63,6 +64,8 @@ class FeatureSet:
 
 def content_hash(examples: Examples) -> str:
     """SHA-256 over type, shape and every byte of the examples."""
+    if isinstance(examples, Pictures):
+        return examples.digest
     total = hashlib.sha256()
     if isinstance(examples, Tensor):
         array = examples.detach().cpu().contiguous().numpy()
@@ -184,14 +187,23 @@ class _Entry(NamedTuple):
 @torch.no_grad()
 def batches(extract: Extractor, examples: Examples, device: torch.device) -> Iterable[Features]:
     """Features batch by batch, on the CPU."""
-    for start in range(0, len(examples), BATCH):
-        chunk = examples[start : start + BATCH]
-        found = extract(chunk.to(device) if isinstance(chunk, Tensor) else chunk)
+    for chunk in _chunks(examples):
+        if isinstance(chunk, Tensor):
+            found = extract(chunk.to(device))
+        else:  # texts, or pictures of several sizes
+            found = see_each_size(extract, chunk, device) if isinstance(examples, Pictures) else extract(chunk)
         if len(found.features) != len(chunk):
             raise GenbenchError(f"the extractor returned {len(found.features)} rows for {len(chunk)} examples")
         if not torch.isfinite(found.features).all():
             raise GenbenchError("the extractor returned NaN or infinity")
         yield Features(found.features.cpu().float(), None if found.logits is None else found.logits.cpu().float())
+
+
+def _chunks(examples: Examples) -> Iterable[Any]:
+    """BATCH examples at a time, or fewer; of pictures of several sizes a list."""
+    if isinstance(examples, Pictures):
+        return examples.chunks(BATCH)
+    return (examples[start : start + BATCH] for start in range(0, len(examples), BATCH))
 
 
 @cache

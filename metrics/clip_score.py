@@ -23,6 +23,7 @@ from torch import Tensor
 
 from bench import Comparison, Estimate, GenbenchError, Omitted, metric, normal_interval
 from bench.feature_store import content_hash
+from bench.pictures import Pictures
 from metrics.extractors.image import CHUNK, CLIP, exact_arithmetic, frozen, normalise
 from metrics.extractors.weights import sha256, shown
 from metrics.features import Array
@@ -71,13 +72,13 @@ def _directions(embeddings: Array, what: str) -> Tensor:
 )
 def clip_score_of(c: Comparison) -> Estimate:
     """How well pictures fit the prompts they were made for, by CLIP, 0 to 100."""
-    prompts = c.prompts
-    if len(prompts) != len(c.samples):
-        raise GenbenchError(f"each image needs its prompt: {len(c.samples)} images, {len(prompts)} prompts")
-    if c.samples.shape[1] not in (1, 3):
-        raise Omitted(f"CLIP reads grey or RGB; these images have {c.samples.shape[1]} channels")
+    prompts, images = c.prompts, c.images("samples")
+    if len(prompts) != len(images):
+        raise GenbenchError(f"each image needs its prompt: {len(images)} images, {len(prompts)} prompts")
+    if isinstance(images, Tensor) and images.shape[1] not in (1, 3):
+        raise Omitted(f"CLIP reads grey or RGB; these images have {images.shape[1]} channels")
     clip = PairEncoder(folder(), c.device)
-    estimate = clip_score(*clip.encode(c.samples, prompts))
+    estimate = clip_score(*clip.encode(images, prompts))
     asked = {"prompts": f"sha256:{content_hash(prompts)[:16]}"}
     return estimate.model_copy(update={"protocol": {**estimate.protocol, **clip.protocol, **asked}})
 
@@ -113,8 +114,8 @@ class PairEncoder:
         }
 
     @torch.no_grad()
-    def encode(self, images: Tensor, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """uint8 ``(n, 1 or 3, H, W)`` and n prompts to two ``(n, D)``, float32 on the CPU."""
+    def encode(self, images: Tensor | Pictures, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """uint8 ``(n, 1 or 3, H, W)``, or pictures of any size, and n prompts to two ``(n, D)``, float32 on the CPU."""
         with exact_arithmetic(self.device):
             parts = [
                 self._pairs(images[at : at + CHUNK], list(prompts[at : at + CHUNK]))
@@ -127,12 +128,13 @@ class PairEncoder:
         """What the image tower reads, float32 ``(n, 3, side, side)``."""
         return normalise(centre_crop(shorter_side(images, self.side, "bicubic"), self.side), self.statistics)
 
-    def _pairs(self, images: Tensor, prompts: list[str]) -> tuple[Tensor, Tensor]:
+    def _pairs(self, images: Tensor | list[Tensor], prompts: list[str]) -> tuple[Tensor, Tensor]:
+        one_size = [images] if isinstance(images, Tensor) else [image[None] for image in images]
         words = self.tokenizer(prompts, padding=True, truncation=True, max_length=self.length, return_tensors="pt")
         found = self.model(
             input_ids=words["input_ids"].to(self.device),
             attention_mask=words["attention_mask"].to(self.device),
-            pixel_values=self.pixels(images.to(self.device)),
+            pixel_values=torch.cat([self.pixels(part.to(self.device)) for part in one_size]),
         )
         return found.image_embeds.cpu(), found.text_embeds.cpu()
 

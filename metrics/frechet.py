@@ -23,8 +23,8 @@ import numpy as np
 import torch
 
 from bench import Estimate, GenbenchError, Moments, Space, metric, normal_interval
-from metrics.features import EVERY, Array, checked_pair
-from metrics.gaussian import Covariances, root_trace, root_trace_of_rows, transport
+from metrics.features import EVERY, Array, checked, checked_pair
+from metrics.gaussian import Covariances, root_trace, root_trace_of_rows, transport, transport_to
 
 METHOD = "delta method over both sides"
 SEED = 0  # of the shuffle before halving
@@ -71,6 +71,23 @@ def frechet_corrected(fake: Array, real: Array) -> Estimate:
     return _corrected(_distance(x, y), x, y)
 
 
+def frechet_to_statistics(fake: Array, mean: Array, covariance: Array) -> Estimate:
+    """Of features ``(n, D)`` to a mean ``(D,)`` and a covariance ``(D, D)`` that others kept of a reference.
+
+    The interval is over the samples alone. Raises as ``frechet_from_moments``, and for fewer than two rows.
+    """
+    x, m, s = _numpy(checked(fake)), _numpy(mean), _numpy(covariance)
+    if m.shape != x.shape[1:]:
+        raise GenbenchError(f"features are of width {x.shape[1]}, the reference's mu and sigma of width {m.size}")
+    unit = _unit(x, m[None])
+    a, shift = _scatter(x / unit), (x.mean(0) - m) / unit
+    plan = transport_to(a, s / unit**2)
+    value = max(0.0, float(shift @ shift + np.vdot(a, a) + s.trace() / unit**2 - 2 * plan.trace))
+    error = math.sqrt(_influence(a, shift, plan.there).var(ddof=1) / len(x))
+    interval = normal_interval(value * unit**2, error * unit**2, f"{METHOD}; mu and sigma taken as exact", lo=0)
+    return Estimate(value=value * unit**2, n=len(x), interval=interval)
+
+
 def frechet_from_moments(fake: Moments, real: Moments) -> float:
     """FD of moments gathered elsewhere, such as merged from shards: means ``(D,)``, covariances ``(D, D)``.
 
@@ -94,6 +111,8 @@ def gaussian_distance(mean_1: Array, covariance_1: Array, mean_2: Array, covaria
 @metric("fd", of="features", on=EVERY, aspect="realism", unit="1", better="lower", paper=PAPER)
 def fd(space: Space) -> Estimate:
     """Fréchet distance: how far mean and covariance of the samples' features are from real ones; falls with n."""
+    if known := space.comparison.statistics:
+        return frechet_to_statistics(space.fake, known.mean, known.covariance)
     return _estimate(_shared(space), len(space.fake))
 
 

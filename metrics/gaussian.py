@@ -67,6 +67,11 @@ def transport(a: np.ndarray, b: np.ndarray, covariances: Covariances | None = No
     return _by_rows(a, b) if pencil is None else _by_covariance(a, b, pencil)
 
 
+def transport_to(a: np.ndarray, covariance: np.ndarray) -> Transport:
+    """From S_1 = A'A of rows ``(n, D)`` to a covariance ``(D, D)`` of any rank, of which no rows are known."""
+    return transport(a, _factor(covariance).T)
+
+
 class _Pencil(NamedTuple):
     """``lower``: L with S_2 = L L'. ``symmetric``: L' S_1 L, of which only the lower triangle is filled."""
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import bench
-from bench import DataError, GenbenchError, TooFew, UnknownName
+from bench import DataError, DataWarning, GenbenchError, TooFew, UnknownName
 from bench.cli import run_command
 from bench.evaluation import COLUMNS
 
@@ -100,7 +101,6 @@ GREYS = FLAT + np.arange(50, dtype=np.uint8)[:, None, None, None]
     ("samples", "reference", "options", "error", "message"),
     [
         (FAKE, REAL[:, :4], {}, DataError, r"reference are of shape \(4,\), samples of \(8,\)"),
-        (OTHERS[..., :14], DIGITS, {}, DataError, "both must be the same"),
         (FAKE[:0], REAL, {}, TooFew, "samples: empty"),
         (FAKE[:1], REAL, {}, GenbenchError, "1 samples are too few: at least 2"),
         (np.where(FAKE > 3, np.nan, FAKE), REAL, {}, DataError, "NaN or infinity"),
@@ -116,6 +116,12 @@ GREYS = FLAT + np.arange(50, dtype=np.uint8)[:, None, None, None]
         (FAKE, REAL, {"metrics": ["latency_p50"]}, GenbenchError, "measured of a model, not of samples"),
         (FAKE, {"a": 1}, {}, DataError, "must be an array, a list of strings or a path, got dict"),
         (FAKE, REAL, {"device": "cuda"}, GenbenchError, "no CUDA GPU"),
+        ("", REAL, {}, DataError, "an empty path"),
+        (FAKE, REAL, {"train": ""}, DataError, "an empty path"),
+        (FAKE, REAL, {"prompts": ""}, DataError, "an empty path"),
+        (FAKE, REAL, {"prompts": DIGITS}, DataError, "prompts must be texts"),
+        (FAKE, REAL, {"metrics": ["fid"]}, GenbenchError, "fid is fd on inception and on nothing else: ask for fd"),
+        (OTHERS, DIGITS, {"metrics": ["fid"], "extractor": "lenet"}, GenbenchError, "ask for fd"),
     ],
 )
 def test_bad_input_is_an_error_that_names_it(
@@ -123,6 +129,96 @@ def test_bad_input_is_an_error_that_names_it(
 ) -> None:
     with pytest.raises(error, match=message):
         bench.evaluate(samples, reference, **{"metrics": ["fd"], **options})
+
+
+class TestStatistics:
+    """A reference of which somebody kept mean and covariance."""
+
+    @pytest.fixture
+    def kept(self, tmp_path: Path) -> Path:
+        np.savez(tmp_path / "kept.npz", mu=REAL.mean(0), sigma=np.cov(REAL, rowvar=False))
+        return tmp_path / "kept.npz"
+
+    def test_they_give_the_distance_that_the_examples_give(self, kept: Path) -> None:
+        known, whole = (bench.evaluate(FAKE, x, metrics=["fd"]) for x in (kept, REAL))
+        assert value(known, "fd") == pytest.approx(value(whole, "fd"), rel=1e-9)
+        (row,) = rows(known)
+        assert row["lo"] < row["value"] < row["hi"]
+        assert row["hi"] - row["lo"] < rows(whole)[0]["hi"] - rows(whole)[0]["lo"]  # only one side is drawn
+        assert "mu and sigma taken as exact" in row["protocol"]["interval"]
+
+    def test_the_protocol_says_what_they_are(self, kept: Path) -> None:
+        (row,) = rows(bench.evaluate(FAKE, kept, metrics=["fd"]))
+        assert row["protocol"]["n_real"] == "unknown"
+        assert row["protocol"]["reference"].startswith("statistics sha256:")
+        np.savez(kept, mu=REAL.mean(0), sigma=np.cov(REAL, rowvar=False), n=400)
+        assert rows(bench.evaluate(FAKE, kept, metrics=["fd"]))[0]["protocol"]["n_real"] == 400
+
+    def test_what_needs_examples_says_so(self, kept: Path) -> None:
+        found = {row["metric"]: row for row in rows(bench.evaluate(FAKE, kept))}
+        assert found["fd"]["value"] is not None and found["vendi"]["value"] is not None
+        for name in ("kid", "precision", "fd_corrected", "c2st"):
+            assert "only mu and sigma are known" in found[name]["reason"]
+
+    def test_features_of_another_width_are_refused(self, kept: Path) -> None:
+        with pytest.raises(GenbenchError, match="features are of width 7, the reference's mu and sigma of width 8"):
+            bench.evaluate(FAKE[:, :7], kept, metrics=["fd"])
+
+    def test_they_serve_pictures_too(self, tmp_path: Path) -> None:
+        from metrics.extractors.lenet import lenet
+
+        seen = lenet()(torch.from_numpy(DIGITS)).features.double().numpy()
+        np.savez(tmp_path / "kept.npz", mu=seen.mean(0), sigma=np.cov(seen, rowvar=False))
+        known, whole = (
+            bench.evaluate(OTHERS, x, metrics=["fd"], extractor="lenet") for x in (tmp_path / "kept.npz", DIGITS)
+        )
+        assert value(known, "fd") == pytest.approx(value(whole, "fd"), rel=1e-6)
+
+
+def test_pictures_of_several_sizes_are_seen_each_in_its_own(tmp_path: Path) -> None:
+    """A picture that is stored twice as large is the same picture to who halves it by averages."""
+    large = OTHERS.repeat(2, 2).repeat(2, 3)
+    for index in range(50):
+        Image.fromarray((large if index % 5 == 0 else OTHERS)[index, 0]).save(tmp_path / f"{index}.png")
+    with pytest.warns(DataWarning, match="10 of 50 pictures are not 28x28 like the other 40") as warned:
+        mixed = bench.evaluate(tmp_path, DIGITS, metrics=["fd", "precision"], extractor="lenet")
+    assert mixed.attrs["notes"] == [str(warning.message) for warning in warned]
+    by_hand = [torch.from_numpy(large[i : i + 1] if i % 5 == 0 else OTHERS[i : i + 1]) for i in range(50)]
+    from metrics.extractors.lenet import lenet
+
+    extract = lenet()
+    seen = torch.cat([extract(picture).features for picture in by_hand]).numpy()
+    real = extract(torch.from_numpy(DIGITS)).features.numpy()
+    assert value(mixed, "fd") == pytest.approx(value(bench.evaluate(seen, real, metrics=["fd"]), "fd"), rel=1e-5)
+
+
+def test_sides_of_two_sizes_are_compared_and_it_is_said() -> None:
+    with pytest.warns(DataWarning, match=r"reference are of shape \(1, 28, 28\), samples of \(1, 28, 14\)"):
+        assert value(bench.evaluate(OTHERS[..., :14], DIGITS, metrics=["fd"], extractor="lenet"), "fd") > 0
+
+
+def test_where_nothing_resizes_sizes_must_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from metrics.extractors.lenet import LeNetExtractor
+
+    monkeypatch.setattr(LeNetExtractor, "protocol", {"weights": "w"})
+    with (
+        pytest.warns(DataWarning),
+        pytest.raises(GenbenchError, match="lenet says nothing of how it resizes: give all one size"),
+    ):
+        bench.evaluate(OTHERS[..., :14], DIGITS, metrics=["fd"], extractor="lenet")
+
+
+def test_blank_texts_count_in_every_form(tmp_path: Path) -> None:
+    texts = [text for i in range(40) for text in (f"the cat number {i} sat on the mat and slept all day long", "")]
+    (tmp_path / "x.txt").write_text("".join(f"{text}\n" for text in texts))
+    (tmp_path / "x.json").write_text(json.dumps(texts))
+    names = ["distinct_2", "self_bleu", "rep_4"]
+    tables = [
+        bench.evaluate(source, texts, metrics=names) for source in (texts, tmp_path / "x.txt", tmp_path / "x.json")
+    ]
+    for table in tables:
+        assert [row["protocol"]["n_fake"] for row in rows(table)] == [80] * 3
+        assert list(table.value) == list(tables[0].value)
 
 
 class TestCommand:
@@ -144,6 +240,23 @@ class TestCommand:
         shown = capsys.readouterr().out
         assert "0.95" in shown or "95 %" in shown
         assert "nn_ratio: left out: " in shown and "n_fake 300" in shown
+
+    def test_remarks_are_lines_beside_the_result(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        for index, image in enumerate(OTHERS):
+            Image.fromarray(image[0]).save(tmp_path / f"{index}.png")
+        (tmp_path / ".hidden").write_text("")
+        command = ["evaluate", str(tmp_path), str(tmp_path), "--metrics", "fd", "--extractor", "lenet", "--json"]
+        assert run_command(command) == 0
+        told = capsys.readouterr()
+        assert json.loads(told.out)[0]["value"] == pytest.approx(0, abs=1e-6)
+        assert told.err == f"genbench: warning: {tmp_path}: skipped: 1 hidden (.hidden)\n" * 2
+
+    def test_a_variable_that_is_not_set_is_no_folder(
+        self, files: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for command in (["", files[1]], [*files, "--train", ""], [*files, "--prompts", ""]):
+            assert run_command(["evaluate", *command]) == 2
+            assert capsys.readouterr().err.startswith("genbench: error: an empty path")
 
     def test_errors_are_one_line_and_exit_two(self, files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         assert run_command(["evaluate", files[0], "nowhere.npz"]) == 2

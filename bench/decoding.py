@@ -1,0 +1,69 @@
+"""Files of others: whatever a decoder says of damage is one line that names the file, and memory is asked for first."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bench.errors import DataError, GenbenchError
+
+Say = Callable[[str], None]  # where remarks go that are no errors
+LONGEST = 200  # characters of a name or a reason in a message
+
+
+@contextlib.contextmanager
+def decoding(what: object, then: str = "") -> Iterator[None]:
+    """Around calls of a library that decodes a file: what they raise becomes a DataError that names the file.
+
+    what: the file.  then: what to do about it, after the reason.
+    Decoders answer damage with nearly every exception there is (struct.error, SyntaxError, RecursionError, ...), so
+    all are caught; our own arithmetic stays outside, where a mistake of ours is seen. What they warn of is metadata.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except GenbenchError:
+        raise
+    except Exception as error:
+        raise DataError(f"cannot read {named(what)}: {fault(error)}{then}") from error
+
+
+def fault(error: Exception) -> str:
+    """Why, in one line."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror  # without the path, which stands before it
+    return named(str(error).strip().partition("\n")[0] or type(error).__name__)
+
+
+def named(what: object) -> str:
+    """A name that somebody brought, fit for one line: control characters as escapes, cut in the middle if long."""
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(what))
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]}...{text[-half:]}"
+
+
+def afford(what: object, size: int) -> None:
+    """Raises DataError where so many bytes are more than the machine's memory."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > memory:
+        raise DataError(f"{named(what)} needs {size / 1e9:,.1f} GB, more than this machine's {memory / 1e9:,.1f} GB")
+
+
+def locate(source: str | Path) -> Path:
+    """A path that is there. Raises DataError for one that is empty, is not there, or that no system can have."""
+    if not str(source).strip():
+        raise DataError("an empty path: is a variable not set? name a file or a folder")
+    try:
+        path = Path(source).expanduser()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(f"there is no {named(source)}") from error
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a home folder of nobody, a loop of links
+        raise DataError(f"there is no {named(source)}: {fault(error)}") from error
+    return path
