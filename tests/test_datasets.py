@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+import struct
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from bench import DataError, Dataset
 from bench.datasets.cifar10 import cifar10
@@ -157,6 +161,43 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "tinyshakespeare.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=r"cannot read .*tinyshakespeare\.txt"):
         tinyshakespeare(root=str(tmp_path))
+
+
+def write_cifar(folder: Path, pictures: list[bytes], labels: Sequence[int | None]) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    folder.mkdir(exist_ok=True)
+    table = pyarrow.table({"image": [{"bytes": picture} for picture in pictures], "label": labels})
+    for half in ("train", "test"):
+        pyarrow.parquet.write_table(table, folder / f"{half}.parquet")
+
+
+def test_a_set_of_other_pictures_or_of_none_is_not_that_set(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 32)).save(buffer, "png")
+    good = buffer.getvalue()
+    huge = good[:16] + struct.pack(">II", 20_000, 20_000) + good[24:29]
+    huge += struct.pack(">I", zlib.crc32(huge[12:29])) + good[33:]
+    for pictures, labels, words in (
+        ([good], [0], r"train\.parquet holds \(1, 32, 32, 3\), labels \(1,\); not CIFAR-10's train; delete it"),
+        ([good], [None], r"cannot read .*train\.parquet"),
+        ([huge], [0], r"cannot read .*train\.parquet: .*exceeds limit"),
+        ([good[:40]], [0], r"cannot read .*train\.parquet"),
+        ([b""], [0], r"cannot read .*train\.parquet"),
+    ):
+        write_cifar(tmp_path / "cifar10", pictures, labels)
+        with pytest.raises(DataError, match=words) as caught:
+            cifar10(root=str(tmp_path))
+        assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("root", ["~nosuchuser", "a" * 5000, "a\0b", "two\nlines"])
+@pytest.mark.parametrize("name", EXTERNAL)
+def test_a_root_that_no_system_has_is_one_line(name: str, root: str) -> None:
+    with pytest.raises(DataError) as caught:
+        registry.get("datasets", name).make(root=root)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 600
 
 
 def test_a_download_is_kept_only_with_the_right_hash(tmp_path: Path) -> None:

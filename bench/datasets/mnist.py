@@ -12,6 +12,7 @@ import numpy as np
 from bench import DataError, OutputError, cache_folder, dataset, write_atomic
 from bench.datasets.content import data_root, find
 from bench.datasets.image import ImageDataset, Splits, carve
+from bench.decoding import decoding
 from bench.protocols import SplitName
 
 _PLACES = ("MNIST/raw", "torchvision/MNIST/raw")
@@ -82,14 +83,11 @@ def _read(folder: Path, *, train: bool) -> tuple[np.ndarray, np.ndarray]:
     """One half through torchvision. Raises DataError for a missing or damaged file."""
     from torchvision.datasets import MNIST
 
-    try:
+    with decoding(f"MNIST in {folder.absolute()}", "; delete the folder and get it anew"):
         half = MNIST(str(folder.parent.parent), train=train, download=False)
-    # torchvision answers damaged files with AssertionError, RuntimeError, EOFError, ValueError, ...
-    except Exception as error:
+    pixels, labels, n = half.data.numpy(), half.targets.numpy(), 60_000 if train else 10_000
+    if pixels.shape != (n, 28, 28) or not (labels.shape == (n,) and 0 <= labels.min() <= labels.max() < 10):
         raise DataError(
-            f"cannot read MNIST in {folder.absolute()} ({error}); delete the folder and get it anew"
-        ) from error
-    count = 60000 if train else 10000
-    if len(half.data) != count or len(half.targets) != count:
-        raise DataError(f"MNIST in {folder.absolute()} holds {len(half.data)} images instead of {count}; get it anew")
-    return half.data.numpy()[:, None], half.targets.numpy()
+            f"MNIST in {folder.absolute()} holds {pixels.shape}, labels {labels.shape}, not {n:,} digits; get it anew"
+        )
+    return pixels[:, None], labels

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pydantic import PositiveInt
 
-from bench import DataError, dataset
+from bench import dataset
 from bench.datasets.content import data_root, fetch, find
 from bench.datasets.text import ByteDataset
+from bench.decoding import decoding
 
 _URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 _PLACES = ("tinyshakespeare.txt", "text/tinyshakespeare.txt", "tinyshakespeare/input.txt")
@@ -20,10 +21,8 @@ def tinyshakespeare(*, root: str = "", download: bool = False, window: PositiveI
     if download and not (data_root(root) / _PLACES[0]).exists():
         fetch(_URL, data_root(root) / _PLACES[0], _SHA256)
     path = find("Tiny Shakespeare", root, _PLACES, _HOW)
-    try:
+    with decoding(path.absolute(), "; delete it and get it anew"):
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path.absolute()} ({error}); delete it and get it anew") from error
     first, second = int(len(text) * 0.85), int(len(text) * 0.9)
     return ByteDataset(
         "tinyshakespeare", {"train": text[:first], "valid": text[first:second], "test": text[second:]}, window
