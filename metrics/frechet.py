@@ -6,12 +6,14 @@ It is called FID only with the Inception weights of 2015-12-05, and otherwise af
 falls with the numbers of samples, by about c / n (Chong & Forsyth 2020, arXiv:1911.07023), so numbers from different
 n do not compare; ``fd_corrected`` takes that term out.
 
-The interval is the delta method's, over both sides. With T the linear map that carries the one Gaussian to the other
-(metrics/gaussian.py) a sample x moves FD by its influence, up to a constant
+The standard error is the delta method's, over both sides. With T the linear map that carries the one Gaussian to the
+other (metrics/gaussian.py) a sample x moves FD by its influence, up to a constant
 
     2 (mu_1 - mu_2)' (x - mu_1) + (x - mu_1)' (I - T) (x - mu_1),
 
-a real one by the same with the sides exchanged, and SE^2 is the sum of both variances over n and m.
+a real one by the same with the sides exchanged, and SE^2 is the sum of both variances over n and m, less what the noise
+of T adds to it. Near 0 FD is skewed and scatters the less the smaller it is, so each value is tested with the variance
+that it would have itself (``score_interval``).
 """
 
 from __future__ import annotations
@@ -22,12 +24,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from bench import Estimate, GenbenchError, Moments, Space, metric, normal_interval
-from metrics.features import EVERY, Array, checked, checked_pair
+from bench import Estimate, GenbenchError, Moments, Space, metric
+from metrics.features import EVERY, Array, by_content, checked, checked_pair
 from metrics.gaussian import Covariances, root_trace, root_trace_of_rows, transport, transport_to
+from metrics.mmd import score_interval
 
-METHOD = "delta method over both sides"
-SEED = 0  # of the shuffle before halving
+METHOD = "score, delta method over both sides"
+SPLITS = 8  # ways to halve the sides
+WIDER = 1.2  # standard deviations, for a spread that is known from so many splits: Student's quantile for the normal
 LEAST = 8  # rows a side, so that a quarter has a covariance
 PAPER = "arXiv:1706.08500, Eq. 6"
 
@@ -40,9 +44,13 @@ class Distance(NamedTuple):
 
 
 class Influences(NamedTuple):
-    """A distance, and by how much each row of either side moves it, up to a constant: ``(n,)`` and ``(m,)``."""
+    """A distance, and by how much each row of either side moves it, up to a constant: ``(n,)`` and ``(m,)``.
+
+    roots: eigenvalues of (S_1 S_2)^(1/2), those of either covariance where both sides are alike.
+    """
 
     value: float
+    roots: np.ndarray
     fake: np.ndarray
     real: np.ndarray
 
@@ -60,11 +68,14 @@ def frechet_distance(fake: Array, real: Array) -> Estimate:
 def frechet_corrected(fake: Array, real: Array) -> Estimate:
     """Without the bias of order 1/n: 2 FD - the mean FD of two disjoint halves of both sides (Richardson).
 
-    It estimates the distance of the populations, and may come out slightly below 0 where that is near 0. Both sides
-    are shuffled alike, so that rows that belong together stay together. To first order FD and its halves vary
-    together, so the interval is as wide as that of FD. Where half a side holds no more rows than D, higher orders of
-    the bias remain; the interval is then widened by how much the same step from quarters to halves differs. With
-    fewer rows than D / 2 that understates what remains, if all directions vary alike.
+    It estimates the distance of the populations, and may come out slightly below 0 where that is near 0. The mean is
+    over ``SPLITS`` ways to halve the sides, which the rows decide and not their order. Where half a side holds no more
+    rows than D, higher orders of the bias remain; the interval is then widened by how much the same step from quarters
+    to halves differs. With fewer rows than D / 2 that understates what remains, if all directions vary alike.
+
+    The interval knows that the distance it is of is not negative. Its variance has a part that lasts where both sides
+    are alike, which is how far the ways to halve them differ, and one that grows with the distance, the delta method's;
+    each distance is tested with the variance that it would have itself (``score_interval``).
     Raises GenbenchError for fewer than eight rows a side, sides of different width, NaN or infinity.
     """
     x, y = arrays(fake, real, LEAST)
@@ -83,9 +94,9 @@ def frechet_to_statistics(fake: Array, mean: Array, covariance: Array) -> Estima
     a, shift = _scatter(x / unit), (x.mean(0) - m) / unit
     plan = transport_to(a, s / unit**2)
     value = max(0.0, float(shift @ shift + np.vdot(a, a) + s.trace() / unit**2 - 2 * plan.trace))
-    error = math.sqrt(_influence(a, shift, plan.there).var(ddof=1) / len(x))
-    interval = normal_interval(value * unit**2, error * unit**2, f"{METHOD}; mu and sigma taken as exact", lo=0)
-    return Estimate(value=value * unit**2, n=len(x), interval=interval)
+    error = _error(_influence(a, shift, plan.there).var(ddof=1) / len(x), plan.roots, 1 / len(x))
+    found = Distance(value * unit**2, error * unit**2)
+    return _estimate(found, len(x), "score, delta method over samples; mu and sigma taken as exact")
 
 
 def frechet_from_moments(fake: Moments, real: Moments) -> float:
@@ -134,19 +145,27 @@ def _covariances(space: Space) -> Covariances | None:
     return (_numpy(fake.covariance), _numpy(real.covariance)) if fake and real else None
 
 
-def _estimate(found: Distance, n: int) -> Estimate:
-    return Estimate(value=found.value, n=n, interval=normal_interval(*found, METHOD, lo=0))
+def _estimate(found: Distance, n: int, method: str = METHOD) -> Estimate:
+    interval = score_interval(found.value, _slope(found), 0.0, f"{method}, of the expectation at this n")
+    return Estimate(value=found.value, n=n, interval=interval)
+
+
+def _slope(found: Distance) -> float:
+    """Variance for each unit of distance."""
+    return found.error**2 / found.value if found.value > 0 else 0.0
 
 
 def _corrected(whole: Distance, x: np.ndarray, y: np.ndarray) -> Estimate:
-    x, y = _shuffled(x), _shuffled(y)
-    halves = _mean_of_parts(x, y, 2)
-    value, error, method = 2 * whole.value - halves, whole.error, METHOD
-    if min(len(x), len(y)) // 2 <= x.shape[1]:
-        coarser = 2 * halves - _mean_of_parts(x, y, 4)
-        error, method = math.hypot(error, value - coarser), f"{METHOD}, and the change since quarters"
-    interval = normal_interval(value, error, method)
-    return Estimate(value=value, n=len(x), interval=interval, protocol={"bias": "halves", "shuffle_seed": SEED})
+    halves, quarters = _of_parts(x, y, quarters=min(len(x), len(y)) // 2 <= x.shape[1])
+    value, method = 2 * whole.value - halves.mean(), f"{METHOD}, and the spread over splits"
+    # Linear terms cancel between halves: what differs from split to split is the noise that remains at distance 0.
+    scatter = halves.var(ddof=1) * (1 + 1 / SPLITS) * WIDER**2
+    if quarters is not None:
+        scatter += (value - (2 * halves.mean() - quarters.mean())) ** 2
+        method += ", and the change since quarters"
+    found = score_interval(value, _slope(whole), scatter, method)
+    interval = found.model_copy(update={"lo": min(value, max(0.0, found.lo))})
+    return Estimate(value=value, n=len(x), interval=interval, protocol={"bias": "halves", "splits": SPLITS})
 
 
 def arrays(fake: Array, real: Array, least: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -160,8 +179,23 @@ def _numpy(x: Array) -> np.ndarray:
 
 
 def _distance(x: np.ndarray, y: np.ndarray, covariances: Covariances | None = None) -> Distance:
-    value, of_fake, of_real = influences(x, y, covariances)
-    return Distance(value, math.sqrt(of_fake.var(ddof=1) / len(x) + of_real.var(ddof=1) / len(y)))
+    found = influences(x, y, covariances)
+    first = found.fake.var(ddof=1) / len(x) + found.real.var(ddof=1) / len(y)
+    return Distance(found.value, _error(first, found.roots, 1 / len(x) + 1 / len(y)))
+
+
+def _error(first: float, roots: np.ndarray, share: float) -> float:
+    """Standard error of FD. first: the variance by influences.   share: 1/n + 1/m.
+
+    Influences hold the noise of the estimated map, which so counts twice; where both sides are alike it is all there
+    is. Taken off is its variance for normal features of the covariance that has the eigenvalues ``roots``: to second
+    order FD is |d|^2 + sum_ij E_ij^2 / 2(l_i + l_j), with d and E the differences of means and covariances in the
+    eigenvectors' coordinates, all of them independent.
+    """
+    s = roots[roots > 0]
+    pairs = np.square(np.outer(s, s) / np.add.outer(s, s)).sum()
+    noise = share**2 * float(2.25 * np.square(s).sum() + pairs)
+    return math.sqrt(max(first - noise, first / 2))
 
 
 def influences(x: np.ndarray, y: np.ndarray, covariances: Covariances | None = None) -> Influences:
@@ -174,13 +208,28 @@ def influences(x: np.ndarray, y: np.ndarray, covariances: Covariances | None = N
     plan = transport(a, b, covariances)
     value, fake = _sum(a, b, shift, plan.trace), _influence(a, shift, plan.there)
     real = _influence(b, -shift, plan.back)
-    return Influences(value * unit**2, fake * unit**2, real * unit**2)
+    return Influences(value * unit**2, plan.roots * unit**2, fake * unit**2, real * unit**2)
 
 
 def _unit(x: np.ndarray, y: np.ndarray) -> float:
     """1, or a power of two near the largest value where single precision would over- or underflow without."""
     largest = max(float(end) for side in (x, y) for end in (side.max(), -side.min()))
     return 1.0 if largest == 0 or 1e-10 < largest < 1e10 else 2.0 ** math.floor(math.log2(largest))
+
+
+def _of_parts(x: np.ndarray, y: np.ndarray, quarters: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """Mean FD of two disjoint halves of both sides, and of four quarters if asked for; of each split, ``(SPLITS,)``.
+
+    Rows are shuffled from the order of their contents, each side on its own; but a set beside itself is halved alike,
+    so that it is at no distance.
+    """
+    x, y = x[by_content(x)], y[by_content(y)]
+    other, found = 0 if np.array_equal(x, y) else 1, []
+    for split in range(SPLITS):
+        a, b = (side[np.random.default_rng((split, i)).permutation(len(side))] for side, i in ((x, 0), (y, other)))
+        found.append([_mean_of_parts(a, b, count) for count in ((2, 4) if quarters else (2,))])
+    means = np.array(found).T
+    return means[0], means[1] if quarters else None
 
 
 def _mean_of_parts(x: np.ndarray, y: np.ndarray, parts: int) -> float:
@@ -212,6 +261,3 @@ def _influence(rows: np.ndarray, shift: np.ndarray, moved: np.ndarray) -> np.nda
     found: np.ndarray = 2 * math.sqrt(scale) * (rows @ shift) + scale * (lengths - moved)
     return found
 
-
-def _shuffled(x: np.ndarray) -> np.ndarray:
-    return x[np.random.default_rng(SEED).permutation(len(x))]

@@ -29,8 +29,12 @@ GRADED = 1e-10
 
 
 class Transport(NamedTuple):
-    """``trace``: tr (S_1 S_2)^(1/2). ``there``: a' T a of each row of one side. ``back``: b' T^-1 b of the other."""
+    """``roots``: the eigenvalues of (S_1 S_2)^(1/2) that are not 0, and ``trace``, their sum.
 
+    ``there``: a' T a of each row of one side. ``back``: b' T^-1 b of the other.
+    """
+
+    roots: np.ndarray
     trace: float
     there: np.ndarray
     back: np.ndarray
@@ -119,7 +123,7 @@ def _by_covariance(a: np.ndarray, b: np.ndarray, pencil: _Pencil) -> Transport:
     roots = np.sqrt(squares.clip(EPSILON * squares[-1]))
     there = _single(pencil.lower) @ _single(vectors / np.sqrt(roots))
     back = solve_triangular(pencil.lower, vectors * np.sqrt(roots), lower=True, trans=1, check_finite=False)
-    return Transport(trace, _lengths(a, there), _lengths(b, back))
+    return Transport(roots, trace, _lengths(a, there), _lengths(b, back))
 
 
 def _by_rows(a: np.ndarray, b: np.ndarray) -> Transport:
@@ -131,7 +135,7 @@ def _by_rows(a: np.ndarray, b: np.ndarray) -> Transport:
     u, roots, vt = np.linalg.svd(r @ t.T, full_matrices=False)
     there = u**2 @ roots if q is None else _lengths(q, u * np.sqrt(roots))
     back = vt.T**2 @ roots if p is None else _lengths(p, vt.T * np.sqrt(roots))
-    return Transport(float(roots.sum()), there, back)
+    return Transport(roots, float(roots.sum()), there, back)
 
 
 def _triangle(rows: np.ndarray) -> np.ndarray:

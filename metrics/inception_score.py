@@ -46,7 +46,8 @@ def inception_score(logits: Array, splits: int = SPLITS) -> Estimate:
     scores = [_score(part) for part in _parts(x, splits)]
     value = min(max(math.fsum(s.value for s in scores) / splits, 1.0), float(x.shape[1]))
     error = math.hypot(*(s.error for s in scores)) / splits
-    interval = normal_interval(value, error, f"delta method over {_counted(splits)}", lo=1, hi=x.shape[1])
+    method = f"delta method over {_counted(splits)}, of the expectation at this n"
+    interval = normal_interval(value, error, method, lo=1, hi=x.shape[1])
     return Estimate(value=value, n=len(x), interval=interval, protocol=_protocol(splits))
 
 

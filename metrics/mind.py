@@ -26,6 +26,7 @@ from metrics.features import EVERY, Array, checked_pair
 from metrics.mmd import score_interval
 
 PROJECTIONS, SEED = 1000, 2020
+METHOD = "score, delta method over rows and directions, of the expectation at this n"
 LEAST = 2
 CHUNK = 2**22  # projected values of both sides held at a time: 32 MiB
 
@@ -53,7 +54,7 @@ def sliced_distance(fake: Array, real: Array, *, projections: int = PROJECTIONS,
     variance = own.var() / len(x) + other.var() / len(y) + distances.var() / projections
     value = scale * distances.mean().item()
     slope = scale**2 * variance.item() / value if value > 0 else 0.0
-    interval = score_interval(value, slope, 0.0, "score, delta method over rows and directions, bias not included")
+    interval = score_interval(value, slope, 0.0, METHOD)
     return Estimate(
         value=value,
         n=len(x),

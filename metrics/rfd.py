@@ -38,6 +38,7 @@ def paired_distance(copies: Array, originals: Array) -> Estimate:
     x, y = arrays(copies, originals)
     if len(x) != len(y):
         raise GenbenchError(f"copies and originals must be as many, got {len(x)} and {len(y)}")
-    value, of_copy, of_original = influences(x, y)
+    value, _, of_copy, of_original = influences(x, y)
     error = float((of_copy + of_original).std(ddof=1)) / math.sqrt(len(x))
-    return Estimate(value=value, n=len(x), interval=normal_interval(value, error, "delta method over pairs", lo=0))
+    interval = normal_interval(value, error, "delta method over pairs, of the expectation at this n", lo=0)
+    return Estimate(value=value, n=len(x), interval=interval)

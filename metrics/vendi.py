@@ -6,8 +6,9 @@ An effective number of different samples, from 1 (all alike) to min(n, D). It lo
 The eigenvalues of K / n are those of the ``(D, D)`` matrix rho = X'X / n of the normalised rows, and the smaller of
 the two is taken. Cosines are of the features as they are, not centred, so a large common mean brings the score to 1.
 
-The interval is the delta method's: a sample x moves the entropy H by -x' log(rho) x - H. The entropy of a finite
-sample lies a little below that of its population, by about (directions - 1) / 2n.
+The interval is the delta method's: a sample x moves the entropy H by -x' log(rho) x - H. It is of the score that this
+many samples have on average. The entropy of a finite sample lies below that of its population, by about
+(directions - 1) / 2n: with 64 of them and 300 samples that is more than the interval reaches.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from scipy.special import entr
 from bench import Estimate, GenbenchError, Space, metric, normal_interval
 from metrics.features import EVERY, Array, verified
 
-METHOD = "delta method"
+METHOD = "delta method, of the expectation at this n"
 ROWS = 1000  # that the standard error is estimated from: enough for two digits of it
 
 

@@ -13,10 +13,11 @@ from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics
 from torchmetrics.image.fid import _compute_fid
 
 import bench
-from bench import Estimate, GenbenchError, Moments
+from bench import Estimate, GenbenchError, Interval, Moments
 from bench.moments import MomentSum
 from metrics.frechet import frechet_corrected, frechet_distance, frechet_from_moments, gaussian_distance
 from metrics.gaussian import root_trace, root_trace_of_rows, transport
+from tests.metrics.coverage import assert_honest, covered
 
 Measure = Callable[[Tensor, Tensor], Estimate]
 BOTH = pytest.mark.parametrize("measure", [frechet_distance, frechet_corrected])
@@ -205,16 +206,27 @@ class TestTransport:
         assert influence[4].item() == pytest.approx(slope, rel=1e-5)
 
 
+def normal(rng: np.random.Generator, n: int, d: int) -> Tensor:
+    return torch.from_numpy(rng.standard_normal((n, d)))
+
+
+def skewed(rng: np.random.Generator, n: int, d: int) -> Tensor:
+    return torch.from_numpy(rng.exponential(size=(n, d)) - 1)
+
+
+def interval(estimate: Estimate) -> Interval:
+    assert estimate.interval is not None
+    return estimate.interval
+
+
 class TestIntervals:
     REPEATS = 300
 
     def draws(self, n: int, m: int, d: int, kind: str) -> list[tuple[Tensor, Tensor]]:
         """Pairs whose populations differ by shift 1/2 and scale 1.3 in each of d directions."""
-        rng = torch.Generator().manual_seed(5)
-        normal = lambda k: torch.randn(k, d, generator=rng, dtype=torch.float64)  # noqa: E731
-        skewed = lambda k: torch.empty(k, d, dtype=torch.float64).exponential_(generator=rng) - 1  # noqa: E731
+        rng = np.random.default_rng(5)
         draw = {"normal": normal, "skewed": skewed}[kind]
-        return [(1.3 * draw(n) + 0.5, draw(m)) for _ in range(self.REPEATS)]
+        return [(1.3 * draw(rng, n, d) + 0.5, draw(rng, m, d)) for _ in range(self.REPEATS)]
 
     @pytest.mark.parametrize(
         ("n", "m", "d", "kind"),
@@ -235,8 +247,18 @@ class TestIntervals:
 
     @pytest.mark.parametrize(("n", "m"), [(32, 32), (64, 48)])
     def test_with_fewer_rows_than_the_correction_needs_it_is_wider_and_still_covers(self, n: int, m: int) -> None:
-        found = [frechet_corrected(x, y) for x, y in self.draws(n, m, 32, "normal")[:100]]
+        found = [frechet_corrected(x, y) for x, y in self.draws(n, m, 32, "normal")[:50]]
         assert coverage(found, 32 * (0.25 + 0.09)) >= 0.9
+
+    @pytest.mark.parametrize(("d", "kind"), [(4, "normal"), (16, "normal"), (4, "skewed")])
+    def test_where_both_sides_are_alike_neither_is_too_wide_or_too_narrow(self, d: int, kind: str) -> None:
+        """Influences are all noise there; of a distance that is not negative nothing lies wholly below 0."""
+        rng, draw = np.random.default_rng(6), {"normal": normal, "skewed": skewed}[kind]
+        sides = [(draw(rng, 150, d), draw(rng, 150, d)) for _ in range(200)]
+        assert_honest(covered(frechet_distance(x, y) for x, y in sides), 200)
+        found = [interval(frechet_corrected(x, y)) for x, y in sides]
+        assert min(one.hi for one in found) >= 0
+        assert np.mean([one.lo > 0 for one in found]) < 0.05 + 2 * 0.0155
 
     def test_the_correction_leaves_no_bias_where_both_sides_are_alike(self) -> None:
         sides = [(rows(200, 8, 2 * s), rows(200, 8, 2 * s + 1)) for s in range(200)]
@@ -254,10 +276,10 @@ class TestIntervals:
         )
 
     @BOTH
-    def test_it_names_its_method_and_level(self, measure: Measure) -> None:
-        interval = measure(*pair(100, 90, 3)).interval
-        assert interval and interval.level == 0.95
-        assert interval.method == "delta method over both sides"
+    def test_it_names_its_method_its_level_and_what_it_is_of(self, measure: Measure) -> None:
+        found = interval(measure(*pair(100, 90, 3)))
+        assert found.level == 0.95 and "delta method over both sides" in found.method
+        assert ("of the expectation at this n" in found.method) == (measure is frechet_distance)
 
 
 def coverage(found: list[Estimate], truth: float) -> float:
@@ -266,12 +288,28 @@ def coverage(found: list[Estimate], truth: float) -> float:
 
 class TestCorrection:
     def test_it_is_twice_the_whole_less_the_halves(self) -> None:
-        """Of what the shuffle of its seed puts into the halves, odd numbers of rows too."""
+        """On average over all ways to halve: over eight of them within four of their standard errors."""
         x, y = pair(101, 60, 4)
-        a, b = (s[np.random.default_rng(0).permutation(len(s))] for s in (x, y))
-        halves = [frechet_distance(a[:51], b[:30]).value, frechet_distance(a[51:], b[30:]).value]
-        expected = 2 * frechet_distance(x, y).value - sum(halves) / 2
-        assert frechet_corrected(x, y).value == pytest.approx(expected, rel=1e-12)
+        rng, halves = np.random.default_rng(1), []
+        for _ in range(300):
+            a, b = (side[rng.permutation(len(side))] for side in (x, y))
+            parts = [frechet_distance(a[:51], b[:30]).value, frechet_distance(a[51:], b[30:]).value]
+            halves.append(sum(parts) / 2)
+        expected = 2 * frechet_distance(x, y).value - np.mean(halves)
+        assert frechet_corrected(x, y).value == pytest.approx(expected, abs=4 * np.std(halves) / math.sqrt(8))
+
+    def test_the_order_of_rows_does_not_matter(self) -> None:
+        """Neither of both sides together nor of each."""
+        x, y = pair(101, 60, 4)
+        for a, b in ((x.flip(0), y), (x, y.roll(7, 0)), (x.flip(0), y.flip(0))):
+            assert frechet_corrected(a, b).value == pytest.approx(frechet_corrected(x, y).value, rel=1e-9)
+
+    def test_what_is_paired_by_its_order_is_no_nearer(self) -> None:
+        """Halves are drawn of each side on its own: with near rows together they would be alike, and FD too large."""
+        x = rows(200, 3)
+        near = [x + 0.01 * rows(200, 3, seed) for seed in range(1, 4)]
+        apart = frechet_corrected(x, rows(200, 3, 9)).value
+        assert all(frechet_corrected(x, y).value < apart for y in near)
 
     def test_a_set_is_at_no_distance_from_itself(self) -> None:
         x = rows(101, 8)
