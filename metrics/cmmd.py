@@ -78,4 +78,5 @@ def _interval(found: Discrepancy, statistic: Statistic) -> Interval:
     # The diagonal of this kernel is constant, so V is U moved and drawn together by a factor of 1 - 1/n.
     bias = found.biased - found.unbiased
     lo, hi = max(0.0, around.lo + bias), around.hi + bias
-    return Interval(lo=SCALE * lo, hi=SCALE * hi, level=around.level, method=f"{around.method}, of the expectation at this n")
+    method = f"{around.method}, of the expectation at this n"
+    return Interval(lo=SCALE * lo, hi=SCALE * hi, level=around.level, method=method)

@@ -260,4 +260,3 @@ def _influence(rows: np.ndarray, shift: np.ndarray, moved: np.ndarray) -> np.nda
     lengths = np.einsum("ij,ij->i", rows, rows)
     found: np.ndarray = 2 * math.sqrt(scale) * (rows @ shift) + scale * (lengths - moved)
     return found
-

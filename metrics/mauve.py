@@ -33,7 +33,7 @@ PER_CLUSTER = 10
 SEEDS = 5
 RESTARTS, ITERATIONS = 1, 500
 LEAST = 100  # examples a side: ten clusters
-METHOD = "jackknife over examples, and spread of k-means seeds"
+METHOD = "jackknife over examples, and spread of k-means seeds, of the expectation at this n"
 Score = Callable[[np.ndarray, np.ndarray], float]
 
 

@@ -101,3 +101,17 @@ def test_nor_of_sides_that_it_never_declared() -> None:
     assert entry.sides == ("samples",)
     with pytest.raises(GenbenchError, match="writes over train"):
         measure(entry, Watched(sides("text"), "text"))
+
+
+@pytest.mark.parametrize(
+    ("modality", "names"),
+    [
+        ("vector", ["fd", "mind", "vendi", "cmmd_v", "c2st", "c2st_nn", "mauve", "frontier_integral"]),
+        ("text", ["distinct_1", "distinct_2", "distinct_3", "self_bleu"]),
+    ],
+)
+def test_an_interval_that_leaves_the_bias_out_says_so(modality: Modality, names: list[str]) -> None:
+    """Their expectation moves with the number of samples, and it is what the interval is of."""
+    for name in names:
+        interval = measured(modality)[name][0].interval
+        assert interval is not None and "of the expectation at " in interval.method, name

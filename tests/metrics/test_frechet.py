@@ -296,7 +296,7 @@ class TestCorrection:
             parts = [frechet_distance(a[:51], b[:30]).value, frechet_distance(a[51:], b[30:]).value]
             halves.append(sum(parts) / 2)
         expected = 2 * frechet_distance(x, y).value - np.mean(halves)
-        assert frechet_corrected(x, y).value == pytest.approx(expected, abs=4 * np.std(halves) / math.sqrt(8))
+        assert frechet_corrected(x, y).value == pytest.approx(expected, abs=4 * float(np.std(halves)) / math.sqrt(8))
 
     def test_the_order_of_rows_does_not_matter(self) -> None:
         """Neither of both sides together nor of each."""
