@@ -14,6 +14,8 @@ from bench.feature_store import Examples
 from bench.protocols import Dataset, DataSpec, Generator, Reconstructor, Split, SplitName, Textual
 from bench.registry import Side
 
+MIDDLE = 127  # the level of what is a little less than 0 in [-1, 1]
+
 
 @dataclass(frozen=True)
 class Costs:
@@ -72,6 +74,17 @@ class Trial(Comparison):
         return self.once("held out", lambda: examples(self.dataset, "test"))
 
     @property
+    def only_upper_half(self) -> bool:
+        """Whether no sample ever falls below the middle of [-1, 1], where more than 1 % of the data does.
+
+        So look those of a model that takes pixels for [0, 1]. Samples of one single level say nothing of their range.
+        """
+        samples = self.samples
+        if samples.dtype != torch.uint8 or samples.min() < MIDDLE or samples.min() == samples.max():
+            return False
+        return int((self.reference < MIDDLE).sum()) > 0.01 * self.reference.numel()
+
+    @property
     def labels(self) -> Tensor:
         """As many of every class, in turn: what the side "conditional" is drawn for. Raises Omitted."""
         if not getattr(self.model, "conditional", False) or not self.spec.classes:
@@ -103,10 +116,7 @@ class Trial(Comparison):
 
     def _batch(self, index: Tensor, labels: Tensor | None, rng: torch.Generator) -> Tensor:
         n, condition = len(index), None if labels is None else labels.to(self.device)
-        drawn = self.model.sample(n, rng, condition).detach().cpu()
-        if tuple(drawn.shape) != (n, *self.spec.shape):
-            raise TrialError(f"sample({n}) has shape {tuple(drawn.shape)}, not {(n, *self.spec.shape)}")
-        return quantise(drawn, self.spec)
+        return self._stored_form(self.model.sample(n, rng, condition), n, "sample")
 
     @torch.no_grad()
     def _reconstruct(self) -> Tensor:
@@ -114,21 +124,37 @@ class Trial(Comparison):
         if not isinstance(self.model, Reconstructor):
             raise Omitted("needs the capability 'reconstruct'")
         test, chunks = self.dataset.test, torch.arange(len(self.dataset.test)).split(self.batch_size)
-        copies = [self.model.reconstruct(test.batch(c).data.to(self.device)).cpu() for c in chunks]
-        return quantise(torch.cat(copies), self.spec)
+        copies = (self.model.reconstruct(test.batch(c).data.to(self.device)) for c in chunks)
+        return torch.cat([self._stored_form(x, len(c), "reconstruct") for x, c in zip(copies, chunks, strict=True)])
+
+    def _stored_form(self, made: object, n: int, method: str) -> Tensor:
+        """What a method of the model returned for ``n`` examples, quantised. Raises TrialError where it is not that."""
+        if not isinstance(made, Tensor):
+            raise TrialError(f"{method}({n}) returned {type(made).__name__}, not a tensor")
+        if tuple(made.shape) != (n, *self.spec.shape):
+            raise TrialError(f"{method}({n}) has shape {tuple(made.shape)}, not {(n, *self.spec.shape)}")
+        return quantise(made.detach().cpu(), self.spec)
+
+
+class NotFinite(TrialError):
+    """Samples that hold NaN or infinity, as those of a model may that has not seen data yet."""
 
 
 def quantise(x: Tensor, spec: DataSpec) -> Tensor:
     """Bring examples to the form the data is stored in: images rounded and clipped to uint8, tokens checked.
 
-    Raises TrialError for NaN, infinity, pixels outside [-1, 1] or tokens outside the vocabulary.
+    Raises TrialError for pixels that are no floats in [-1, 1] (NotFinite for NaN and infinity), and for tokens that are
+    not int64 or outside the vocabulary.
     """
     if spec.kind == "tokens":
         if x.dtype != torch.int64 or (x.numel() and not 0 <= int(x.min()) <= int(x.max()) < (spec.vocab or 0)):
             raise TrialError(f"tokens must be int64 in [0, {spec.vocab}), got {x.dtype}")
         return x
+    if not x.is_floating_point():
+        raise TrialError(f"pixels must be floats in [-1, 1], got {x.dtype}")
+    x = x if x.dtype == torch.float64 else x.float()  # a level is finer than what 16 bits tell apart
     if not torch.isfinite(x).all():
-        raise TrialError("samples hold NaN or infinity: training diverged, or sample() divides by zero")
+        raise NotFinite("samples hold NaN or infinity: training diverged, or sample() divides by zero")
     if x.abs().max() > 1 + 1e-4:
         raise TrialError(f"pixels must lie in [-1, 1], got [{x.min():.3g}, {x.max():.3g}]")
     # Round to the nearest level; truncation would darken every sample by half a level.

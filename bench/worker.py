@@ -9,6 +9,7 @@ worker ends, so that a killed run leaves no orphan that writes on.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import logging
@@ -41,10 +42,14 @@ from bench.record import Estimate, Failure, FailureKind, Measurement, RunRecord,
 from bench.registry import MetricEntry, registry
 from bench.streams import seed_globals, stream_seed
 from bench.training import Progress, Schedule, train
-from bench.trial import Costs, Trial
+from bench.trial import Costs, NotFinite, Trial
 
 Emit = Callable[[Mapping[str, Any]], None]
 WORKER_FLAG = "GENBENCH_WORKER"
+HALF = (
+    "none of its samples falls below the middle (0) of [-1, 1], and the data does: "
+    "if sample() returns [0, 1], scale it by 2 * x - 1"
+)
 # What a record takes over from its plan as it stands.
 _IDENTITY = {"suite", "command", "generator", "family", "control", "modality", "dataset", "fingerprint"}
 _IDENTITY |= {"seed", "params"}
@@ -165,6 +170,8 @@ def _measure_all(run: _Run) -> None:
     with run.phase("data"):
         dataset: Dataset = registry.get("datasets", plan.source).make(**plan.options)
     with run.phase("build"):
+        if not plan.load and not checkpoint_path(run.out, plan).exists():
+            _try_out(run, dataset, device)
         model = _build(plan, dataset, device)
     with run.phase("train"):
         _train_or_load(run, model, dataset, device)
@@ -181,6 +188,8 @@ def _measure_all(run: _Run) -> None:
         run.samples = save_samples(run.out / "samples", plan.run_id, trial.samples, dataset)
     # Read before any metric runs, or an extractor's memory would count as the model's.
     trial.costs = _costs(run, device)
+    if trial.only_upper_half:
+        run.remark(HALF)
     with run.phase("metrics"):
         for name in plan.metrics:
             _measure(run, find_metric(name), trial)
@@ -199,6 +208,36 @@ def _build(plan: TrialPlan, dataset: Dataset, device: torch.device) -> Generator
     seed_globals(stream_seed(plan.seed, "init"))
     model: Generator = make(dataset if plan.control else dataset.spec, **plan.params)
     return model.to(device) if isinstance(model, torch.nn.Module) else model
+
+
+def _try_out(run: _Run, dataset: Dataset, device: torch.device) -> None:
+    """Draw two samples before the first step: a promise that sample() breaks is not told after hours of training.
+
+    Of a model of its own, which is built anew to be trained: nothing that this moves is the trained one's.
+    Raises TrialError for samples of the wrong type, count, shape, dtype or range.
+    """
+    model = _build(run.plan, dataset, device)
+    if not isinstance(model, Trainable):
+        return
+    if isinstance(model, torch.nn.Module):
+        model.eval()
+    trial = Trial(model, dataset, seed=run.plan.seed, n_samples=2, batch_size=2, device=device)
+    try:
+        if trial.only_upper_half:
+            run.emit({"remark": HALF})  # the record keeps it if it is so after the training
+        trial.stored("conditional")
+    except Omitted:  # it takes no labels
+        pass
+    except NotFinite:
+        run.remark("not known before training whether sample() keeps its range: untrained, it makes NaN or infinity")
+    except TrialError as error:
+        raise TrialError(f"before the first training step, {error}") from error
+    # A model may be unable to sample before it has seen data.
+    except Exception as error:
+        run.remark(f"not known before training whether sample() works: untrained, it raised {_message(error)}")
+    del model, trial
+    gc.collect()
+    reset_peak_gpu(device)
 
 
 def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.device) -> None:

@@ -123,3 +123,19 @@ def test_a_new_stream_moves_no_other() -> None:
     one, two = (trial_of(Noise(digits()), digits()) for _ in range(2))
     torch.rand(100, generator=two.rng("something new"))
     assert torch.equal(one.samples, two.samples)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_quantised_at_full(dtype: torch.dtype) -> None:
+    x = torch.linspace(-1, 1, 999).to(dtype).view(-1, 1, 1, 1)
+    assert torch.equal(quantise(x, TestQuantise.spec), quantise(x.float(), TestQuantise.spec))
+
+
+@pytest.mark.parametrize("copy", [lambda x: x[:-1], lambda x: x.numpy(), lambda x: x[:, 0]])
+def test_a_reconstruction_that_is_no_copy_is_named(copy: Any) -> None:
+    class Copier(Noise):
+        def reconstruct(self, x: Tensor) -> Any:
+            return copy(x)
+
+    with pytest.raises(TrialError, match=r"reconstruct\(32\) (has shape|returned ndarray)"):
+        trial_of(Copier(digits()), digits()).stored("reconstructions")
