@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,13 @@ def save_checkpoint(path: Path, state: State, meta: Mapping[str, Any]) -> None:
 
 def read_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
     """The state and the metadata. Raises DataError for a file that is damaged, or no checkpoint of ours."""
+    if not os.path.isfile(path):  # noqa: PTH113 (Path's own raises for a name that is too long)
+        raise DataError(f"there is no checkpoint {path}")  # a FIFO would be waited for
     try:
         with safe_open(path, framework="pt") as file:
             said = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
         meta = json.loads(said["genbench"])
-    except FileNotFoundError as error:
-        raise DataError(f"there is no checkpoint {path}") from error
     except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
         raise DataError(f"{path} is no checkpoint that genbench saved ({type(error).__name__}: {error})") from error
     if not isinstance(meta, dict):

@@ -19,9 +19,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+LONGEST_MESSAGE = 4000  # characters
+LONGEST_VALUE = 120
+
+
+def printable(text: str, most: int = LONGEST_MESSAGE) -> str:
+    """A text that a terminal shows as it is: what cannot be printed becomes its escape, too long loses its middle."""
+    text = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in _cut(text, most))
+    return _cut(text, most)  # escapes are longer than what they stand for
+
+
+def shown(value: object, most: int = LONGEST_VALUE) -> str:
+    """A value for a message, in one short line."""
+    try:
+        return _cut(repr(value), most).replace("\n", " ")
+    except (ValueError, RecursionError):  # Python writes no integer of thousands of digits, and no table without end
+        return f"a {type(value).__name__} too large to show"
+
+
+def _cut(text: str, most: int) -> str:
+    half = (most - 3) // 2
+    return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
+
 
 class GenbenchError(Exception):
     """Base of all errors meant for the user; the command line prints the message without a traceback."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(printable(str(message)))
 
 
 class DuplicateName(GenbenchError):
@@ -68,20 +93,24 @@ class UnknownName(GenbenchError):
     """Raised when a name is not registered."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], note: str = "") -> None:
-        super().__init__(f"unknown {kind} {name!r}{hint(name, known)}{note}")
+        super().__init__(f"unknown {kind} {shown(name)}{hint(name, known)}{note}")
 
 
 class SuiteError(GenbenchError):
     """Raised when a suite cannot be run. ``problems`` holds every reason, not only the first."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
+        self.problems = tuple(printable(problem, LONGEST_MESSAGE // 4) for problem in problems)
+        told = list(self.problems)
+        while sum(map(len, told)) + len(told) > LONGEST_MESSAGE - 50:
+            told.pop()
+        left = len(self.problems) - len(told)
+        super().__init__("\n".join([*told, f"and {left} problems more"] if left else told))
 
 
 def hint(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'vae'?`` when a known name is near, else the list of what there is."""
-    names = sorted(known)
-    if near := get_close_matches(name, names, n=1, cutoff=0.6):
-        return f"; did you mean {near[0]!r}?"
+    names = sorted(map(str, known))
+    if near := get_close_matches(name[:LONGEST_VALUE], names, n=1, cutoff=0.6):
+        return f"; did you mean {shown(near[0])}?"
     return f"; there is {', '.join(names)}" if names else "; there is none"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from bench.errors import hint
+from bench.errors import hint, shown
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -54,9 +54,12 @@ def check(model: type[M], given: Mapping[str, Any], where: str) -> tuple[M | Non
 
 
 def _explain(problem: Any, model: type[BaseModel], where: str) -> str:
+    what = problem["msg"][:1].lower() + problem["msg"][1:]
+    if not problem["loc"]:  # of all parameters together
+        return f"{where}: {what}"
     name = str(problem["loc"][0])
     if problem["type"] == "extra_forbidden":
-        return f"{where}: unknown parameter {name!r}{hint(name, model.model_fields)}"
-    what = problem["msg"][0].lower() + problem["msg"][1:]
-    default = model.model_fields[name].default
-    return f"{where}.{'.'.join(map(str, problem['loc']))} = {problem['input']!r}: {what} (default {default!r})"
+        return f"{where}: unknown parameter {shown(name)}{hint(name, model.model_fields)}"
+    given = f"{where}.{'.'.join(map(str, problem['loc']))} = {shown(problem['input'])}"
+    field = model.model_fields.get(name)
+    return f"{given}: {what} (default {shown(field.default)})" if field else f"{given}: {what}"

@@ -20,9 +20,10 @@ load = "runs/x/checkpoints/abc.safetensors"
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +32,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
-from bench.errors import DataError, GenbenchError, SuiteError, UnknownName, hint
+from bench.errors import LONGEST_VALUE, DataError, GenbenchError, SuiteError, UnknownName, hint, shown
 from bench.measures import check_name
 from bench.parameters import check, resolve
 from bench.registry import RESERVED, DatasetEntry, GeneratorEntry, registry
@@ -49,6 +50,9 @@ SECTIONS = (
     "generators",
 )
 Table = Mapping[str, Any]
+DEEPEST = 16  # tables and lists within one another
+LONGEST_LABEL = 200
+LONGEST_STRING = 4096  # the longest path that Linux opens
 
 
 class Budget(BaseModel):
@@ -119,8 +123,9 @@ def read_suite(name: str | Path, overrides: Iterable[str] = ()) -> Suite:
 def find_suite(name: str | Path) -> Path:
     """The file of a suite: a path that exists, or a built-in name."""
     path = Path(name)
-    if path.suffix == ".toml" or path.exists():
-        if not path.is_file():
+    # Not Path's own tests, which raise for a name that is too long.
+    if path.suffix == ".toml" or os.path.exists(path):  # noqa: PTH110
+        if not os.path.isfile(path):  # noqa: PTH113
             raise SuiteError([f"there is no suite file {path}"])
         return path
     built_in: Path = registry.get("suites", str(name)).path
@@ -130,7 +135,9 @@ def find_suite(name: str | Path) -> Path:
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise SuiteError([f"{path} is nested too deep to be read"]) from error
+    except ValueError as error:  # TOML, UTF-8, or a number of more digits than Python reads
         raise SuiteError([f"{path} is not valid TOML: {error}"]) from error
     except OSError as error:
         raise SuiteError([f"cannot read {path}: {error.strerror}"]) from error
@@ -140,29 +147,65 @@ def apply_override(table: dict[str, Any], override: str) -> None:
     """Change one value in place: ``generators.vae.latent=64``. What is not TOML counts as a string."""
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
-    if not equals or not all(keys):
-        raise SuiteError([f"--set {override}: write path=value, such as generators.vae.latent=64"])
+    if not equals or not all(keys) or len(keys) > DEEPEST:
+        raise SuiteError([f"{_set(override)}: write path=value, such as generators.vae.latent=64"])
     _known_label(table, keys, override)
     for key in keys[:-1]:
         table = table.setdefault(key, {})
         if not isinstance(table, dict):
-            raise SuiteError([f"--set {override}: {key} is a value, not a table"])
+            raise SuiteError([f"{_set(override)}: {shown(key)} is a value, not a table"])
+    table[keys[-1]] = _value(text, override)
+
+
+def _value(text: str, override: str) -> Any:
     try:
-        table[keys[-1]] = tomllib.loads(f"value = {text}")["value"]
+        found = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
-        table[keys[-1]] = text
+        return text
+    except (ValueError, RecursionError) as error:
+        raise SuiteError([f"{_set(override)}: the value has too many digits, or is nested too deep"]) from error
+    return found["value"] if len(found) == 1 else text  # a text of several lines is no value
 
 
 def _known_label(table: Table, keys: list[str], override: str) -> None:
     """An override changes what the suite holds; a misspelt label must not become a new entry."""
-    section = table.get(keys[0])
-    if keys[0] in ("datasets", "generators") and len(keys) > 2 and keys[1] not in (section or {}):
-        raise SuiteError([f"--set {override}: the suite has no {keys[0]}.{keys[1]}{hint(keys[1], section or {})}"])
+    section = table.get(keys[0], {})
+    if keys[0] in ("datasets", "generators") and len(keys) > 2 and isinstance(section, dict) and keys[1] not in section:
+        raise SuiteError([f"{_set(override)}: the suite has no {keys[0]}.{keys[1]}{hint(keys[1], section)}"])
+
+
+def _set(override: str) -> str:
+    """The option as it was given, in short."""
+    return (
+        f"--set {override}" if len(override) <= LONGEST_VALUE and override.isprintable() else f"--set {shown(override)}"
+    )
 
 
 def check_suite(table: Table, default_name: str) -> Suite:
     """A Suite from its parsed TOML. Raises SuiteError listing every problem."""
+    if problems := list(_beyond(table, ())):
+        raise SuiteError(problems)
     return _Checker().suite(table, default_name)
+
+
+def _beyond(value: Any, path: tuple[Any, ...]) -> Iterator[str]:
+    """Problems of values that no suite needs and that something behind it could not write, print or open."""
+    where = ".".join(map(str, path))
+    if len(path) > DEEPEST:
+        yield f"{where} is nested more than {DEEPEST} deep"
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str) or len(key) > LONGEST_LABEL:
+                yield f"{where or 'the suite'} has the key {shown(key)}: should be a string of at most {LONGEST_LABEL}"
+            else:
+                yield from _beyond(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            yield from _beyond(item, (*path, i))
+    elif isinstance(value, int) and value.bit_length() > 63:
+        yield f"{where} is a number beyond 64 bits"
+    elif isinstance(value, str) and (len(value) > LONGEST_STRING or "\0" in value):
+        yield f"{where} = {shown(value)}: should be at most {LONGEST_STRING} characters, none of them null"
 
 
 class _Checker:
@@ -172,7 +215,7 @@ class _Checker:
         self.problems: list[str] = []
 
     def suite(self, table: Table, default_name: str) -> Suite:
-        self.problems += [f"unknown key {k!r}{hint(k, SECTIONS)}" for k in table if k not in SECTIONS]
+        self.problems += [f"unknown key {shown(k)}{hint(k, SECTIONS)}" for k in table if k not in SECTIONS]
         budget = self.budget(self.section(table, "budget"), "budget")
         suite = Suite(
             name=self.name(table, default_name),
@@ -191,27 +234,34 @@ class _Checker:
             raise SuiteError(self.problems)
         return suite
 
-    def typed(self, table: Table, key: str, kind: type, default: Any) -> Any:
+    def typed(self, table: Table, key: str, kind: type, default: Any, where: str = "") -> Any:
         value = table.get(key, default)
         if not isinstance(value, kind):
-            self.problems.append(f"{key} = {value!r}: should be a {_KINDS[kind]}")
+            self.problems.append(f"{where}{key} = {shown(value)}: should be a {_KINDS[kind]}")
         return value
 
     def name(self, table: Table, default: str) -> str:
         """It becomes a folder below runs/, so it may not lead elsewhere."""
         found = self.typed(table, "name", str, default)
-        if isinstance(found, str) and not re.fullmatch(r"\w[\w. -]*", found):
-            self.problems.append(f"name = {found!r}: should be letters, digits, spaces, dots and dashes")
+        fine = (
+            isinstance(found, str) and re.fullmatch(r"\w[\w. -]*", found) and len(os.fsencode(found)) <= LONGEST_LABEL
+        )
+        if isinstance(found, str) and not fine:
+            self.problems.append(
+                f"name = {shown(found)}: should be letters, digits, spaces, dots and dashes, not too many"
+            )
         return str(found)
 
-    def section(self, table: Table, key: str) -> Table:
-        found = self.typed(table, key, dict, {})
+    def section(self, table: Table, key: str, where: str = "") -> Table:
+        found = self.typed(table, key, dict, {}, where)
         return found if isinstance(found, dict) else {}
 
     def seeds(self, value: Any) -> tuple[int, ...]:
         good = isinstance(value, list) and value and all(type(s) is int and 0 <= s < 2**31 for s in value)
         if not good or len(set(value)) != len(value):
-            self.problems.append(f"seeds = {value!r}: should be a list of different whole numbers, such as [0, 1, 2]")
+            self.problems.append(
+                f"seeds = {shown(value)}: should be a list of different whole numbers, such as [0, 1, 2]"
+            )
             return ()
         return tuple(value)
 
@@ -221,7 +271,7 @@ class _Checker:
         if value is None:
             return None
         if not isinstance(value, list) or not value or not all(isinstance(m, str) for m in value):
-            self.problems.append(f"{key} = {value!r}: should be a list of names; leave it out for all that apply")
+            self.problems.append(f"{key} = {shown(value)}: should be a list of names; leave it out for all that apply")
             return None
         for name in value:
             self.found(partial(find, name), key)
@@ -240,10 +290,10 @@ class _Checker:
 
     def use(self, key: str, label: str, value: Any, read: Callable[[str, Table], Any]) -> Any:
         if not isinstance(value, dict):
-            self.problems.append(f"{key}.{label} = {value!r}: should be a table, such as {_EXAMPLE[key]}")
+            self.problems.append(f"{key}.{label} = {shown(value)}: should be a table, such as {_EXAMPLE[key]}")
             return None
         if not label.strip() or not label.isprintable():
-            self.problems.append(f"{key}.{label!r}: a label needs letters that can be printed")
+            self.problems.append(f"{key}.{shown(label)}: a label needs letters that can be printed")
             return None
         return read(label, value)
 
@@ -259,7 +309,10 @@ class _Checker:
 
     def generator(self, label: str, table: Table, budget: Budget) -> GeneratorUse | None:
         where = f"generators.{label}"
-        load = Path(str(table["load"])) if "load" in table else None
+        path = self.typed(table, "load", str, "", f"{where}.")
+        if not isinstance(path, str):
+            return None
+        load = Path(path) if "load" in table else None
         saved = self.saved(load, where) if load else {}
         if load and not saved:
             return None
@@ -271,14 +324,14 @@ class _Checker:
             self.problems.append(f"{where}.load: {family} is a control, which has no weights")
             return None
         if saved and family != saved["family"]:
-            self.problems.append(f"{where}.family = {family!r}, but {load} holds a {saved['family']}")
+            self.problems.append(f"{where}.family = {shown(family)}, but {load} holds a {saved['family']}")
             return None
         given = {k: v for k, v in table.items() if k not in RESERVED}
         params, problems = resolve(
             entry.make, {**self.preset(entry, table, where), **saved.get("params", {}), **given}, where
         )
         self.problems += problems
-        own = self.section(table, "budget")
+        own = self.section(table, "budget", f"{where}.")
         if own:
             budget = self.budget({**budget.model_dump(), **own}, f"{where}.budget")
         return GeneratorUse(label, family, params, budget, load, saved.get("spec"), entry)
@@ -288,7 +341,7 @@ class _Checker:
         if name is None:
             return {}
         if str(name) not in entry.presets:
-            self.problems.append(f"{where}: unknown preset {name!r}{hint(str(name), entry.presets)}")
+            self.problems.append(f"{where}: unknown preset {shown(name)}{hint(str(name), entry.presets)}")
         return entry.presets.get(str(name), {})
 
     def saved(self, load: Path, where: str) -> Table:

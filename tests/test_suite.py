@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import BaseModel, model_validator
 
-from bench import SuiteError, UnknownName
+from bench import DataError, SuiteError, UnknownName
+from bench.parameters import check
+from bench.plan import plan_trials
 from bench.suite import apply_override, check_suite, find_suite, read_suite
 from tests.conftest import SMALL
 
@@ -47,6 +51,15 @@ MISTAKES = {
     "datasets.digits.root = 'x'": "datasets.digits: unknown parameter 'root'",
     "generators.gpt = {}": "generators.gpt makes text, but the suite's data is image",
     "datasets.kjv = {}": "datasets.kjv is text, which no generator here makes",
+    "generators.vae.load = 3": "generators.vae.load = 3: should be a string",
+    "generators.vae.budget = 3": "generators.vae.budget = 3: should be a table",
+    "generators.vae.latent = 9223372036854775808": "generators.vae.latent is a number beyond 64 bits",
+    "budget.samples = 1000000000000000000000": "budget.samples is a number beyond 64 bits",
+    f"generators.vae.latent = {'[' * 99}{']' * 99}": "is nested more than 16 deep",
+    f"generators.vae.preset = '{'x' * 5000}'": "should be at most 4096 characters",
+    'datasets.digits.root = "a\\u0000b"': "none of them null",
+    "name = 'é" + 150 * "é" + "'": "should be letters",
+    "seeds = [1979-05-27]": "seeds = [datetime.date(1979, 5, 27)]: should be",
 }
 
 
@@ -58,6 +71,36 @@ def test_each_mistake_is_answered(mistake: str, answer: str) -> None:
     with pytest.raises(SuiteError) as caught:
         check_suite(table, "test")
     assert answer in str(caught.value)
+
+
+def test_a_long_or_unprintable_value_is_shown_short_and_escaped() -> None:
+    table = tomllib.loads(GOOD + 'preset = "\\u001b[31m' + "x" * 3000 + '"\nload = "a\\u0007b"')
+    table |= {f"key{i}" + "y" * 100: 1 for i in range(1000)}
+    with pytest.raises(SuiteError) as caught:
+        check_suite(table, "test")
+    assert len(caught.value.problems) == 1001 and len(str(caught.value)) < 5000
+    assert str(caught.value).endswith(" problems more")
+    assert all(line.isprintable() for line in str(caught.value).splitlines())
+    assert "a\\x07b" in caught.value.problems[-1]
+
+
+@pytest.mark.parametrize("key", [1, None, ("a",), "k" * 5000])
+def test_a_key_is_a_string_of_some_length(key: Any) -> None:
+    tables: list[dict[Any, Any]] = [{key: 1}, {"generators": {key: {}}}, {"generators": {"vae": {key: 1}}}]
+    for table in tables:
+        with pytest.raises(SuiteError, match="has the key"):
+            check_suite(table, "test")
+
+
+def test_what_concerns_all_parameters_has_no_place_of_its_own() -> None:
+    class Whole(BaseModel):
+        a: int = 0
+
+        @model_validator(mode="after")
+        def _never(self) -> Whole:
+            raise ValueError("a and b do not go together")
+
+    assert check(Whole, {}, "here") == (None, ["here: value error, a and b do not go together"])
 
 
 def apply_raw(table: dict[str, object], key: str, value: object) -> None:
@@ -123,10 +166,25 @@ class TestOverrides:
         with pytest.raises(SuiteError, match=r"no generators\.vaee; did you mean 'vae'"):
             self.override("generators.vaee.latent=3")
 
-    @pytest.mark.parametrize("text", ["latent", "=3", "generators..latent=3", "budget.train_steps.x=3"])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("latent", "=3", "generators..latent=3", "budget.train_steps.x=3", "x." * 99 + "y=3", "a\x1b" * 99),
+            *(f"generators.vae.latent={value}" for value in ("9" * 5000, "[" * 9999 + "]" * 9999)),
+        ],
+        ids=lambda text: text[:30].encode("unicode_escape").decode(),
+    )
     def test_a_malformed_one_is_refused(self, text: str) -> None:
-        with pytest.raises(SuiteError, match="--set"):
+        with pytest.raises(SuiteError, match="--set") as caught:
             self.override(text)
+        assert len(str(caught.value)) < 500 and str(caught.value).isprintable()
+
+    def test_where_there_is_no_table_it_makes_none(self) -> None:
+        with pytest.raises(SuiteError, match="'datasets' is a value, not a table"):
+            apply_override({"datasets": 3}, "datasets.digits.window=3")
+
+    def test_two_lines_are_a_string(self) -> None:
+        assert self.override("name=1\nseeds=[7]")["name"] == "1\nseeds=[7]"
 
 
 def test_a_wrong_file_is_told_apart_from_a_wrong_name(tmp_path: Path) -> None:
@@ -136,9 +194,26 @@ def test_a_wrong_file_is_told_apart_from_a_wrong_name(tmp_path: Path) -> None:
         find_suite("dem")
 
 
-@pytest.mark.parametrize("content", [b"x = ", b"\xff\xfe"])
+UNREADABLE = [b"x = ", b"\xff\xfe", GOOD.encode("utf-16"), b"x = " + b"9" * 5000, b"x = \0"]
+UNREADABLE += [b"x = " + b"[" * 20_000 + b"]" * 20_000, b"x = " + b"{a = " * 5000 + b"1" + b"}" * 5000]
+
+
+@pytest.mark.parametrize("content", UNREADABLE, ids=range(len(UNREADABLE)))
 def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.toml"
     path.write_bytes(content)
-    with pytest.raises(SuiteError, match=r"bad\.toml is not valid TOML"):
+    with pytest.raises(SuiteError, match=r"bad\.toml is (not valid TOML|nested too deep)"):
         read_suite(path)
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "marked.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert read_suite(path).name == "marked"
+
+
+@pytest.mark.parametrize("root", ["~nosuchuser/x", "x" * 300, "/dev/null"])
+def test_data_in_a_place_that_cannot_be_is_told(root: str) -> None:
+    suite = check_suite({"datasets": {"mnist": {"root": root}}, "generators": {"vae": {}}}, "test")
+    with pytest.raises(DataError, match=r"no home folder|no MNIST"):
+        plan_trials(suite, "cpu")
