@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.errors import DataError, GenbenchError
+from bench.errors import named as named
 
 Say = Callable[[str], None]  # where remarks go that are no errors
-LONGEST = 200  # characters of a name or a reason in a message
 
 
 @contextlib.contextmanager
@@ -39,13 +39,6 @@ def fault(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror  # without the path, which stands before it
     return named(str(error).strip().partition("\n")[0] or type(error).__name__)
-
-
-def named(what: object) -> str:
-    """A name that somebody brought, fit for one line: control characters as escapes, cut in the middle if long."""
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(what))
-    half = LONGEST // 2
-    return text if len(text) <= LONGEST else f"{text[:half]}...{text[-half:]}"
 
 
 def afford(what: object, size: int) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 LONGEST_MESSAGE = 4000  # characters
-LONGEST_VALUE = 120
+LONGEST_NAME = 200  # of a name or a value in a message
 
 
 def printable(text: str, most: int = LONGEST_MESSAGE) -> str:
@@ -29,10 +29,15 @@ def printable(text: str, most: int = LONGEST_MESSAGE) -> str:
     return _cut(text, most)  # escapes are longer than what they stand for
 
 
-def shown(value: object, most: int = LONGEST_VALUE) -> str:
-    """A value for a message, in one short line."""
+def named(what: object) -> str:
+    """A name that somebody brought, fit for one line."""
+    return printable(str(what).replace("\n", "\\n"), LONGEST_NAME)
+
+
+def shown(value: object) -> str:
+    """A value that somebody wrote, fit for one line."""
     try:
-        return _cut(repr(value), most).replace("\n", " ")
+        return named(repr(value))
     except (ValueError, RecursionError):  # Python writes no integer of thousands of digits, and no table without end
         return f"a {type(value).__name__} too large to show"
 
@@ -111,6 +116,6 @@ class SuiteError(GenbenchError):
 def hint(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'vae'?`` when a known name is near, else the list of what there is."""
     names = sorted(map(str, known))
-    if near := get_close_matches(name[:LONGEST_VALUE], names, n=1, cutoff=0.6):
+    if near := get_close_matches(name[:LONGEST_NAME], names, n=1, cutoff=0.6):
         return f"; did you mean {shown(near[0])}?"
     return f"; there is {', '.join(names)}" if names else "; there is none"

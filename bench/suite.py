@@ -32,7 +32,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
-from bench.errors import LONGEST_VALUE, DataError, GenbenchError, SuiteError, UnknownName, hint, shown
+from bench.errors import DataError, GenbenchError, SuiteError, UnknownName, hint, named, shown
 from bench.measures import check_name
 from bench.parameters import check, resolve
 from bench.registry import RESERVED, DatasetEntry, GeneratorEntry, registry
@@ -148,12 +148,12 @@ def apply_override(table: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys) or len(keys) > DEEPEST:
-        raise SuiteError([f"{_set(override)}: write path=value, such as generators.vae.latent=64"])
+        raise SuiteError([f"--set {named(override)}: write path=value, such as generators.vae.latent=64"])
     _known_label(table, keys, override)
     for key in keys[:-1]:
         table = table.setdefault(key, {})
         if not isinstance(table, dict):
-            raise SuiteError([f"{_set(override)}: {shown(key)} is a value, not a table"])
+            raise SuiteError([f"--set {named(override)}: {shown(key)} is a value, not a table"])
     table[keys[-1]] = _value(text, override)
 
 
@@ -163,7 +163,7 @@ def _value(text: str, override: str) -> Any:
     except tomllib.TOMLDecodeError:
         return text
     except (ValueError, RecursionError) as error:
-        raise SuiteError([f"{_set(override)}: the value has too many digits, or is nested too deep"]) from error
+        raise SuiteError([f"--set {named(override)}: the value has too many digits, or is nested too deep"]) from error
     return found["value"] if len(found) == 1 else text  # a text of several lines is no value
 
 
@@ -171,14 +171,7 @@ def _known_label(table: Table, keys: list[str], override: str) -> None:
     """An override changes what the suite holds; a misspelt label must not become a new entry."""
     section = table.get(keys[0], {})
     if keys[0] in ("datasets", "generators") and len(keys) > 2 and isinstance(section, dict) and keys[1] not in section:
-        raise SuiteError([f"{_set(override)}: the suite has no {keys[0]}.{keys[1]}{hint(keys[1], section)}"])
-
-
-def _set(override: str) -> str:
-    """The option as it was given, in short."""
-    return (
-        f"--set {override}" if len(override) <= LONGEST_VALUE and override.isprintable() else f"--set {shown(override)}"
-    )
+        raise SuiteError([f"--set {named(override)}: the suite has no {keys[0]}.{keys[1]}{hint(keys[1], section)}"])
 
 
 def check_suite(table: Table, default_name: str) -> Suite:

@@ -215,5 +215,5 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
 @pytest.mark.parametrize("root", ["~nosuchuser/x", "x" * 300, "/dev/null"])
 def test_data_in_a_place_that_cannot_be_is_told(root: str) -> None:
     suite = check_suite({"datasets": {"mnist": {"root": root}}, "generators": {"vae": {}}}, "test")
-    with pytest.raises(DataError, match=r"no home folder|no MNIST"):
+    with pytest.raises(DataError, match=r"there is no ~nosuch|cannot look for MNIST|no MNIST"):
         plan_trials(suite, "cpu")
