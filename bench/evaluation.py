@@ -14,7 +14,7 @@ from torch import Tensor
 from bench.comparison import Comparison, Space, measure
 from bench.decoding import Say
 from bench.errors import DataError, DataWarning, GenbenchError, Omitted
-from bench.feature_store import Examples, content_hash
+from bench.feature_store import Examples, content_hash, unordered_hash
 from bench.files import cache_limit
 from bench.measures import CLASSIC, check_name, is_measure
 from bench.moments import Statistics
@@ -51,7 +51,7 @@ class Given(Comparison):
 
     @property
     def reference_name(self) -> str:
-        """The reference's content: numbers against another reference do not compare."""
+        """The reference's content, whatever its order and dtype: numbers against another one do not compare."""
         return self._hash("reference")
 
     @property
@@ -62,7 +62,7 @@ class Given(Comparison):
         if side == "reference" and self.statistics:
             known = torch.cat([self.statistics.mean[None], self.statistics.covariance])
             return f"statistics sha256:{content_hash(known)[:16]}"
-        return "sha256:" + self.once(f"hash/{side}", lambda: content_hash(self.stored(side)))[:16]
+        return "sha256:" + self.once(f"hash/{side}", lambda: unordered_hash(self.stored(side)))[:16]
 
     def space(self, extractor: str | None) -> Space:
         """Raises Omitted where sizes differ and the extractor names no rule by which it resizes."""

@@ -78,6 +78,28 @@ def content_hash(examples: Examples) -> str:
     return total.hexdigest()
 
 
+def unordered_hash(examples: Examples) -> str:
+    """SHA-256 of what examples are, in whatever order they come and whatever dtype holds their numbers.
+
+    Pixels and texts are taken as they are, other numbers as float64, and -0 as 0.
+    """
+    rows = sorted(hashlib.sha256(row).digest() for chunk in _chunks(examples) for row in _rows_of(chunk))
+    return hashlib.sha256(b"".join(rows)).hexdigest()
+
+
+def _rows_of(chunk: Tensor | Sequence[Tensor | str]) -> Iterator[bytes]:
+    """Each example of a chunk as bytes that tell it from every other."""
+    if not isinstance(chunk, Tensor):
+        for one in chunk:
+            yield from [one.encode("utf-8", "surrogatepass")] if isinstance(one, str) else _rows_of(one[None])
+        return
+    array = chunk.detach().cpu().numpy()
+    array = array if array.dtype == np.uint8 else array.astype("<f8") + 0.0
+    shape = str(array.shape[1:]).encode()
+    for row in array:
+        yield shape + row.tobytes()
+
+
 class FeatureStore:
     """Extracted features below ``folder``; the least recently used go when they are more than ``limit_gb``.
 

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bench import Comparison, Estimate, GenbenchError, Modality, Omitted, cache_folder, metric, metric_scheme
+from bench.feature_store import content_hash
 from metrics.extractors.weights import sha256
 from metrics.features import EVERY
 from metrics.texts import checked_texts, spread
@@ -151,18 +152,20 @@ def inputs(instance: Any, c: Comparison) -> tuple[dict[str, list[Any]], dict[str
     if "references" not in wanted:
         return columns, {}
     references = _side(c, "reference", wanted["references"], instance.name)
+    how: dict[str, str | int]
     if _is_nested_text(wanted["references"]):
         many = spread(references, REFERENCES)
         columns |= {"references": [many] * len(samples)}
-        return columns, {"references": len(many), "reference": c.reference_name, "n_real": len(references)}
+        how = {"references": len(many), "reference": c.reference_name, "n_real": len(references)}
+        return columns, how if len(many) == len(references) else how | _order(c)
     n = min(len(samples), len(references))
-    how: dict[str, str | int] = {
-        "references": "paired in order",
-        "pairs": n,
-        "reference": c.reference_name,
-        "n_real": len(references),
-    }
-    return {"predictions": samples[:n], "references": references[:n]}, how
+    how = {"references": "paired in order", "pairs": n, "reference": c.reference_name, "n_real": len(references)}
+    return {"predictions": samples[:n], "references": references[:n]}, how | _order(c)
+
+
+def _order(c: Comparison) -> dict[str, str | int]:
+    """What tells a reference from the same one in another order, which gives another number here."""
+    return {"order": f"sha256:{content_hash(c.stored('reference'))[:16]}"}
 
 
 def _features(instance: Any) -> dict[str, Any]:
