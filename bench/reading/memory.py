@@ -39,7 +39,7 @@ def from_array(array: np.ndarray, what: str) -> Examples:
     if array.ndim == 1 and (array.dtype.kind in "UT" or (array.size and all(isinstance(x, str) for x in array))):
         return [str(text) for text in array]
     try:
-        return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), copy=True, order="C"))
+        return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))  # copied if need be
     except (TypeError, ValueError) as error:
         raise DataError(f"{what} holds {array.dtype}, not numbers that torch knows") from error
 

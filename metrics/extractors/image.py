@@ -15,6 +15,7 @@ from bench import DataSpec, Features, Omitted
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLIP = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 CHUNK = 50  # pictures at a time: a transformer's activations for more do not fit into a small machine
+MOST_PIXELS = 50 * 2**20  # at a time, before they are resized: fewer pictures where they are large
 
 
 def grey_or_rgb(spec: DataSpec) -> bool:
@@ -39,7 +40,8 @@ class ImageExtractor(nn.Module, ABC):
         if x.shape[1] not in (1, 3):
             raise Omitted(f"{type(self).__name__} reads grey or RGB; these images have {x.shape[1]} channels")
         with exact_arithmetic(x.device):
-            parts = [self.see(chunk) for chunk in x.split(CHUNK)]
+            at_a_time = max(1, min(CHUNK, MOST_PIXELS // max(1, x.shape[-2] * x.shape[-1])))
+            parts = [self.see(chunk) for chunk in x.split(at_a_time)]
         logits = [part.logits for part in parts if part.logits is not None]
         return Features(torch.cat([part.features for part in parts]), torch.cat(logits) if logits else None)
 

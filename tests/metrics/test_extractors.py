@@ -32,6 +32,7 @@ from torchvision.models import MobileNet_V2_Weights
 
 from bench import DataError, DataSpec, Features, GenbenchError, Omitted
 from bench.datasets.mnist import mnist5k
+from bench.pictures import see_each_size
 from bench.registry import registry
 from bench.streams import normal
 from metrics.extractors import clip, dinov2, inception, mobilenet, vgg16
@@ -203,6 +204,15 @@ class TestEvery:
         apart = torch.cat([extract(x[2:]).features, extract(x[:2].flip(0)).features]).flip(0)
         torch.testing.assert_close(apart / scale, whole / scale, rtol=0, atol=1e-5)
 
+    def test_each_of_several_sizes_is_resized_by_its_rule(self, name: str, load: Load) -> None:
+        mixed, extract = [pictures(1, 32, 48)[0], pictures(1, 40, 32)[0]], load(name)
+        found, alone = (
+            see_each_size(extract, mixed, CPU).features,
+            torch.cat([extract(x[None]).features for x in mixed]),
+        )
+        torch.testing.assert_close(found / alone.abs().max(), alone / alone.abs().max(), rtol=0, atol=1e-5)
+        assert "resize" in extract.protocol
+
     def test_grey_is_the_same_three_times(self, name: str, load: Load) -> None:
         grey = pictures(2, channels=1)
         found = load(name)(grey).features
@@ -346,6 +356,13 @@ class TestImageExtractor:
         assert torch.equal(found.features, x[:, 0, 0, :1].float())
         assert found.logits is not None and torch.equal(found.logits, x[:, 0, 0].float())
         assert probe.sizes == [CHUNK, CHUNK, 1]
+
+    def test_of_large_pictures_fewer_are_seen_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("metrics.extractors.image.MOST_PIXELS", 100)
+        probe = Probe()
+        probe(pictures(5, 7, 7))
+        probe(pictures(2, 20, 20))
+        assert probe.sizes == [2, 2, 1, 1, 1]
 
     def test_arithmetic_is_exact_inside_and_untouched_outside(self) -> None:
         probe, before = Probe(), torch.backends.cudnn.allow_tf32
