@@ -101,6 +101,7 @@ def evaluate(
 ) -> pd.DataFrame:
     """Measure samples against a reference; see ``bench.evaluate``."""
     cache_limit()  # raises
+    _check_names(metrics, extractor)
     notes: list[str] = []
 
     def say(remark: str) -> None:
@@ -156,16 +157,23 @@ def _compare_shapes(sides: Mapping[Side, Examples], modality: str, say: Say) -> 
         say(f"{side} are of shape {shape}, samples of {shapes['samples']}: the extractor brings each to what it sees")
 
 
+def _check_names(metrics: Sequence[str] | None, extractor: str | None) -> None:
+    """Raises UnknownName before data is read, which may take minutes."""
+    for name in () if metrics is None else _asked(metrics):
+        check_name(name)
+    if extractor:
+        registry.get("extractors", extractor)
+
+
 def _entries(metrics: Sequence[str] | None, modality: str, extractor: str | None) -> list[MetricEntry]:
     """What to measure, each feature metric on its extractor. Raises UnknownName, or GenbenchError for a misfit."""
     chosen = extractor or DEFAULT_EXTRACTORS.get(modality)
     if extractor:
         _refuse_reader(extractor, modality)
     names = _all_that_apply(modality, chosen) if metrics is None else _asked(metrics)
-    for name in names:
-        _refuse_classic(name, extractor, modality)
     entries = [_entry(name, chosen) for name in names]
     for entry in entries:
+        _refuse_classic(entry.name, extractor, modality)
         _refuse_model(entry)
         if modality not in entry.on:
             raise GenbenchError(f"{entry.name} is for {' or '.join(sorted(entry.on))}, but the samples are {modality}")

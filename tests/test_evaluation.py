@@ -111,6 +111,7 @@ GREYS = FLAT + np.arange(50, dtype=np.uint8)[:, None, None, None]
         (FAKE, REAL, {"modality": "images"}, GenbenchError, "unknown modality 'images'; did you mean 'image'"),
         (FAKE, REAL, {"metrics": ["fdd"]}, UnknownName, "did you mean 'fd'"),
         (FAKE, REAL, {"extractor": "lennet"}, UnknownName, "did you mean 'lenet'"),
+        ("nowhere", REAL, {"metrics": ["fdd"]}, UnknownName, "did you mean 'fd'"),  # before an hour of reading
         (FAKE, REAL, {"extractor": "lenet"}, GenbenchError, "lenet reads image, but the samples are vector"),
         (FAKE, REAL, {"metrics": ["is"]}, GenbenchError, "is is for image, but the samples are vector"),
         (FAKE, REAL, {"metrics": ["latency_p50"]}, GenbenchError, "measured of a model, not of samples"),
