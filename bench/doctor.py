@@ -9,7 +9,7 @@ import torch
 
 from bench.errors import DataError
 from bench.probes.machine import cpu_name, usable_cores
-from bench.registry import registry
+from bench.registry import KINDS, registry
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ def _try(section: str, name: str, locate: Callable[[], str]) -> Finding:
 
 
 def _plugins() -> list[Finding]:
-    registry.all("generators")
+    for kind in KINDS:
+        registry.all(kind)
     failed = [Finding("plugins", name, False, f"cannot be imported: {why}") for name, why in registry.failures.items()]
     return failed or [Finding("plugins", "all", True, "import without error")]

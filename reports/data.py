@@ -24,7 +24,7 @@ def write_csv(records: list[RunRecord], run_folder: Path, target: Path, notes: l
 def write_json(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
     """Leaderboards as data: means, spreads, marks and reasons, with the ids of the records behind them."""
     content = gather(records, run_folder, notes)
-    text = json.dumps(as_data(content), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(as_data(content), ensure_ascii=False, allow_nan=False)
     return write_atomic(target / "report.json", text + "\n")
 
 

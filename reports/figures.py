@@ -38,7 +38,7 @@ _STYLE = {
     "text.parse_math": False,  # a label may hold a dollar
     "figure.constrained_layout.use": True,
 }
-_DASHES: tuple[Any, ...] = ("", (4, 1.5), (1, 1.2), (5, 1.5, 1, 1.5))
+_DASHES: tuple[Any, ...] = ((None, None), (4, 1.5), (1, 1.2), (5, 1.5, 1, 1.5))
 _PANEL = (3.1, 2.0)  # inches
 _FAR = 3  # a yardstick this many times beyond the last generator is named at the edge: it would flatten the rest
 _FASTER = 1.25  # a generator that is not pictured has a point where it is this much faster than all better ones
@@ -105,16 +105,15 @@ def curves(rows: Sequence[Row], slots: Mapping[str, int]) -> Figure:
 
 
 def _draw_curve(axes: Axes, table: pd.DataFrame, slot: int) -> None:
-    import seaborn as sns
-
     losses = list(dict.fromkeys(table["loss"]))
-    look: dict[str, Any] = {
-        "data": table, "x": "step", "y": "value", "style": "loss", "ax": axes, "color": colour(slot),
-        "dashes": dict(zip(losses, _DASHES * len(losses), strict=False)),
-    }  # fmt: skip
-    if table["seed"].nunique() > 1:
-        sns.lineplot(**look, units="seed", estimator=None, linewidth=0.6, alpha=0.35, legend=False)
-    sns.lineplot(**look, errorbar=None, linewidth=1.4, legend="full" if len(losses) > 1 else False)
+    several = table["seed"].nunique() > 1
+    for number, loss in enumerate(losses):
+        look: dict[str, Any] = {"color": colour(slot), "dashes": _DASHES[number % len(_DASHES)]}
+        its = table[table["loss"] == loss]
+        for _, run in its.groupby("seed") if several else ():
+            axes.plot(run["step"], run["value"], linewidth=0.6, alpha=0.35, **look)
+        mean = its.groupby("step")["value"].mean()
+        axes.plot(mean.index, mean, linewidth=1.4, label=loss, **look)
     _finish_curve(axes, table, losses)
 
 
