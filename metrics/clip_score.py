@@ -21,7 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench import Comparison, Estimate, GenbenchError, Omitted, metric, normal_interval
+from bench import Comparison, DataError, Estimate, GenbenchError, Omitted, metric, normal_interval
+from bench.decoding import decoding, locate
 from bench.feature_store import content_hash
 from bench.pictures import Pictures
 from metrics.extractors.image import CHUNK, CLIP, exact_arithmetic, frozen, normalise
@@ -85,13 +86,13 @@ def clip_score_of(c: Comparison) -> Estimate:
 
 def folder() -> Path:
     """Where CLIP is. Raises Omitted with the way to get it."""
-    given = os.environ.get(FOLDER)
-    if not given or not (Path(given) / "config.json").is_file():
+    try:
+        return locate(locate(os.environ.get(FOLDER, "")) / "config.json").parent
+    except DataError as error:
         raise Omitted(
             f"needs a CLIP: set {FOLDER} to a folder with one as transformers saves it "
             "(config.json, model.safetensors, tokenizer); openai/clip-vit-large-patch14 is the usual one"
-        )
-    return Path(given)
+        ) from error
 
 
 class PairEncoder:
@@ -140,23 +141,28 @@ class PairEncoder:
 
 
 def _load(path: Path) -> tuple[Any, Any]:
-    """Model and tokenizer. Raises Omitted where transformers or a part of the folder is missing."""
+    """Model and tokenizer. Raises Omitted where transformers is missing, DataError for a folder that holds no CLIP."""
     try:
         from transformers import AutoTokenizer, CLIPModel  # seconds to import, so only when it is used
     except ImportError as error:
         raise Omitted('needs transformers; pip install "genbench[text]"') from error
-    try:
+    with decoding(f"CLIP in {shown(path)}"):
         model = CLIPModel.from_pretrained(path, local_files_only=True, use_safetensors=True)
         return model, AutoTokenizer.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise Omitted(f"no CLIP can be read from {shown(path)}: {str(error).splitlines()[0]}") from error
 
 
 def _statistics(path: Path) -> tuple[Sequence[float], Sequence[float]]:
-    """Mean and deviation of the channels."""
+    """Mean and deviation of the channels. Raises DataError for a file that says neither."""
     file = path / "preprocessor_config.json"
-    said = json.loads(file.read_text()) if file.is_file() else {}
-    return said.get("image_mean", CLIP[0]), said.get("image_std", CLIP[1])
+    if not file.is_file():
+        return CLIP
+    with decoding(shown(file)):
+        said = json.loads(file.read_text())
+        mean = [float(x) for x in said.get("image_mean", CLIP[0])]
+        deviation = [float(x) for x in said.get("image_std", CLIP[1])]
+    if len(mean) != 3 or len(deviation) != 3:
+        raise DataError(f"{shown(file)} must give three means and three deviations")
+    return mean, deviation
 
 
 def _digest(path: Path) -> str:

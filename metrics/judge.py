@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench import DataError, Omitted
+from bench.decoding import fault, named
 from metrics import smollm2
 from metrics.extractors.weights import sha256
 
@@ -101,9 +102,12 @@ def from_folder(folder: Path) -> Judge:
     try:
         with _quiet():
             net, tokeniser = _from_transformers(folder)
-    except (OSError, ValueError, KeyError) as error:
-        why = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(f"GENBENCH_JUDGE: {folder} holds no language model that transformers reads ({why})") from error
+    except Omitted:
+        raise
+    except Exception as error:  # transformers and safetensors answer damage with any exception there is
+        raise DataError(
+            f"GENBENCH_JUDGE: {named(folder)} holds no language model that transformers reads ({fault(error)})"
+        ) from error
     start = tokeniser.eos_token_id if tokeniser.bos_token_id is None else tokeniser.bos_token_id
     if start is None:
         raise DataError(f"GENBENCH_JUDGE: the tokeniser in {folder} has neither a first nor a last token")

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from bench import DataError, Omitted
+from bench.errors import named
 
 _failed: dict[str, str] = {}  # a download that failed is not tried again by this process, however often it is asked for
 
@@ -38,8 +39,8 @@ class Weights:
         """Its path. Raises DataError with the way to get it."""
         variable = "GENBENCH_WEIGHTS_" + self.name.upper().replace("-", "_")
         if given := os.environ.get(variable):
-            if not Path(given).is_file():
-                raise DataError(f"{variable} is {shown(Path(given))}, where no file is")
+            if not os.path.isfile(given):  # noqa: PTH113 (False, too, for a path that no system can have)
+                raise DataError(f"{variable} is {named(shown(Path(given)))}, where no file is")
             return given
         path = Path(torch.hub.get_dir()) / "checkpoints" / self.file
         if not path.is_file():

@@ -291,6 +291,9 @@ class TestWeights:
         monkeypatch.setenv("GENBENCH_DOWNLOAD", "1")
         with pytest.raises(DataError, match=r"GENBENCH_WEIGHTS_SOME_NET is .*nothing, where no file is"):
             weights.locate()
+        monkeypatch.setenv("GENBENCH_WEIGHTS_SOME_NET", "a" * 5000)
+        with pytest.raises(DataError, match=r"GENBENCH_WEIGHTS_SOME_NET is a*\.\.\.a*, where no file is"):
+            weights.locate()
 
     @pytest.mark.parametrize("said", ["", "0", "other", "some"])
     def test_nothing_is_fetched_unasked(

@@ -194,9 +194,16 @@ class TestFolder:
         assert capfd.readouterr() == ("", "")
 
     def test_a_folder_without_a_model_is_said(self, tmp_path: Path) -> None:
-        for place in (tmp_path, tmp_path / "nowhere"):
+        for place in (tmp_path, tmp_path / "nowhere", tmp_path / ("a" * 5000)):
             with pytest.raises(DataError, match=r"GENBENCH_JUDGE: .* holds no language model"):
                 from_folder(place)
+
+    @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+    def test_a_damaged_model_is_said(self, folder: Path, name: str) -> None:
+        (folder / name).write_bytes(b"\xff" * 100)
+        with pytest.raises(DataError, match=r"GENBENCH_JUDGE: .* holds no language model") as caught:
+            from_folder(folder)
+        assert str(caught.value).isprintable()
 
     def test_the_environment_chooses_the_judge(self, chosen: Path) -> None:
         found = judge_perplexity(texts(10))

@@ -18,6 +18,7 @@ from torch import Tensor
 from bench import Comparison, Estimate, GenbenchError, Omitted
 from bench.datasets.mnist import mnist5k
 from bench.feature_store import Examples
+from bench.pictures import Pictures
 from bench.streams import normal
 from metrics.class_accuracy import class_accuracy, class_accuracy_of
 from metrics.clip_score import PairEncoder, clip_score, clip_score_of
@@ -36,7 +37,7 @@ def rows(n: int, d: int, seed: int = 0) -> Tensor:
 class Given(Comparison):
     """Samples, labels and prompts from anywhere."""
 
-    def __init__(self, samples: Tensor, labels: Tensor | None = None, prompts: list[str] | None = None) -> None:
+    def __init__(self, samples: Examples, labels: Tensor | None = None, prompts: list[str] | None = None) -> None:
         super().__init__("image", seed=0, device=CPU)
         self._samples, self._labels, self._prompts = samples, labels, prompts
 
@@ -346,8 +347,39 @@ class TestCLIPScoreOfSamples:
         spoil(tmp_path)
         for given in ("", str(tmp_path / "nowhere"), str(tmp_path)):
             monkeypatch.setenv("GENBENCH_CLIP", given)
-            with pytest.raises(Omitted, match=r"set GENBENCH_CLIP to a folder|no CLIP can be read from"):
+            with pytest.raises(GenbenchError, match=r"set GENBENCH_CLIP to a folder|cannot read CLIP in"):
                 clip_score_of(Given(pictures(), prompts=PROMPTS))
+
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [
+            ("model.safetensors", b"\xff" * 100),
+            ("config.json", b"["),
+            ("config.json", b"[" * 100_000),
+            ("tokenizer.json", b"{}"),
+            ("preprocessor_config.json", b"[]"),
+            ("preprocessor_config.json", b'{"image_mean": "grey"}'),
+            ("preprocessor_config.json", b'{"image_mean": [0]}'),
+        ],
+    )
+    def test_a_damaged_clip_is_one_line(
+        self, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes
+    ) -> None:
+        for file in clip.iterdir():
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+        (tmp_path / name).write_bytes(content)
+        monkeypatch.setenv("GENBENCH_CLIP", str(tmp_path))
+        with pytest.raises(GenbenchError, match=r"cannot read|must give three") as caught:
+            clip_score_of(Given(pictures(), prompts=PROMPTS))
+        assert str(caught.value).isprintable()
+
+    def test_pictures_of_several_sizes_are_each_resized_from_their_own(self, here: Path) -> None:
+        several = [picture.numpy() for size in (28, 40) for picture in pictures(2, size, 28)]
+        found = Pictures([str(i) for i in range(4)], lambda i: several[i])
+        pairs = zip(several, PROMPTS, strict=True)
+        alone = [clip_score_of(Given(torch.from_numpy(x)[None], prompts=[text])) for x, text in pairs]
+        together = clip_score_of(Given(found, prompts=PROMPTS))
+        assert together.value == pytest.approx(np.mean([one.value for one in alone]), rel=1e-5)
 
     def test_without_transformers_there_is_a_reason(self, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(__import__("sys").modules, "transformers", None)
