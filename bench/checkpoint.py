@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from bench.errors import DataError, OutputError
+from bench.errors import DataError, OutputError, named
 from bench.files import replacing
 from bench.protocols import Trainable
 from bench.state import State, apply, hash_tensor
@@ -57,7 +57,9 @@ def read_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
         meta = json.loads(said["genbench"])
     except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
-        raise DataError(f"{path} is no checkpoint that genbench saved ({type(error).__name__}: {error})") from error
+        raise DataError(
+            f"{path} is no checkpoint that genbench saved ({type(error).__name__}: {named(error)})"
+        ) from error
     if not isinstance(meta, dict):
         raise DataError(f"{path} is no checkpoint that genbench saved (it describes itself by a {type(meta).__name__})")
     if ("sha256" in said or "format" in meta) and said.get("sha256") != _checksum(tensors, said["genbench"]):
@@ -99,7 +101,7 @@ def apply_checkpoint(path: Path, state: State, model: Trainable, *, training: bo
         apply(model, state, training=training)
     # Whatever a family's own load_state_dict may raise.
     except Exception as error:
-        raise DataError(f"{path} does not fit this model: {error}") from error
+        raise DataError(f"{path} does not fit this model: {named(' '.join(str(error).split()))}") from error
 
 
 def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:

@@ -16,8 +16,11 @@ from bench.errors import GenbenchError, OutputError
 
 
 def cache_folder() -> Path:
-    """GENBENCH_CACHE, else the user's cache folder for genbench."""
-    return Path(os.environ.get("GENBENCH_CACHE") or platformdirs.user_cache_dir("genbench"))
+    """GENBENCH_CACHE, else the user's cache folder for genbench; a user without a home has one for temporary files."""
+    try:
+        return Path(os.environ.get("GENBENCH_CACHE") or platformdirs.user_cache_dir("genbench"))
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"genbench-{os.getuid()}"
 
 
 def cache_limit() -> int:

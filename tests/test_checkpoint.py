@@ -17,8 +17,11 @@ from bench import DataError, SuiteError
 from bench.checkpoint import read_about, read_checkpoint, restore, save_checkpoint
 from bench.datasets.digits import digits
 from bench.datasets.image import ImageDataset
+from bench.plan import checkpoint_path
+from bench.runner import plan
 from bench.state import State, capture
 from bench.suite import check_suite
+from bench.worker import run_trial
 from tests.test_state import EVERY, STEPS, Average, Counter, Killed, assert_same, run
 
 ABOUT = {"family": "vae", "params": {}, "spec": {"shape": [1, 8, 8]}}
@@ -73,6 +76,17 @@ def test_a_flipped_bit_costs_a_training_its_start_and_not_its_result(
     assert resumed[2][0] == 1
     assert f"training starts over: {cut} is damaged: its content is not what its checksum says" in caplog.text
     assert_same(run(Counter, data, tmp_path / "whole.safetensors"), resumed)
+
+
+def test_the_record_says_that_a_training_started_over(small: Path, out: Path) -> None:
+    (trial,) = plan(small, overrides=["controls=false", "metrics=['parameters']"])
+    assert not run_trial(trial, out).remarks
+    path = checkpoint_path(out, trial)
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    record = run_trial(trial, out)
+    assert record.status == "ok" and record.curve[-1].step == 20
+    assert [f"training starts over: {path} is damaged" in remark for remark in record.remarks] == [True]
+    assert not run_trial(trial, out).remarks  # and what it wrote is whole again
 
 
 DEEP = "[" * 10**5 + "]" * 10**5

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, model_validator
 
-from bench import DataError, SuiteError, UnknownName
+from bench import DataError, SuiteError, UnknownName, cache_folder
 from bench.parameters import check
 from bench.plan import plan_trials
 from bench.suite import apply_override, check_suite, find_suite, read_suite
@@ -210,6 +210,22 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
     path = tmp_path / "marked.toml"
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
     assert read_suite(path).name == "marked"
+
+
+def test_a_user_without_a_home_can_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    for name in ("HOME", "XDG_CACHE_HOME", "GENBENCH_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert cache_folder().parent == tmp_path
+    table: dict[str, Any] = {"datasets": {"mnist5k": {}}, "generators": {"vae": {}}}
+    assert len(plan_trials(check_suite(table, "test"), "cpu")) == 4
+    table["datasets"] = {"mnist": {"root": "~/data"}}
+    with pytest.raises(DataError, match="there is no ~/data"):
+        plan_trials(check_suite(table, "test"), "cpu")
 
 
 @pytest.mark.parametrize("root", ["~nosuchuser/x", "x" * 300, "/dev/null"])
