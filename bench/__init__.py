@@ -30,7 +30,8 @@ from bench.errors import (
 from bench.errors import TooFew as TooFew
 from bench.errors import UnknownName as UnknownName
 from bench.errors import Unsupported as Unsupported
-from bench.files import cache_folder, write_atomic
+from bench.escaping import visible
+from bench.files import cache_folder, open_plain, write_atomic
 from bench.protocols import (
     Batch,
     Dataset,
@@ -253,6 +254,7 @@ __all__ = [
     "metric_scheme",
     "normal",
     "normal_interval",
+    "open_plain",
     "proportion_interval",
     "ratio_error",
     "ratio_interval",
@@ -264,6 +266,7 @@ __all__ = [
     "summarise",
     "time_calls",
     "uniform",
+    "visible",
     "wilson_interval",
     "write_atomic",
 ]

@@ -9,10 +9,14 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISREG
+from typing import BinaryIO
 
 import platformdirs
 
-from bench.errors import GenbenchError, OutputError
+from bench.errors import DataError, GenbenchError, OutputError
+
+_NO_TRAP = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def cache_folder() -> Path:
@@ -76,6 +80,32 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """A file of a run folder, which may be anybody's, for reading: never through a link, never a pipe or a device.
+
+    Raises DataError with the reason, without the file's name.
+    """
+    try:
+        # Opening a pipe would wait for its other end.
+        handle = os.open(path, os.O_RDONLY | _NO_TRAP)
+    except FileNotFoundError as error:
+        raise DataError("is not in the run folder") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        why = "is a link, which is not followed" if _is_link(path) else f"cannot be read ({type(error).__name__})"
+        raise DataError(why) from error
+    if not S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise DataError("is no plain file")
+    return os.fdopen(handle, "rb")
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return path.is_symlink()
+    except (OSError, ValueError):
+        return False
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from bench.protocols import Aspect, Modality
 
@@ -25,6 +25,12 @@ Better = Literal["lower", "higher", "none"]
 LONGEST_MESSAGE = 10_000  # characters
 # Control characters but tab and line break, and halves of characters, which UTF-8 cannot hold.
 _ILLEGIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+LARGEST = 1e300  # of any number in a record: sums, differences and units of it stay finite
+_UTC = (
+    "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]+)?[+]00:00$"
+)
+# What a table of the environment must say in text, because machines are told apart by it.
+_MACHINE = ("cpu", "gpu", "device")
 
 
 def digest(value: Any) -> str:
@@ -59,7 +65,34 @@ def _told(value: Any) -> Any:
     return value
 
 
+def _in_range(value: Any) -> Any:
+    """The JSON value, if every number in it is finite and at most LARGEST; true for integers of any length too."""
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case Mapping() as table:
+                waiting += table.values()
+            case list() as items:
+                waiting += items
+            case int() | float() as number if not abs(number) <= LARGEST:
+                raise ValueError(f"a number should be finite and at most {LARGEST:g}")
+    return value
+
+
+def _machine_in_text(environment: dict[str, Any]) -> dict[str, Any]:
+    for name in _MACHINE:
+        if not isinstance(environment.get(name), str | None):
+            raise ValueError(f"{name} should be text or null")
+    return environment
+
+
+Text = Annotated[str, BeforeValidator(legible)]
 Message = Annotated[str, BeforeValidator(_told)]
+Label = Annotated[str, Field(min_length=1)]
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Table = Annotated[dict[str, Any], AfterValidator(_in_range)]
+Protocol = Annotated[Mapping[str, str | int | float | bool], AfterValidator(_in_range)]
 
 
 class Frozen(BaseModel):
@@ -69,9 +102,9 @@ class Frozen(BaseModel):
 class Interval(Frozen):
     """lo <= value <= hi at ``level`` by ``method``."""
 
-    lo: FiniteFloat
-    hi: FiniteFloat
-    level: float = 0.95
+    lo: Number
+    hi: Number
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     method: str
 
 
@@ -84,10 +117,10 @@ class Estimate(Frozen):
     """
 
     value: float
-    n: int
+    n: Count
     interval: Interval | None = None
     kind: Literal["point", "bound"] = "point"
-    protocol: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
+    protocol: Protocol = Field(default_factory=dict)
 
     @field_validator("protocol", mode="before")
     @classmethod
@@ -97,7 +130,7 @@ class Estimate(Frozen):
     @field_validator("value")
     @classmethod
     def _finite(cls, value: float) -> float:
-        if not math.isfinite(value):
+        if not abs(value) <= LARGEST:
             raise ValueError(f"the value is {value}; a metric returns a finite number or raises Omitted")
         return value
 
@@ -105,16 +138,16 @@ class Estimate(Frozen):
 class Measurement(Frozen):
     """One number in a record, with all that is needed to read it."""
 
-    metric: str
+    metric: Label
     about: str = Field(default="", description="what the metric measures, in a sentence")
-    value: float
+    value: Number
     unit: str
     better: Better
     aspect: Aspect
     kind: Literal["point", "bound"]
-    n: int
+    n: Count
     interval: Interval | None
-    protocol: Mapping[str, str | int | float | bool]
+    protocol: Protocol
 
     @property
     def fingerprint(self) -> str:
@@ -125,9 +158,9 @@ class Measurement(Frozen):
 class CurvePoint(Frozen):
     """Mean losses over the steps since the last point; ``seconds`` of training so far."""
 
-    step: int
-    seconds: FiniteFloat
-    losses: Mapping[str, FiniteFloat]
+    step: Count
+    seconds: Number
+    losses: Mapping[str, Number]
 
 
 class Failure(Frozen):
@@ -144,27 +177,30 @@ class RunRecord(Frozen):
     schema_version: Literal[1] = Field(default=1, alias="schema")
     run_id: str = Field(pattern="^[0-9a-f]{16}$")
     training_id: str | None = Field(default=None, description="names the checkpoint; null where nothing is trained")
-    suite: str
-    command: str = Field(default="", description="what reproduces the run it was part of")
-    generator: str = Field(description="label in the suite")
-    family: str
+    suite: Label
+    command: Text = Field(default="", description="what reproduces the run it was part of")
+    generator: Label = Field(description="label in the suite")
+    family: Label
     control: bool = False
     modality: Modality
-    dataset: str = Field(description="label in the suite")
+    dataset: Label = Field(description="label in the suite")
     fingerprint: str
-    seed: int
-    params: dict[str, Any] = Field(description="every hyperparameter, defaults too")
-    budget: dict[str, Any]
-    load: str | None = Field(default=None, description="file and hash of the weights, where they were not trained")
+    seed: Count
+    params: Table = Field(description="every hyperparameter, defaults too")
+    budget: Table
+    load: Text | None = Field(default=None, description="file and hash of the weights, where they were not trained")
     status: Status
     measurements: tuple[Measurement, ...] = ()
     omitted: dict[str, Message] = Field(default_factory=dict, description="metric -> why there is no number")
     remarks: tuple[Message, ...] = Field(default=(), description="what to know of this trial, a sentence each")
     curve: tuple[CurvePoint, ...] = ()
-    phases: dict[str, float] = Field(default_factory=dict, description="seconds by phase")
-    environment: dict[str, Any] = Field(default_factory=dict)
+    phases: dict[str, Number] = Field(default_factory=dict, description="seconds by phase")
+    environment: Annotated[Table, AfterValidator(_machine_in_text)] = Field(
+        default_factory=dict,
+        json_schema_extra={"properties": {name: {"type": ["string", "null"]} for name in _MACHINE}},
+    )
     samples: str | None = Field(default=None, description="file under samples/")
-    created: str = Field(description="UTC, ISO 8601")
+    created: str = Field(pattern=_UTC, description="UTC, ISO 8601")
     error: Failure | None = None
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
@@ -173,6 +209,15 @@ class RunRecord(Frozen):
     def _error_iff_not_ok(self) -> Self:
         if (self.error is None) != (self.status == "ok"):
             raise ValueError("a record has an error exactly when its status is not ok")
+        return self
+
+    @model_validator(mode="after")
+    def _one_number_a_metric(self) -> Self:
+        """Two would count as two seeds. A trial is skipped before anything is measured."""
+        if len({m.metric for m in self.measurements}) < len(self.measurements):
+            raise ValueError("a record has at most one measurement of each metric")
+        if self.status == "skipped" and self.measurements:
+            raise ValueError("a record that is skipped has no measurements")
         return self
 
     def to_json(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,13 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from bench.errors import DataError
-from bench.files import write_atomic
+from bench.escaping import visible
+from bench.files import open_plain, write_atomic
 from bench.record import RunRecord
 
 if TYPE_CHECKING:
     import pandas as pd
 
 T = TypeVar("T")
+LARGEST_FILE = 2**24  # bytes of a record; a hundred times what the longest of ours takes
+_LONGEST = 80  # characters of a name in a message
 COLUMNS = (
     "suite", "dataset", "generator", "family", "control", "modality", "seed", "status", "metric", "value", "lo", "hi",
     "level", "method", "unit", "better", "aspect", "kind", "n", "protocol", "omitted", "error", "run_id",
@@ -50,26 +54,42 @@ def write_record(out: Path, record: RunRecord) -> Path:
 
 
 def read_record(path: Path) -> RunRecord:
-    """Raises DataError for a half-written or foreign file, with the reason in one line."""
+    """Raises DataError for a file that is half-written, foreign or none at all, with the reason in one line."""
     try:
-        return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+        with open_plain(path) as file:
+            text = file.read(LARGEST_FILE + 1)
+        if len(text) > LARGEST_FILE:
+            raise DataError(f"is larger than {LARGEST_FILE >> 20} MiB, which no record is")
+        return RunRecord.model_validate_json(text, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path.name}: {f'{where}: ' if where else ''}{first['msg']}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path.name}: {error}") from error
+        raise DataError(f"{visible(path.name, _LONGEST)}: {_first(error)}") from error
+    except (DataError, OSError) as error:
+        raise DataError(f"{visible(path.name, _LONGEST)}: {error}") from error
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that is wrong, and where."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = visible(".".join(map(str, first["loc"])), _LONGEST, keep="")
+    return f"{where}: {first['msg']}" if where else first["msg"]
 
 
 def read_records(out: Path) -> tuple[Records, list[str]]:
-    """All records under ``out/records``, and a line for each file that is none of ours or was cut short."""
-    records, ignored = Records(), []
+    """The records under ``out/records``, one a run; and a line for each file that is foreign, cut short or a copy."""
+    found: dict[str, list[tuple[Path, RunRecord]]] = defaultdict(list)
+    ignored = []
     for path in sorted((out / "records").glob("[!.]*.json")):
         try:
-            records.append(read_record(path))
+            record = read_record(path)
         except DataError as error:
             ignored.append(f"ignored {error}")
-    return records, ignored
+        else:
+            found[record.run_id].append((path, record))
+    for same in found.values():
+        same.sort(key=lambda pair: (pair[1].created, pair[0].stem == pair[1].run_id))
+        newest = visible(same[-1][0].name, _LONGEST)
+        ignored += [f"ignored {visible(path.name, _LONGEST)}: the same run is in {newest}" for path, _ in same[:-1]]
+    return Records(same[-1][1] for same in found.values()), ignored
 
 
 def frame(records: list[RunRecord]) -> pd.DataFrame:

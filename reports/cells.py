@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from bench import visible
 from reports.leaderboard import Cell, Column
-from reports.numbers import fixed, plain, with_spread
+from reports.numbers import fixed, places_of, plain, with_spread
 
 ARROWS = {"lower": "↓", "higher": "↑", "none": ""}
 DIRECTIONS = {"lower": "lower is better", "higher": "higher is better", "none": "not ranked"}
 MISSING = "–"
+_LONGEST = 300  # characters of one setting in a tooltip
 
 
 class Shown(NamedTuple):
@@ -38,12 +40,11 @@ def show(cell: Cell, column: Column) -> Shown:
 
 def _interval(cell: Cell, column: Column) -> tuple[str, str]:
     assert cell.summary and cell.interval
-    low, high = cell.interval.lo / column.scale.factor, cell.interval.hi / column.scale.factor
-    text, digits = with_spread(cell.summary.mean / column.scale.factor, (high - low) / 2)
-    if not digits:
-        return text, ""
-    places = len(text.partition(".")[2])
-    return text, f"[{fixed(low, places)}, {fixed(high, places)}]"
+    mean, low, high = (x / column.scale.factor for x in (cell.summary.mean, cell.interval.lo, cell.interval.hi))
+    places = places_of(mean, abs(high - low) / 2)
+    if places is None:
+        return plain(mean), ""
+    return fixed(mean, places), f"[{fixed(low, places)}, {fixed(high, places)}]"
 
 
 def _sign(cell: Cell, column: Column) -> str:
@@ -99,4 +100,4 @@ def protocol(column: Column) -> str:
 def _setting(value: object) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return plain(float(value))
-    return str(value)
+    return visible(str(value), _LONGEST)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ _LADDERS: dict[str, tuple[tuple[float, float, str], ...]] = {
     "1": ((1e-3, 1, ""), (1e-6, 1e-3, "×10⁻³"), (0, 1e-6, "×10⁻⁶")),
 }
 _MOST_DIGITS = 6
+_HUGE, _FINEST = 1e15, 9  # from this size on, and with more places than these, a number is written in powers of ten
 
 
 def scale(unit: str, values: Sequence[float]) -> Scale:
@@ -39,24 +39,31 @@ def with_spread(value: float, spread: float | None) -> tuple[str, str]:
 
     The second is "" where there is no spread to show: none, or rounding noise of the arithmetic.
     """
-    most = _places(value, _MOST_DIGITS) if value else 99
-    if not spread or spread < 10**-most / 2:
+    places = places_of(value, spread)
+    if places is None or spread is None:
         return plain(value), ""
-    places = min(_place(spread) + (spread / 10 ** -_place(spread) < 2), most)
     return fixed(value, places), fixed(spread, places)
+
+
+def places_of(value: float, spread: float | None) -> int | None:
+    """How many places after the point a value with this spread has; None where there is no spread to show."""
+    most = _places(value, _MOST_DIGITS) if value else 999
+    if not spread or spread < 10.0**-most / 2:
+        return None
+    return min(_place(spread) + _written(spread).startswith("1"), most)
 
 
 def plain(value: float) -> str:
     """Three significant digits; whole numbers in full."""
-    if value.is_integer() and abs(value) < 1e15:
+    if value.is_integer() and abs(value) < _HUGE:
         return fixed(value, 0)
     return fixed(value, _places(value, 3))
 
 
 def fixed(value: float, places: int) -> str:
     """Rounded to ``places`` after the point (before it, if negative), thousands apart, a true minus sign."""
-    if places > 9:
-        return f"{value:.2e}".replace("-", "−")
+    if places > _FINEST or abs(value) >= _HUGE:
+        return f"{value:.2e}".replace("-", "−") if value else "0"
     rounded = round(value, places) + 0.0  # + 0.0 turns -0.0 into 0.0
     return f"{rounded:,.{max(0, places)}f}".replace("-", "−")
 
@@ -67,4 +74,9 @@ def _places(value: float, significant: int) -> int:
 
 def _place(value: float) -> int:
     """The decimal place of the first digit: 0.4 -> 1, 5 -> 0, 40 -> -1."""
-    return -math.floor(math.log10(abs(value))) if value else 0
+    return -int(_written(value).partition("e")[2])
+
+
+def _written(value: float) -> str:
+    """In powers of ten, which has an answer where logarithms and powers have none; .09999999999 is .1."""
+    return f"{abs(value):.9e}"

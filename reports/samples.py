@@ -1,29 +1,38 @@
 """What the generators made, side by side: picture grids and texts of one seed, read from the run folder.
 
-Sample files are other people's data: checked, never unpickled, and shown as text or pixels only.
+Sample files are other people's data: checked, never unpickled, no link followed, shown as text or pixels only. What
+is not shown is not read, so a page takes the same memory for a hundred samples and for a million.
 """
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
-import unicodedata
+import math
+import re
+import warnings
+import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench import DataError, RunRecord
+from bench import DataError, RunRecord, open_plain, visible
 from reports.leaderboard import Board, Row
 
 COLUMNS, ROWS = 6, 5
 TEXTS, LONGEST = 3, 420
 _TILE = 56  # pixels a tile should have on the page
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode categories
+_WIDEST = 8 * _TILE
+_MOST_PIXELS = 2**24  # of one picture
+_MOST_TEXT = 2**22  # bytes of a file of texts that are read
+_PIECE = 2**20  # bytes that are read at once
+_FIRST, _NEXT = re.compile(r'\s*\[\s*(?=")'), re.compile(r'\s*,\s*(?=")')  # before a text in a JSON list
 Pixels = NDArray[np.uint8]
 
 
@@ -60,51 +69,99 @@ def _pick(row: Row, common: set[int]) -> RunRecord:
 
 
 def _sample(row: Row, record: RunRecord, run_folder: Path) -> Sample:
-    sample = Sample(row.name, record.seed)
+    sample, name = Sample(row.name, record.seed), record.samples or ""
     try:
-        path = _path(run_folder, record.samples or "")
-        if path.suffix == ".json":
-            return replace(sample, texts=tuple(map(visible, read_texts(path)[:TEXTS])))
-        return replace(sample, png=png(grid(read_images(path))))
+        with _open(run_folder, name) as file:
+            if name.endswith(".json"):
+                return replace(sample, texts=tuple(visible(text, LONGEST) for text in first_texts(file, TEXTS)))
+            return replace(sample, png=png(grid(first_images(file, COLUMNS * ROWS))))
     except DataError as error:
-        return replace(sample, problem=str(error))
+        return replace(sample, problem=f"{visible(name, 80)} {error}")
 
 
-def _path(run_folder: Path, name: str) -> Path:
-    """A record names a file of its own folder and no other."""
+def _open(run_folder: Path, name: str) -> BinaryIO:
+    """A record names a file of its own folder and no other. Raises DataError."""
     if Path(name).name != name:
-        raise DataError(f"{name!r} is no file name")
-    return run_folder / "samples" / name
+        raise DataError("is no file name")
+    if (run_folder / "samples").is_symlink():
+        raise DataError("lies behind a link, samples/, which is not followed")
+    return open_plain(run_folder / "samples" / name)
 
 
-def read_images(path: Path) -> Pixels:
-    """``(n, C, H, W)`` uint8 with one or three channels. Raises DataError for anything else."""
+class _InPieces:
+    """A file that gives at most ``_PIECE`` bytes at once: an archive's table of contents may claim any length."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.seek, self.tell, self.seekable, self._file = file.seek, file.tell, file.seekable, file
+
+    def read(self, size: int | None = -1) -> bytes:
+        return self._file.read(_PIECE if size is None or size < 0 else min(size, _PIECE))
+
+
+def first_images(file: BinaryIO, count: int) -> Pixels:
+    """Up to ``count`` pictures from the .npz of a run, ``(n, C, H, W)`` uint8 with one or three channels.
+
+    Only they are unpacked, once the sizes that the file claims are checked. Raises DataError for anything else.
+    """
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            images = file["samples"]
+        with warnings.catch_warnings(action="error"), zipfile.ZipFile(_InPieces(file)) as archive:
+            member = archive.getinfo("samples.npy")
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise DataError("cannot be read (packed in a way that no run packs)")
+            with archive.open(member) as stream:
+                shape = _shape(stream, member.file_size)
+                return _read(stream, (min(count, shape[0]), *shape[1:]))
+    except DataError:
+        raise
     # A damaged archive fails in as many ways as zip, zlib and numpy have, and none may take the page down.
     except Exception as error:
-        raise _unreadable(path, error) from error
-    if images.ndim != 4 or images.dtype != np.uint8 or images.shape[1] not in (1, 3) or not images.size:
-        raise DataError(f"{path.name} holds no pictures: shape {images.shape}, {images.dtype}")
-    return np.asarray(images, np.uint8)
+        raise DataError(f"cannot be read ({type(error).__name__})") from error
 
 
-def read_texts(path: Path) -> list[str]:
-    """A JSON list of strings. Raises DataError for anything else."""
+def _shape(stream: IO[bytes], size: int) -> tuple[int, ...]:
+    """The shape of an array of pictures that fills the ``size`` bytes of the stream, its header read."""
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise DataError("cannot be read (an array as no run writes it)")
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(stream)
+    claim = visible(f"{shape}, {dtype}", 120)
+    if len(shape) != 4 or dtype != np.uint8 or shape[1] not in (1, 3) or min(shape) < 1 or by_columns:
+        raise DataError(f"holds no pictures: shape {claim}")
+    if math.prod(shape) != size - stream.tell():
+        raise DataError(f"is damaged: shape {claim} in {size - stream.tell():,} bytes")
+    if shape[2] * shape[3] > _MOST_PIXELS:
+        raise DataError(f"holds pictures too large to be shown: shape {claim}")
+    return shape
+
+
+def _read(stream: IO[bytes], shape: tuple[int, ...]) -> Pixels:
+    data = bytearray()
+    while len(data) < math.prod(shape):
+        piece = stream.read(min(math.prod(shape) - len(data), _PIECE))
+        if not piece:
+            raise DataError("is cut short")
+        data += piece
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def first_texts(file: BinaryIO, count: int) -> list[str]:
+    """Up to ``count`` texts from the beginning of a JSON list of strings. Raises DataError for anything else."""
+    data = file.read(_MOST_TEXT)
+    whole = len(data) < _MOST_TEXT
+    texts: list[str] = []
     try:
-        texts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise _unreadable(path, error) from error
-    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        raise DataError(f"{path.name} holds no list of texts")
+        # What is read of a long file may end within a text, and within a character.
+        content = codecs.getincrementaldecoder("utf-8")().decode(data, whole)
+        place = _FIRST.match(content)
+        while place and len(texts) < count:
+            text, end = json.JSONDecoder().raw_decode(content, place.end())
+            texts.append(text)
+            place = _NEXT.match(content, end)
+    except ValueError as error:
+        if whole or not texts:
+            raise DataError(f"cannot be read ({type(error).__name__})") from error
+    if not texts:
+        raise DataError("holds no list of texts")
     return texts
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    if isinstance(error, FileNotFoundError):
-        return DataError(f"{path.name} is not in the run folder")
-    return DataError(f"{path.name} cannot be read ({type(error).__name__})")
 
 
 def grid(images: Pixels, columns: int = COLUMNS, rows: int = ROWS) -> NDArray[np.uint8]:
@@ -121,35 +178,22 @@ def grid(images: Pixels, columns: int = COLUMNS, rows: int = ROWS) -> NDArray[np
 
 
 def _tile(image: Pixels) -> NDArray[np.uint8]:
-    """One picture as RGBA, at least 56 pixels high in whole multiples, at most 112."""
+    """One picture as RGBA, at least 56 pixels high in whole multiples, at most 112, and at most 448 wide."""
     height, width = image.shape[1:]
-    colour = np.broadcast_to(image, (3, height, width)).transpose(1, 2, 0)
-    picture = Image.fromarray(np.ascontiguousarray(colour)).convert("RGBA")
-    if height > 2 * _TILE:
-        small = (max(1, width * 2 * _TILE // height), 2 * _TILE)
-        return np.asarray(picture.resize(small, Image.Resampling.LANCZOS))
-    factor = max(1, round(_TILE / height))
-    return np.asarray(picture.resize((width * factor, height * factor), Image.Resampling.NEAREST))
+    picture = Image.fromarray(image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
+    shrink = max(height / (2 * _TILE), width / _WIDEST)
+    if shrink > 1:
+        small = (max(1, int(width / shrink)), max(1, int(height / shrink)))
+        # Reduced in whole steps first, or a picture a million wide would need a filter as long.
+        return np.asarray(picture.resize(small, Image.Resampling.LANCZOS, reducing_gap=3.0).convert("RGBA"))
+    factor = max(1, min(round(_TILE / height), _WIDEST // width))
+    return np.asarray(picture.convert("RGBA").resize((width * factor, height * factor), Image.Resampling.NEAREST))
 
 
 def png(pixels: Any) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
-
-
-def visible(text: str) -> str:
-    """The beginning of a text, with everything that would act rather than show written out."""
-    shown = "".join(map(_visible, text[:LONGEST]))
-    return shown + ("…" if len(text) > LONGEST else "")
-
-
-def _visible(character: str) -> str:
-    """Control characters and other invisible ones by number; line breaks stay."""
-    if character == "\n" or unicodedata.category(character) not in _INVISIBLE:
-        return character
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{{{code:x}}}"
 
 
 def missing(samples: Iterable[Sample]) -> Sequence[str]:
