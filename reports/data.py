@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import RunRecord, frame, report, write_atomic
+from bench import RunRecord, frame, report, visible, write_atomic
 from reports.content import Content, gather
 from reports.leaderboard import Board, Cell, Column, Row
 
@@ -16,8 +16,19 @@ SCHEMA = 1
 
 @report("csv")
 def write_csv(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
-    """The long table of ``bench.frame``: a row a measurement, a metric left out, or a trial without any."""
-    return write_atomic(target / "report.csv", frame(records).to_csv(index=False))
+    """The long table of ``bench.frame``: a row a measurement, a metric left out, or a trial without any.
+
+    Numbers are as they are. Text that a spreadsheet would take for a formula has an apostrophe before it.
+    """
+    return write_atomic(target / "report.csv", frame(records).map(_no_formula).to_csv(index=False))
+
+
+def _no_formula(value: object) -> object:
+    """A cell's text, nothing in it invisible, and no formula once the blanks before it are dropped."""
+    if not isinstance(value, str):
+        return value
+    shown = visible(value)
+    return f"'{shown}" if shown.lstrip().startswith(("=", "+", "-", "@")) else shown
 
 
 @report("json")

@@ -6,15 +6,16 @@ are made without pyplot: no global state, no window, nothing to close.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bench import RunRecord, visible
 from reports.cells import DIRECTIONS
 from reports.colours import CONTROL, colour, marker
 from reports.leaderboard import Board, Column, Row
 from reports.numbers import plain
-from reports.svg import INK, MUTED, PAPER, RULE
+from reports.svg import INK, MUTED, PAPER, RULE, any_letters
 from reports.verdict import SPEED
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ _PANEL = (3.1, 2.0)  # inches
 _FAR = 3  # a yardstick this many times beyond the last generator is named at the edge: it would flatten the rest
 _FASTER = 1.25  # a generator that is not pictured has a point where it is this much faster than all better ones
 _LOG_FROM = 30  # a y axis that spans more than this factor is drawn in logarithms
+_DRAWABLE = 1e100  # sizes beyond this, or below its inverse, have no place on an axis
+_MOST_LOSSES = 6
+_NAME = 28  # characters of a name in a figure
 
 
 @contextmanager
@@ -55,8 +59,13 @@ def _styled() -> Iterator[None]:
         yield
 
 
+def short(name: str) -> str:
+    """A name as a figure has room for it, in one line."""
+    return visible(name, _NAME, keep="")
+
+
 def curve_table(row: Row) -> pd.DataFrame:
-    """Long table of one generator's training: seed, step, loss (its name), value."""
+    """Long table of one generator's training: seed, step, loss (its name), value; of the first losses alone."""
     import pandas as pd
 
     points = [
@@ -64,17 +73,28 @@ def curve_table(row: Row) -> pd.DataFrame:
         for record in row.group.records
         for point in record.curve
         for name, value in point.losses.items()
+        if abs(value) <= _DRAWABLE
     ]
-    return pd.DataFrame(points, columns=["seed", "step", "loss", "value"])
+    labels = _labels(dict.fromkeys(name for _, _, name, _ in points))
+    found = [(seed, step, labels[name], value) for seed, step, name, value in points if name in labels]
+    return pd.DataFrame(found, columns=["seed", "step", "loss", "value"])
+
+
+def _labels(losses: Iterable[str]) -> dict[str, str]:
+    """What the first losses are called in a figure, no two the same. Matplotlib hides what begins with ``_``."""
+    names = list(losses)[:_MOST_LOSSES]
+    shown = [short(name).lstrip("_") for name in names]
+    labels = [label if shown.count(label) == 1 else f"{label} #{i}" for i, label in enumerate(shown, 1)]
+    return dict(zip(names, labels, strict=True))
 
 
 def learning(board: Board) -> list[Row]:
     """The pictured rows of a board that have a learning curve."""
-    return [
-        row
-        for row in board.pictured
-        if not row.group.control and any(len(record.curve) > 1 for record in row.group.records)
-    ]
+    return [row for row in board.pictured if not row.group.control and any(map(_has_curve, row.group.records))]
+
+
+def _has_curve(record: RunRecord) -> bool:
+    return sum(any(abs(x) <= _DRAWABLE for x in point.losses.values()) for point in record.curve) > 1
 
 
 def curve(row: Row, slot: int) -> Figure:
@@ -98,7 +118,7 @@ def curves(rows: Sequence[Row], slots: Mapping[str, int]) -> Figure:
         panels = figure.subplots(down, across, squeeze=False).flat
         for row, axes in zip(rows, panels, strict=False):
             _draw_curve(axes, curve_table(row), slots[row.name])
-            axes.set_title(row.name, fontsize=9, loc="left")
+            axes.set_title(short(row.name), fontsize=9, loc="left")
         for axes in panels[len(rows) :]:
             axes.set_axis_off()
     return figure
@@ -155,7 +175,13 @@ def tradeoff_points(board: Board) -> tuple[Column | None, list[Point]]:
 
 def _point(row: Row, speed: Column, quality: Column) -> Point | None:
     x, y = row.cells[speed.key].summary, row.cells[quality.key].summary
-    return Point(row.name, x.mean, y.mean, x.sd, y.sd) if x and y and x.mean > 0 else None
+    if x is None or y is None or x.mean <= 0 or not all(map(_fits, (x.mean, y.mean, x.sd or 0, y.sd or 0))):
+        return None
+    return Point(row.name, x.mean, y.mean, x.sd, y.sd)
+
+
+def _fits(value: float) -> bool:
+    return not value or 1 / _DRAWABLE < abs(value) < _DRAWABLE
 
 
 def tradeoff(board: Board, slots: Mapping[str, int]) -> Figure | None:
@@ -169,15 +195,17 @@ def tradeoff(board: Board, slots: Mapping[str, int]) -> Figure | None:
         figure = Figure(figsize=(6.2, 3.5))
         axes = figure.subplots()
         _scatter(axes, points, slots)
-        references = [(r.name, mean) for r in board.controls if (mean := r.mean(board.main)) is not None]
+        yardsticks = [(short(row.name), row.mean(board.main)) for row in board.pictured if row.group.control]
+        references = [(name, mean) for name, mean in yardsticks if mean is not None and _fits(mean)]
         highest = max(point.quality for point in points)
         shown = [pair for pair in references if pair[1] <= _FAR * highest or highest <= 0]
         _scale_axes(axes, points, [y for _, y in shown])
         _draw_references(axes, shown)
         _note_far(axes, [pair for pair in references if pair not in shown])
         _label_points(axes, points, figure.dpi)
-        axes.set_xlabel(f"{speed.label} ({speed.unit}), higher is better")
-        axes.set_ylabel(f"{board.main.label}, {DIRECTIONS[board.main.better]}")
+        _note_absent(axes, board, speed)
+        axes.set_xlabel(f"{short(speed.label)} ({short(speed.unit)}), higher is better")
+        axes.set_ylabel(f"{short(board.main.label)}, {DIRECTIONS[board.main.better]}")
         _open(axes)
     return figure
 
@@ -240,11 +268,21 @@ def _note_far(axes: Axes, references: Sequence[tuple[str, float]]) -> None:
         )  # fmt: skip
 
 
+def _note_absent(axes: Axes, board: Board, speed: Column) -> None:
+    rows = [row for row in board.pictured if not row.group.control and row.mean(speed) and row.mean(board.main)]
+    absent = [short(row.name) for row in rows if board.main and not _point(row, speed, board.main)]
+    if absent:
+        axes.annotate(
+            f"beyond the axes: {', '.join(absent)}", (1, 0), xycoords="axes fraction", xytext=(-3, 3),
+            textcoords="offset points", ha="right", va="bottom", fontsize=7.5, color=MUTED,
+        )  # fmt: skip
+
+
 def _label_points(axes: Axes, points: Sequence[Point], dpi: float) -> None:
     """Names above and right of their points, pushed apart where two would overprint."""
     for point, shift in zip(points, _shifts(axes, points, dpi), strict=True):
         axes.annotate(
-            point.name, (point.speed, point.quality), xytext=(5, shift + 4), textcoords="offset points",
+            short(point.name), (point.speed, point.quality), xytext=(5, shift + 4), textcoords="offset points",
             ha="left", va="bottom", fontsize=8.5, color=INK, zorder=4,
         )  # fmt: skip
 
@@ -274,5 +312,6 @@ def to_png(figure: Figure) -> bytes:
     import io
 
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=144, facecolor="white")
+    with any_letters():
+        figure.savefig(buffer, format="png", dpi=144, facecolor="white")
     return buffer.getvalue()

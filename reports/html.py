@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from bench import RunRecord, report, write_atomic
+from bench import RunRecord, report, visible, write_atomic
 from reports.cells import ARROWS, DIRECTIONS, explain, protocol, show
 from reports.colours import CONTROL, DARK, LIGHT
 from reports.content import Content, Section, gather, listed
@@ -58,6 +58,8 @@ QUESTIONS = {
 
 
 WIDEST = 6  # columns of a table that fit a page
+NAME = 60  # characters of a name
+_LONGEST = 20_000  # characters of any text
 
 
 @dataclass(frozen=True)
@@ -100,24 +102,49 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_HERE),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(listed=listed, base64=_base64)
+    environment.filters.update(listed=listed, base64=_base64, cut=cut, named=named, last=_last)
     environment.globals.update(show=show, explain=explain, protocol=protocol)
     environment.globals.update(arrows=ARROWS, directions=DIRECTIONS, rule=RULE)
     return environment
 
 
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+def _base64(data: bytes) -> Markup:
+    return Markup(base64.b64encode(data).decode())
+
+
+def _finalize(value: Any) -> Any:
+    """What every expression of the page goes through before it is escaped: nothing acts, nothing is endless."""
+    return visible(value, _LONGEST, keep="\n\t") if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def cut(value: str, longest: int = NAME) -> str:
+    """The beginning of a text that may have any length."""
+    return visible(value, longest, keep="\n\t")
+
+
+def named(name: str, longest: int = NAME, breaks: str = "") -> Markup:
+    """A name; of a long one the beginning, and the rest where the pointer rests. ``breaks``: where a line may end."""
+    shown = escape(visible(name, longest, keep=""))
+    shown = Markup(shown.replace(breaks, f"{breaks}<wbr>")) if breaks else shown
+    if len(name) <= longest:
+        return shown
+    return Markup('<span title="{}">{}</span>').format(visible(name, 1000, keep=""), shown)
+
+
+def _last(traceback: str) -> str:
+    """The end of a traceback, where it says what happened."""
+    return traceback if len(traceback) <= _LONGEST else f"…{traceback[-_LONGEST + 1 :]}"
 
 
 def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
     """What the template needs to know of one dataset."""
     board = section.board
     figure = tradeoff(board, content.slots)
-    label = f"{board.main.label if board.main else ''} against samples per second on {board.dataset}"
+    label = f"{cut(board.main.label if board.main else '')} against samples per second on {cut(board.dataset)}"
     return {
         "id": f"data-{number}",
         "board": board,
@@ -155,7 +182,7 @@ def _table(board: Board, title: str, question: str, columns: tuple[Column, ...])
 
 def _spread_width(board: Board, column: Column) -> int:
     """Characters of the longest spread of a column, so that its values end below one another."""
-    return max(len(show(row.cells[column.key], column).spread) for row in board.rows)
+    return max((len(show(row.cells[column.key], column).spread) for row in board.rows), default=0)
 
 
 def _one_seed(samples: list[Sample]) -> str:
@@ -167,7 +194,7 @@ def _one_seed(samples: list[Sample]) -> str:
 def _curves(board: Board, content: Content, number: int) -> Iterator[tuple[Row, Markup]]:
     for index, row in enumerate(learning(board), 1):
         figure = curve(row, content.slots[row.name])
-        label = f"training losses of {row.name} on {board.dataset}"
+        label = f"training losses of {cut(row.name)} on {cut(board.dataset)}"
         yield row, Markup(inline_svg(figure, f"curve-{number}-{index}", label))
 
 

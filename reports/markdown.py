@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import RunRecord, report, write_atomic
+from bench import RunRecord, report, visible, write_atomic
 from reports.cells import ARROWS, heading, protocol, show
 from reports.content import Content, Section, Trouble, gather, listed
 from reports.figures import curves, learning, to_png, tradeoff
@@ -18,6 +18,7 @@ from reports.samples import Sample, missing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_NAME, _LONGEST = 60, 20_000  # characters of a name, and of any text
 LEGEND = (
     f"**Bold**: best mean. ≈: {RULE}. ±: standard deviation over seeds. "
     "[ ]: interval within one run. Yardsticks (*italic*) are not ranked."
@@ -37,8 +38,8 @@ def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[
 
 
 def _head(content: Content) -> str:
-    lines = [f"# {text(content.title)}", " · ".join(filter(None, (content.dates, content.trials)))]
-    lines += [f"- **{text(s.board.dataset)}**: {text(s.verdict)}" for s in content.sections]
+    lines = [f"# {name(content.title)}", " · ".join(filter(None, (text(content.dates), content.trials)))]
+    lines += [f"- **{name(s.board.dataset)}**: {text(s.verdict)}" for s in content.sections]
     if not content.sections:
         lines.append("There are no records in this folder yet.")
     return "\n\n".join([*lines[:2], "\n".join(lines[2:])])
@@ -46,8 +47,8 @@ def _head(content: Content) -> str:
 
 def _section(section: Section, content: Content, target: Path, number: int) -> list[str]:
     board = section.board
-    about = f"{board.modality} · `{section.data}` · suite {text(', '.join(board.suites))}"
-    parts = [f"## {text(board.dataset)}", about]
+    about = f"{board.modality} · {text(section.data)} · suite {name(', '.join(board.suites))}"
+    parts = [f"## {name(board.dataset)}", about]
     if board.columns:
         parts += [_leaderboard(board), LEGEND, _protocols(board.columns), _gaps(board)]
     parts += [section.undrawn, *_samples(section.samples, target, number)]
@@ -55,13 +56,13 @@ def _section(section: Section, content: Content, target: Path, number: int) -> l
 
 
 def _leaderboard(board: Board) -> str:
-    header = ["generator", *(text(heading(column)) for column in board.columns)]
+    header = ["generator", *(name(heading(column)) for column in board.columns)]
     rows = [[_name(row), *(_cell(row, column) for column in board.columns)] for row in board.rows]
     return table(header, rows)
 
 
 def _name(row: Row) -> str:
-    return f"*{text(row.name)}*" if row.group.control else text(row.name)
+    return f"*{name(row.name)}*" if row.group.control else name(row.name)
 
 
 def _cell(row: Row, column: Column) -> str:
@@ -72,7 +73,7 @@ def _cell(row: Row, column: Column) -> str:
 
 def _protocols(columns: Iterable[Column]) -> str:
     lines = [
-        f"- **{text(column.label)}** {ARROWS[column.better]} {text(f'{column.about} {protocol(column)}'.strip())}"
+        f"- **{name(column.label)}** {ARROWS[column.better]} {text(f'{column.about} {protocol(column)}'.strip())}"
         for column in columns
     ]
     return fold("What the columns mean", "\n".join(lines))
@@ -81,17 +82,17 @@ def _protocols(columns: Iterable[Column]) -> str:
 def _gaps(board: Board) -> str:
     """Why a cell is empty, or rests on fewer seeds than its row."""
     cells = [(row, column, row.cells[column.key]) for row in board.rows for column in board.columns]
-    lines = [f"- {text(r.name)}, {text(c.label)}: {text(cell.why)}" for r, c, cell in cells if cell.why]
+    lines = [f"- {name(r.name)}, {name(c.label)}: {text(cell.why)}" for r, c, cell in cells if cell.why]
     return fold("Missing numbers", "\n".join(lines)) if lines else ""
 
 
 def _samples(samples: Sequence[Sample], target: Path, number: int) -> list[str]:
     parts = ["### Samples"] if samples else []
     for index, sample in enumerate(samples, 1):
-        title = f"**{text(sample.name)}**, seed {sample.seed}"
+        title = f"**{name(sample.name)}**, seed {sample.seed}"
         if sample.png:
             path = write_atomic(target / "figures" / f"samples-{number}-{index}.png", sample.png)
-            parts.append(f"{title}\n\n![samples of {text(sample.name)}](figures/{path.name})")
+            parts.append(f"{title}\n\n![samples of {name(sample.name)}](figures/{path.name})")
         parts += [f"{title}\n\n{fence(sample_text)}" for sample_text in sample.texts[:1]]
         parts += [fence(sample_text) for sample_text in sample.texts[1:]]
     return [*parts, *(f"- not shown: {text(line)}" for line in missing(samples))]
@@ -122,7 +123,8 @@ def _troubles(title: str, troubles: Sequence[Trouble]) -> str:
     for trouble in troubles:
         parts.append(f"- **{text(trouble.who)}**, {trouble.seeds} ({trouble.kind}): {text(trouble.message)}")
         if trouble.traceback:
-            parts.append(fold("traceback", fence(trouble.traceback.rstrip())))
+            end = trouble.traceback.rstrip()[-_LONGEST:]
+            parts.append(fold("traceback", fence(visible(end, keep="\n\t"))))
     return "\n\n".join([f"## {title}", *parts]) if parts else ""
 
 
@@ -155,7 +157,8 @@ def _commands(content: Content) -> str:
         return ""
     seeds = ", ".join(map(str, content.seeds))
     hint = f"Seeds {seeds}. For a suite of your own give the path of its TOML file."
-    return "\n\n".join(["## To reproduce", fence("\n".join(content.commands)), hint])
+    commands = visible("\n".join(content.commands), _LONGEST)
+    return "\n\n".join(["## To reproduce", fence(commands), hint])
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -164,10 +167,17 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def text(value: str) -> str:
-    """Plain text in markdown: one line, nothing in it taken for markup or a table's edge."""
-    one_line = " ".join(value.split())
-    return re.sub(r"([\\`*|\[\]<>]|(?<!\w)_|_(?!\w))", r"\\\1", one_line)
+def text(value: str, longest: int = 4000) -> str:
+    """Plain text in markdown: one line, nothing in it taken for markup, an entity, an address or a table's edge."""
+    one_line = visible(" ".join(value.split()), longest)
+    escaped = re.sub(r"([\\`*|\[\]<>&~]|(?<!\w)_|_(?!\w)|:(?=//))", r"\\\1", one_line)
+    # What begins a heading, a list or a rule.
+    return re.sub(r"^(|\d+(?=[.)](?: |$)))([#+=.)-])", r"\1\\\2", escaped)
+
+
+def name(value: str) -> str:
+    """The same of a name, as long as a table has room for."""
+    return text(value, _NAME)
 
 
 def fence(value: str) -> str:

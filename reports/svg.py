@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from reports.colours import CONTROL, LIGHT
@@ -29,13 +32,27 @@ def inline_svg(figure: Figure, name: str, label: str) -> str:
 
     buffer = io.StringIO()
     # Text stays text, in the page's own letters; the salt makes the same figure the same bytes every time.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), any_letters():
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
-    return _labelled(_coloured(_renamed(text, name)), label)
+    # Inside the tags alone: a generator may be called #0072b2.
+    return _labelled(re.sub(r"<[^>]*>", lambda tag: _adapted(tag[0], name), text), label)
+
+
+@contextmanager
+def any_letters() -> Iterator[None]:
+    """Draw names in any script: letters that matplotlib's font lacks are boxes in a PNG, and whole on a page."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        warnings.filterwarnings("ignore", "Matplotlib currently does not support .* natively")
+        yield
+
+
+def _adapted(tag: str, name: str) -> str:
+    bare = re.sub(r' xmlns(:\w+)?="[^"]*"', "", tag).replace("xlink:href", "href")
+    return _coloured(_renamed(bare, name))
 
 
 def _renamed(text: str, name: str) -> str:
