@@ -79,6 +79,12 @@ def _in_range(value: Any) -> Any:
     return value
 
 
+def _moment(created: str) -> str:
+    if not re.fullmatch(_UTC, created):
+        raise ValueError("should be a time in UTC, such as 2030-01-02T03:04:05+00:00")
+    return created
+
+
 def _machine_in_text(environment: dict[str, Any]) -> dict[str, Any]:
     for name in _MACHINE:
         if not isinstance(environment.get(name), str | None):
@@ -200,7 +206,9 @@ class RunRecord(Frozen):
         json_schema_extra={"properties": {name: {"type": ["string", "null"]} for name in _MACHINE}},
     )
     samples: str | None = Field(default=None, description="file under samples/")
-    created: str = Field(pattern=_UTC, description="UTC, ISO 8601")
+    created: Annotated[str, AfterValidator(_moment)] = Field(
+        description="UTC, ISO 8601", json_schema_extra={"pattern": _UTC}
+    )
     error: Failure | None = None
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)

@@ -71,7 +71,8 @@ def _first(error: ValidationError) -> str:
     """The first thing that is wrong, and where."""
     first = error.errors(include_url=False, include_input=False)[0]
     where = visible(".".join(map(str, first["loc"])), _LONGEST, keep="")
-    return f"{where}: {first['msg']}" if where else first["msg"]
+    what = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {what}" if where else what
 
 
 def read_records(out: Path) -> tuple[Records, list[str]]:
