@@ -27,7 +27,7 @@ def _no_formula(value: object) -> object:
     """A cell's text, nothing in it invisible, and no formula once the blanks before it are dropped."""
     if not isinstance(value, str):
         return value
-    shown = visible(value)
+    shown = visible(value, keep="\n\t")
     return f"'{shown}" if shown.lstrip().startswith(("=", "+", "-", "@")) else shown
 
 

@@ -204,7 +204,7 @@ def header(shape: tuple[int, ...], dtype: str = "|u1", by_columns: bool = False)
     return buffer.getvalue()
 
 
-def _sparse(path: Path) -> None:
+def sparse(path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(2**40)
 
@@ -212,7 +212,7 @@ def _sparse(path: Path) -> None:
 FILES: tuple[Callable[[Path], Any], ...] = (
     Path.mkdir,
     os.mkfifo,
-    _sparse,
+    sparse,
     lambda path: path.symlink_to("/etc/passwd"),
     lambda path: path.symlink_to("/dev/zero"),
     lambda path: path.symlink_to(path),

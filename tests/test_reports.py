@@ -22,7 +22,6 @@ from reports.figures import curve_table, tradeoff
 from reports.leaderboard import Board, leaderboards
 from reports.numbers import plain, scale, with_spread
 from reports.samples import gallery, grid
-from reports.samples import gallery, grid
 from reports.svg import inline_svg
 from tests.report_records import (
     ENVIRONMENT,
