@@ -30,7 +30,6 @@ from bench.errors import (
 from bench.errors import TooFew as TooFew
 from bench.errors import UnknownName as UnknownName
 from bench.errors import Unsupported as Unsupported
-from bench.escaping import visible
 from bench.files import cache_folder, open_plain, write_atomic
 from bench.protocols import (
     Batch,
@@ -266,7 +265,6 @@ __all__ = [
     "summarise",
     "time_calls",
     "uniform",
-    "visible",
     "wilson_interval",
     "write_atomic",
 ]

@@ -94,7 +94,7 @@ def _machine_in_text(environment: dict[str, Any]) -> dict[str, Any]:
 
 Text = Annotated[str, BeforeValidator(legible)]
 Message = Annotated[str, BeforeValidator(_told)]
-Label = Annotated[str, Field(min_length=1)]
+Label = Annotated[str, Field(pattern=r"\S")]
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Table = Annotated[dict[str, Any], AfterValidator(_in_range)]

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from bench.errors import DataError
-from bench.escaping import visible
+from bench.errors import DataError, named
 from bench.files import open_plain, write_atomic
 from bench.record import RunRecord
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LARGEST_FILE = 2**24  # bytes of a record; a hundred times what the longest of ours takes
-_LONGEST = 80  # characters of a name in a message
 COLUMNS = (
     "suite", "dataset", "generator", "family", "control", "modality", "seed", "status", "metric", "value", "lo", "hi",
     "level", "method", "unit", "better", "aspect", "kind", "n", "protocol", "omitted", "error", "run_id",
@@ -62,15 +60,15 @@ def read_record(path: Path) -> RunRecord:
             raise DataError(f"is larger than {LARGEST_FILE >> 20} MiB, which no record is")
         return RunRecord.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise DataError(f"{visible(path.name, _LONGEST)}: {_first(error)}") from error
+        raise DataError(f"{named(path.name)}: {_first(error)}") from error
     except (DataError, OSError) as error:
-        raise DataError(f"{visible(path.name, _LONGEST)}: {error}") from error
+        raise DataError(f"{named(path.name)}: {error}") from error
 
 
 def _first(error: ValidationError) -> str:
     """The first thing that is wrong, and where."""
     first = error.errors(include_url=False, include_input=False)[0]
-    where = visible(".".join(map(str, first["loc"])), _LONGEST, keep="")
+    where = named(".".join(map(str, first["loc"])))
     what = first["msg"].removeprefix("Value error, ")
     return f"{where}: {what}" if where else what
 
@@ -88,8 +86,8 @@ def read_records(out: Path) -> tuple[Records, list[str]]:
             found[record.run_id].append((path, record))
     for same in found.values():
         same.sort(key=lambda pair: (pair[1].created, pair[0].stem == pair[1].run_id))
-        newest = visible(same[-1][0].name, _LONGEST)
-        ignored += [f"ignored {visible(path.name, _LONGEST)}: the same run is in {newest}" for path, _ in same[:-1]]
+        newest = named(same[-1][0].name)
+        ignored += [f"ignored {named(path.name)}: the same run is in {newest}" for path, _ in same[:-1]]
     return Records(same[-1][1] for same in found.values()), ignored
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from bench import visible
+from reports.escaping import visible
 from reports.leaderboard import Cell, Column
 from reports.numbers import fixed, places_of, plain, with_spread
 

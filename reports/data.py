@@ -7,8 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import RunRecord, frame, report, visible, write_atomic
+from bench import RunRecord, frame, report, write_atomic
 from reports.content import Content, gather
+from reports.escaping import visible
 from reports.leaderboard import Board, Cell, Column, Row
 
 SCHEMA = 1

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench import RunRecord, visible
+from bench import RunRecord
 from reports.cells import DIRECTIONS
 from reports.colours import CONTROL, colour, marker
+from reports.escaping import visible
 from reports.leaderboard import Board, Column, Row
 from reports.numbers import plain
 from reports.svg import INK, MUTED, PAPER, RULE, any_letters

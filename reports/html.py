@@ -14,10 +14,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from bench import RunRecord, report, visible, write_atomic
+from bench import RunRecord, report, write_atomic
 from reports.cells import ARROWS, DIRECTIONS, explain, protocol, show
 from reports.colours import CONTROL, DARK, LIGHT
 from reports.content import Content, Section, gather, listed
+from reports.escaping import visible
 from reports.figures import curve, learning, tradeoff
 from reports.leaderboard import Board, Cell, Column, Row
 from reports.ranking import RULE
@@ -129,7 +130,8 @@ def cut(value: str, longest: int = NAME) -> str:
 def named(name: str, longest: int = NAME, breaks: str = "") -> Markup:
     """A name; of a long one the beginning, and the rest where the pointer rests. ``breaks``: where a line may end."""
     shown = escape(visible(name, longest, keep=""))
-    shown = Markup(shown.replace(breaks, f"{breaks}<wbr>")) if breaks else shown
+    if breaks:
+        shown = Markup(f"{breaks}<wbr>").join(shown.split(breaks))
     if len(name) <= longest:
         return shown
     return Markup('<span title="{}">{}</span>').format(visible(name, 1000, keep=""), shown)

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import RunRecord, report, visible, write_atomic
+from bench import RunRecord, report, write_atomic
 from reports.cells import ARROWS, heading, protocol, show
 from reports.content import Content, Section, Trouble, gather, listed
+from reports.escaping import visible
 from reports.figures import curves, learning, to_png, tradeoff
 from reports.leaderboard import Board, Column, Row
 from reports.ranking import RULE

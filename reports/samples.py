@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench import DataError, RunRecord, open_plain, visible
+from bench import DataError, RunRecord, open_plain
+from reports.escaping import visible
 from reports.leaderboard import Board, Row
 
 COLUMNS, ROWS = 6, 5

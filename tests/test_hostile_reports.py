@@ -19,6 +19,7 @@ from bench import RunRecord, read_records, render, write_atomic
 from bench.probes.memory import peak_rss_bytes
 from bench.record import SCHEMA_FILE, Estimate, Failure
 from bench.store import LARGEST_FILE, read_frame, write_record
+from reports.escaping import visible
 from reports.figures import curve_table, tradeoff
 from reports.leaderboard import leaderboards
 from reports.markdown import text
@@ -108,7 +109,8 @@ REFUSED: dict[str, tuple[Edit, str]] = {
     "infinite budget": (fields(budget={"time_limit": INFINITE}), "budget: a number should be finite"),
     "skipped but measured": (fields(status="skipped", error=SKIP), "that is skipped has no measurements"),
     "two numbers of a metric": (lambda d: d["measurements"].append(d["measurements"][0]), "at most one measurement"),
-    "no name": (fields(generator=""), "generator: String should have at least 1 character"),
+    "no name": (fields(generator=""), "generator: String should match pattern"),
+    "a name of blanks": (fields(dataset=" \t"), "dataset: String should match pattern"),
     "a day that is none": (fields(created="yesterday"), "created: should be a time in UTC, such as 2030-"),
     "month 13": (fields(created="2030-13-01T00:00:00+00:00"), "created: should be a time in UTC"),
     "a negative seed": (fields(seed=-1), "seed: Input should be greater than or equal to 0"),
@@ -157,7 +159,7 @@ def test_the_page_says_which_file_was_ignored(tmp_path: Path) -> None:
     shown = pages(tmp_path)
     for name in ("index.html", "report.md", "report.json"):
         assert "honest" in shown[name]
-        assert re.search(r"ignored x\\+x1b\\+u\{dcff\}\\+u\{202e\}.json", shown[name])
+        assert re.search(r"ignored x\\+x1b\\+udcff\\+u202e.json", shown[name])
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link", "device", "huge"])
@@ -297,7 +299,7 @@ def odd_record(name: str, **changes: Any) -> RunRecord:
 @pytest.mark.parametrize("tenth", range(10))
 def test_a_name_may_be_any_text(tenth: int, tmp_path: Path) -> None:
     """On the pages nothing of it acts, and what is long is cut."""
-    odd = [text for text in TEXTS[tenth::10] if text]
+    odd = [text for text in TEXTS[tenth::10] if text.strip()]
     for name in odd:
         write_record(tmp_path, odd_record(name, dataset=odd[0], suite=odd[-1], load=name, environment={name: name}))
     shown = pages(tmp_path)
@@ -315,6 +317,17 @@ def test_a_long_name_is_cut_and_whole_in_the_title(tmp_path: Path) -> None:
     assert f'<span title="{name}">{"w" * 60}…</span>' in shown["index.html"]
     assert f"| {'w' * 60}… | 1 |" in shown["report.md"]
     assert name in shown["report.csv"] and name in shown["report.json"]
+
+
+def test_headings_break_where_words_do(tmp_path: Path) -> None:
+    write_record(tmp_path, record("vae", scores={"sample_throughput": 1.0}))
+    assert ">sample_<wbr>throughput&nbsp;" in pages(tmp_path)["index.html"]
+
+
+def test_marks_in_piles_are_written_out() -> None:
+    assert visible("e" + "\u0301" * 10) == "e" + "\u0301" * 4 + "\\u{301}" * 6
+    assert visible("\u202e" * 10, 9) == "\\u{202e}" + "\\…"
+    assert visible("क्षि e\u0301\u00a0") == "क्षि e\u0301\u00a0"
 
 
 def test_a_name_that_looks_like_a_colour_or_an_id_stays_itself() -> None:

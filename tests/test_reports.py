@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 
 import reports
-from bench import OutputError, RunRecord, Summary, visible
+from bench import OutputError, RunRecord, Summary
 from reports.cells import show
 from reports.content import gather
+from reports.escaping import visible
 from reports.figures import curve_table, tradeoff
 from reports.leaderboard import Board, leaderboards
 from reports.numbers import plain, scale, with_spread

@@ -1,0 +1,34 @@
+"""Text of other people as a page can show it: what would act rather than be read is written out, the long is cut."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_ACTING = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode categories
+_MARKS = 4  # on one letter; a hundred would lie over the lines around it
+
+
+def visible(text: str, longest: int | None = None, keep: str = "\n") -> str:
+    """``text`` with control, direction and other invisible characters by their number: ``\\x1b``, ``\\u{202e}``.
+
+    longest: how many characters are shown, then an ellipsis; all if None.  keep: characters left as they are.
+    """
+    begin = text[:longest]
+    shown = begin if begin.isascii() and begin.isprintable() else _written_out(begin, keep)
+    # What is written out is longer than what it stands for.
+    return shown[:longest] + ("…" if len(begin) < len(text) or len(shown[:longest]) < len(shown) else "")
+
+
+def _written_out(text: str, keep: str) -> str:
+    shown, marks = [], 0
+    for character in text:
+        category = unicodedata.category(character)
+        marks = marks + 1 if category.startswith("M") else 0
+        acts = (category in _ACTING and character not in keep) or marks > _MARKS
+        shown.append(_number(character) if acts else character)
+    return "".join(shown)
+
+
+def _number(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{{{code:x}}}"
