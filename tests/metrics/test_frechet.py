@@ -15,7 +15,13 @@ from torchmetrics.image.fid import _compute_fid
 import bench
 from bench import Estimate, GenbenchError, Interval, Moments
 from bench.moments import MomentSum
-from metrics.frechet import frechet_corrected, frechet_distance, frechet_from_moments, gaussian_distance
+from metrics.frechet import (
+    frechet_corrected,
+    frechet_distance,
+    frechet_from_moments,
+    frechet_to_statistics,
+    gaussian_distance,
+)
 from metrics.gaussian import root_trace, root_trace_of_rows, transport
 from tests.metrics.coverage import assert_honest, covered
 
@@ -318,6 +324,29 @@ class TestCorrection:
     def test_it_is_the_same_every_time(self) -> None:
         x, y = pair(101, 60, 4)
         assert frechet_corrected(x, y) == frechet_corrected(x, y)
+
+
+class TestToStatistics:
+    """A reference of which mean and covariance are all that is known."""
+
+    @pytest.mark.parametrize(("n", "m", "d"), [(40, 30, 8), (20, 15, 30), (15, 60, 30), (60, 20, 30), (50, 50, 1)])
+    @pytest.mark.parametrize("unit", [1.0, 1e-12, 1e12])
+    def test_they_are_at_the_distance_of_their_rows(self, n: int, m: int, d: int, unit: float) -> None:
+        x, y = (side * unit for side in pair(n, m, d))
+        known = moments(y)
+        found = frechet_to_statistics(x, known.mean, known.covariance)
+        assert found.value == pytest.approx(frechet_distance(x, y).value, rel=1e-7)
+        assert found.interval is not None and found.interval.lo < found.value < found.interval.hi
+
+    @pytest.mark.parametrize(("n", "d", "shift"), [(200, 4, 0.5), (100, 16, 0.5), (40, 30, 1.0), (150, 8, 0.0)])
+    def test_the_interval_covers_the_expectation_over_samples(self, n: int, d: int, shift: float) -> None:
+        draws, mean, covariance = normal(np.random.default_rng(7), 300 * n, d), torch.zeros(d), torch.eye(d)
+        sides = (draws * (1.3 if shift else 1) + shift).split(n)
+        assert_honest(covered(frechet_to_statistics(x, mean, covariance) for x in sides), 300)
+
+    def test_of_another_width_they_are_refused(self) -> None:
+        with pytest.raises(GenbenchError, match="features are of width 3, the reference's mu and sigma of width 4"):
+            frechet_to_statistics(rows(9, 3), torch.zeros(4), torch.eye(4))
 
 
 class TestBadInput:
