@@ -301,10 +301,8 @@ def test_the_neighbour_ratio_is_the_share_of_copies(share: float) -> None:
 
 # Metrics that cut the samples into parts by a fixed draw: another order is another cut.
 DRAWN = {
-    "frontier_integral": "starts of k-means",
     "is": "ten splits in order",
     "kid_subsets": "subsets",
-    "mauve": "starts of k-means",
 }
 
 

@@ -18,7 +18,7 @@ from bench.measures import check_name, find_metric
 from bench.registry import registry
 from metrics.distinct_n import distinct_n
 from metrics.hf import adapt, load, number
-from metrics.mauve import histograms, mauve
+from metrics.mauve import clusters, mauve
 from metrics.ngram_novelty import ngram_novelty
 from metrics.repetition import repetition
 from metrics.self_bleu import self_bleu
@@ -236,7 +236,7 @@ class TestOurs:
 
         ours, theirs = ([f"{text} {i}" for i in range(40) for text in side[:3]] for side in (OURS_TEXTS, THEIRS))
         extract = minilm()
-        expected = mauve(histograms(extract(ours).features, extract(theirs).features)).value
+        expected = mauve(clusters(extract(ours).features, extract(theirs).features)).value
         found = as_evaluate("mauve_minilm").compute(predictions=ours, references=theirs)
         assert found["mauve_minilm"] == pytest.approx(expected, abs=1e-6)
 
