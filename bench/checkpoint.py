@@ -57,15 +57,25 @@ def read_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
         meta = json.loads(said["genbench"])
     except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
-        raise DataError(
-            f"{path} is no checkpoint that genbench saved ({type(error).__name__}: {named(error)})"
-        ) from error
+        raise _foreign(path, f"{type(error).__name__}: {named(error)}") from error
     if not isinstance(meta, dict):
-        raise DataError(f"{path} is no checkpoint that genbench saved (it describes itself by a {type(meta).__name__})")
+        raise _foreign(path, f"it describes itself by a {type(meta).__name__}")
     if ("sha256" in said or "format" in meta) and said.get("sha256") != _checksum(tensors, said["genbench"]):
         raise DataError(f"{path} is damaged: its content is not what its checksum says")
+    if not is_whole(meta):
+        return State(tensors), meta
     about = meta.pop("state", None)
-    return State(tensors, about) if is_whole(meta) and isinstance(about, dict) else State(tensors), meta
+    if not isinstance(about, dict) or _kinds(about) != _kinds(State({}).about):
+        raise _foreign(path, "its state is missing or wrong")
+    return State(tensors, about), meta
+
+
+def _foreign(path: Path, why: str) -> DataError:
+    return DataError(f"{path} is no checkpoint that genbench saved ({why})")
+
+
+def _kinds(table: Mapping[str, Any]) -> dict[str, type]:
+    return {name: type(value) for name, value in table.items()}
 
 
 def read_about(path: Path) -> About:
@@ -74,8 +84,7 @@ def read_about(path: Path) -> About:
     try:
         return About.model_validate({name: meta.get(name) for name in About.model_fields})
     except ValidationError as error:
-        where = error.errors()[0]["loc"][0]
-        raise DataError(f"{path} is no checkpoint that genbench saved (its {where} is missing or wrong)") from error
+        raise _foreign(path, f"its {error.errors()[0]['loc'][0]} is missing or wrong") from error
 
 
 def is_whole(meta: Mapping[str, Any]) -> bool:

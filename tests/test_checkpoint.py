@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import random
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +186,13 @@ def test_a_checkpoint_that_does_not_fit_leaves_no_trace(
     assert_same(run(Counter, data, tmp_path / "whole.safetensors"), resumed)
 
 
+@pytest.mark.parametrize("about", [None, [], {}, {**State({}).about, "lost": None}, {**State({}).about, "more": 1}])
+def test_a_state_that_nobody_saved_is_refused(about: Any, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "x.safetensors", State({}, about), ABOUT)
+    with pytest.raises(DataError, match="its state is missing or wrong"):
+        read_checkpoint(tmp_path / "x.safetensors")
+
+
 @pytest.mark.parametrize("change", [{"family": 3}, {"params": []}, {"spec": None}])
 def test_a_checkpoint_says_what_it_is_of(change: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
@@ -200,3 +209,43 @@ def test_a_loaded_model_is_said_to_lack_what_no_checkpoint_holds(
     with caplog.at_level(logging.WARNING, "genbench"):
         restore(tmp_path / "x.safetensors", Average(), training=False)
     assert "does not hold averages, which training changed" in caplog.text
+
+
+ODD: list[Any] = [None, [], {}, 3, -1, "x", True, 10**400, [[]], {"a": 1}, float("nan"), {"tensor": "x"}, {"list": 3}]
+
+
+def changed(value: Any, rng: random.Random) -> Any:
+    """Metadata with something in it left out, added or replaced."""
+    if isinstance(value, dict) and value and rng.random() < 0.85:
+        key, action = rng.choice(list(value)), rng.random()
+        if action < 0.15:
+            return {k: v for k, v in value.items() if k != key}
+        if action < 0.25:
+            return {**value, rng.choice(["new", "format", "step"]): rng.choice(ODD)}
+        return {**value, key: changed(value[key], rng)}
+    if isinstance(value, list) and value and rng.random() < 0.7:
+        at = rng.randrange(len(value))
+        return [*value[:at], changed(value[at], rng), *value[at + 1 :]]
+    return rng.choice(ODD)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("checksum", [True, False])
+def test_whatever_the_metadata_say_there_is_a_result_or_an_answer(
+    checksum: bool, cut: Path, data: ImageDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = run(Counter, data, tmp_path / "whole.safetensors")
+    state, meta = read_checkpoint(cut)
+    tensors = {name: t.clone() for name, t in state.tensors.items()}
+    for number in range(250):
+        found = changed({**meta, "state": state.about} if checksum else meta, random.Random(number))
+        if checksum and isinstance(found, dict):
+            save_checkpoint(cut, State(tensors, found.pop("state", None)), found)
+        else:
+            save_file(tensors, cut, metadata={"genbench": json.dumps(found)})
+        with contextlib.suppress(DataError):
+            restore(cut, Counter(), training=False)
+        caplog.clear()
+        resumed = run(Counter, data, cut)
+        if "training starts over" in caplog.text:
+            assert_same(whole, resumed)
