@@ -11,6 +11,7 @@ from scipy import stats
 
 import reports
 from bench import Interval, RunRecord, Summary, summarise
+from bench.statistics import LARGEST
 from reports.content import gather
 from reports.ranking import MOST, RULE, Evidence, difference, marks, seeds_to_tell, told
 from tests.report_records import interval, measured, record
@@ -107,6 +108,21 @@ def test_where_nothing_is_known_nothing_is_told() -> None:
 def test_numbers_that_never_move_are_told_apart_and_equal_ones_never() -> None:
     assert told(over(1.0, 0.0, 2), over(1.1, 0.0, 2))
     assert not told(over(0.1 + 0.2, 0.0, 3), over(0.3, 0.0, 3))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "apart"),
+    [
+        (over(0.0, LARGEST, 2), over(1.0, LARGEST, 2), False),
+        (over(1.7e308, 0.0, 2), over(-1.7e308, 0.0, 2), True),
+        (over(1e300, 1e299, 3), over(1e-300, 1e-301, 3), True),
+        (over(1.0, 1e-200, 2), over(1.5, 1e200, 2), False),
+        (over(0.0, 5e-324, 2), over(1e-320, 5e-324, 2), True),
+    ],
+)
+def test_numbers_at_the_ends_of_floats_are_judged_as_any(a: Evidence, b: Evidence, apart: bool) -> None:
+    assert told(a, b) == apart
+    assert (seeds_to_tell(a, b) or 0) > 100 if not apart else (seeds_to_tell(a, b) or 0) <= 3
 
 
 # ---- marks --------------------------------------------------------------------------------------------------
