@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import DataError, GenbenchError, TooFew
+from bench import DataError, DataWarning, GenbenchError, TooFew
 from bench.feature_store import content_hash
 from bench.pictures import Pictures
 from bench.reading import check, guess_modality, read, read_prompts
@@ -35,7 +35,7 @@ def pictures(folder: Path, images: np.ndarray = RGB) -> Path:
 def test_images_are_the_same_in_every_form(tmp_path: Path, form: str) -> None:
     np.save(tmp_path / "x.npy", RGB)
     np.savez_compressed(tmp_path / "x.npz", samples=RGB)
-    np.savez(tmp_path / "last.npz", RGB.transpose(0, 2, 3, 1), np.arange(5))
+    np.savez(tmp_path / "last.npz", RGB.transpose(0, 2, 3, 1))
     source: Any = {
         "array": RGB,
         "tensor": torch.from_numpy(RGB.copy()),
@@ -56,6 +56,14 @@ def test_images_are_the_same_in_every_form(tmp_path: Path, form: str) -> None:
     pixels = found.load() if isinstance(found, Pictures) else found
     assert isinstance(pixels, torch.Tensor) and pixels.dtype == torch.uint8
     np.testing.assert_array_equal(pixels, RGB)
+
+
+def test_of_several_arrays_those_not_used_are_named(tmp_path: Path) -> None:
+    """Others keep labels beside their samples."""
+    np.savez(tmp_path / "x.npz", RGB, np.arange(5))
+    with pytest.warns(DataWarning, match=r"x.npz: arr_0 is read; not used: arr_1$"):
+        found = read(tmp_path / "x.npz")
+    assert isinstance(found, torch.Tensor) and found.shape == RGB.shape
 
 
 def archive(folder: Path) -> Path:
@@ -82,7 +90,10 @@ HARD = ["", "one", "", "  ", "two\tthree", ""]
 )
 def test_texts_are_the_same_in_every_form_and_blank_ones_are_kept(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_bytes(content.encode())
-    assert read(tmp_path / name) == read_prompts(tmp_path / name) == HARD
+    told: list[str] = []
+    assert read(tmp_path / name, told.append) == read_prompts(tmp_path / name, told.append) == HARD
+    assert all("4 of 6 lines are blank: each is kept as a text" in remark for remark in told)
+    assert len(told) == (2 if name.lower().endswith(".txt") else 0)
     assert read(HARD) == read(np.array(HARD)) == read(np.array(HARD, dtype=object)) == HARD
 
 
@@ -91,7 +102,7 @@ def test_texts_are_the_same_in_every_form_and_blank_ones_are_kept(tmp_path: Path
 )
 def test_only_one_end_of_line_ends_the_last_line(tmp_path: Path, content: str, texts: list[str]) -> None:
     (tmp_path / "x.txt").write_text(content)
-    assert read(tmp_path / "x.txt") == texts
+    assert read(tmp_path / "x.txt", lambda remark: None) == texts
 
 
 @pytest.mark.parametrize(("source", "modality"), [(np.zeros((4, 2)), "vector"), (RGB, "image"), (["a", "b"], "text")])

@@ -223,7 +223,7 @@ class TestStatistics:
 
     def test_beside_samples_they_are_said_to_be_unused(self, tmp_path: Path) -> None:
         np.savez(tmp_path / "s.npz", arr_0=X, mu=np.arange(3.0), sigma=np.eye(3))
-        with pytest.warns(DataWarning, match="mu and sigma beside arr_0 are not used"):
+        with pytest.warns(DataWarning, match="arr_0 is read; not used: mu, sigma; mu and sigma serve"):
             assert isinstance(read(tmp_path / "s.npz"), torch.Tensor)
 
     def test_they_are_no_samples(self, tmp_path: Path) -> None:

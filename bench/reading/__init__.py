@@ -161,7 +161,7 @@ def _read_path(source: str | Path, say: Say) -> Examples | Statistics:
         found = read_array(path, say)
         return found if isinstance(found, Statistics) else from_array(found, named(path))
     if suffix in TEXTS:
-        return read_texts(path)
+        return read_texts(path, say)
     if suffix == ".zip":
         return read_archive(path, say)
     raise DataError(f"cannot read {named(source)}: give {FORMS}")

@@ -49,16 +49,17 @@ def refuse_bomb(part: zipfile.ZipInfo, what: str) -> None:
 
 def _from_archive(archive: zipfile.ZipFile, path: Path, say: Say) -> np.ndarray | Statistics:
     parts = {p.filename.removesuffix(".npy"): p for p in archive.infolist() if p.filename.endswith(".npy")}
-    found, known = [key for key in KEYS if key in parts], parts.keys() >= set(STATISTICS)
-    if found and known:
-        say(f"{named(path)}: mu and sigma beside {found[0]} are not used; save them alone if they are the reference")
-    elif known:
+    found = [key for key in KEYS if key in parts] or (list(parts) if len(parts) == 1 else [])
+    if not found and parts.keys() >= set(STATISTICS):
         mean, covariance = (_part(archive, parts[name], path) for name in STATISTICS)
         return statistics(mean, covariance, _part(archive, parts["n"], path) if "n" in parts else None, path)
-    if not found and len(parts) != 1:
+    if not found:
         held = ", ".join(parts or archive.namelist()) or "nothing"
         raise DataError(f"{named(path)} holds {named(held)}; expected an array named {KEYS[0]!r}")
-    return _part(archive, parts[found[0] if found else next(iter(parts))], path)
+    if unused := [name for name in parts if name != found[0]]:
+        alone = "; mu and sigma serve as a reference where they are alone" if {*unused} >= set(STATISTICS) else ""
+        say(f"{named(path)}: {found[0]} is read; not used: {named(', '.join(unused))}{alone}")
+    return _part(archive, parts[found[0]], path)
 
 
 def _part(archive: zipfile.ZipFile, part: zipfile.ZipInfo, path: Path) -> np.ndarray:

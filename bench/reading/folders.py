@@ -22,7 +22,7 @@ from bench.errors import DataError
 from bench.pictures import Pictures
 from bench.reading.arrays import refuse_bomb
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 MOST_PIXELS = 89_478_485  # of one picture: Pillow's own bound, beyond which it warns of a trap
 ORIENTATION = 0x0112  # EXIF
 EXAMPLES = 3  # names in a remark

@@ -11,20 +11,23 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.decoding import afford, decoding, named
+from bench.decoding import Say, afford, decoding, named
 from bench.errors import DataError
 
 KEY = "text"
 TEXTS = frozenset({".txt", ".json", ".jsonl"})
 
 
-def read_texts(path: Path) -> list[str]:
+def read_texts(path: Path, say: Say) -> list[str]:
     """The texts of a file in order. Raises DataError for what holds none, with the number of the first that fails."""
     afford(path, path.stat().st_size)
     with decoding(path):
         content = path.read_bytes().decode("utf-8-sig")
     if path.suffix.lower() == ".txt":
-        return _lines(content)
+        lines = _lines(content)
+        if blank := sum(not line.strip() for line in lines):
+            say(f"{named(path)}: {blank} of {len(lines)} lines are blank: each is kept as a text")
+        return lines
     found = _parse(content, path) if path.suffix.lower() == ".json" else _records(content, path)
     if not isinstance(found, list):
         raise DataError(f"{named(path)} must hold a JSON list of strings, not {_kind(found)}")
