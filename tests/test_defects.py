@@ -226,7 +226,7 @@ class TestImageEvaluators:
             "coverage": {"k", "strict"},
             "ct": {"cells", "least", "clustering"},
             "density": {"k", "strict"},
-            "fd_corrected": {"bias", "shuffle_seed"},
+            "fd_corrected": {"bias", "splits"},
             "fld": {"gaussians", "floor", "fit"},
             "kid": {"kernel", "statistic"},
             "mauve": {"clusters", "seeds", "pca_variance", "norm", "kmeans", "scaling", "smoothing"},
