@@ -238,9 +238,9 @@ def test_whatever_the_metadata_say_there_is_a_result_or_an_answer(
     state, meta = read_checkpoint(cut)
     tensors = {name: t.clone() for name, t in state.tensors.items()}
     for number in range(250):
-        found = changed({**meta, "state": state.about} if checksum else meta, random.Random(number))
+        found = changed(meta, random.Random(number))
         if checksum and isinstance(found, dict):
-            save_checkpoint(cut, State(tensors, found.pop("state", None)), found)
+            save_checkpoint(cut, State(tensors, state.about), found)
         else:
             save_file(tensors, cut, metadata={"genbench": json.dumps(found)})
         with contextlib.suppress(DataError):
