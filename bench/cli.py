@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import os
 import sys
 import warnings
@@ -269,8 +270,13 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _remarks_on_stderr() -> Iterator[None]:
-    """What is said of data, each in one line; other warnings as Python shows them."""
-    with warnings.catch_warnings():
+    """What is said of data and of the cache, each in one line; other warnings as Python shows them."""
+    speaker, log = logging.StreamHandler(sys.stderr), logging.getLogger("genbench")
+    speaker.setFormatter(logging.Formatter("genbench: warning: %(message)s"))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        log.addHandler(speaker)
+        stack.callback(log.removeHandler, speaker)
         warnings.simplefilter("always", DataWarning)
         others = warnings.showwarning
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from bench.errors import DataError
+from bench.errors import DataError, GenbenchError
+from bench.files import cache_folder, cache_limit, private_folder
 from bench.probes.machine import cpu_name, usable_cores
 from bench.registry import KINDS, registry
 
@@ -24,7 +26,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """All findings; nothing is read, loaded or fetched."""
-    return [*_machine(), *_located("datasets", "data"), *_located("extractors", "weights"), *_plugins()]
+    return [*_machine(), *_located("datasets", "data"), *_located("extractors", "weights"), _cache(), *_plugins()]
 
 
 def _machine() -> list[Finding]:
@@ -47,6 +49,20 @@ def _try(section: str, name: str, locate: Callable[[], str]) -> Finding:
         return Finding(section, name, True, locate())
     except DataError as error:
         return Finding(section, name, False, str(error))
+
+
+def _cache() -> Finding:
+    folder = cache_folder() / "features"
+    try:
+        limit = cache_limit()
+        with tempfile.TemporaryFile(dir=private_folder(folder)):
+            pass
+    except OSError as error:
+        why = f"{folder} cannot be used ({error.strerror or error}): features are extracted whenever they are needed"
+        return Finding("cache", "features", False, f"{why}; GENBENCH_CACHE names another folder")
+    except GenbenchError as error:
+        return Finding("cache", "features", False, str(error))
+    return Finding("cache", "features", True, f"{folder}, private to its user, at most {limit / 2**30:g} GB")
 
 
 def _plugins() -> list[Finding]:

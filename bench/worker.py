@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import io
 import json
 import logging
 import os
@@ -340,6 +341,8 @@ def _private_channel() -> TextIO:
     """Standard output for messages alone: what models and libraries print goes to the log instead."""
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # whatever a family prints, it does not fail by it
     return channel
 
 

@@ -21,6 +21,8 @@ from torch import Tensor
 
 import bench
 from bench import Features, GenbenchError
+from bench.cli import run_command
+from bench.doctor import examine
 from bench.feature_store import FeatureSet, FeatureStore, _say_unkept, content_hash
 from bench.files import cache_limit, private_folder
 from bench.runner import plan
@@ -28,6 +30,7 @@ from bench.worker import run_trial
 from tests.disks import full_disk, read_only
 
 CPU = torch.device("cpu")
+RNG = np.random.default_rng(0)
 IMAGES = torch.randint(256, (600, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 NAMED = {"extractor": "counting", "weights": "sha256:1", "resize": "none"}
 
@@ -336,6 +339,32 @@ def test_a_trial_without_a_cache_has_the_same_numbers_and_says_so_once(
     assert found.status == truth.status == "ok" and found.omitted == truth.omitted
     assert found.measurements == truth.measurements
     assert truth.remarks == () and [os.devnull in remark for remark in found.remarks] == [True]
+
+
+def test_the_command_line_says_it_in_one_line(
+    tmp_path: Path, said: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "x.npy", RNG.integers(256, size=(40, 1, 28, 28)).astype(np.uint8))
+    monkeypatch.setenv("GENBENCH_CACHE", os.devnull)
+    words = ["evaluate", f"{tmp_path}/x.npy", f"{tmp_path}/x.npy", "--extractor", "lenet", "--metrics", "fd,kid"]
+    assert run_command(words) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"genbench: warning: features cannot be kept in {os.devnull}")
+
+
+def test_doctor_tells_whether_the_cache_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> tuple[bool, str]:
+        (found,) = (finding for finding in examine() if finding.section == "cache")
+        return found.here, found.detail
+
+    monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path))
+    monkeypatch.setenv("GENBENCH_CACHE_GB", "2.5")
+    assert told() == (True, f"{tmp_path}/features, private to its user, at most 2.5 GB")
+    with read_only(tmp_path / "features"):
+        here, why = told()
+    assert not here and "cannot be used" in why and "GENBENCH_CACHE" in why
+    monkeypatch.setenv("GENBENCH_CACHE_GB", "lots")
+    assert told() == (False, "GENBENCH_CACHE_GB='lots' is no number of gigabytes: set it to 20, say, or to 0")
 
 
 @pytest.mark.parametrize("told", ["lots", "nan", "inf", "-1", "1e999", "20 GB"])

@@ -59,7 +59,7 @@ def throw(error):
 trouble("odd", lambda: throw(ValueError(ODD)))
 trouble("long", lambda: throw(ValueError("x" * 10**7 + "\n" + ODD)))
 trouble("mute", lambda: throw(Mute()))
-trouble("fine", lambda: None)
+trouble("fine", lambda: print("\\ud800", ODD))
 
 
 @metric("odd/omitted", on={"image"}, aspect="realism", unit="1", better="none")
@@ -90,10 +90,16 @@ budget = { train_steps = 2, samples = 10 }
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunRecord]:
-    """Records, by generator, of a run whose families and metrics say odd things."""
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("odd") / ("odd" if sys.platform == "darwin" else "caf\udce9")
     folder.mkdir()  # macOS knows no name that is not UTF-8
+    return folder
+
+
+@pytest.fixture(scope="module")
+def told(odd: Path) -> dict[str, RunRecord]:
+    """Records, by generator, of a run whose families and metrics say odd things."""
+    folder = odd
     (folder / "odd.py").write_text(SCRIPT)
     (folder / "odd.toml").write_text(SUITE)
     words = [folder / "odd.py", folder / "odd.toml", folder / "out"]
@@ -131,6 +137,11 @@ def test_what_metrics_and_families_call_things_is_kept(told: dict[str, RunRecord
     (measured,) = fine.measurements
     assert dict(measured.protocol) == {"odd": SEEN, "bandwidth": "inf", SEEN: "nan"}
     assert fine.curve[-1].losses == {"loss": 0.0, SEEN: 1.0}
+
+
+def test_what_a_family_prints_stands_in_its_log(told: dict[str, RunRecord], odd: Path) -> None:
+    log = odd / "out" / "logs" / f"{told['fine'].run_id}.log"
+    assert r"\ud800 caf\udce9" in log.read_text(encoding="utf-8")
 
 
 def test_an_estimate_takes_any_protocol() -> None:
