@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -177,6 +178,12 @@ def test_lists_of_vectors_and_of_batches_are_joined(source: Any, expected: list[
 def test_odd_input_is_answered_in_a_sentence(given: Any, modality: Any, words: str) -> None:
     with pytest.raises(GenbenchError, match=words):
         check(read(given), modality, "samples")
+
+
+def test_what_can_be_an_array_is_taken_as_one() -> None:
+    found = read(pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]}))  # type: ignore[arg-type]
+    assert isinstance(found, torch.Tensor) and found.tolist() == [[1, 3], [2, 4]]
+    assert read(pd.Series(["one", ""])) == ["one", ""]  # type: ignore[arg-type]
 
 
 def nested(layout: torch.layout) -> torch.Tensor:

@@ -25,6 +25,9 @@ def from_memory(source: Held, say: Say) -> Examples:
         return _plain(source)
     if isinstance(source, np.ndarray):
         return from_array(source, "the array")
+    if hasattr(source, "__array__"):  # of pandas, JAX and others
+        with decoding(type(source).__name__):
+            return from_array(np.asarray(source), type(source).__name__)
     if not isinstance(source, Sequence) or isinstance(source, bytes | bytearray | memoryview):
         raise DataError(f"samples must be an array, a list of strings or a path, got {type(source).__name__}")
     if all(isinstance(text, str) for text in source):
