@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from bench import Interval, RunRecord
+from bench import Interval, RunRecord, render
 from tests.report_records import failed, measured, record, save_images, save_texts
 
-Node = dict[str, Any] | list[Any]
+REPORTS = ("index.html", "report.md", "report.csv", "report.json")
 LONG = "n" * 100_000
 TEXTS = (
     "", " ", "a\x00b", "\x1b[31mred\x1b[0m", "two\nlines\r\n", "\u202ereversed\u2066", "\ufeff", "\ufffe", "\U0010ffff",
@@ -228,3 +228,9 @@ FILES: tuple[Callable[[Path], Any], ...] = (
     lambda path: path.write_text("[" * 2**20),
     lambda path: path.write_text('["\\ud800", "' + "\\u0301" * 5000 + '"]'),
 )
+
+
+def pages(folder: Path) -> dict[str, str]:
+    """All reports of a run folder, by name."""
+    render(folder)
+    return {name: (folder / "report" / name).read_text(encoding="utf-8") for name in REPORTS}

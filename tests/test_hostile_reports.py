@@ -1,230 +1,29 @@
-"""Reports of records and samples that nobody honest wrote: refused by name, or shown; never a traceback."""
+"""Reports of whatever the schema of records admits: shown in every format, never a traceback or a warning."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import os
 import re
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from bench import RunRecord, read_records, render, write_atomic
+from bench import RunRecord, read_records
 from bench.probes.memory import peak_rss_bytes
-from bench.record import SCHEMA_FILE, Estimate, Failure
-from bench.store import LARGEST_FILE, read_frame, write_record
+from bench.store import read_frame, write_record
 from reports.escaping import visible
 from reports.figures import curve_table, tradeoff
 from reports.leaderboard import leaderboards
 from reports.markdown import text
 from reports.numbers import plain, with_spread
-from reports.samples import Sample, gallery
 from reports.svg import inline_svg
-from tests.hostile_stores import LONG, TEXTS, header, hostile_store, packed, sparse, write_records
-from tests.report_records import failed, interval, measured, record, save_images
+from tests.hostile_stores import TEXTS, hostile_store, pages
+from tests.report_records import failed, interval, measured, record
 
-REPORTS = ("index.html", "report.md", "report.csv", "report.json")
 SKIP = {"kind": "unsupported", "message": "makes tokens only"}
-Edit = Callable[[dict[str, Any]], Any]
-
-
-def good(folder: Path) -> RunRecord:
-    """A record beside which the hostile one lies."""
-    found = record("honest", scores={"fd_lenet": 3.0, "sample_throughput": 50.0})
-    write_record(folder, found)
-    return found
-
-
-def document(name: str = "vae", seed: int = 0) -> dict[str, Any]:
-    numbers = (measured("fd_lenet", 2.0, interval=interval(1.9, 2.1)), measured("sample_throughput", 9.0))
-    curve = [{"step": s, "seconds": 1.0, "losses": {"loss": 1.0 / s}} for s in (1, 2, 3)]
-    shown: dict[str, Any] = record(name, seed, measurements=numbers, curve=curve).model_dump(mode="json")
-    return shown
-
-
-def pages(folder: Path) -> dict[str, str]:
-    """All reports of a run folder, by name."""
-    render(folder)
-    return {name: (folder / "report" / name).read_text(encoding="utf-8") for name in REPORTS}
-
-
-# ---- what the schema refuses --------------------------------------------------------------------------------
-
-
-def number(value: Any) -> Edit:
-    return lambda d: d["measurements"][0].update(value=value)
-
-
-def protocol(value: Any) -> Edit:
-    return lambda d: d["measurements"][0]["protocol"].update(odd=value)
-
-
-def around(**changes: Any) -> Edit:
-    return lambda d: d["measurements"][0]["interval"].update(changes)
-
-
-def point(**changes: Any) -> Edit:
-    return lambda d: d["curve"][1].update(changes)
-
-
-def environment(**changes: Any) -> Edit:
-    return lambda d: d["environment"].update(changes)
-
-
-def fields(**changes: Any) -> Edit:
-    return lambda d: d.update(changes)
-
-
-INFINITE = float("inf")
-REFUSED: dict[str, tuple[Edit, str]] = {
-    "infinity": (number(INFINITE), "measurements.0.value: Input should be a finite number"),
-    "NaN": (number(float("nan")), "measurements.0.value: Input should be a finite number"),
-    "NaN in quotes": (number("NaN"), "measurements.0.value: Input should be a valid number"),
-    "a number in quotes": (number("1.5"), "measurements.0.value: Input should be a valid number"),
-    "the largest double": (number(1.7e308), "measurements.0.value: Input should be less than or equal to 1"),
-    "400 digits": (number(10**400), "measurements.0.value: Input should be a finite number"),
-    "infinite end": (around(hi=INFINITE), "measurements.0.interval.hi: Input should be a finite number"),
-    "impossible level": (around(level=95.0), "measurements.0.interval.level: Input should be less than 1"),
-    "huge n": (lambda d: d["measurements"][0].update(n=10**400), "measurements.0.n: Input should be less than"),
-    "n below zero": (lambda d: d["measurements"][0].update(n=-1), "measurements.0.n: Input should be greater"),
-    "infinite protocol": (protocol(INFINITE), "measurements.0.protocol: a number should be finite and at most 1e+300"),
-    "long protocol": (protocol(10**400), "measurements.0.protocol: a number should be finite"),
-    "nested protocol": (protocol([1, 2]), "measurements.0.protocol.odd"),
-    "null protocol": (protocol(None), "measurements.0.protocol.odd"),
-    "infinite loss": (point(losses={"loss": INFINITE}), "curve.1.losses.loss: Input should be a finite number"),
-    "loss of 400 digits": (point(losses={"loss": 10**400}), "curve.1.losses.loss: Input should be a finite number"),
-    "step of 400 digits": (point(step=10**400), "curve.1.step: Input should be less than"),
-    "infinite seconds": (point(seconds=INFINITE), "curve.1.seconds: Input should be a finite number"),
-    "infinite phase": (fields(phases={"train": INFINITE}), "phases.train: Input should be a finite number"),
-    "a machine that is a list": (environment(cpu=[1, 2]), "environment: cpu should be text or null"),
-    "a device that is a table": (environment(device={"a": 1}), "environment: device should be text or null"),
-    "infinity in a table": (environment(versions={"torch": [INFINITE]}), "environment: a number should be finite"),
-    "infinite parameter": (fields(params={"a": {"b": [-INFINITE]}}), "params: a number should be finite"),
-    "infinite budget": (fields(budget={"time_limit": INFINITE}), "budget: a number should be finite"),
-    "skipped but measured": (fields(status="skipped", error=SKIP), "that is skipped has no measurements"),
-    "two numbers of a metric": (lambda d: d["measurements"].append(d["measurements"][0]), "at most one measurement"),
-    "no name": (fields(generator=""), "generator: String should match pattern"),
-    "a name of blanks": (fields(dataset=" \t"), "dataset: String should match pattern"),
-    "a day that is none": (fields(created="yesterday"), "created: should be a time in UTC, such as 2030-"),
-    "month 13": (fields(created="2030-13-01T00:00:00+00:00"), "created: should be a time in UTC"),
-    "a negative seed": (fields(seed=-1), "seed: Input should be greater than or equal to 0"),
-    "no number where one belongs": (fields(seed="0"), "seed: Input should be a valid integer"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_no_record_of_ours_can_hold_is_named_and_the_rest_is_shown(name: str, tmp_path: Path) -> None:
-    edit, why = REFUSED[name]
-    hostile = document()
-    edit(hostile)
-    kept = good(tmp_path)
-    write_records(tmp_path, [hostile])
-    found, ignored = read_records(tmp_path)
-    assert found == [kept]
-    assert len(ignored) == 1 and ignored[0].startswith("ignored 00.json: ") and why in ignored[0]
-
-
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        (b'{"schema": 1, "seed": 1e999}', "run_id: Field required"),
-        (b'{"params": ' + b"[" * 100_000, "recursion limit exceeded"),
-        (b'{"seed": ' + b"9" * 5000 + b"}", "number out of range"),
-        (b'{"generator": "\\ud800"}', "Invalid JSON"),
-        (b'{"generator": "\xff"}', "Invalid JSON"),
-        (b"\x00" * 1000, "Invalid JSON"),
-        (b"[]", "Input should be an object"),
-        (b"", "Invalid JSON"),
-        (json.dumps({LONG: 1, "\x1b[1m\u202e": 2}).encode(), "Field required"),
-    ],
-    ids=["bare", "deep", "digits", "half a pair", "no utf-8", "zeros", "list", "empty", "long keys"],
-)  # fmt: skip
-def test_files_that_are_no_record_are_a_line(content: bytes, why: str, tmp_path: Path) -> None:
-    good(tmp_path)
-    (tmp_path / "records" / "x.json").write_bytes(content)
-    found, (line,) = read_records(tmp_path)
-    assert len(found) == 1
-    assert why in line and line.isprintable() and len(line) < 300
-
-
-def test_the_page_says_which_file_was_ignored(tmp_path: Path) -> None:
-    good(tmp_path)
-    (tmp_path / "records" / "x\x1b\udcff\u202e.json").write_text("{")
-    shown = pages(tmp_path)
-    for name in ("index.html", "report.md", "report.json"):
-        assert "honest" in shown[name]
-        assert re.search(r"ignored x\\+x1b\\+udcff\\+u202e.json", shown[name])
-
-
-@pytest.mark.parametrize("kind", ["pipe", "folder", "link", "device", "huge"])
-def test_a_record_that_is_no_plain_file_is_not_opened(kind: str, tmp_path: Path) -> None:
-    kept = good(tmp_path)
-    path, elsewhere = tmp_path / "records" / "x.json", write_atomic(tmp_path / "y.json", record("foreign").to_json())
-    make: dict[str, tuple[Callable[[], Any], str]] = {
-        "pipe": (lambda: os.mkfifo(path), "is no plain file"),
-        "folder": (path.mkdir, "is no plain file"),
-        "link": (lambda: path.symlink_to(elsewhere), "is a link, which is not followed"),
-        "device": (lambda: path.symlink_to("/dev/zero"), "is a link, which is not followed"),
-        "huge": (lambda: sparse(path), "is larger than 16 MiB, which no record is"),
-    }
-    make[kind][0]()
-    assert read_records(tmp_path) == ([kept], [f"ignored x.json: {make[kind][1]}"])
-    assert LARGEST_FILE == 16 * 2**20
-
-
-def test_the_published_schema_refuses_the_same(tmp_path: Path) -> None:
-    """All but what relates two fields, or looks into free tables."""
-    import jsonschema
-
-    check = jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text())).is_valid
-    assert check(document())
-    free = {"skipped but measured", "two numbers of a metric"}
-    free |= {"infinite protocol", "long protocol", "infinity in a table", "infinite parameter", "infinite budget"}
-    for name, (edit, _) in REFUSED.items():
-        hostile = document()
-        edit(hostile)
-        if name != "NaN":  # compares with nothing
-            assert check(hostile) == (name in free), name
-
-
-def test_a_copied_record_counts_once(tmp_path: Path) -> None:
-    kept = good(tmp_path)
-    older = kept.model_copy(update={"created": "2029-01-01T00:00:00+00:00"})
-    for name, found in (("a (copy)", kept), ("z (copy)", kept), ("older", older)):
-        (tmp_path / "records" / f"{name}.json").write_text(found.to_json())
-    records, ignored = read_records(tmp_path)
-    assert records == [kept]
-    own = f"the same run is in {kept.run_id}.json"
-    assert sorted(ignored) == [f"ignored {name}.json: {own}" for name in ("a (copy)", "older", "z (copy)")]
-    assert len(read_frame(tmp_path)) == len(kept.measurements)
-
-
-def test_a_record_can_hold_any_text(tmp_path: Path) -> None:
-    """Half a surrogate pair is what Python makes of bytes that are no text."""
-    odd = "a\udcff\x00\u202e"
-    error = Failure(kind="exception", message=odd, traceback=odd)
-    write_record(tmp_path, failed("vae", error=error, omitted={"fid": odd}, command=f"genbench run {odd}"))
-    (found,), ignored = read_records(tmp_path)
-    assert not ignored and found.error is not None
-    assert found.error.message == found.omitted["fid"] == "a\\udcff\\x00\u202e"
-    for shown in pages(tmp_path).values():
-        assert "\x00" not in shown
-
-
-def test_an_estimate_is_as_strict_as_the_record_it_ends_in() -> None:
-    """Or one metric's odd number would cost the others theirs."""
-    for odd in ({"value": 1e301}, {"n": -1}, {"protocol": {"x": 1e301}}, {"protocol": {"x": 10**400}}):
-        with pytest.raises(ValueError, match=r"finite|greater than or equal"):
-            Estimate.model_validate({"value": 1.0, "n": 1, **odd})
-
-
-# ---- what every page shows ----------------------------------------------------------------------------------
 
 
 def extreme(speeds: tuple[float, float], qualities: tuple[float, float], **changes: Any) -> list[RunRecord]:
@@ -296,10 +95,10 @@ def odd_record(name: str, **changes: Any) -> RunRecord:
     )
 
 
-@pytest.mark.parametrize("tenth", range(10))
-def test_a_name_may_be_any_text(tenth: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fifth", range(5))
+def test_a_name_may_be_any_text(fifth: int, tmp_path: Path) -> None:
     """On the pages nothing of it acts, and what is long is cut."""
-    odd = [text for text in TEXTS[tenth::10] if text.strip()]
+    odd = [text for text in TEXTS[fifth::5] if text.strip()]
     for name in odd:
         write_record(tmp_path, odd_record(name, dataset=odd[0], suite=odd[-1], load=name, environment={name: name}))
     shown = pages(tmp_path)
@@ -371,9 +170,6 @@ def test_numbers_of_any_size_are_written_in_few_characters(
     assert len(plain(value)) <= 11
 
 
-# ---- markdown and csv ---------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -407,131 +203,6 @@ def test_a_spreadsheet_finds_no_formula(start: str, tmp_path: Path) -> None:
     assert first["generator"].startswith(("'", "\\x0d")) and first["generator"].endswith("HYPERLINK(1)")
     assert (float(first["value"]), float(first["lo"]), float(first["hi"])) == (-1.5, -2.0, -1.0)
     assert not second["metric"].startswith("-")
-
-
-# ---- samples ------------------------------------------------------------------------------------------------
-
-
-def shelf(folder: Path, name: str) -> Sample:
-    (board,) = leaderboards([record("vae", samples=name, scores={"fd_lenet": 1.0})])
-    (sample,) = gallery(board, folder)
-    return sample
-
-
-@pytest.fixture
-def samples(tmp_path: Path) -> Path:
-    (tmp_path / "samples").mkdir()
-    return tmp_path / "samples"
-
-
-@pytest.mark.parametrize("suffix", [".json", ".npz"])
-def test_no_link_pipe_or_device_is_followed(suffix: str, samples: Path) -> None:
-    secret = samples.parent / f"secret{suffix}"
-    secret.write_text('["top secret"]')
-    path = samples / f"x{suffix}"
-    for target, why in (
-        (secret, "is a link"),
-        ("/dev/zero", "is a link"),
-        (path, "is a link"),
-        (None, "no plain file"),
-    ):
-        path.symlink_to(target) if target else os.mkfifo(path)
-        found = shelf(samples.parent, path.name)
-        assert why in found.problem and not found.texts and not found.png
-        path.unlink()
-
-
-def test_a_folder_of_samples_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "x.json").write_text('["top secret"]')
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "samples").symlink_to(tmp_path / "elsewhere")
-    assert shelf(tmp_path / "run", "x.json").problem == "x.json lies behind a link, samples/, which is not followed"
-
-
-@pytest.mark.parametrize("name", ["..", ".", "a/b.npz", "a\x00.npz", "a" * 5000 + ".npz", "/etc/passwd"])
-def test_odd_names_of_sample_files(name: str, samples: Path) -> None:
-    problem = shelf(samples.parent, name).problem
-    assert problem and problem.isprintable() and len(problem) < 200
-
-
-ZEROS = bytes(2**20)
-ARCHIVES: dict[str, tuple[bytes, str]] = {
-    "a claim of a billion": (packed(("samples.npy", header((10**9, 1, 8, 8)))), "is damaged: shape (1000000000"),
-    "more than is claimed": (packed(("samples.npy", header((1, 1, 8, 8)) + ZEROS)), "is damaged"),
-    "a picture too large": (packed(("samples.npy", header((1, 1, 2**13, 2**13)) + ZEROS * 64)), "too large to be"),
-    "objects": (packed(("samples.npy", header((5, 1, 8, 8), "|O"))), "holds no pictures"),
-    "floats": (packed(("samples.npy", header((5, 1, 8, 8), "<f4") + bytes(1280))), "holds no pictures"),
-    "no pictures": (packed(("samples.npy", header((0, 1, 8, 8)))), "holds no pictures"),
-    "five channels": (packed(("samples.npy", header((1, 5, 8, 8)) + bytes(320))), "holds no pictures"),
-    "no array": (packed(("samples.npy", ZEROS)), "cannot be read"),
-    "nothing": (packed(("samples.npy", b"")), "cannot be read"),
-    "other names": (packed(("images.npy", header((1, 1, 8, 8)) + bytes(64))), "cannot be read"),
-    "another packing": (packed(("samples.npy", ZEROS), method=zipfile.ZIP_LZMA), "no run packs"),
-    "a header of 4 GB": (packed(("samples.npy", b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + ZEROS)), "cannot be read"),
-    "no archive": (b"PK\x05\x06" + b"\xff" * 18, "cannot be read"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ARCHIVES)
-def test_archives_are_checked_before_they_are_unpacked(name: str, samples: Path) -> None:
-    content, why = ARCHIVES[name]
-    (samples / "x.npz").write_bytes(content)
-    found = shelf(samples.parent, "x.npz")
-    assert found.png is None and why in found.problem
-
-
-def bomb(path: Path, shape: tuple[int, ...]) -> None:
-    """Two gigabytes of zeros in two megabytes."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("samples.npy", "w") as file:
-        file.write(header(shape))
-        for _ in range(2**31 // len(ZEROS)):
-            file.write(ZEROS)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("shape", "shown"), [((1, 1, 2**15, 2**16), False), ((2**21, 1, 32, 32), True)])
-def test_a_zip_bomb_is_not_unpacked(shape: tuple[int, ...], shown: bool, samples: Path) -> None:
-    """Refused by the size of its pictures, or shown by the first of them; never taken into memory."""
-    bomb(samples / "x.npz", shape)
-    before = peak_rss_bytes()
-    found = shelf(samples.parent, "x.npz")
-    assert bool(found.png) is shown and ("too large" in found.problem) is not shown
-    assert peak_rss_bytes() - before < 100 * 2**20
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 1, 100_000), (30, 3, 100_000, 1), (1, 1, 1, 2**24), (30, 1, 3, 5000)])
-def test_long_pictures_take_little_memory(shape: tuple[int, ...], tmp_path: Path) -> None:
-    save_images(tmp_path, "x.npz", np.zeros(shape, np.uint8))
-    before = peak_rss_bytes()
-    assert shelf(tmp_path, "x.npz").png
-    assert peak_rss_bytes() - before < 200 * 2**20
-
-
-@pytest.mark.parametrize(
-    ("content", "shown"),
-    [
-        ('["a\\nb", "c", "d", "e"]', ("a\nb", "c", "d")),
-        (' [ "a" ]', ("a",)),
-        ('["\\ud800", "\\u202e"]', ("\\u{d800}", "\\u{202e}")),
-        ('["é", "' + "x" * 2**23 + '"]', ("é",)),
-        ('["' + "é" * 2**23, ()),
-        ("[" * 2**20, ()),
-        ("[1, 2]", ()),
-        ("[]", ()),
-        ('["cut', ()),
-        ("9" * 2**20, ()),
-        ("", ()),
-    ],
-)
-def test_texts_are_read_from_the_beginning(content: str, shown: tuple[str, ...], samples: Path) -> None:
-    (samples / "x.json").write_text(content, encoding="utf-8")
-    found = shelf(samples.parent, "x.json")
-    assert found.texts == shown
-    assert bool(found.problem) is not bool(shown)
-
-
-# ---- everything at once -------------------------------------------------------------------------------------
 
 
 def survives(folder: Path, seed: int) -> None:
