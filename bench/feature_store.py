@@ -182,11 +182,14 @@ def _keeping() -> Iterator[None]:
 
 @cache
 def _say_unkept(folder: Path, reason: str) -> None:
-    """Say once in a process that the cache does not help."""
+    """Say once in a process that the cache does not help. It stands on pages that people share: home is ``~`` there."""
+    home = os.path.expanduser("~/")  # noqa: PTH111 (Path.home() raises where there is none)
+    place = str(folder)
+    place = f"~/{place.removeprefix(home)}" if home != "/" and place.startswith(home) else place
     logging.getLogger("genbench").warning(
         "features cannot be kept in %s (%s): they are extracted anew whenever they are needed, which takes time and "
         "moves no number; GENBENCH_CACHE names another folder",
-        *(folder, reason),
+        *(place, reason),
     )
 
 

@@ -286,6 +286,17 @@ def test_a_cache_that_fails_costs_time_and_moves_no_number(
     assert re.search(reason, line)
 
 
+def test_a_cache_at_home_is_said_without_its_user(
+    tmp_path: Path, said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line stands on pages that people share."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "cache").write_text("in the way")
+    get(FeatureStore(tmp_path / "cache" / "features"), Counting())
+    (line,) = said.messages
+    assert "in ~/cache/features (" in line and str(tmp_path) not in line
+
+
 def test_a_disk_that_fills_half_way_moves_no_number(
     tmp_path: Path, said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
