@@ -43,7 +43,7 @@ class Weights:
                 raise DataError(f"{variable} is {named(shown(Path(given)))}, where no file is")
             return given
         path = Path(torch.hub.get_dir()) / "checkpoints" / self.file
-        if not path.is_file():
+        if not os.path.isfile(path):  # noqa: PTH113 (False, too, in a folder that may not be entered)
             self._fetch(path)
         return str(path)
 
