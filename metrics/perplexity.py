@@ -1,8 +1,7 @@
 """Perplexity: exp of nats per unit of the test split.
 
 Per token it is comparable only under the same tokeniser, which its protocol names; per byte or word, of the exact
-string scored, across them
-(word_perplexity = exp(bits_per_byte x ln 2 x bytes / words)).
+string scored, across them (word_perplexity = exp(bits_per_byte x ln 2 x bytes / words)).
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ the two is taken. Cosines are of the features as they are, not centred, so a lar
 
 The interval is the delta method's: a sample x moves the entropy H by -x' log(rho) x - H. It is of the score that this
 many samples have on average. The entropy of a finite sample lies below that of its population, by about
-(directions - 1) / 2n: with 64 of them and 300 samples that is more than the interval reaches.
+(directions - 1) / 2n: with 64 of them and 300 samples that is more than the interval reaches. Where samples vary in
+all directions alike the influence is noise, and the interval errs on the wide side.
 """
 
 from __future__ import annotations
