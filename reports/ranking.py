@@ -15,7 +15,7 @@ from bench import Interval, Summary
 Mark = Literal["", "best", "tied"]
 RULE = (
     "not told to be worse than it at 95 %, each by itself: over seeds by Welch's t-test; of one seed by the interval "
-    "within its run, which knows nothing of other seeds"
+    "within its run, which knows nothing of other seeds; nothing is marked where there is neither"
 )
 LEVEL = 0.95
 POWER = 0.8  # with which a number of seeds is said to be enough
