@@ -7,7 +7,7 @@ import errno
 import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO
@@ -109,30 +109,45 @@ def _is_link(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` for this process. The system lets go of it when the process ends, however it ends."""
-    handle = _open_lock(folder)
+def lock(folder: Path) -> Iterator[Callable[[], bool]]:
+    """Hold ``folder`` for this process. The system lets go of it when the process ends, however it ends.
+
+    Gives a function that says whether the folder is still the one held: deleted under a run, it is another's to take.
+    Raises OutputError where it cannot be written, or where another run holds it.
+    """
+    handle = _hold(folder)
     try:
-        _take(handle, folder)
-        yield
+        yield lambda: _is_at(handle, folder / ".lock")
     finally:
         os.close(handle)
 
 
-def _open_lock(folder: Path) -> int:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from error
+def _hold(folder: Path) -> int:
+    import fcntl  # which Windows lacks; there the package says so before it comes to this
+
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise OutputError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(handle)
+            if isinstance(error, BlockingIOError):
+                raise OutputError(
+                    f"another run is writing to {folder}; wait for it, or choose another --out"
+                ) from error
+            raise OutputError(f"cannot lock {folder}: {error.strerror}; choose another folder with --out") from error
+        if _is_at(handle, folder / ".lock"):
+            return handle
+        os.close(handle)  # deleted between the two calls: what is held is nobody's way in
 
 
-def _take(handle: int, folder: Path) -> None:
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether the open file is the one that the path leads to."""
     try:
-        import fcntl
-    except ImportError:  # Windows has no flock; runs there are not kept apart
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise OutputError(f"another run is writing to {folder}; wait for it, or choose another --out") from error
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except OSError:
+        return False

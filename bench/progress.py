@@ -49,7 +49,7 @@ class Display:
         with self._lock:
             if "step" in event:
                 self._fractions[plan.run_id] = event["step"] / plan.budget.train_steps
-            note = f"loss {event['loss']:.4g}" if "loss" in event else str(event.get("phase", ""))
+            note = f"loss {event['loss']:.4g}" if "loss" in event else _phase(event)
             if self._bars:
                 self._move(plan, event, note)
             elif time.monotonic() - self._spoken.get(plan.run_id, -PLAIN_EVERY) >= PLAIN_EVERY:
@@ -103,3 +103,7 @@ class Display:
             TextColumn("{task.fields[note]}", markup=False),
         )
         return Progress(*columns, console=self.console)
+
+
+def _phase(event: Mapping[str, Any]) -> str:
+    return " ".join(str(event[key]) for key in ("phase", "metric") if key in event)

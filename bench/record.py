@@ -196,6 +196,9 @@ class RunRecord(Frozen):
     budget: Table
     load: Text | None = Field(default=None, description="file and hash of the weights, where they were not trained")
     status: Status
+    steps: int | None = Field(
+        default=None, description="training steps done: fewer than the budget's where training was stopped"
+    )
     measurements: tuple[Measurement, ...] = ()
     omitted: dict[str, Message] = Field(default_factory=dict, description="metric -> why there is no number")
     remarks: tuple[Message, ...] = Field(default=(), description="what to know of this trial, a sentence each")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,10 +59,10 @@ def run(
         raise GenbenchError(f"jobs = {jobs}: should be at least 1")
     plans = plan(suite, out, device, overrides)
     folder = Path(out) if out else default_out(plans)
-    with files.lock(folder):
+    with files.lock(folder) as is_ours:
         _clean(folder)
         missing = [p for p in plans if not _has_result(folder, p)]
-        _execute(missing, folder, jobs)
+        _execute(missing, folder, jobs, is_ours)
         page = _render(folder)
     return Outcome(folder, plans, [r for p in plans if (r := _read(folder, p))], page)
 
@@ -89,22 +89,55 @@ def default_out(plans: Sequence[TrialPlan]) -> Path:
     return Path("runs") / plans[0].suite
 
 
-def _execute(plans: list[TrialPlan], out: Path, jobs: int) -> None:
+def _execute(plans: list[TrialPlan], out: Path, jobs: int, is_ours: Callable[[], bool]) -> None:
     # OMP_NUM_THREADS is how every numerical library lets its user choose.
     given = os.environ.get("OMP_NUM_THREADS", "")
     threads = int(given) if given.isdigit() and int(given) else max(1, usable_cores() // jobs)
-    executor = LocalExecutor(out, jobs, threads)
+    finished: list[RunRecord] = []
+
+    def check() -> None:
+        if not is_ours():
+            raise _FolderLost(f"{out} was deleted or replaced while this run was writing to it")
 
     def keep(plan: TrialPlan, record: RunRecord) -> None:
-        store.write_record(out, record)
+        finished.append(record)
+        check()
+        store.write_record(out, _with_numbers_before(out, record))
         display.record(plan, record)
 
     with Display(plans) as display:
         try:
-            executor.run(plans, display.event, keep)
+            LocalExecutor(out, jobs, threads, check).run(plans, display.event, keep)
+        except _FolderLost as error:
+            raise RunStopped(f"{error}; {_rescue(out, finished)}") from error
         except OutputError as error:
             left = len(plans) - display.done
             raise RunStopped(f"{error}; {left} trials are left, the same command goes on from there") from error
+
+
+class _FolderLost(OutputError):
+    """The run folder is no longer the one that this run holds."""
+
+
+def _rescue(out: Path, finished: list[RunRecord]) -> str:
+    """Keep what was measured in a folder beside the one that is gone, which may be another run's by now."""
+    beside = out.with_name(f"{out.name}-rescued")
+    for record in finished:
+        store.write_record(beside, record)
+    return f"its {len(finished)} finished trials are kept in {beside}" if finished else "no trial was finished"
+
+
+def _with_numbers_before(out: Path, record: RunRecord) -> RunRecord:
+    """A new attempt that came to nothing does not take away the numbers that an earlier one left."""
+    try:
+        before = store.read_record(store.record_path(out, record.run_id))
+    except DataError:
+        return record
+    if record.status != "failed" or record.measurements or not before.measurements:
+        return record
+    assert record.error is not None
+    message = f"{record.error.message} (the numbers are of an attempt before this)"
+    return before.model_copy(update={"status": "failed", "error": record.error.model_copy(update={"message": message})})
 
 
 def _has_result(out: Path, plan: TrialPlan) -> bool:

@@ -56,7 +56,12 @@ LONGEST_STRING = 4096  # the longest path that Linux opens
 
 
 class Budget(BaseModel):
-    """What every trial may spend. time_limit: seconds of a whole trial; checkpoint_every: steps."""
+    """What every trial may spend.
+
+    checkpoint_every: steps.
+    stall_limit: seconds without a sign of life (a step, a batch drawn or looked at, a metric) that end a trial.
+    time_limit: seconds after which training stops where it is and is measured there; measuring may take as long again.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -64,7 +69,8 @@ class Budget(BaseModel):
     batch_size: PositiveInt = 64
     samples: PositiveInt = 1000
     checkpoint_every: PositiveInt = 200
-    time_limit: PositiveFloat = 3600.0
+    stall_limit: PositiveFloat = 1800.0
+    time_limit: PositiveFloat | None = None
 
 
 @dataclass(frozen=True)

@@ -77,18 +77,25 @@ def train(
     checkpoint: Path,
     about: Mapping[str, Any],
     on_step: OnStep = lambda step, losses: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Progress:
     """Train ``model`` to the end of the schedule, from its checkpoint if there is one that holds all it needs.
+
+    stop: asked before every step; where it says so, training ends there, with a checkpoint of that step.
 
     Why a training starts over, and why it would if it was interrupted, is logged.
     Raises TrialError when a loss is not finite.
     """
     watch = Watch(model)
     progress = _resume(model, checkpoint, schedule)
-    while progress.step < schedule.steps:
-        with watch.step():
-            _advance(model, data, schedule, progress, seed, device, on_step)
-        if progress.step % schedule.checkpoint_every == 0 or progress.step == schedule.steps:
+    saved, stopped = progress.step, False
+    while progress.step < schedule.steps and not stopped:
+        if not (stopped := stop()):
+            with watch.step():
+                _advance(model, data, schedule, progress, seed, device, on_step)
+        due = progress.step % schedule.checkpoint_every == 0 or progress.step == schedule.steps
+        if (due or stopped) and progress.step > saved:
+            saved = progress.step
             progress.complete = progress.step == schedule.steps
             progress.peak_rss_bytes = max(progress.peak_rss_bytes, peak_rss_bytes())
             progress.peak_gpu_bytes = max(progress.peak_gpu_bytes, peak_gpu_bytes(device)[0] or 0)

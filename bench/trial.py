@@ -11,6 +11,7 @@ from torch import Tensor
 from bench.comparison import Comparison
 from bench.errors import Omitted, TrialError
 from bench.feature_store import Examples
+from bench.probes.pulse import beat
 from bench.protocols import Dataset, DataSpec, Generator, Reconstructor, Split, SplitName, Textual
 from bench.registry import Side
 
@@ -115,6 +116,7 @@ class Trial(Comparison):
         return torch.cat([self._batch(c, None if labels is None else labels[c], rng) for c in chunks])
 
     def _batch(self, index: Tensor, labels: Tensor | None, rng: torch.Generator) -> Tensor:
+        beat()
         n, condition = len(index), None if labels is None else labels.to(self.device)
         return self._stored_form(self.model.sample(n, rng, condition), n, "sample")
 

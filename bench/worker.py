@@ -2,13 +2,16 @@
 
 The process is started as ``python -m bench.worker OUT``. It reads its TrialPlan as one line of JSON from standard
 input and answers with JSON lines on standard output: ``{"step": ...}`` while training, ``{"phase": ...}`` at every
-phase, and at last ``{"record": ...}``. Standard input stays open as long as the parent lives; when it closes, the
-worker ends, so that a killed run leaves no orphan that writes on.
+phase and metric, ``{"beat": 1}`` at other signs of life, ``{"so_far": ...}`` as the record grows, and at last
+``{"record": ...}``. Standard input stays open as long as the parent lives; when it closes, the worker ends, so that a
+killed run leaves no orphan that writes on. With ``--as-it-is`` it trains no further, and measures the last checkpoint.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import gc
 import importlib
 import io
@@ -19,6 +22,7 @@ import runpy
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -37,6 +41,7 @@ from bench.measures import find_metric
 from bench.plan import TrialPlan, checkpoint_path
 from bench.probes.machine import environment
 from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
+from bench.probes.pulse import listen
 from bench.probes.stopwatch import Phases
 from bench.protocols import CAPABILITIES, Dataset, Generator, Trainable
 from bench.record import Estimate, Failure, FailureKind, Measurement, RunRecord, Status, legible
@@ -47,6 +52,7 @@ from bench.trial import Costs, NotFinite, Trial
 
 Emit = Callable[[Mapping[str, Any]], None]
 WORKER_FLAG = "GENBENCH_WORKER"
+AS_IT_IS = "--as-it-is"
 HALF = (
     "none of its samples falls below the middle (0) of [-1, 1], and the data does: "
     "if sample() returns [0, 1], scale it by 2 * x - 1"
@@ -56,6 +62,10 @@ _IDENTITY = {"suite", "command", "generator", "family", "control", "modality", "
 _IDENTITY |= {"seed", "params"}
 
 
+class _OutOfTime(GenbenchError):
+    """The time limit was over before anything could be measured."""
+
+
 @dataclass
 class _Run:
     """What a trial has come to so far, so that a failure keeps all that was measured before it."""
@@ -63,19 +73,26 @@ class _Run:
     plan: TrialPlan
     out: Path
     emit: Emit
+    as_it_is: bool = False
+    started: float = field(default_factory=time.monotonic)
     phases: Phases = field(default_factory=Phases)
     progress: Progress | None = None
     measurements: list[Measurement] = field(default_factory=list)
     omitted: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     samples: str | None = None
-    failure: Failure | None = None  # of the first metric that broke
+    failure: Failure | None = None  # of a training that was stopped, or of the first metric that broke
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         self.emit({"phase": name})
         with self.phases(name):
             yield
+
+    def tell(self) -> None:
+        """Send what is there, so that it is kept if this process comes to a sudden end."""
+        so_far = record_of(self.plan, "failed", Failure(kind="killed", message="ended early"), **_kept(self))
+        self.emit({"so_far": so_far.model_dump(mode="json")})
 
     def remark(self, text: str) -> None:
         """Tell the user something, once: on the terminal now, and in the record."""
@@ -95,9 +112,14 @@ class _Listener(logging.Handler):
         self.run.remark(record.getMessage())
 
 
-def run_trial(plan: TrialPlan, out: Path, emit: Emit = lambda event: None) -> RunRecord:
-    """Run one trial in this process and return its record, whatever happens in it."""
-    run = _Run(plan, out, emit)
+def run_trial(
+    plan: TrialPlan, out: Path, emit: Emit = lambda event: None, *, as_it_is: bool = False
+) -> RunRecord:
+    """Run one trial in this process and return its record, whatever happens in it.
+
+    as_it_is: train no further than the last checkpoint.
+    """
+    run = _Run(plan, out, emit, as_it_is)
     listener, log = _Listener(run), logging.getLogger("genbench")
     log.addHandler(listener)
     try:
@@ -116,7 +138,9 @@ def record_of(plan: TrialPlan, status: Status, error: Failure | None, **found: A
     """The record of a plan with what was found; also used for a worker that could not answer."""
     told = {
         **plan.model_dump(include=_IDENTITY),
-        "budget": plan.budget.model_dump(exclude={"train_steps", "checkpoint_every"} if plan.load else None),
+        "budget": plan.budget.model_dump(
+            exclude={"train_steps", "checkpoint_every"} if plan.load else None, exclude_none=True
+        ),
         "load": f"{Path(plan.load).name} (sha256:{plan.load_digest})" if plan.load else None,
         **found,
     }
@@ -135,6 +159,7 @@ def _kept(run: _Run) -> dict[str, Any]:
         "measurements": tuple(run.measurements),
         "omitted": run.omitted,
         "remarks": run.remarks,
+        "steps": run.progress.step if run.progress else None,
         "curve": tuple(run.progress.curve) if run.progress else (),
         "phases": run.phases.seconds,
         "environment": {**environment(torch.device(run.plan.device)), **_setting()},
@@ -146,6 +171,8 @@ def _failure(error: Exception) -> Failure:
     text = _message(error)
     out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in text
     kind: FailureKind = "memory" if out_of_memory else "exception"
+    if isinstance(error, _OutOfTime):
+        kind = "timeout"
     told = isinstance(error, GenbenchError)  # its message is meant for the user; a traceback adds nothing
     return Failure(kind=kind, message=text, traceback=None if told else traceback.format_exc())
 
@@ -193,7 +220,9 @@ def _measure_all(run: _Run) -> None:
         run.remark(HALF)
     with run.phase("metrics"):
         for name in plan.metrics:
+            run.emit({"phase": "metrics", "metric": name})
             _measure(run, find_metric(name), trial)
+            run.tell()
 
 
 def _pin(device: torch.device) -> None:
@@ -250,6 +279,7 @@ def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.
             restore(Path(plan.load), model, training=False)
         else:
             run.progress = _train(run, model, dataset, device)
+            _note_stop(run, run.progress)
     if isinstance(model, torch.nn.Module):
         model.eval()
 
@@ -266,7 +296,26 @@ def _train(run: _Run, model: Trainable, dataset: Dataset, device: torch.device) 
         checkpoint=checkpoint_path(run.out, plan),
         about={"family": plan.family, "params": plan.params, "spec": dataset.spec.to_dict()},
         on_step=lambda step, losses: run.emit({"step": step, "loss": losses["loss"]}),
+        stop=functools.partial(_is_over, run),
     )
+
+
+def _is_over(run: _Run) -> bool:
+    limit = run.plan.budget.time_limit
+    return run.as_it_is or (limit is not None and time.monotonic() - run.started > limit)
+
+
+def _note_stop(run: _Run, progress: Progress) -> None:
+    """A training that ended early is measured as it is, and its trial says so and counts as failed."""
+    steps, limit = run.plan.budget.train_steps, run.plan.budget.time_limit
+    if progress.step == steps:
+        return
+    if progress.step == 0:
+        why = "has no checkpoint" if run.as_it_is else f"had {limit:g} s (budget.time_limit)"
+        raise _OutOfTime(f"stopped before its first step: the trial {why}")
+    where = "its last checkpoint" if run.as_it_is else f"where its limit of {limit:g} s (budget.time_limit) ended it"
+    message = f"measured at step {progress.step} of {steps}, {where}; run again, and it goes on from there"
+    run.failure = Failure(kind="timeout", message=message)
 
 
 def _costs(run: _Run, device: torch.device) -> Costs:
@@ -320,14 +369,34 @@ def _as_measurement(entry: MetricEntry, estimate: Estimate) -> Measurement:
 def main() -> None:
     """Entry point of the worker process."""
     os.environ[WORKER_FLAG] = "1"
+    _wake_with_parent()
     plan = TrialPlan.model_validate(json.loads(sys.stdin.readline()))
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    channel = _private_channel()
+    channel, out, as_it_is = _private_channel(), Path(sys.argv[1]), AS_IT_IS in sys.argv[2:]
     for origin in plan.origins:
         sys.path.insert(0, str(Path(origin).parent))  # as Python does for a script
         runpy.run_path(origin, run_name="genbench_plugin")
-    record = run_trial(plan, Path(sys.argv[1]), lambda event: _send(channel, event))
+    listen(_Seldom(lambda: _send(channel, {"beat": 1})))
+    record = run_trial(plan, out, lambda event: _send(channel, event), as_it_is=as_it_is)
     _send(channel, {"record": record.model_dump(mode="json")})
+
+
+class _Seldom:
+    """Calls on at most once a second."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call, self.last = call, 0.0
+
+    def __call__(self) -> None:
+        if time.monotonic() - self.last >= 1:
+            self.last = time.monotonic()
+            self.call()
+
+
+def _wake_with_parent() -> None:
+    """When the parent dies, a worker that is stopped (SIGSTOP) goes on, to find out and end. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGCONT)  # PR_SET_PDEATHSIG
 
 
 def _end_with_parent() -> None:

@@ -11,7 +11,7 @@ from bench import RunRecord
 from reports.variants import canonical, variant_labels
 
 # Parts of a budget that decide how a trial is run, but not what comes out.
-_NO_RESULT = frozenset({"checkpoint_every", "time_limit"})
+_NO_RESULT = frozenset({"checkpoint_every", "stall_limit", "time_limit"})
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,8 @@ def _setting(record: RunRecord, devices: Mapping[str, str] | None = None) -> dic
 
 def _plan(record: RunRecord) -> dict[str, Any]:
     budget = {key: value for key, value in record.budget.items() if key not in _NO_RESULT}
+    if record.steps and record.measurements:  # a training that was stopped is not averaged with those that were not
+        budget["train_steps"] = record.steps
     return {"suite": record.suite, "family": record.family, **record.params, **budget}
 
 

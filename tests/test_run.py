@@ -29,7 +29,7 @@ TROUBLE = {
     "dies": ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "killed", "signal 11"),
     "killed": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed", "out of memory"),
     "hungry": ("torch.empty(2**50)", "memory", "allocate memory"),
-    "slow": ("import time; time.sleep(100)", "timeout", "stopped at its limit of 15 s"),
+    "slow": ("import time; time.sleep(100)", "timeout", "no other sign of life for 15 s"),
     "quits": ("import sys; sys.exit('enough')", "killed", "enough"),
     "chatty": ("print('{not json}')", None, None),
 }
@@ -223,7 +223,7 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     families = "".join(FAMILY.format(name=name, act=act) for name, (act, *_) in TROUBLE.items())
     (folder / "mine.py").write_text(HEAD + families + TAIL)
     tables = "".join(f"[generators.{name}]\n" for name in TROUBLE if name != "slow")
-    tables += "[generators.slow]\nbudget.time_limit = 15\n"
+    tables += "[generators.slow]\nbudget.stall_limit = 15\n"
     budget = "{ train_steps = 3, samples = 20 }"
     suite = f"metrics = ['fd_lenet']\ncontrols = false\nbudget = {budget}\n[datasets.digits]\n{tables}"
     (folder / "suite.toml").write_text(suite)

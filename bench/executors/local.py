@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import selectors
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,32 +19,42 @@ from typing import Any, TextIO
 from pydantic import ValidationError
 
 from bench.errors import OutputError
-from bench.plan import TrialPlan
+from bench.openmp import waiting_policy
+from bench.plan import TrialPlan, checkpoint_path
 from bench.record import Failure, RunRecord
-from bench.worker import record_of
+from bench.suite import Budget
+from bench.worker import AS_IT_IS, record_of
 
 OnEvent = Callable[[TrialPlan, Mapping[str, Any]], None]
 OnRecord = Callable[[TrialPlan, RunRecord], None]
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+LOOK = 1.0  # seconds between two looks at a silent worker
+MOST = 5.0
 
 
 class LocalExecutor:
-    """``jobs`` worker processes at a time, each pinned to ``threads`` threads."""
+    """``jobs`` worker processes at a time, each pinned to ``threads`` threads.
 
-    def __init__(self, out: Path, jobs: int, threads: int) -> None:
-        self.out, self.jobs, self.threads = out, jobs, threads
-        self._running: set[subprocess.Popen[str]] = set()
+    check: called every second in the thread of ``run``; what it raises ends the run.
+    """
+
+    def __init__(self, out: Path, jobs: int, threads: int, check: Callable[[], None] = lambda: None) -> None:
+        self.out, self.jobs, self.threads, self.check = out, jobs, threads, check
+        self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
 
     def run(self, plans: Iterable[TrialPlan], on_event: OnEvent, on_record: OnRecord) -> None:
         """Run every plan; ``on_record`` is called in this thread as each ends. Ctrl-C ends all workers at once."""
-        with ThreadPoolExecutor(self.jobs) as pool:
+        with _noted_interrupts() as interrupted, ThreadPoolExecutor(self.jobs) as pool:
             waiting = {pool.submit(self._run_one, plan, on_event): plan for plan in plans}
             try:
                 while waiting:
-                    done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                    done, _ = wait(waiting, LOOK, return_when=FIRST_COMPLETED)
                     for future in done:
                         on_record(waiting.pop(future), future.result())
+                    self.check()
+                    if interrupted():
+                        raise KeyboardInterrupt
             except BaseException:
                 self._stop(waiting)
                 raise
@@ -55,43 +67,111 @@ class LocalExecutor:
             _kill(process)
 
     def _run_one(self, plan: TrialPlan, on_event: OnEvent) -> RunRecord:
+        """Train and measure; where a limit ended the training, measure its last checkpoint."""
+        record, over_training = self._work(plan, on_event)
+        if not over_training or self._stopped or not checkpoint_path(self.out, plan).exists():
+            return record
+        measured, _ = self._work(plan, on_event, AS_IT_IS)
+        if not measured.measurements or record.error is None or measured.error is None:
+            return record
+        why = f"{record.error.message}; {measured.error.message}"
+        return measured.model_copy(update={"error": record.error.model_copy(update={"message": why})})
+
+    def _work(self, plan: TrialPlan, on_event: OnEvent, *words: str) -> tuple[RunRecord, bool]:
+        """The record of one worker, and whether a limit ended it before anything could be measured."""
         log = self.out / "logs" / f"{plan.run_id}.log"
-        with _open_log(log) as errors, self._start(errors) as process:
+        with _open_log(log) as errors, self._start(errors, words) as process:
             self._running.add(process)
             if self._stopped:  # between the decision to stop and this line
                 _kill(process)
-            expired = threading.Event()
-            timer = threading.Timer(plan.budget.time_limit, _end, (process, expired))
-            timer.start()
+            watch = Watch(plan.budget)
             try:
-                record = _converse(process, plan, on_event)
-                process.wait()
+                record = _converse(process, plan, on_event, watch)
+                with contextlib.suppress(subprocess.TimeoutExpired):  # it has answered, or has nothing more to say
+                    process.wait(10)
             finally:
-                timer.cancel()
                 _kill(process)
                 self._running.discard(process)
-        return record or record_of(plan, "failed", _why_silent(process.returncode, plan, expired.is_set(), log))
+        if record and watch.answered:
+            return record, False
+        failure = watch.failure or _why_silent(process.returncode, log)
+        found = record.model_copy(update={"error": failure}) if record else record_of(plan, "failed", failure)
+        return found, watch.failure is not None and not watch.measuring
 
-    def _start(self, errors: Any) -> subprocess.Popen[str]:
+    def _start(self, errors: Any, words: Sequence[str]) -> subprocess.Popen[bytes]:
         environment = {
             **os.environ,
             **dict.fromkeys(_THREAD_VARIABLES, str(self.threads)),
+            **waiting_policy(os.environ),
             "GENBENCH_JOBS": str(self.jobs),
             "PYTHONUNBUFFERED": "1",
             "PYTHONUTF8": "1",
         }
         return subprocess.Popen(
             # -P: a folder named metrics/ where the user stands must not take the place of ours.
-            [sys.executable, "-P", "-m", "bench.worker", str(self.out)],
+            [sys.executable, "-P", "-m", "bench.worker", str(self.out), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            encoding="utf-8",
-            errors="replace",
             env=environment,
-            # Ctrl-C must reach the parent alone, which then ends its workers and keeps their checkpoints.
-            start_new_session=True,
+            # Ctrl-C must reach the parent alone, which then ends its workers and keeps their checkpoints. A group in
+            # the same session, and not a session: so the system wakes and ends it if it is stopped when we are killed.
+            process_group=0,
         )
+
+
+class Watch:
+    """How long a worker has been silent, and how long it has run; ``failure`` once either is over its limit.
+
+    Between two looks no more than ``MOST`` seconds are counted: when this process was suspended itself (Ctrl-Z), the
+    worker may well have spoken.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.silent = self.running = 0.0
+        self.measuring = self.answered = False
+        self._last = time.monotonic()
+
+    def look(self) -> None:
+        now = time.monotonic()
+        passed, self._last = min(now - self._last, MOST), now
+        self.silent += passed
+        self.running += passed
+
+    def hear(self, event: Mapping[str, Any]) -> None:
+        self.silent = 0.0
+        self.answered = self.answered or "record" in event
+        if event.get("phase") == "sample":  # measuring has as long again
+            self.measuring, self.running = True, 0.0
+
+    @property
+    def failure(self) -> Failure | None:
+        stall, limit = self.budget.stall_limit, self.budget.time_limit
+        if self.silent > stall:
+            message = f"stopped: no step and no other sign of life for {stall:g} s (budget.stall_limit)"
+            return Failure(kind="timeout", message=message)
+        # The worker ends its training by itself, after a whole step; only one that takes too long over it is killed.
+        grace = 0.0 if self.measuring else max(5.0, 0.1 * (limit or 0.0))
+        if limit is not None and self.running > limit + grace:
+            what = "while measuring" if self.measuring else "before its training was done"
+            return Failure(kind="timeout", message=f"stopped {what} at its limit of {limit:g} s (budget.time_limit)")
+        return None
+
+
+@contextlib.contextmanager
+def _noted_interrupts() -> Iterator[Callable[[], bool]]:
+    """Within, Ctrl-C is only noted, so that it cuts no record short however often it comes. Gives: whether it came."""
+    came: list[int] = []
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or usual in (signal.SIG_IGN, None):
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield lambda: bool(came)
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def _open_log(path: Path) -> TextIO:
@@ -102,36 +182,56 @@ def _open_log(path: Path) -> TextIO:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _end(process: subprocess.Popen[str], expired: threading.Event) -> None:
-    expired.set()
-    _kill(process)
-
-
-def _kill(process: subprocess.Popen[str]) -> None:
-    """End a worker and whatever it started: each has a session, and so a process group, of its own."""
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a worker and whatever it started: each has a process group of its own."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _converse(process: subprocess.Popen[str], plan: TrialPlan, on_event: OnEvent) -> RunRecord | None:
-    """Send the plan, pass events on, and return the record, or None when the worker ends without one."""
-    assert process.stdin is not None and process.stdout is not None
+def _converse(process: subprocess.Popen[bytes], plan: TrialPlan, on_event: OnEvent, watch: Watch) -> RunRecord | None:
+    """Send the plan, pass events on, and return the last record that came; None where none did.
+
+    Ends with the worker's answer, with its end, or when a limit is over.
+    """
+    assert process.stdin is not None
     try:
         # Not pydantic's JSON, which refuses a path that is not UTF-8.
-        process.stdin.write(json.dumps(plan.model_dump()) + "\n")
+        process.stdin.write(json.dumps(plan.model_dump()).encode() + b"\n")
         process.stdin.flush()
     except BrokenPipeError:
         return None
-    for line in process.stdout:
+    record = None
+    for line in _lines(process, watch):
         event = _parse(line)
-        if "record" in event:
-            return _own_record(event["record"], plan)
         if event:
+            watch.hear(event)
+        if found := event.get("record", event.get("so_far")):
+            record = _own_record(found, plan) or record
+        if watch.answered or watch.failure:
+            return record
+        if "step" in event or "phase" in event:
             on_event(plan, event)
-    return None
+    return record
 
 
-def _parse(line: str) -> dict[str, Any]:
+def _lines(process: subprocess.Popen[bytes], watch: Watch) -> Iterator[bytes]:
+    """Lines of standard output as they come; an empty one every second without any. Ends when the process has."""
+    assert process.stdout is not None
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            ready = selector.select(LOOK)
+            watch.look()
+            chunk = os.read(process.stdout.fileno(), 1 << 16) if ready else b""
+            # What a family has started may keep the pipe open after the worker itself is gone.
+            if not chunk and (ready or process.poll() is not None):
+                return
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from lines or [b""]
+
+
+def _parse(line: bytes | str) -> dict[str, Any]:
     """An event, or nothing for a line that is none: cut short by a kill, or printed by a library."""
     try:
         event = json.loads(line)
@@ -149,12 +249,8 @@ def _own_record(found: Any, plan: TrialPlan) -> RunRecord | None:
     return record if record.run_id == plan.run_id else None
 
 
-def _why_silent(code: int, plan: TrialPlan, expired: bool, log: Path) -> Failure:
+def _why_silent(code: int, log: Path) -> Failure:
     """The reason a worker ended without a record, as far as its exit status and its log tell."""
-    if expired:
-        limit = plan.budget.time_limit
-        message = f"stopped at its limit of {limit:g} s; raise budget.time_limit, and it goes on from its checkpoint"
-        return Failure(kind="timeout", message=message)
     if code == -signal.SIGKILL:
         return Failure(kind="killed", message="killed (SIGKILL): often the system was out of memory")
     tail = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no message"]

@@ -1,0 +1,18 @@
+"""A sign of life: whatever loops for long gives one each turn, and whoever watches over it listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+_listeners: list[Callable[[], None]] = []
+
+
+def listen(listener: Callable[[], None]) -> None:
+    """Have ``listener`` called at every beat from now on."""
+    _listeners.append(listener)
+
+
+def beat() -> None:
+    """Say that work goes on; costs nothing where nobody listens."""
+    for listener in _listeners:
+        listener()
