@@ -6,8 +6,8 @@
     bench.render("runs/demo")               # its report, again
 
 Everything a plugin needs is here: the decorators ``generator``, ``metric``, ``dataset``, ``extractor`` and
-``report``, the types they speak of, and the errors they raise. Importing this package does not import torch; the
-names that need it (``Trial`` and the random streams) are loaded when first used.
+``report``, the types they speak of, and the errors they raise. Importing this package imports nothing else: each name
+is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -17,92 +17,96 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import (
-    DataError,
-    DataWarning,
-    DeviceError,
-    GenbenchError,
-    Omitted,
-    OutputError,
-    SuiteError,
-    TrialError,
-)
-from bench.errors import TooFew as TooFew
-from bench.errors import UnknownName as UnknownName
-from bench.errors import Unsupported as Unsupported
-from bench.files import cache_folder, open_plain, write_atomic
-from bench.protocols import (
-    Batch,
-    Dataset,
-    DataSpec,
-    Extractor,
-    Features,
-    Generator,
-    Likelihood,
-    Modality,
-    Reconstructor,
-    Sequential,
-    Split,
-    SplitName,
-    Streaming,
-    Textual,
-    Trainable,
-    Verbatim,
-)
-from bench.record import Estimate, Interval, Measurement, RunRecord
-from bench.registry import Presets, dataset, extractor, generator, metric, metric_scheme, report
-from bench.rendering import render
-from bench.store import Records, frame, read_frame, read_records
-
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.comparison import Comparison as Comparison
-    from bench.comparison import Space as Space
-    from bench.datasets.image import ImageDataset as ImageDataset
-    from bench.datasets.text import ByteDataset as ByteDataset
-    from bench.feature_store import FeatureSet as FeatureSet
-    from bench.moments import Moments as Moments
-    from bench.probes.stopwatch import time_calls as time_calls
+    from bench.comparison import Comparison, Space
+    from bench.datasets.image import ImageDataset
+    from bench.datasets.text import ByteDataset
+    from bench.errors import (
+        DataError,
+        DataWarning,
+        DeviceError,
+        GenbenchError,
+        Omitted,
+        OutputError,
+        SuiteError,
+        TooFew,
+        TrialError,
+        UnknownName,
+        Unsupported,
+    )
+    from bench.feature_store import FeatureSet
+    from bench.files import cache_folder, open_plain, write_atomic
+    from bench.moments import Moments
+    from bench.probes.stopwatch import time_calls
+    from bench.protocols import (
+        Batch,
+        Dataset,
+        DataSpec,
+        Extractor,
+        Features,
+        Generator,
+        Likelihood,
+        Modality,
+        Reconstructor,
+        Sequential,
+        Split,
+        SplitName,
+        Streaming,
+        Textual,
+        Trainable,
+        Verbatim,
+    )
     from bench.reading import Source
-    from bench.statistics import Summary as Summary
-    from bench.statistics import bounded_interval as bounded_interval
-    from bench.statistics import difference_interval as difference_interval
-    from bench.statistics import median_interval as median_interval
-    from bench.statistics import normal_interval as normal_interval
-    from bench.statistics import proportion_interval as proportion_interval
-    from bench.statistics import ratio_error as ratio_error
-    from bench.statistics import ratio_interval as ratio_interval
-    from bench.statistics import summarise as summarise
-    from bench.statistics import wilson_interval as wilson_interval
-    from bench.streams import normal as normal
-    from bench.streams import uniform as uniform
-    from bench.trial import Costs as Costs
-    from bench.trial import Trial as Trial
+    from bench.record import Estimate, Interval, Measurement, RunRecord
+    from bench.registry import Presets, dataset, extractor, generator, metric, metric_scheme, report
+    from bench.rendering import render
+    from bench.statistics import (
+        Summary,
+        bounded_interval,
+        difference_interval,
+        median_interval,
+        normal_interval,
+        proportion_interval,
+        ratio_error,
+        ratio_interval,
+        summarise,
+        wilson_interval,
+    )
+    from bench.store import Records, frame, read_frame, read_records
+    from bench.streams import normal, uniform
+    from bench.trial import Costs, Trial
 
-_LAZY = {
-    "ByteDataset": "bench.datasets.text",
-    "Comparison": "bench.comparison",
-    "Costs": "bench.trial",
-    "FeatureSet": "bench.feature_store",
-    "ImageDataset": "bench.datasets.image",
-    "Moments": "bench.moments",
-    "Space": "bench.comparison",
-    "Summary": "bench.statistics",
-    "Trial": "bench.trial",
-    "bounded_interval": "bench.statistics",
-    "difference_interval": "bench.statistics",
-    "median_interval": "bench.statistics",
-    "normal": "bench.streams",
-    "normal_interval": "bench.statistics",
-    "proportion_interval": "bench.statistics",
-    "ratio_error": "bench.statistics",
-    "ratio_interval": "bench.statistics",
-    "summarise": "bench.statistics",
-    "time_calls": "bench.probes.stopwatch",
-    "uniform": "bench.streams",
-    "wilson_interval": "bench.statistics",
+# Every name is loaded when it is first used, so that importing this package costs milliseconds.
+_HOMES = {
+    "bench.comparison": "Comparison Space",
+    "bench.datasets.image": "ImageDataset",
+    "bench.datasets.text": "ByteDataset",
+    "bench.errors": (
+        "DataError DataWarning DeviceError GenbenchError Omitted OutputError SuiteError TooFew TrialError "
+        "UnknownName Unsupported"
+    ),
+    "bench.feature_store": "FeatureSet",
+    "bench.files": "cache_folder open_plain write_atomic",
+    "bench.moments": "Moments",
+    "bench.probes.stopwatch": "time_calls",
+    "bench.protocols": (
+        "Batch Dataset DataSpec Extractor Features Generator Likelihood Modality Reconstructor Sequential "
+        "Split SplitName Streaming Textual Trainable Verbatim"
+    ),
+    "bench.record": "Estimate Interval Measurement RunRecord",
+    "bench.registry": "Presets dataset extractor generator metric metric_scheme report",
+    "bench.rendering": "render",
+    "bench.statistics": (
+        "Summary bounded_interval difference_interval median_interval normal_interval proportion_interval "
+        "ratio_error ratio_interval summarise wilson_interval"
+    ),
+    "bench.store": "Records frame read_frame read_records",
+    "bench.streams": "normal uniform",
+    "bench.trial": "Costs Trial",
 }
+_LAZY = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 
 def run(
@@ -192,7 +196,8 @@ def as_evaluate(name: str, **settings: Any) -> Any:
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+        found = globals()[name] = getattr(importlib.import_module(_LAZY[name]), name)
+        return found
     raise AttributeError(f"module 'bench' has no attribute {name!r}")
 
 

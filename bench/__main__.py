@@ -1,5 +1,17 @@
-"""``python -m bench`` is ``genbench``."""
+"""The command ``genbench``, also ``python -m bench``: Ctrl-C is answered in one line, from the first import on."""
 
-from bench.cli import main
+from __future__ import annotations
 
-main()
+from bench.interrupts import end_on_interrupt
+
+
+def main() -> None:
+    """Entry point of ``genbench``."""
+    end_on_interrupt()
+    from bench.cli import main as command  # takes long on a slow disk, and torch longer
+
+    command()
+
+
+if __name__ == "__main__":
+    main()

@@ -26,6 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.errors import DataWarning, GenbenchError, RunStopped, hint
+from bench.interrupts import answer_interrupt
+from bench.openmp import waiting_policy
 from bench.protocols import MODALITIES, capabilities
 from bench.registry import KINDS, registry
 from bench.rendering import render
@@ -35,11 +37,10 @@ if TYPE_CHECKING:
     from bench.runner import Outcome
 
 OK, SOME_FAILED, WRONG = 0, 1, 2
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Entry point of ``genbench``."""
+    """The command line, to its exit."""
     sys.exit(run_command(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -57,11 +58,7 @@ def run_command(arguments: Sequence[str]) -> int:
         sys.stderr.close()
         return OK
     except KeyboardInterrupt:
-        print(
-            "genbench: interrupted; what is finished is kept, the same command goes on from there",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
+        return answer_interrupt()
 
 
 def _complain(error: GenbenchError, status: int) -> int:
@@ -246,6 +243,7 @@ def _conclude(outcome: Outcome) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    os.environ.update(waiting_policy(os.environ))
     from bench import evaluate  # imports torch
 
     with _remarks_on_stderr():

@@ -130,7 +130,9 @@ def _hold(folder: Path) -> int:
             folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise OutputError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from error
+            raise OutputError(
+                f"cannot write to {folder}: {error.strerror}; choose another folder with --out"
+            ) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -139,7 +141,7 @@ def _hold(folder: Path) -> int:
                 raise OutputError(
                     f"another run is writing to {folder}; wait for it, or choose another --out"
                 ) from error
-            raise OutputError(f"cannot lock {folder}: {error.strerror}; choose another folder with --out") from error
+            raise OutputError(f"cannot lock {folder}: {error.strerror}; choose another --out") from error
         if _is_at(handle, folder / ".lock"):
             return handle
         os.close(handle)  # deleted between the two calls: what is held is nobody's way in

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-# The same wish in the words of OpenMP, of the LLVM and Intel runtimes, of GNU's, and of OpenBLAS (2^4 cycles, its least).
+# One wish in the words of OpenMP, of the LLVM and Intel runtimes, of GNU's, and of OpenBLAS (2^4 cycles, its least).
 PASSIVE: Mapping[str, str] = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "KMP_BLOCKTIME": "0",

@@ -109,7 +109,8 @@ def _execute(plans: list[TrialPlan], out: Path, jobs: int, is_ours: Callable[[],
         try:
             LocalExecutor(out, jobs, threads, check).run(plans, display.event, keep)
         except _FolderLost as error:
-            raise RunStopped(f"{error}; {_rescue(out, finished)}") from error
+            kept = f"what was finished ({len(finished)} of {len(plans)} trials) is kept in {_rescue(out, finished)}"
+            raise RunStopped(f"{error}; {kept if finished else 'no trial was finished'}") from error
         except OutputError as error:
             left = len(plans) - display.done
             raise RunStopped(f"{error}; {left} trials are left, the same command goes on from there") from error
@@ -119,12 +120,12 @@ class _FolderLost(OutputError):
     """The run folder is no longer the one that this run holds."""
 
 
-def _rescue(out: Path, finished: list[RunRecord]) -> str:
+def _rescue(out: Path, finished: list[RunRecord]) -> Path:
     """Keep what was measured in a folder beside the one that is gone, which may be another run's by now."""
     beside = out.with_name(f"{out.name}-rescued")
     for record in finished:
         store.write_record(beside, record)
-    return f"its {len(finished)} finished trials are kept in {beside}" if finished else "no trial was finished"
+    return beside
 
 
 def _with_numbers_before(out: Path, record: RunRecord) -> RunRecord:

@@ -112,9 +112,7 @@ class _Listener(logging.Handler):
         self.run.remark(record.getMessage())
 
 
-def run_trial(
-    plan: TrialPlan, out: Path, emit: Emit = lambda event: None, *, as_it_is: bool = False
-) -> RunRecord:
+def run_trial(plan: TrialPlan, out: Path, emit: Emit = lambda event: None, *, as_it_is: bool = False) -> RunRecord:
     """Run one trial in this process and return its record, whatever happens in it.
 
     as_it_is: train no further than the last checkpoint.

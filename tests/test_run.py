@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 import bench
 from bench import DeviceError, GenbenchError, OutputError, SuiteError, files, store
+from bench.checkpoint import read_meta
 from bench.errors import RunStopped
 from bench.plan import TrialPlan
 from bench.record import SCHEMA_FILE, RunRecord, json_schema
@@ -29,7 +31,12 @@ TROUBLE = {
     "dies": ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "killed", "signal 11"),
     "killed": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed", "out of memory"),
     "hungry": ("torch.empty(2**50)", "memory", "allocate memory"),
-    "slow": ("import time; time.sleep(100)", "timeout", "no other sign of life for 15 s"),
+    "stalls": (
+        "self.n = getattr(self, 'n', 0) + 1; time.sleep(1000 if self.n == 3 else 0)",
+        "timeout",
+        "no other sign of life for 15 s (budget.stall_limit); measured at step 2 of 3, its last checkpoint",
+    ),
+    "endless": ("time.sleep(0.01)", "timeout", "where its limit of 10 s (budget.time_limit) ended it"),
     "quits": ("import sys; sys.exit('enough')", "killed", "enough"),
     "chatty": ("print('{not json}')", None, None),
 }
@@ -62,7 +69,7 @@ def infinite(trial):
     "Returns infinity."
     return Estimate(value=float("inf"), n=1)
 """
-HEAD = "import sys\nimport torch\nfrom bench import generator, run\n"
+HEAD = "import sys\nimport time\nimport torch\nfrom bench import generator, run\n"
 TAIL = """
 if __name__ == "__main__":
     run(sys.argv[1], out=sys.argv[2], jobs=2).to_json(sys.argv[3], orient="records")
@@ -197,10 +204,12 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_result(small: Path, tmp_
 
     process = subprocess.Popen([sys.executable, "-m", "bench", *words, "--out", cut], stderr=subprocess.DEVNULL)
     wait_until(lambda: list(cut.glob("checkpoints/*.safetensors")))
+    for worker in _workers(cut):
+        os.kill(worker, signal.SIGSTOP)  # even one that can do nothing by itself must end
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not list(cut.glob("records/*.json"))  # it was killed in time
-    wait_until(lambda: not _writes(cut))  # and left no worker behind
+    wait_until(lambda: not _workers(cut))  # and left no worker behind
 
     assert genbench(*words, "--out", cut).returncode == 0
     first, second = records(whole)["vae"], records(cut)["vae"]
@@ -210,21 +219,34 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_result(small: Path, tmp_
     assert not list(cut.glob("*/.tmp-*"))
 
 
-def _writes(folder: Path) -> bool:
-    """Whether a worker of this run folder is still alive."""
-    listed = subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True).stdout
-    return f"bench.worker {folder}" in listed
+def _workers(folder: Path) -> list[int]:
+    """Process ids of the workers of this run folder that are still alive."""
+    listed = subprocess.run(["ps", "ax", "-o", "pid,args"], capture_output=True, text=True).stdout
+    return [int(line.split()[0]) for line in listed.splitlines() if f"bench.worker {folder}" in line]
+
+
+def test_however_often_ctrl_c_is_pressed_the_answer_is_one_line(small: Path, out: Path) -> None:
+    words = ["run", str(small), "--set", "budget.train_steps=1000000", "--out", str(out)]
+    process = subprocess.Popen([sys.executable, "-m", "bench", *words], stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: list(out.glob("checkpoints/*.safetensors")))
+    for _ in range(5):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in said and said.count("interrupted") == 1
+    assert said.splitlines()[-1].startswith("genbench: interrupted; what is finished is kept")
+    wait_until(lambda: not _workers(out))
 
 
 @pytest.fixture(scope="module")
 def troubled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run from a user's own script, which defines seven families: six go wrong in ways of their own."""
+    """A run from a user's own script, which defines eight families: seven go wrong in ways of their own."""
     folder = tmp_path_factory.mktemp("troubled")
     families = "".join(FAMILY.format(name=name, act=act) for name, (act, *_) in TROUBLE.items())
     (folder / "mine.py").write_text(HEAD + families + TAIL)
-    tables = "".join(f"[generators.{name}]\n" for name in TROUBLE if name != "slow")
-    tables += "[generators.slow]\nbudget.stall_limit = 15\n"
-    budget = "{ train_steps = 3, samples = 20 }"
+    own = {"stalls": "budget.stall_limit = 15", "endless": "budget = { time_limit = 10, train_steps = 10_000_000 }"}
+    tables = "".join(f"[generators.{name}]\n{own.get(name, '')}\n" for name in TROUBLE)
+    budget = "{ train_steps = 3, samples = 20, checkpoint_every = 1, time_limit = 1e12 }"
     suite = f"metrics = ['fd_lenet']\ncontrols = false\nbudget = {budget}\n[datasets.digits]\n{tables}"
     (folder / "suite.toml").write_text(suite)
     words = [folder / "mine.py", folder / "suite.toml", folder / "out", folder / "table.json"]
@@ -240,7 +262,20 @@ def test_a_trial_that_goes_wrong_leaves_a_record_that_says_how(troubled: Path, n
     assert failed.status == "failed" and failed.error is not None
     assert failed.error.kind == kind and str(message) in failed.error.message
     table = {row["generator"]: row for row in json.loads((troubled / "table.json").read_text())}
-    assert table[name]["status"] == "failed" and table[name]["value"] is None
+    assert table[name]["status"] == "failed"
+    assert bool(failed.measurements) == (kind == "timeout") == (table[name]["value"] is not None)
+
+
+def test_a_training_that_was_stopped_is_measured_where_it_is_and_says_so(troubled: Path) -> None:
+    found = records(troubled / "out")
+    assert found["stalls"].steps == 2 and found["chatty"].steps == 3
+    endless = found["endless"]
+    assert endless.steps is not None and 0 < endless.steps < 10_000_000
+    assert [m.metric for m in endless.measurements] == ["fd_lenet"]
+    checkpoint = read_meta(troubled / "out" / "checkpoints" / f"{endless.training_id}.safetensors")
+    assert checkpoint["progress"]["step"] == endless.steps  # from where it goes on
+    page = (troubled / "out" / "report" / "index.html").read_text()
+    assert f"train_steps={endless.steps}" in page  # not averaged with those that were trained to the end
 
 
 def test_the_others_go_on_and_what_a_family_prints_disturbs_nobody(troubled: Path) -> None:
@@ -364,6 +399,25 @@ class TestFolder:
         with files.lock(out):
             done = genbench("run", small, "--out", out)
         assert done.returncode == 2 and "another run is writing" in done.stderr
+
+    def test_a_folder_deleted_under_a_run_is_free_for_another_and_the_first_stops(
+        self, small: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = store.write_record
+
+        def deleted(folder: Path, record: RunRecord) -> Path:
+            path = real(folder, record)
+            if folder == out:
+                shutil.rmtree(out)
+                with files.lock(out):  # as another run would
+                    pass
+            return path
+
+        monkeypatch.setattr("bench.store.write_record", deleted)
+        with pytest.raises(RunStopped, match=r"deleted or replaced .* \(1 of 4 trials\) is kept in .*out-rescued"):
+            run(small, out=out)
+        assert [path.name for path in out.iterdir()] == [".lock"]  # what is another's now is left alone
+        assert len(records(out.with_name("out-rescued"))) == 1
 
     def test_a_full_disk_stops_with_a_message_and_keeps_what_is_there(
         self, small: Path, out: Path, monkeypatch: pytest.MonkeyPatch

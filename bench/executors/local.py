@@ -9,7 +9,6 @@ import selectors
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -19,6 +18,7 @@ from typing import Any, TextIO
 from pydantic import ValidationError
 
 from bench.errors import OutputError
+from bench.interrupts import noted_interrupts
 from bench.openmp import waiting_policy
 from bench.plan import TrialPlan, checkpoint_path
 from bench.record import Failure, RunRecord
@@ -45,7 +45,7 @@ class LocalExecutor:
 
     def run(self, plans: Iterable[TrialPlan], on_event: OnEvent, on_record: OnRecord) -> None:
         """Run every plan; ``on_record`` is called in this thread as each ends. Ctrl-C ends all workers at once."""
-        with _noted_interrupts() as interrupted, ThreadPoolExecutor(self.jobs) as pool:
+        with noted_interrupts() as interrupted, ThreadPoolExecutor(self.jobs) as pool:
             waiting = {pool.submit(self._run_one, plan, on_event): plan for plan in plans}
             try:
                 while waiting:
@@ -130,20 +130,20 @@ class Watch:
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.silent = self.running = 0.0
-        self.measuring = self.answered = False
+        self.started = self.measuring = self.answered = False
         self._last = time.monotonic()
 
     def look(self) -> None:
         now = time.monotonic()
         passed, self._last = min(now - self._last, MOST), now
         self.silent += passed
-        self.running += passed
+        self.running += passed if self.started else 0.0
 
     def hear(self, event: Mapping[str, Any]) -> None:
         self.silent = 0.0
         self.answered = self.answered or "record" in event
-        if event.get("phase") == "sample":  # measuring has as long again
-            self.measuring, self.running = True, 0.0
+        if event.get("phase") in ("data", "sample"):  # measuring has as long again as what goes before
+            self.started, self.measuring, self.running = True, event["phase"] == "sample", 0.0
 
     @property
     def failure(self) -> Failure | None:
@@ -157,21 +157,6 @@ class Watch:
             what = "while measuring" if self.measuring else "before its training was done"
             return Failure(kind="timeout", message=f"stopped {what} at its limit of {limit:g} s (budget.time_limit)")
         return None
-
-
-@contextlib.contextmanager
-def _noted_interrupts() -> Iterator[Callable[[], bool]]:
-    """Within, Ctrl-C is only noted, so that it cuts no record short however often it comes. Gives: whether it came."""
-    came: list[int] = []
-    usual = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or usual in (signal.SIG_IGN, None):
-        yield lambda: False
-        return
-    signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
-    try:
-        yield lambda: bool(came)
-    finally:
-        signal.signal(signal.SIGINT, usual)
 
 
 def _open_log(path: Path) -> TextIO:
@@ -209,7 +194,7 @@ def _converse(process: subprocess.Popen[bytes], plan: TrialPlan, on_event: OnEve
             record = _own_record(found, plan) or record
         if watch.answered or watch.failure:
             return record
-        if "step" in event or "phase" in event:
+        if event.keys() & {"step", "phase", "remark"}:
             on_event(plan, event)
     return record
 
