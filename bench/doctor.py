@@ -10,6 +10,7 @@ import torch
 
 from bench.errors import DataError, GenbenchError
 from bench.files import cache_folder, cache_limit, private_folder
+from bench.probes import load
 from bench.probes.machine import cpu_name, usable_cores
 from bench.registry import KINDS, registry
 
@@ -25,7 +26,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """All findings; nothing is read, loaded or fetched."""
+    """All findings; nothing is read, loaded or fetched. Takes half a second, to see how busy the machine is."""
     return [*_machine(), *_located("datasets", "data"), *_located("extractors", "weights"), _cache(), *_plugins()]
 
 
@@ -35,9 +36,20 @@ def _machine() -> list[Finding]:
     return [
         Finding("machine", "cpu", True, cpu_name()),
         Finding("machine", "threads", True, f"{usable_cores()} usable cores, shared out among --jobs"),
+        _load(),
         Finding("machine", "gpu", gpu, gpu_detail),
         Finding("machine", "torch", True, torch.__version__),
     ]
+
+
+def _load() -> Finding:
+    """Whether times taken now would be of this work alone, by the next half second."""
+    found = load.now()
+    if found.others is None:
+        return Finding("machine", "idle", False, "this system does not say what other processes do")
+    busy = found.busy(usable_cores())
+    what = ": times taken now would not be of a trial alone" if busy else ""
+    return Finding("machine", "idle", not busy, f"others keep {found.others:.1f} of {found.cores} cores in use{what}")
 
 
 def _located(kind: str, section: str) -> list[Finding]:

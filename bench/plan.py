@@ -6,17 +6,19 @@ import hashlib
 import importlib.metadata
 import json
 import shlex
+import sys
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.errors import SuiteError
+from bench.doors import Door, check_call
+from bench.errors import GenbenchError, SuiteError
 from bench.measures import expand, find_metric
 from bench.protocols import Dataset
 from bench.record import digest
-from bench.registry import GeneratorEntry, registry
+from bench.registry import DatasetEntry, Entry, GeneratorEntry, registry
 from bench.suite import Budget, DatasetUse, GeneratorUse, Suite
 
 
@@ -44,7 +46,8 @@ class TrialPlan(BaseModel):
     device: str
     code: dict[str, str]
     versions: dict[str, str]
-    origins: tuple[str, ...]
+    doors: tuple[Door, ...]
+    argv: tuple[str, ...]
 
     @cached_property
     def training_id(self) -> str:
@@ -54,7 +57,8 @@ class TrialPlan(BaseModel):
         """
         decides = (
             self.family, self.params, self.load_digest, self.source, self.fingerprint, self.seed,
-            self.budget.train_steps, self.budget.batch_size, self.device, self.code[self.family], self.versions,
+            self.budget.train_steps, self.budget.batch_size, self.device, self.code[self.family],
+            self.code.get(f"dataset {self.source}"), self.versions,
         )  # fmt: skip
         return digest(decides)[:16]
 
@@ -131,12 +135,10 @@ def _plan(
     suite: Suite, use: GeneratorUse, data: DatasetUse, dataset: Dataset, seed: int, device: str, command: str
 ) -> TrialPlan:
     metrics = expand(suite.metrics, dataset.spec, suite.extractors, suite.without)
-    entries = [use.entry, data.entry, *(find_metric(m) for m in metrics)]
-    # A script that registers things itself must be run itself: what it registered is known nowhere else.
-    origins = tuple(dict.fromkeys(e.origin for e in entries if e.origin.endswith(".py")))
+    doors = _doors(use.entry, data.entry, metrics)
     return TrialPlan(
         suite=suite.name,
-        command=command if not origins else shlex.join(["python", *origins]),
+        command=_script() if any(door.again for door in doors) else command,
         generator=use.label,
         family=use.family,
         control=use.entry.control,
@@ -152,18 +154,54 @@ def _plan(
         budget=use.budget,
         metrics=metrics,
         device=device,
-        code={use.family: use.entry.digest, **_measured_by(metrics)},
+        code={use.family: use.entry.digest, **_data_by(data), **_measured_by(metrics)},
         versions={name: importlib.metadata.version(name) for name in ("genbench", "torch")},
-        origins=origins,
+        doors=doors,
+        argv=tuple(sys.argv) if doors else (),
     )
+
+
+def _doors(generator: GeneratorEntry, data: DatasetEntry, metrics: tuple[str, ...]) -> tuple[Door, ...]:
+    """How a worker comes to what no entry point names. Raises GenbenchError where it cannot."""
+    kinds: dict[str, list[Entry]] = {"generator": [generator], "dataset": [data]}
+    kinds["metric"] = [find_metric(name) for name in metrics]
+    kinds["extractor"] = [registry.get("extractors", name) for name in _extractors(metrics)]
+    every = [(kind, entry.name, entry.door) for kind, entries in kinds.items() for entry in entries if entry.door]
+    for kind, name, door in every:
+        if door.problem:
+            raise GenbenchError(f"the {kind} {name!r}, which the process of a trial cannot find, {door.problem}")
+        if door.again:
+            check_call()
+    return tuple(dict.fromkeys(door for _, _, door in every))
+
+
+def _script() -> str:
+    """A script that registers things itself must be run itself: what it registered is known nowhere else."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    what = ["-m", spec.name] if spec else [str(Path(sys.argv[0]).resolve())]
+    return shlex.join(["python", *what, *sys.argv[1:]])
+
+
+def _data_by(data: DatasetUse) -> dict[str, str]:
+    """The code of a user's own dataset; of ours, the fingerprint of what it gives is enough."""
+    return {f"dataset {data.source}": data.entry.digest} if data.entry.door else {}
+
+
+def _extractors(metrics: tuple[str, ...]) -> list[str]:
+    return list(dict.fromkeys(e.extractor for name in metrics if (e := find_metric(name)).extractor))
 
 
 def _measured_by(metrics: tuple[str, ...]) -> dict[str, str]:
     """The state of each metric and of its extractor: weights that arrive later make it another measurement."""
-    entries = {name: find_metric(name) for name in metrics}
-    extractors = {e.extractor: registry.get("extractors", e.extractor) for e in entries.values() if e.extractor}
-    states = {f"extractor {name}": entry.state for name, entry in extractors.items()}
-    return {**{name: entry.digest for name, entry in entries.items()}, **states}
+    states = {f"extractor {name}": registry.get("extractors", name).state for name in _extractors(metrics)}
+    return {**{name: find_metric(name).digest + _named_file(name) for name in metrics}, **states}
+
+
+def _named_file(metric: str) -> str:
+    """The state of the code that a name such as ``evaluate:my/brevity`` stands for, where it is a path here."""
+    path = Path(metric.partition(":")[2].partition("#")[0])
+    files = sorted(path.rglob("*.py")) if path.name and path.is_dir() else [path] if path.is_file() else []
+    return digest([hashlib.sha256(file.read_bytes()).hexdigest() for file in files]) if files else ""
 
 
 def checkpoint_path(out: Path, plan: TrialPlan) -> Path:

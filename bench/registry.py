@@ -10,14 +10,15 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
-import inspect
-import sys
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from bench.doors import RUN_AS, Door, door
 from bench.errors import DataError, DuplicateName, GenbenchError, UnknownName
+from bench.identity import source_digest
 from bench.protocols import MODALITIES, Aspect, Dataset, DataSpec, Extractor, Generator, Modality
 from bench.record import Better, Estimate, RunRecord
 
@@ -40,16 +41,23 @@ _SIDES: Mapping[Subject, tuple[Side, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What is known of a registered thing without running it. ``origin``: the module (or script) it stands in."""
+    """What is known of a registered thing without running it.
+
+    origin: the module (or script) it stands in.  door: where it was registered; None for what an entry point names.
+    """
 
     name: str
     origin: str
     about: str
+    door: Door | None = None
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the source files the thing rests on: a changed family is another family."""
-        return _source_digest(self.origin)
+        """SHA-256 of the code the thing rests on: a changed family is another family."""
+        own = source_digest(self.origin)
+        if self.door is None or self.door.problem or self.door.digest == own:
+            return own
+        return hashlib.sha256(f"{own} {self.door.digest}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +143,7 @@ class Registry:
 
     tables: dict[str, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in (*KINDS, "schemes")})
     failures: dict[str, str] = field(default_factory=dict)
+    importing: bool = False
     _loaded: set[str] = field(default_factory=set)
     _order: dict[str, list[importlib.metadata.EntryPoint]] = field(default_factory=dict)
 
@@ -183,12 +192,15 @@ class Registry:
 
     def _import(self, point: importlib.metadata.EntryPoint) -> None:
         before = {kind: dict(table) for kind, table in self.tables.items()}
+        self.importing = True
         try:
             point.load()
         # A foreign module may raise anything, sys.exit() included; it is kept and shown, not hidden.
         except (Exception, SystemExit) as error:
             self.tables.update(before)
             self.failures[point.name] = f"{type(error).__name__}: {error}"
+        finally:
+            self.importing = False
 
 
 @functools.cache
@@ -198,30 +210,6 @@ def _entry_points() -> tuple[importlib.metadata.EntryPoint, ...]:
 
 def _is_ours(point: importlib.metadata.EntryPoint) -> bool:
     return point.dist is not None and point.dist.name == "genbench"
-
-
-@functools.cache
-def _source_digest(origin: str) -> str:
-    """Hash of a module (or script) and of all it takes, directly or not, from its own top-level package."""
-    if origin.endswith(".py"):
-        return hashlib.sha256(Path(origin).read_bytes()).hexdigest()
-    total = hashlib.sha256()
-    for name in sorted(_family_of(origin)):
-        if source := getattr(sys.modules[name], "__file__", None):
-            total.update(Path(source).read_bytes())
-    return total.hexdigest()
-
-
-def _family_of(origin: str) -> set[str]:
-    """Modules of the same top-level package that ``origin`` reaches through what it imported."""
-    package, found, left = origin.partition(".")[0], {origin}, [origin]
-    while left:
-        for value in list(vars(sys.modules[left.pop()]).values()):
-            home = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
-            if isinstance(home, str) and home.partition(".")[0] == package and home not in found | {package}:
-                found.add(home)
-                left.append(home)
-    return found & set(sys.modules)
 
 
 registry = Registry()
@@ -324,7 +312,7 @@ def metric_scheme(
         about = _common(prefix, make)
         template = MetricEntry(
             compute=make, of=of, sides=_SIDES[of], on=frozenset(on), aspect=aspect, unit=unit, better=better,
-            needs=Generator, paper=None, name=prefix, origin=about["origin"], about=about["about"],
+            needs=Generator, paper=None, **about,
         )  # fmt: skip
         registry.add("schemes", SchemeEntry(make=make, template=template, **about))
         return make
@@ -380,10 +368,13 @@ def register_suite(path: Path, about: str, origin: str) -> None:
     registry.add("suites", SuiteEntry(name=path.stem, path=path, origin=origin, about=about))
 
 
-def _common(name: str, thing: Any) -> dict[str, str]:
-    """Name, origin and first docstring line. A script's own file stands for ``__main__``, so a worker can find it."""
+def _common(name: str, thing: Any) -> dict[str, Any]:
+    """Name, origin, first docstring line and door. A script's own file stands for ``__main__``."""
+    found = None if registry.importing else door()
     origin = str(thing.__module__)
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
-    if origin == "__main__" and main:
-        origin = str(Path(main).resolve())
-    return {"name": name, "origin": origin, "about": (thing.__doc__ or "").strip().split("\n")[0]}
+    if found and found.file and origin in ("__main__", RUN_AS):
+        origin = found.file
+    # An entry point leads there too.
+    if found and found.module.partition(".")[0] in {re.split("[.:]", point.value)[0] for point in _entry_points()}:
+        found = None
+    return {"name": name, "origin": origin, "about": (thing.__doc__ or "").strip().split("\n")[0], "door": found}

@@ -18,14 +18,13 @@ import io
 import json
 import logging
 import os
-import runpy
 import signal
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -39,6 +38,7 @@ from bench.comparison import measure
 from bench.errors import GenbenchError, Omitted, TrialError, Unsupported
 from bench.measures import find_metric
 from bench.plan import TrialPlan, checkpoint_path
+from bench.probes.load import Reading, between, reading
 from bench.probes.machine import environment
 from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
 from bench.probes.pulse import listen
@@ -75,6 +75,7 @@ class _Run:
     emit: Emit
     as_it_is: bool = False
     started: float = field(default_factory=time.monotonic)
+    clocks: Reading = field(default_factory=reading)
     phases: Phases = field(default_factory=Phases)
     progress: Progress | None = None
     measurements: list[Measurement] = field(default_factory=list)
@@ -160,9 +161,16 @@ def _kept(run: _Run) -> dict[str, Any]:
         "steps": run.progress.step if run.progress else None,
         "curve": tuple(run.progress.curve) if run.progress else (),
         "phases": run.phases.seconds,
-        "environment": {**environment(torch.device(run.plan.device)), **_setting()},
+        "environment": {**environment(torch.device(run.plan.device)), **_setting(), "load": _load(run)},
         "samples": run.samples,
     }
+
+
+def _load(run: _Run) -> dict[str, Any]:
+    """How busy the machine was before and during the trial, and whether too busy for its times to be its own."""
+    found = between(run.clocks, reading())
+    needed = 1 if run.plan.device == "cuda" else torch.get_num_threads()
+    return {**asdict(found), "busy": found.busy(needed)}
 
 
 def _failure(error: Exception) -> Failure:
@@ -371,12 +379,26 @@ def main() -> None:
     plan = TrialPlan.model_validate(json.loads(sys.stdin.readline()))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     channel, out, as_it_is = _private_channel(), Path(sys.argv[1]), AS_IT_IS in sys.argv[2:]
-    for origin in plan.origins:
-        sys.path.insert(0, str(Path(origin).parent))  # as Python does for a script
-        runpy.run_path(origin, run_name="genbench_plugin")
+    if problem := _open_doors(plan):
+        _send(channel, {"record": record_of(plan, "failed", problem).model_dump(mode="json")})
+        return
     listen(_Seldom(lambda: _send(channel, {"beat": 1})))
     record = run_trial(plan, out, lambda event: _send(channel, event), as_it_is=as_it_is)
     _send(channel, {"record": record.model_dump(mode="json")})
+
+
+def _open_doors(plan: TrialPlan) -> Failure | None:
+    """Register what a user's own files register, which see the arguments that their program was given."""
+    if plan.doors:
+        sys.argv = list(plan.argv)
+    for door in plan.doors:
+        try:
+            door.open()
+        # Foreign code may raise anything, SystemExit included.
+        except (Exception, SystemExit) as error:
+            message = f"{door.file} could not be loaded: {type(error).__name__}: {error}".split("\n")[0]
+            return Failure(kind="exception", message=message, traceback=traceback.format_exc())
+    return None
 
 
 class _Seldom:

@@ -16,6 +16,8 @@ from reports.leaderboard import Board, leaderboards, seeds_text
 from reports.samples import Sample, gallery
 from reports.verdict import verdict
 
+MOST_NAMED = 5
+
 
 @dataclass(frozen=True)
 class Section:
@@ -203,11 +205,22 @@ def _remarks(records: Sequence[RunRecord], older: Sequence[RunRecord]) -> list[s
         remarks.append(
             f"the trials ran on {len(machines)} different machines; times and memory are compared within each"
         )
+    if busy := [f"{r.generator} on {r.dataset}, seed {r.seed}" for r in records if _was_busy(r)]:
+        shown = "; ".join(busy[:MOST_NAMED]) + (f"; and {len(busy) - MOST_NAMED} more" if busy[MOST_NAMED:] else "")
+        remarks.append(
+            f"other processes kept the machine busy during {len(busy)} of {len(records)} trials, so their times and "
+            f"throughputs are not theirs alone: {shown}"
+        )
     told: dict[str, dict[str, None]] = defaultdict(dict)
     for record in records:
         for remark in record.remarks:
             told[remark][f"{record.generator} on {record.dataset}"] = None
     return remarks + [f"{', '.join(who)}: {remark}" for remark, who in told.items()]
+
+
+def _was_busy(record: RunRecord) -> bool:
+    load = record.environment.get("load")
+    return isinstance(load, Mapping) and load.get("busy") is True
 
 
 def _settings(boards: Iterable[Board]) -> list[Setting]:
@@ -225,13 +238,18 @@ def _settings(boards: Iterable[Board]) -> list[Setting]:
 
 def _machines(records: Iterable[RunRecord]) -> Machines:
     """Records without an environment (killed trials) say nothing about machines."""
-    environments = Counter(tuple(sorted(_flat(r.environment).items())) for r in records if r.environment)
+    environments = Counter(tuple(sorted(_flat(_lasting(r)).items())) for r in records if r.environment)
     every = [dict(environment) for environment in environments]
     keys = dict.fromkeys(key for environment in every for key in environment)
     shared = {key: every[0][key] for key in keys if all(e.get(key) == every[0].get(key) for e in every)}
     rest = [{k: v for k, v in environment.items() if k not in shared} for environment in every]
     differing = list(zip(rest, environments.values(), strict=True)) if len(every) > 1 else []
     return Machines(shared, differing)
+
+
+def _lasting(record: RunRecord) -> dict[str, Any]:
+    """The environment without what every trial has its own of."""
+    return {key: value for key, value in record.environment.items() if key != "load"}
 
 
 def _flat(environment: Mapping[str, Any]) -> dict[str, str]:

@@ -55,7 +55,9 @@ def test_measuring_anew_does_not_mean_training_anew(override: str) -> None:
     assert other.run_id != base.run_id
 
 
-@pytest.mark.parametrize("override", ["budget.time_limit=9", "budget.checkpoint_every=7", "about=x"])
+@pytest.mark.parametrize(
+    "override", ["budget.time_limit=9", "budget.stall_limit=9", "budget.checkpoint_every=7", "about=x"]
+)
 def test_what_decides_nothing_is_in_no_id(override: str) -> None:
     (base, *_), (other, *_) = plans(), plans(override)
     assert (other.training_id, other.run_id) == (base.training_id, base.run_id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 import sys
-from typing import ClassVar
 
 import pytest
 
@@ -92,22 +91,6 @@ def test_a_plugin_cannot_take_the_place_of_a_built_in(monkeypatch: pytest.Monkey
     monkeypatch.setattr("bench.registry._entry_points", lambda: points)
     assert fresh.all("suites")["demo"].origin == "ours"
     assert "registered already" in fresh.failures["aaa"]
-
-
-class TestDigest:
-    """A result belongs to the code that made it."""
-
-    origins: ClassVar[dict[str, str]] = {name: e.origin for name, e in registry.all("generators").items()}
-
-    def test_a_family_rests_on_what_it_imports_from_its_own_package(self) -> None:
-        from bench.registry import _family_of
-
-        assert _family_of("generators.gpt") == {"generators.gpt", "generators.sequence"}
-        assert _family_of("generators.dcgan") == {"generators.dcgan"}
-
-    def test_families_differ(self) -> None:
-        digests = {registry.get("generators", name).digest for name in ("vae", "dcgan", "gpt", "lstm")}
-        assert len(digests) == 4
 
 
 def test_every_entry_says_what_it_is() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,11 +20,13 @@ import pytest
 
 import bench
 from bench import DeviceError, GenbenchError, OutputError, SuiteError, files, store
-from bench.checkpoint import read_meta
+from bench.checkpoint import read_checkpoint
 from bench.errors import RunStopped
+from bench.executors.local import Watch
 from bench.plan import TrialPlan
 from bench.record import SCHEMA_FILE, RunRecord, json_schema
 from bench.runner import plan, run
+from bench.suite import Budget
 
 # What goes wrong in a training step, and how the record must tell it.
 TROUBLE = {
@@ -57,6 +60,7 @@ class Trouble(torch.nn.Module):
         return 2 * torch.rand(n, *self.shape, generator=rng) - 1
 '''
 BROKEN_METRICS = """
+import os, signal
 from bench import Estimate, metric
 
 @metric("broken/raises", on={"image"}, aspect="realism", unit="1", better="none")
@@ -68,6 +72,11 @@ def raises(trial):
 def infinite(trial):
     "Returns infinity."
     return Estimate(value=float("inf"), n=1)
+
+@metric("broken/kills", on={"image"}, aspect="realism", unit="1", better="none")
+def kills(trial):
+    "Ends the process."
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 HEAD = "import sys\nimport time\nimport torch\nfrom bench import generator, run\n"
 TAIL = """
@@ -115,6 +124,7 @@ class TestFinished:
         )
         assert {m.metric: m.n for m in vae.measurements} == {"fd_lenet": 100, "kid_lenet": 100}
         assert vae.omitted == {"peak_gpu_bytes": "no GPU was used"}
+        assert vae.environment["load"]["cpu_seconds"] > 0 and vae.environment["load"]["busy"] in (True, False)
         assert "genbench run" in vae.command
 
     def test_records_keep_to_the_published_schema(self, finished: Path) -> None:
@@ -272,8 +282,8 @@ def test_a_training_that_was_stopped_is_measured_where_it_is_and_says_so(trouble
     endless = found["endless"]
     assert endless.steps is not None and 0 < endless.steps < 10_000_000
     assert [m.metric for m in endless.measurements] == ["fd_lenet"]
-    checkpoint = read_meta(troubled / "out" / "checkpoints" / f"{endless.training_id}.safetensors")
-    assert checkpoint["progress"]["step"] == endless.steps  # from where it goes on
+    _, about = read_checkpoint(troubled / "out" / "checkpoints" / f"{endless.training_id}.safetensors")
+    assert about["progress"]["step"] == endless.steps  # from where it goes on
     page = (troubled / "out" / "report" / "index.html").read_text()
     assert f"train_steps={endless.steps}" in page  # not averaged with those that were trained to the end
 
@@ -328,7 +338,76 @@ def test_a_metric_that_breaks_costs_no_other_its_number(small: Path, tmp_path: P
     assert vae.error.message == "metric broken/raises: ZeroDivisionError: division by zero"
     assert {m.metric for m in vae.measurements} == {"fd_lenet", "parameters"}
     assert "finite number" in vae.omitted["broken/infinite"]
-    assert vae.command == f"python {script}"
+    assert vae.command == shlex.join(["python", *map(str, (script, small, out, tmp_path / "t.json"))])
+
+
+def test_a_worker_that_is_killed_leaves_what_it_had_measured(small: Path, tmp_path: Path, out: Path) -> None:
+    script = tmp_path / "broken.py"
+    script.write_text(HEAD + BROKEN_METRICS + TAIL)
+    small.write_text(
+        small.read_text().replace("metrics = ", "controls = false\nmetrics = ['parameters', 'broken/kills'] #")
+    )
+    words = [sys.executable, script, small, out, tmp_path / "t.json"]
+    assert subprocess.run(words, capture_output=True).returncode == 0
+    vae = records(out)["vae"]
+    assert vae.error is not None and "out of memory" in vae.error.message
+    assert [m.metric for m in vae.measurements] == ["parameters"]
+
+    # and another attempt that comes to nothing takes none of it away
+    (out / "samples").rename(tmp_path / "samples")
+    (out / "samples").write_text("in the way")
+    assert subprocess.run(words, capture_output=True).returncode == 0
+    vae = records(out)["vae"]
+    assert vae.error is not None and "of an attempt before this" in vae.error.message
+    assert [m.metric for m in vae.measurements] == ["parameters"]
+
+
+class TestWatch:
+    """Limits, by a clock that the test moves."""
+
+    @pytest.fixture
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        time_now = [0.0]
+        monkeypatch.setattr("bench.executors.local.time.monotonic", lambda: time_now[0])
+        return time_now
+
+    def after(self, clock: list[float], watch: Watch, seconds: float, every: float = 1) -> None:
+        for _ in range(int(seconds / every)):
+            clock[0] += every
+            watch.look()
+
+    def test_silence_ends_a_trial_and_progress_never_does(self, clock: list[float]) -> None:
+        watch = Watch(Budget(stall_limit=60))
+        for _ in range(1000):
+            self.after(clock, watch, 50)
+            watch.hear({"step": 1})
+        assert watch.failure is None
+        self.after(clock, watch, 61)
+        assert watch.failure is not None and "no step and no other sign of life for 60 s" in watch.failure.message
+
+    def test_a_parent_that_was_suspended_blames_nobody(self, clock: list[float]) -> None:
+        watch = Watch(Budget(stall_limit=60, time_limit=100))
+        watch.hear({"phase": "data"})
+        self.after(clock, watch, 10_000, every=10_000)
+        assert watch.failure is None
+
+    def test_measuring_has_as_long_again_as_training(self, clock: list[float]) -> None:
+        watch = Watch(Budget(time_limit=100))
+        self.after(clock, watch, 99)  # importing what the trial needs is not yet the trial
+        watch.hear({"phase": "data"})
+        self.after(clock, watch, 105)
+        assert watch.failure is None  # the worker ends its training itself, after a whole step
+        watch.hear({"phase": "sample"})
+        self.after(clock, watch, 99)
+        assert watch.failure is None and watch.measuring
+        self.after(clock, watch, 2)
+        assert watch.failure is not None and "while measuring at its limit of 100 s" in watch.failure.message
+
+    def test_no_limit_is_too_long(self, clock: list[float]) -> None:
+        watch = Watch(Budget(time_limit=1e300, stall_limit=1e300))
+        watch.hear({"phase": "data"})
+        self.after(clock, watch, 100)
+        assert watch.failure is None
 
 
 def test_a_line_that_is_no_event_disturbs_nobody() -> None:
@@ -357,15 +436,6 @@ def test_calls_from_python_are_checked_too(small: Path, out: Path) -> None:
     with pytest.raises(DeviceError, match="unknown device 'gpu'; there is auto"):
         bench.run(small, out=out, device="gpu")
     assert not out.exists()
-
-
-def test_a_script_without_a_guard_is_told_so(tmp_path: Path, small: Path, out: Path) -> None:
-    script = tmp_path / "bare.py"
-    call = f"run({str(small)!r}, out={str(out)!r}, overrides=['generators.bare={{}}', 'controls=false'])"
-    script.write_text(f"{HEAD}{FAMILY.format(name='bare', act='pass')}\n{call}\n")
-    subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=100)
-    bare = records(out)["bare"]
-    assert bare.error is not None and "__main__" in bare.error.message
 
 
 class TestFolder:

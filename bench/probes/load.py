@@ -1,0 +1,89 @@
+"""How busy a machine is with work of others: a time that was taken meanwhile is not of this work alone."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+STAT = Path("/proc/stat")
+# What a machine that does nothing else does all the same: the display of a run, the system's housekeeping.
+IDLE_CORES = 0.25
+STOLEN = 0.05
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Clocks at one moment, in seconds: the wall's, of this process, of all cores in use, and what a host kept back.
+
+    load: mean number of runnable processes over the last minute.  None where the system does not say.
+    """
+
+    wall: float
+    own: float
+    busy: float | None
+    stolen: float | None
+    load: float | None
+
+
+def reading() -> Reading:
+    """The clocks as they stand; children count once they have ended."""
+    used = os.times()
+    own = used.user + used.system + used.children_user + used.children_system
+    try:
+        load = os.getloadavg()[0]
+    except OSError:
+        load = None
+    busy, stolen = _cores()
+    return Reading(time.monotonic(), own, busy, stolen, load)
+
+
+def _cores() -> tuple[float, float] | tuple[None, None]:
+    try:
+        ticks = [int(word) for word in STAT.read_text().split("\n", 1)[0].split()[1:9]]
+        user, nice, system, _, _, irq, softirq, stolen = ticks
+    except (OSError, ValueError):  # macOS has no such file
+        return None, None
+    second = os.sysconf("SC_CLK_TCK")
+    return (user + nice + system + irq + softirq) / second, stolen / second
+
+
+@dataclass(frozen=True)
+class Load:
+    """What went on between two readings.
+
+    others: cores that other processes kept in use, on average.  stolen: share of all cores that the host of a virtual
+    machine kept back.  before: the average load when it began.  None where the system does not say.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    others: float | None
+    stolen: float | None
+    before: float | None
+    cores: int
+
+    def busy(self, needed: int) -> bool:
+        """Whether fewer than ``needed`` cores were left for this process."""
+        crowded = self.others is not None and self.others > max(0, self.cores - needed) + IDLE_CORES
+        return crowded or (self.stolen or 0.0) > STOLEN
+
+
+def between(first: Reading, last: Reading, cores: int | None = None) -> Load:
+    """The load of the time between; where the system has no count of its cores, from its average load."""
+    cores = cores or os.cpu_count() or 1
+    wall, own = max(last.wall - first.wall, 1e-9), last.own - first.own
+    if first.busy is not None and last.busy is not None:
+        others: float | None = max(0.0, (last.busy - first.busy - own) / wall)
+    else:
+        others = None if last.load is None else max(0.0, last.load - own / wall)
+    stolen = None if first.stolen is None or last.stolen is None else (last.stolen - first.stolen) / (wall * cores)
+    return Load(wall, own, others, stolen, first.load, cores)
+
+
+def now(seconds: float = 0.5) -> Load:
+    """The load of the next moment; this process sleeps meanwhile."""
+    first = reading()
+    time.sleep(seconds)
+    return between(first, reading())
