@@ -128,6 +128,9 @@ def run(
     Trials that have a record in ``out`` are not run again. The report is written to ``out/report``.
     Raises SuiteError, UnknownName, DataError, DeviceError or OutputError before anything is trained.
     """
+    from bench.errors import check_system
+
+    check_system()
     from bench.runner import run as run_suite
 
     return run_suite(suite, out=out, jobs=jobs, device=device, overrides=overrides).frame()
@@ -162,6 +165,9 @@ def evaluate(
     What was skipped, turned or resized is warned of (DataWarning), and stands in ``table.attrs["notes"]``.
     Raises GenbenchError (DataError, UnknownName, TooFew, ...) for bad input, and where nothing could be measured.
     """
+    from bench.errors import check_system
+
+    check_system()
     from bench.evaluation import evaluate as evaluate_sources
 
     return evaluate_sources(

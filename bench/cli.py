@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rich.console import Console
 from rich.table import Table
 
-from bench.errors import DataWarning, GenbenchError, RunStopped, hint
+from bench.errors import DataWarning, GenbenchError, RunStopped, check_system, hint
 from bench.interrupts import answer_interrupt
 from bench.openmp import waiting_policy
 from bench.protocols import MODALITIES, capabilities
@@ -48,6 +48,7 @@ def run_command(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status; errors meant for the user are printed in one message."""
     options = _parser().parse_args(arguments)
     try:
+        check_system()
         status: int = options.command(options)
         return status
     except RunStopped as error:

@@ -16,6 +16,7 @@ GenbenchError
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
@@ -119,3 +120,9 @@ def hint(name: str, known: Iterable[str]) -> str:
     if near := get_close_matches(name[:LONGEST_NAME], names, n=1, cutoff=0.6):
         return f"; did you mean {shown(near[0])}?"
     return f"; there is {', '.join(names)}" if names else "; there is none"
+
+
+def check_system() -> None:
+    """Raises GenbenchError on Windows, which knows no process groups, no file locks and no clocks of ours."""
+    if platform.system() == "Windows":
+        raise GenbenchError("genbench runs on Linux and macOS; on Windows, use it in WSL")

@@ -1,0 +1,45 @@
+"""Ctrl-C from the first import on. In the middle of a run: ``test_run.py``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PRESSED = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            for _ in range(5):
+                os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+sys.argv = ["genbench", "list"]
+from bench.__main__ import main
+main()
+"""
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+def test_while_modules_are_imported() -> None:
+    for module in ("bench.cli", "pydantic", "generators", "torch"):
+        done = python(PRESSED.format(module=module))
+        assert done.returncode == 130
+        assert done.stderr.splitlines() == [
+            "genbench: interrupted; what is finished is kept, the same command goes on from there"
+        ]
+
+
+def test_the_answer_stands_ready_before_anything_that_takes_time() -> None:
+    done = python("import sys, bench.__main__; print({'pydantic', 'rich', 'numpy', 'torch'} & set(sys.modules))")
+    assert done.stdout == "set()\n"
+
+
+def test_where_it_is_ignored_it_stays_so() -> None:
+    """As for a command in the background of a script."""
+    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + PRESSED.format(module="bench.cli")
+    assert python(code).returncode == 0
