@@ -138,7 +138,7 @@ def _plan(
     doors = _doors(use.entry, data.entry, metrics)
     return TrialPlan(
         suite=suite.name,
-        command=_script() if any(door.again for door in doors) else command,
+        command=_script() if doors and hasattr(sys.modules["__main__"], "__file__") else command,
         generator=use.label,
         family=use.family,
         control=use.entry.control,
@@ -176,15 +176,15 @@ def _doors(generator: GeneratorEntry, data: DatasetEntry, metrics: tuple[str, ..
 
 
 def _script() -> str:
-    """A script that registers things itself must be run itself: what it registered is known nowhere else."""
+    """What registers things itself must be run itself: what it registered is known nowhere else."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     what = ["-m", spec.name] if spec else [str(Path(sys.argv[0]).resolve())]
     return shlex.join(["python", *what, *sys.argv[1:]])
 
 
 def _data_by(data: DatasetUse) -> dict[str, str]:
-    """The code of a user's own dataset; of ours, the fingerprint of what it gives is enough."""
-    return {f"dataset {data.source}": data.entry.digest} if data.entry.door else {}
+    """The code of other people's datasets; of ours, the fingerprint of what it gives is enough."""
+    return {} if data.entry.origin.startswith("bench.") else {f"dataset {data.source}": data.entry.digest}
 
 
 def _extractors(metrics: tuple[str, ...]) -> list[str]:

@@ -347,7 +347,7 @@ def test_a_worker_that_is_killed_leaves_what_it_had_measured(small: Path, tmp_pa
     small.write_text(
         small.read_text().replace("metrics = ", "controls = false\nmetrics = ['parameters', 'broken/kills'] #")
     )
-    words = [sys.executable, script, small, out, tmp_path / "t.json"]
+    words: list[str | Path] = [sys.executable, script, small, out, tmp_path / "t.json"]
     assert subprocess.run(words, capture_output=True).returncode == 0
     vae = records(out)["vae"]
     assert vae.error is not None and "out of memory" in vae.error.message
