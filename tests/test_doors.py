@@ -5,11 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from bench import store
+from bench.doors import Door
+from bench.plan import TrialPlan
+from bench.worker import _open_doors
 
 FAMILY = '''
 import torch
@@ -78,6 +82,7 @@ def test_a_module_beside_the_script_and_a_script_with_arguments_are_found(suite:
     assert f"python {folder / 'run.py'} --size 3" in commands
 
     (folder / "helper.py").write_text("SIZE = 8\n")  # what it rests on has changed, and so has the number
+    suite.write_text(SUITE + "[generators.mine]\n")
     assert python(folder / "run.py", "--size", 3).returncode == 0
     records = store.read_records(out)[0]
     assert sorted(r.measurements[0].value for r in records if r.generator == "mine") == [7, 8]
@@ -115,12 +120,14 @@ def test_what_a_trial_would_not_find_is_said_before_anything_runs(
     assert not out.exists()
 
 
-def test_a_script_that_cannot_be_loaded_again_is_a_record_that_says_why(suite: Path, out: Path) -> None:
-    script = suite.parent / "moody.py"
-    mood = "import sys\nif __name__ != '__main__':\n    raise RuntimeError('not today')\n"
-    run = RUN.format(suite=str(suite), out=str(out)).replace("\n", "\n    ")
-    script.write_text(mood + FAMILY.format(name="mine", shade=0.1, size=1) + GUARD + run)
-    assert python(script).returncode == 0
-    (record,), _ = store.read_records(out)
-    assert record.error is not None
-    assert record.error.message == f"{script} could not be loaded: RuntimeError: not today"
+def test_a_script_that_cannot_be_loaded_again_is_a_failure_that_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["worker"])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    script = tmp_path / "moody.py"
+    script.write_text("import sys\nif __name__ != '__main__':\n    sys.exit(f'not today, {sys.argv[1]}')\n")
+    plan = SimpleNamespace(doors=(Door(str(script), again=True),), argv=("moody.py", "friend"))
+    failure = _open_doors(cast(TrialPlan, plan))
+    assert failure is not None
+    assert failure.message == f"{script} could not be loaded: SystemExit: not today, friend"
