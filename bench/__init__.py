@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from bench.feature_store import FeatureSet
     from bench.files import cache_folder, open_plain, write_atomic
     from bench.moments import Moments
+    from bench.probes.pulse import alive
     from bench.probes.stopwatch import time_calls
     from bench.protocols import (
         Batch,
@@ -90,6 +91,7 @@ _HOMES = {
     "bench.feature_store": "FeatureSet",
     "bench.files": "cache_folder open_plain write_atomic",
     "bench.moments": "Moments",
+    "bench.probes.pulse": "alive",
     "bench.probes.stopwatch": "time_calls",
     "bench.protocols": (
         "Batch Dataset DataSpec Extractor Features Generator Likelihood Modality Reconstructor Sequential "
@@ -250,6 +252,7 @@ __all__ = [
     "UnknownName",
     "Unsupported",
     "Verbatim",
+    "alive",
     "as_evaluate",
     "bounded_interval",
     "cache_folder",

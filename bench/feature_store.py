@@ -35,7 +35,7 @@ from bench.errors import GenbenchError
 from bench.files import cache_folder, cache_limit, private_folder
 from bench.moments import Moments, MomentSum
 from bench.pictures import Pictures, see_each_size
-from bench.probes.pulse import beat
+from bench.probes.pulse import alive
 from bench.protocols import Extractor, Features
 from bench.record import digest
 from bench.streams import stream
@@ -213,8 +213,7 @@ class _Entry(NamedTuple):
 @torch.no_grad()
 def batches(extract: Extractor, examples: Examples, device: torch.device) -> Iterable[Features]:
     """Features batch by batch, on the CPU."""
-    for chunk in _chunks(examples):
-        beat()
+    for chunk in alive(_chunks(examples)):
         if isinstance(chunk, Tensor):
             found = extract(chunk.to(device))
         else:  # texts, or pictures of several sizes

@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.comparison import Comparison
 from bench.errors import Omitted, TrialError
 from bench.feature_store import Examples
-from bench.probes.pulse import beat
+from bench.probes.pulse import alive
 from bench.protocols import Dataset, DataSpec, Generator, Reconstructor, Split, SplitName, Textual
 from bench.registry import Side
 
@@ -113,10 +113,9 @@ class Trial(Comparison):
     def _draw(self, labels: Tensor | None) -> Tensor:
         rng = self.rng("sample" if labels is None else "conditional")
         chunks = torch.arange(self.n_samples).split(self.batch_size)
-        return torch.cat([self._batch(c, None if labels is None else labels[c], rng) for c in chunks])
+        return torch.cat([self._batch(c, None if labels is None else labels[c], rng) for c in alive(chunks)])
 
     def _batch(self, index: Tensor, labels: Tensor | None, rng: torch.Generator) -> Tensor:
-        beat()
         n, condition = len(index), None if labels is None else labels.to(self.device)
         return self._stored_form(self.model.sample(n, rng, condition), n, "sample")
 
@@ -126,7 +125,7 @@ class Trial(Comparison):
         if not isinstance(self.model, Reconstructor):
             raise Omitted("needs the capability 'reconstruct'")
         test, chunks = self.dataset.test, torch.arange(len(self.dataset.test)).split(self.batch_size)
-        copies = (self.model.reconstruct(test.batch(c).data.to(self.device)) for c in chunks)
+        copies = (self.model.reconstruct(test.batch(c).data.to(self.device)) for c in alive(chunks))
         return torch.cat([self._stored_form(x, len(c), "reconstruct") for x, c in zip(copies, chunks, strict=True)])
 
     def _stored_form(self, made: object, n: int, method: str) -> Tensor:

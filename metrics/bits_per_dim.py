@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import Estimate, GenbenchError, Likelihood, Omitted, Trial, metric, normal_interval, uniform
+from bench import Estimate, GenbenchError, Likelihood, Omitted, Trial, alive, metric, normal_interval, uniform
 
 LEVEL = 1 / 127.5  # the distance of two levels on the scale [-1, 1]
 
@@ -35,7 +35,7 @@ def bits_per_dim(trial: Trial) -> Estimate:
     """Bits needed to code one colour value (of 256 levels) of the test images with the model's density; a bound."""
     model = _density(trial)
     rng, nats = trial.rng("dequantise"), []
-    for index in torch.arange(len(trial.dataset.test)).split(trial.batch_size):
+    for index in alive(torch.arange(len(trial.dataset.test)).split(trial.batch_size)):
         x = trial.dataset.test.batch(index).data
         noisy = dequantised(x, uniform(rng, *x.shape))
         nats.append(_nats(model, noisy.to(trial.device)))

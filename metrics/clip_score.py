@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench import Comparison, DataError, Estimate, GenbenchError, Omitted, metric, normal_interval
+from bench import Comparison, DataError, Estimate, GenbenchError, Omitted, alive, metric, normal_interval
 from bench.decoding import decoding, locate
 from bench.feature_store import content_hash
 from bench.pictures import Pictures
@@ -120,7 +120,7 @@ class PairEncoder:
         with exact_arithmetic(self.device):
             parts = [
                 self._pairs(images[at : at + CHUNK], list(prompts[at : at + CHUNK]))
-                for at in range(0, len(prompts), CHUNK)
+                for at in alive(range(0, len(prompts), CHUNK))
             ]
         left, right = zip(*parts, strict=True)
         return torch.cat(left), torch.cat(right)

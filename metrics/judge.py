@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench import DataError, Omitted
+from bench import DataError, Omitted, alive
 from bench.decoding import fault, named
 from metrics import smollm2
 from metrics.extractors.weights import sha256
@@ -48,7 +48,7 @@ def score(judge: Judge, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     rows = [judge.encode(text) for text in texts]
     pieces = [(i, row[at : at + judge.window]) for i, row in enumerate(rows) for at in range(0, len(row), judge.window)]
     nats = np.zeros(len(rows))
-    for batch in _batches(pieces):
+    for batch in alive(_batches(pieces)):
         owners, parts = zip(*batch, strict=True)
         np.add.at(nats, list(owners), _nats(judge, parts))
     return nats, np.array([len(row) for row in rows])

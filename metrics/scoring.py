@@ -35,6 +35,7 @@ from bench import (
     Textual,
     Trial,
     Verbatim,
+    alive,
     ratio_interval,
 )
 
@@ -113,7 +114,7 @@ def disjoint_nats(model: Likelihood, tokens: Tensor, window: int, batch_size: in
     whole = tokens[: len(tokens) // window * window].view(-1, window)
     rest = tokens[whole.numel() :]
     batches = [*whole.split(batch_size), *([rest[None]] if len(rest) else [])]
-    return _finite([-model.log_prob(batch.to(device)) for batch in batches if len(batch)])
+    return _finite([-model.log_prob(batch.to(device)) for batch in alive(batches) if len(batch)])
 
 
 @torch.no_grad()
@@ -133,7 +134,7 @@ def sliding_nats(
     places = starts[:, None] + torch.arange(window)  # (windows, window)
     seen = torch.cat([starts.new_zeros(1), starts[:-1] + window])  # where the window before ended
     parts = []
-    for place, end in zip(places.split(batch_size), seen.split(batch_size), strict=True):
+    for place, end in alive(zip(places.split(batch_size), seen.split(batch_size), strict=True)):
         log_p, _ = model.token_log_prob(tokens[place].to(device))
         parts.append(-log_p.cpu()[place >= end[:, None]])
     return _finite(parts)
@@ -148,7 +149,7 @@ def stateful_nats(model: Sequential, tokens: Tensor, window: int, batch_size: in
     """
     parts: list[Tensor] = []
     state = None
-    for piece in (tokens[:window], *tokens[window:].split(window * batch_size)):
+    for piece in alive((tokens[:window], *tokens[window:].split(window * batch_size))):
         if parts and state is None:
             raise Omitted("the model carries no state from one window to the next")
         log_p, state = model.token_log_prob(piece[None].to(device), state)

@@ -139,3 +139,13 @@ def test_a_reconstruction_that_is_no_copy_is_named(copy: Any) -> None:
 
     with pytest.raises(TrialError, match=r"reconstruct\(32\) (has shape|returned ndarray)"):
         trial_of(Copier(digits()), digits()).stored("reconstructions")
+
+
+def test_long_loops_give_a_sign_of_life_with_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    beats: list[int] = []
+    monkeypatch.setattr("bench.probes.pulse._listeners", [lambda: beats.append(1)])
+    dataset = digits()
+    trial = Trial(Noise(dataset), dataset, seed=0, n_samples=50, batch_size=20, device=torch.device("cpu"))
+    assert len(trial.samples) == 50 and len(beats) == 3
+    trial.space("lenet").of("samples")
+    assert len(beats) == 4

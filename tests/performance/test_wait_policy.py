@@ -41,7 +41,7 @@ print(steps / (time.perf_counter() - started))
 """
 
 
-def steps_per_second(policy: dict[str, str], seconds: float = 5.0) -> float:
+def steps_per_second(policy: dict[str, str], seconds: float = 3.0) -> float:
     """Of the loop in a fresh process, whose OpenMP runtime reads its settings when it is loaded."""
     kept = {name: value for name, value in os.environ.items() if name not in PASSIVE}
     environment = {**kept, "OMP_NUM_THREADS": str(THREADS), **policy}
