@@ -378,12 +378,20 @@ class TestWatch:
 
     def test_silence_ends_a_trial_and_progress_never_does(self, clock: list[float]) -> None:
         watch = Watch(Budget(stall_limit=60))
+        watch.hear({"phase": "data"})
         for _ in range(1000):
             self.after(clock, watch, 50)
             watch.hear({"step": 1})
         assert watch.failure is None
         self.after(clock, watch, 61)
         assert watch.failure is not None and "no step and no other sign of life for 60 s" in watch.failure.message
+
+    def test_a_slow_disk_is_no_stall(self, clock: list[float]) -> None:
+        watch = Watch(Budget(stall_limit=5))
+        self.after(clock, watch, 290)
+        assert watch.failure is None
+        self.after(clock, watch, 20)
+        assert watch.failure is not None
 
     def test_a_parent_that_was_suspended_blames_nobody(self, clock: list[float]) -> None:
         watch = Watch(Budget(stall_limit=60, time_limit=100))

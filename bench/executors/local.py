@@ -30,6 +30,7 @@ OnRecord = Callable[[TrialPlan, RunRecord], None]
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 LOOK = 1.0  # seconds between two looks at a silent worker
 MOST = 5.0
+IMPORTING = 300.0  # seconds that a worker may take before its first word: libraries come from a slow disk
 
 
 class LocalExecutor:
@@ -148,7 +149,7 @@ class Watch:
     @property
     def failure(self) -> Failure | None:
         stall, limit = self.budget.stall_limit, self.budget.time_limit
-        if self.silent > stall:
+        if self.silent > (stall if self.started else max(stall, IMPORTING)):
             message = f"stopped: no step and no other sign of life for {stall:g} s (budget.stall_limit)"
             return Failure(kind="timeout", message=message)
         # The worker ends its training by itself, after a whole step; only one that takes too long over it is killed.
