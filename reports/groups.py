@@ -72,9 +72,15 @@ def groups_of(records: Sequence[RunRecord]) -> list[Group]:
 def _name(generator: str, variants: list[list[RunRecord]], devices: Mapping[str, str]) -> list[Group]:
     labels = variant_labels([_setting(records[0], devices) for records in variants])
     return [
-        Group(_named(generator, label), tuple(sorted(records, key=lambda r: r.seed)))
+        Group(_named(generator, _with_stop(label, records[0])), tuple(sorted(records, key=lambda r: r.seed)))
         for label, records in zip(labels, variants, strict=True)
     ]
+
+
+def _with_stop(label: str, record: RunRecord) -> str:
+    """A model whose training was stopped says so wherever it is named, even where no other is beside it."""
+    stop = _plan(record).get("stopped_at")
+    return label if stop is None or "stopped_at" in label else ", ".join(filter(None, (label, f"stopped_at={stop}")))
 
 
 def _devices(records: Iterable[RunRecord]) -> dict[str, str]:
@@ -92,8 +98,8 @@ def _setting(record: RunRecord, devices: Mapping[str, str] | None = None) -> dic
 
 def _plan(record: RunRecord) -> dict[str, Any]:
     budget = {key: value for key, value in record.budget.items() if key not in _NO_RESULT}
-    if record.steps and record.measurements:  # a training that was stopped is not averaged with those that were not
-        budget["train_steps"] = record.steps
+    if record.measurements and record.steps not in (None, budget.get("train_steps")):
+        budget["stopped_at"] = record.steps  # not to be averaged with those that were trained to the end
     return {"suite": record.suite, "family": record.family, **record.params, **budget}
 
 

@@ -285,7 +285,7 @@ def test_a_training_that_was_stopped_is_measured_where_it_is_and_says_so(trouble
     _, about = read_checkpoint(troubled / "out" / "checkpoints" / f"{endless.training_id}.safetensors")
     assert about["progress"]["step"] == endless.steps  # from where it goes on
     page = (troubled / "out" / "report" / "index.html").read_text()
-    assert f"train_steps={endless.steps}" in page  # not averaged with those that were trained to the end
+    assert f"endless (stopped_at={endless.steps})" in page
 
 
 def test_the_others_go_on_and_what_a_family_prints_disturbs_nobody(troubled: Path) -> None:
