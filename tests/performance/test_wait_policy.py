@@ -1,6 +1,7 @@
 """Threads that sleep while they wait, as a worker sets them, beside threads that spin: ``make test-performance``.
 
-``python -m tests.performance.test_wait_policy [REPEATS]`` prints the figures of docs/results.md.
+``python -m tests.performance.test_wait_policy [REPEATS [BESIDE ...]]`` prints the figures of docs/results.md: so many
+repeats with so many busy processes beside, by default 5 with 0 and 5 with 2.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ print(steps / (time.perf_counter() - started))
 """
 
 
-def steps_per_second(policy: dict[str, str], seconds: float = 3.0) -> float:
+def steps_per_second(policy: dict[str, str], seconds: float = 2.0) -> float:
     """Of the loop in a fresh process, whose OpenMP runtime reads its settings when it is loaded."""
     kept = {name: value for name, value in os.environ.items() if name not in PASSIVE}
     environment = {**kept, "OMP_NUM_THREADS": str(THREADS), **policy}
@@ -69,9 +70,9 @@ def test_on_a_busy_machine_sleeping_threads_are_several_times_as_fast(benchmark:
     assert sleeping > 2 * spinning
 
 
-def main(repeats: int) -> None:
-    """Both policies in turn, without and with two busy processes, and what others did to this machine meanwhile."""
-    for beside in (0, 2):
+def main(repeats: int = 5, *numbers: int) -> None:
+    """Both policies in turn, beside so many busy processes, and what others did to this machine meanwhile."""
+    for beside in numbers or (0, 2):
         ratios = []
         with busy(beside):
             for _ in range(repeats):
@@ -90,4 +91,4 @@ def main(repeats: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int((sys.argv[1:] or ["5"])[0]))
+    main(*map(int, sys.argv[1:]))
