@@ -39,7 +39,7 @@ class Evidence:
 
     def error(self, toward: float) -> float | None:
         """Standard error within the run, from the side of the interval that faces ``toward``; None where unknown."""
-        if self.interval is None or not 0 < self.interval.level < 1:
+        if self.interval is None:
             return None
         end = self.interval.lo if toward < self.mean else self.interval.hi
         return abs(end - self.mean) / float(special.ndtri((1 + self.interval.level) / 2))

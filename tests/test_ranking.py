@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 import reports
-from bench import Interval, RunRecord, Summary, summarise
+from bench import RunRecord, Summary, summarise
 from bench.statistics import LARGEST
 from reports.content import gather
 from reports.ranking import MOST, RULE, Evidence, difference, marks, seeds_to_tell, told
@@ -101,8 +101,6 @@ def test_one_seed_beside_three_claims_no_more_than_it_may() -> None:
 def test_where_nothing_is_known_nothing_is_told() -> None:
     assert difference(over(1.0, None, 1), over(9.0, None, 1)) is None
     assert difference(over(1.0, None, 1), run(9.0, 8.0, 10.0)) is None
-    useless = Evidence(Summary(1.0, None, 1), Interval(lo=0.9, hi=1.1, level=1.0, method="all of it"))
-    assert difference(useless, run(9.0, 8.0, 10.0)) is None
 
 
 def test_numbers_that_never_move_are_told_apart_and_equal_ones_never() -> None:
