@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,8 +10,6 @@ import numpy as np
 from scipy import stats
 
 from bench.record import Estimate, Interval
-
-LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -28,12 +25,9 @@ def summarise(values: Sequence[float]) -> Summary:
     """Mean and standard deviation of at least one value. Raises ValueError for none."""
     if not values:
         raise ValueError("no values to summarise")
-    # In powers of two, so that nothing rounds on the way and no sum leaves the range of floats.
-    exponent = math.frexp(max(map(abs, values)))[1] - 1
-    scaled = [math.ldexp(value, -exponent) for value in values]
-    mean = math.fsum(scaled) / len(scaled)
-    sd = math.dist(scaled, [mean] * len(scaled)) / math.sqrt(len(scaled) - 1) if len(scaled) > 1 else None
-    return Summary(math.ldexp(mean, exponent), None if sd is None else min(sd * 2.0**exponent, LARGEST), len(scaled))
+    mean = math.fsum(values) / len(values)
+    sd = math.dist(values, [mean] * len(values)) / math.sqrt(len(values) - 1) if len(values) > 1 else None
+    return Summary(mean, sd, len(values))
 
 
 def median_interval(values: Sequence[float], level: float = 0.95) -> Interval | None:
