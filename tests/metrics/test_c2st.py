@@ -210,7 +210,7 @@ class TestNetwork:
     def test_an_interval_covers(self, shift: float, scale: float) -> None:
         found = [
             network_test(scale * rows(60, 4, 2 * s, shift), rows(60, 4, 2 * s + 1), np.random.default_rng(s))
-            for s in range(150)
+            for s in range(80)
         ]
         assert covered(found) >= 0.9
 
