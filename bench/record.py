@@ -95,7 +95,7 @@ def _machine_in_text(environment: dict[str, Any]) -> dict[str, Any]:
 Text = Annotated[str, BeforeValidator(legible)]
 Message = Annotated[str, BeforeValidator(_told)]
 Label = Annotated[str, Field(pattern=r"\S")]
-Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+Number = Annotated[float, AfterValidator(_in_range), Field(json_schema_extra={"maximum": LARGEST, "minimum": -LARGEST})]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Table = Annotated[dict[str, Any], AfterValidator(_in_range)]
 Protocol = Annotated[Mapping[str, str | int | float | bool], AfterValidator(_in_range)]
