@@ -72,6 +72,7 @@ if TYPE_CHECKING:
         proportion_interval,
         ratio_error,
         ratio_interval,
+        score_interval,
         summarise,
         wilson_interval,
     )
@@ -102,7 +103,7 @@ _HOMES = {
     "bench.rendering": "render",
     "bench.statistics": (
         "Summary bounded_interval difference_interval median_interval normal_interval proportion_interval "
-        "ratio_error ratio_interval summarise wilson_interval"
+        "ratio_error ratio_interval score_interval summarise wilson_interval"
     ),
     "bench.store": "Records frame read_frame read_records",
     "bench.streams": "normal uniform",
@@ -276,6 +277,7 @@ __all__ = [
     "render",
     "report",
     "run",
+    "score_interval",
     "summarise",
     "time_calls",
     "uniform",

@@ -71,6 +71,20 @@ def normal_interval(
     return Interval(lo=max(lo, value - reach), hi=min(hi, value + reach), level=level, method=method)
 
 
+def score_interval(
+    value: float, variance: float, least: float, method: str, *, hi: float = math.inf, level: float = 0.95
+) -> Interval:
+    """Interval of a mean of counts, 0 or more, whose variance grows as it does: the score interval of a Poisson rate.
+
+    The proportion is that of ``variance`` to ``value``, raised near 0 as in ``bounded_interval``, and at least
+    ``least``, about what one count adds to the value: so an interval at 0 has a width.
+    """
+    step = max(least, variance / value * (1 + 2 * variance / value**2)) if value > 0 else least
+    shift = float(stats.norm.ppf((1 + level) / 2)) ** 2 * step / 2
+    reach = math.sqrt(shift * (2 * value + shift))
+    return Interval(lo=max(0.0, value + shift - reach), hi=min(hi, value + shift + reach), level=level, method=method)
+
+
 def proportion_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     """Interval of a share of ``n`` independent trials (Wilson 1927). Raises ValueError for n < 1."""
     if n < 1:

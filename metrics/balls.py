@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from bench import GenbenchError, Interval, Space, wilson_interval
+from bench import GenbenchError, Interval, Omitted, Space, wilson_interval
 from metrics.features import Array
 from metrics.neighbours import Nearest, Pairs, as_pair, neighbours, tiles
 
@@ -49,7 +50,8 @@ class Overlap:
 
     real: fakes in real balls.      fake: reals in fake balls.      reals, fakes: neighbours within each set.
     wide: fakes in real balls that reach to the 2k-th neighbour (to the last, of fewer).
-    clipped: fakes in real balls no wider than the median one, the sphere inside.  limit: ``(m,)`` their squared radii.
+    clipped: fakes in real balls no wider than the median one, the sphere inside.
+    around: ``(m,)`` such balls of other reals around each real.    held: ``(m,)`` other reals in each of these balls.
     """
 
     k: int
@@ -58,13 +60,28 @@ class Overlap:
     fake: Contained
     wide: Contained
     clipped: Contained
-    limit: Tensor
+    around: Tensor
+    held: Tensor
     reals: Nearest
     fakes: Nearest
 
     @property
     def protocol(self) -> dict[str, int | bool]:
         return {"k": self.k, "strict": self.strict}
+
+    def extent(self, of: Literal["real", "fake"], strict: bool) -> str:
+        """What a method says of balls of radius 0, around rows with k or more copies; nothing where there are none.
+
+        Raises Omitted where half of the balls or more are such and hold nothing, or all hold nothing but copies.
+        """
+        near = self.reals if of == "real" else self.fakes
+        empty = (near.squared[:, self.k - 1] == 0).double().mean().item()
+        if empty == 1 or (strict and empty >= 0.5):
+            raise Omitted(
+                f"{empty:.0%} of the {of} rows have {self.k} copies or more, so their balls have radius 0 and hold "
+                f"nothing{'' if strict else ' but copies'}: leave repeated rows out"
+            )
+        return f"; {empty:.1%} of the {of} balls have radius 0" if empty else ""
 
 
 def overlap(fake: Array, real: Array, k: int = K, strict: bool = True) -> Overlap:
@@ -77,7 +94,23 @@ def overlap(fake: Array, real: Array, k: int = K, strict: bool = True) -> Overla
     clipped = Balls(radii.clamp(max=squared_median(radii)), strict=False)
     sets = [Balls(radii, strict), Balls(reals.squared[:, -1], strict), clipped]
     (whole, wide, narrow), (mirrored,) = contained(y, x, sets, [Balls(fakes.squared[:, -1], strict)], k)
-    return Overlap(k, strict, whole, mirrored, wide, narrow, clipped.squared, reals, fakes)
+    return Overlap(k, strict, whole, mirrored, wide, narrow, *_within(y, reals, clipped.squared), reals, fakes)
+
+
+def _within(x: Tensor, near: Nearest, squared: Tensor) -> tuple[Tensor, Tensor]:
+    """``(n,)`` balls of these squared radii, the sphere inside, around each row, and rows in each ball; not its own.
+
+    The neighbours known tell it, but for balls that hold them all: where distances are shared there may be more.
+    """
+    inside = near.squared <= squared[:, None]
+    whole = inside[:, -1] if near.squared.shape[1] < len(x) - 1 else torch.zeros_like(inside[:, 0])
+    held = inside.sum(1)
+    around = near.indices[~whole][inside[~whole]].bincount(minlength=len(x))
+    if whole.any():
+        (more,), _ = contained(x[whole], x, [Balls(squared[whole], strict=False)], [])
+        held[whole] = more.points - 1
+        around += more.balls - whole.long()
+    return around, held
 
 
 def named_by(near: Nearest, k: int) -> Tensor:
@@ -88,11 +121,15 @@ def named_by(near: Nearest, k: int) -> Tensor:
 def wilson(share: float, variance: float, n: int, method: str) -> Interval:
     """Interval of a share of ``n`` outcomes that are not independent: n is divided by the design effect.
 
-    That is how much ``variance``, the share's own, exceeds share (1 - share) / n (Kish 1965); never less than 1.
+    That is how much ``variance``, the share's own, exceeds share (1 - share) / n (Kish 1965); never less than 1. Near
+    an end the excess is told from few outcomes and is raised as in ``bench.bounded_interval``. One ball can hold many
+    rows and still hold none of those drawn, so n is also taken as if one more outcome went with those on the rare side.
     """
-    binomial = share * (1 - share) / n
-    effect = max(1.0, variance / binomial) if binomial > 0 else 1.0
-    return wilson_interval(share, n / effect, method)
+    binomial, nearer = share * (1 - share) / n, min(share, 1 - share)
+    raised = max(0.0, variance - binomial) * (1 + 2 * variance / nearer**2) if binomial else 0.0
+    trials = n / (1 + raised / binomial) if binomial else n
+    rare = max(1.0, trials * nearer)
+    return wilson_interval(share, trials * rare / (rare + 1), method)
 
 
 def squared_median(squared: Tensor) -> Tensor:

@@ -15,8 +15,14 @@ g is its inverse over n: the share of good samples among n that would give the m
 every s up to n and inverted by linear interpolation; the authors' code looks up the next s and takes f(s) = 0 for
 s < k, which differs by at most k / n. Density counts the sphere as inside, coverage does not, as theirs.
 
+Ties (counts, quantised pixels): all on a sphere are inside, reals as well as fakes, so that no order of the rows
+matters; the authors' code takes k of the reals, whichever come first. Balls of radius 0, around rows with k copies or
+more, hold those copies alone (density) or nothing (coverage). Where all are such, or half of them for coverage, there
+is no number; of fewer the interval's method tells their share.
+
 Standard errors count both sets as for density and coverage; the terms a clip leaves without effect are taken as their
-share of all terms. For density both C move with the real rows, so their ratio is linearised in each real row.
+share of all terms. For density both C move with the real rows, so their ratio is linearised in each real row. Intervals
+are of the expectation at these numbers of rows, and know the ends: the score of a Poisson rate up to 1, and Wilson's.
 """
 
 from __future__ import annotations
@@ -27,7 +33,7 @@ import numpy as np
 from scipy.special import betaln, gammaln
 from torch import Tensor
 
-from bench import Estimate, GenbenchError, Space, TooFew, metric, normal_interval
+from bench import Estimate, GenbenchError, Space, TooFew, metric, proportion_interval, score_interval
 from metrics.balls import K, Overlap, named_by, overlap, shared_overlap, wilson
 from metrics.features import EVERY, Array
 
@@ -35,25 +41,32 @@ PAPER = "arXiv:2507.01761"
 
 
 def clipped_ball_density(fake: Array, real: Array, k: int = K) -> Estimate:
-    """Of ``(n, D)`` and ``(m, D)`` features; 0 to 1. Raises GenbenchError for bad input, TooFew below k + 1 rows."""
+    """Of ``(n, D)`` and ``(m, D)`` features; 0 to 1.
+
+    Raises GenbenchError for bad input, TooFew below k + 1 rows, Omitted where all balls have radius 0.
+    """
     return clipped_density_of(overlap(fake, real, k))
 
 
 def clipped_ball_coverage(fake: Array, real: Array, k: int = K) -> Estimate:
-    """Of ``(n, D)`` and ``(m, D)`` features; 0 to 1. Raises GenbenchError for bad input, TooFew below k + 2 rows."""
+    """Of ``(n, D)`` and ``(m, D)`` features; 0 to 1.
+
+    Raises GenbenchError for bad input, TooFew below k + 2 rows, Omitted where half of the balls have radius 0.
+    """
     return clipped_coverage_of(overlap(fake, real, k))
 
 
 def clipped_density_of(found: Overlap) -> Estimate:
     k = found.k
-    fakes, reals = _clipped(found.clipped.balls, k), _clipped(_reals_around_reals(found), k)
+    fakes, reals = _clipped(found.clipped.balls, k), _clipped(found.around, k)
     ratio = (fakes.mean() / reals.mean()).item()
     real_part = _numerator_moves(found) - ratio * _denominator_moves(found)
     noise = (_free(found.clipped.balls, k) / (k * len(fakes))) ** 2 * found.clipped.points.sum()
     variance = fakes.var() / len(fakes) + (real_part.square().sum() - noise).clamp(min=0)
-    error = math.sqrt(variance.item()) / reals.mean().item()
-    interval = normal_interval(ratio, error, "infinitesimal jackknife over both sets", lo=0.0, hi=1.0)
-    interval = interval.model_copy(update={"lo": min(interval.lo, 1.0)})
+    method = "Poisson score up to 1, infinitesimal jackknife over both sets, of the expectation at this n"
+    method += found.extent("real", strict=False)
+    interval = score_interval(ratio, variance.item() / reals.mean().item() ** 2, 0.5 / len(fakes), method, hi=1)
+    interval = interval.model_copy(update={"lo": min(interval.lo, _not_certain(len(fakes)))})
     return Estimate(value=min(1.0, ratio), n=len(fakes), interval=interval, protocol={"k": k})
 
 
@@ -62,10 +75,16 @@ def clipped_coverage_of(found: Overlap) -> Estimate:
     if m < k + 2:
         raise TooFew(f"{m} real examples are too few: at least {k + 2} are needed")
     mean, expected = _clipped(found.real.points, k).mean().item(), expected_fill(n, m, k)
-    fill = wilson(mean, _fill_error(found) ** 2, m, "Wilson, design effect from both sets, calibrated")
-    ends = {end: share_of_good(expected, getattr(fill, end)) for end in ("lo", "hi")}
-    value, interval = share_of_good(expected, mean), fill.model_copy(update=ends)
+    method = "Wilson, design effect from both sets, calibrated, of the expectation at this n"
+    fill = wilson(mean, _fill_error(found) ** 2, m, method + found.extent("real", found.strict))
+    value, lo, hi = (share_of_good(expected, fills) for fills in (mean, fill.lo, fill.hi))
+    interval = fill.model_copy(update={"lo": min(lo, _not_certain(n)), "hi": hi})
     return Estimate(value=value, n=n, interval=interval, protocol={"k": k})
+
+
+def _not_certain(n: int) -> float:
+    """The highest lower end: however far a calibrated value would lie above 1, n samples do not make certain of 1."""
+    return proportion_interval(n, n).lo
 
 
 def expected_fill(n: int, m: int, k: int) -> np.ndarray:
@@ -98,16 +117,6 @@ def _free(counts: Tensor, k: int) -> Tensor:
     return counts[counts <= k].sum() / counts.sum().clamp(min=1)
 
 
-def _reals_around_reals(found: Overlap) -> Tensor:
-    """``(m,)`` clipped balls of other reals around each real."""
-    near = found.reals.squared[:, : found.k]
-    return _count(found.reals.indices[:, : found.k][near <= found.limit[:, None]], len(near))
-
-
-def _count(indices: Tensor, n: int) -> Tensor:
-    return indices.bincount(minlength=n)
-
-
 def _numerator_moves(found: Overlap) -> Tensor:
     """``(m,)`` what C(fakes) gains when a real row is there: its ball, less what others' balls give up to it."""
     lost = found.clipped.points.double()
@@ -118,8 +127,7 @@ def _numerator_moves(found: Overlap) -> Tensor:
 def _denominator_moves(found: Overlap) -> Tensor:
     """``(m,)`` the same for C(reals), where the row is also a point."""
     k, m = found.k, len(found.reals.squared)
-    around = _reals_around_reals(found)
-    held = (found.reals.squared[:, :k] <= found.limit[:, None]).sum(1).double()
+    around, held = found.around, found.held.double()
     ball = held - held.mean() / k * named_by(found.reals, k)
     point = _clipped(around, k)
     return (point - point.mean()) / m + _free(around, k) * ball / (k * m)

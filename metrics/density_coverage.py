@@ -4,40 +4,47 @@
     coverage = share of real balls with a fake inside              1 - 2^-k or a little more, for such fakes
 
 Only real balls are used, so that one far fake cannot spread a net over everything. A ball reaches to the k-th nearest
-other real row; strictly inside counts, as in ``prdc``.
+other real row; strictly inside counts, as in ``prdc``. A real row with k copies or more has a ball of radius 0, which
+holds nothing: where half of the balls or more are such there is no number, of fewer the interval's method tells.
 
 The standard errors count both sets. Density: the spread over fakes, and what each real row moves: its own ball goes
 with it, and the balls it bounds widen by one neighbour, by as much as they gain on average on the way to the 2k-th.
 Coverage: the binomial part over reals, the pairs of balls that only one and the same fake fills, and the widening.
+Intervals know the ends: a Poisson rate's score for density, Wilson's for coverage. They are of the expectation at these
+numbers of rows, on which coverage depends.
 """
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from bench import Estimate, Space, metric, normal_interval
+from bench import Estimate, Space, metric, score_interval
 from metrics.balls import K, Overlap, named_by, overlap, shared_overlap, wilson
 from metrics.features import EVERY, Array
 
 
 def ball_density(fake: Array, real: Array, k: int = K, strict: bool = True) -> Estimate:
-    """Of ``(n, D)`` and ``(m, D)`` features; 0 or more. Raises GenbenchError for bad input, TooFew below k + 1 rows."""
+    """Of ``(n, D)`` and ``(m, D)`` features; 0 or more.
+
+    Raises GenbenchError for bad input, TooFew below k + 1 rows, Omitted where balls have radius 0.
+    """
     return density_of(overlap(fake, real, k, strict))
 
 
 def ball_coverage(fake: Array, real: Array, k: int = K, strict: bool = True) -> Estimate:
-    """Of ``(n, D)`` and ``(m, D)`` features; 0 to 1. Raises GenbenchError for bad input, TooFew below k + 1 rows."""
+    """Of ``(n, D)`` and ``(m, D)`` features; 0 to 1.
+
+    Raises GenbenchError for bad input, TooFew below k + 1 rows, Omitted where balls have radius 0.
+    """
     return coverage_of(overlap(fake, real, k, strict))
 
 
 def density_of(found: Overlap) -> Estimate:
     around = found.real.balls.double() / found.k
-    error = math.sqrt(around.var().item() / len(around) + _shared_density(found))
-    value = around.mean().item()
-    interval = normal_interval(value, error, "infinitesimal jackknife over both sets", lo=0.0)
+    value, variance = around.mean().item(), around.var().item() / len(around) + _shared_density(found)
+    method = "Poisson score, infinitesimal jackknife over both sets, of the expectation at this n"
+    interval = score_interval(value, variance, 0.5 / len(around), method + found.extent("real", found.strict))
     return Estimate(value=value, n=len(around), interval=interval, protocol=found.protocol)
 
 
@@ -49,7 +56,8 @@ def coverage_of(found: Overlap) -> Estimate:
     gain = ((found.wide.points > 0).double().mean().item() - value) / spare(found)
     widened = (named_by(found.reals, found.k) - found.k).square().sum().item() * gain**2 / m**2
     variance = value * (1 - value) / m + together + widened
-    interval = wilson(value, variance, m, "Wilson, design effect from both sets")
+    method = "Wilson, design effect from both sets, of the expectation at this n"
+    interval = wilson(value, variance, m, method + found.extent("real", found.strict))
     return Estimate(value=value, n=m, interval=interval, protocol=found.protocol)
 
 

@@ -8,6 +8,9 @@ sums of squared differences in float64. So a copy is at distance 0 and a near-co
 The bound: for |fl(x.y) - x.y| <= g |x| |y| with g = (D + 2) u / (1 - D u) in any order of summation (Higham 2002,
 Accuracy and Stability of Numerical Algorithms, section 3.1), and |x| |y| <= (|x|^2 + |y|^2) / 2, the width is a sum of
 one term a row. The common mean is taken away first, which makes the norms small and the bound narrow.
+
+Of neighbours at one distance (counts, quantised pixels, repeated rows) which come first is decided by their content,
+so that no order of the rows changes a number.
 """
 
 from __future__ import annotations
@@ -31,7 +34,10 @@ Rows = slice | Tensor
 
 @dataclass(frozen=True)
 class Nearest:
-    """For each of n rows its k nearest others, ascending. squared: ``(n, k)`` float64; indices: ``(n, k)`` int64."""
+    """For each of n rows its k nearest others, ascending; at one distance by content.
+
+    squared: ``(n, k)`` float64; indices: ``(n, k)`` int64.
+    """
 
     squared: Tensor
     indices: Tensor
@@ -164,6 +170,16 @@ def within_train(space: Space) -> Nearest:
     return space.once("neighbours/train", lambda: neighbours(as_rows(space.train, 2), 1))
 
 
+def by_content(rows: Tensor) -> Tensor:
+    """``(n,)`` row numbers of ``(n, D)``, ordered by what the rows hold: the same rows in any order come out as one.
+
+    The order itself means nothing: it is that of a fixed random combination of the columns.
+    """
+    weights = torch.rand(rows.shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weights = weights.to(rows.device)
+    return torch.cat([(rows[part].double() * weights).sum(1) for part in slices(len(rows))]).argsort(stable=True)
+
+
 def slices(n: int, size: int = TILE) -> Iterator[slice]:
     for start in range(0, n, size):
         yield slice(start, min(n, start + size))
@@ -202,20 +218,24 @@ class _Best:
 def _settle(pairs: Pairs, best: _Best, k: int, itself: bool) -> Nearest:
     """Exact distances of the candidates, and a second look at rows where some other pair may yet be nearer."""
     rows = torch.arange(len(best.bounds), device=best.bounds.device)
-    lower = best.bounds.double()
+    lower, place = best.bounds.double(), by_content(pairs.y.given).argsort()
     width = pairs.width(rows.repeat_interleave(best.size), best.indices.flatten()).view_as(lower)
     enough = (lower + 2 * width).kthvalue(k, dim=1).values
-    squared, order = pairs.exact_to(rows, best.indices).topk(k, dim=1, largest=False)
-    found = Nearest(squared, best.indices.gather(1, order))
+    indices = best.indices.gather(1, place[best.indices].argsort(dim=1))
+    squared, order = pairs.exact_to(rows, indices).sort(dim=1, stable=True)
+    found = Nearest(squared[:, :k].contiguous(), indices.gather(1, order[:, :k]))
     others = len(pairs.y) - itself
     unsure = (lower[:, -1] <= enough).nonzero().flatten() if best.size < others else rows.new_empty(0)
     for part in slices(len(unsure), 64):
-        _look_again(pairs, found, unsure[part], enough[unsure[part]], itself)
+        _look_again(pairs, found, unsure[part], enough[unsure[part]], itself, place)
     return found
 
 
-def _look_again(pairs: Pairs, found: Nearest, rows: Tensor, enough: Tensor, itself: bool) -> None:
-    """Compute every pair whose lower bound is not above ``enough``: many at one distance, or very near each other."""
+def _look_again(pairs: Pairs, found: Nearest, rows: Tensor, enough: Tensor, itself: bool, place: Tensor) -> None:
+    """Compute every pair whose lower bound is not above ``enough``: many at one distance, or very near each other.
+
+    place: ``(m,)`` of each of the others in the order of contents.
+    """
     reach = _round_up(enough, pairs.x.coarse.dtype)
     parts = []
     for j in slices(len(pairs.y)):
@@ -226,7 +246,8 @@ def _look_again(pairs: Pairs, found: Nearest, rows: Tensor, enough: Tensor, itse
         a, b = a[rows[a] != b], b[rows[a] != b]
     squared = pairs.exact(rows[a], b)
     k = found.squared.shape[1]
-    order = squared.argsort(stable=True)
+    order = place[b].argsort()
+    order = order[squared[order].argsort(stable=True)]
     order = order[a[order].argsort(stable=True)]
     first = torch.searchsorted(a[order], torch.arange(len(rows), device=a.device))
     chosen = order[first[:, None] + torch.arange(k, device=a.device)]

@@ -14,7 +14,11 @@ of them at once, by
     d_l = (rows that only l holds) - (what its neighbours' balls gain in its place)
 
 The gain is taken as even over the balls that widen when l is gone. Sampling noise in d_l, already in the binomial
-part, is subtracted. The interval is Wilson's, n divided by the design effect.
+part, is subtracted. The interval is Wilson's, n divided by the design effect. It is of the expectation at these numbers
+of rows: balls shrink as rows are added, and the values fall with them.
+
+A row with k copies or more has a ball of radius 0, which strictly holds nothing. Where half of the balls or more are
+such there is no number; of fewer the interval's method tells their share.
 """
 
 from __future__ import annotations
@@ -24,13 +28,14 @@ from metrics.balls import Contained, K, Overlap, named_by, overlap, shared_overl
 from metrics.features import EVERY, Array
 from metrics.neighbours import Nearest
 
-METHOD = "Wilson, design effect from the balls of both sets"
+METHOD = "Wilson, design effect from the balls of both sets, of the expectation at this n"
 
 
 def manifold_precision(fake: Array, real: Array, k: int = K, strict: bool = True) -> Estimate:
     """Of ``(n, D)`` and ``(m, D)`` features; 0 to 1.
 
-    strict: a fake on the sphere itself is outside.  Raises GenbenchError for bad input, TooFew below k + 1 rows.
+    strict: a fake on the sphere itself is outside.  Raises GenbenchError for bad input, TooFew below k + 1 rows,
+    Omitted where the real rows are so often repeated that balls have radius 0.
     """
     return precision_of(overlap(fake, real, k, strict))
 
@@ -41,20 +46,20 @@ def manifold_recall(fake: Array, real: Array, k: int = K, strict: bool = True) -
 
 
 def precision_of(found: Overlap) -> Estimate:
-    return _share(found.real, found.reals, found)
+    return _share(found.real, found.reals, found, METHOD + found.extent("real", found.strict))
 
 
 def recall_of(found: Overlap) -> Estimate:
-    return _share(found.fake, found.fakes, found)
+    return _share(found.fake, found.fakes, found, METHOD + found.extent("fake", found.strict))
 
 
-def _share(held: Contained, near: Nearest, found: Overlap) -> Estimate:
+def _share(held: Contained, near: Nearest, found: Overlap, method: str) -> Estimate:
     """Points held by any ball."""
     n, alone = len(held.balls), held.alone.double()
     share = (held.balls > 0).double().mean().item()
     moved = alone - alone.mean() / found.k * named_by(near, found.k)
     shared = max(0.0, (moved.square().sum() - alone.sum()).item()) / n**2
-    interval = wilson(share, share * (1 - share) / n + shared, n, METHOD)
+    interval = wilson(share, share * (1 - share) / n + shared, n, method)
     return Estimate(value=share, n=n, interval=interval, protocol=found.protocol)
 
 

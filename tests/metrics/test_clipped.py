@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench import Estimate, GenbenchError, TooFew
+from bench import Estimate, GenbenchError, Omitted, TooFew
 from metrics.clipped import clipped_ball_coverage, clipped_ball_density, expected_fill, share_of_good
 from metrics.density_coverage import ball_density
 from tests.metrics.coverage import assert_honest, covered
@@ -42,6 +42,21 @@ def test_they_are_their_definitions(n: int, m: int, k: int) -> None:
     assert clipped_ball_density(fake, real, k).value == pytest.approx(density, abs=1e-12)
     expected = share_of_good(expected_fill(n, m, k), fill)
     assert clipped_ball_coverage(fake, real, k).value == pytest.approx(expected, abs=1e-12)
+
+
+def quantised(seed: int, n: int) -> np.ndarray:
+    """Whole numbers, where most distances are shared."""
+    return np.round(1.5 * drawn(seed, n, width=4))
+
+
+def test_ties_are_their_definition() -> None:
+    """All reals on a sphere are inside it, not only k of them."""
+    fake, real = quantised(0, 200), quantised(1, 150)
+    density, fill = written_out(fake, real, 5)
+    assert density < 1
+    assert clipped_ball_density(fake, real).value == pytest.approx(density, abs=1e-12)
+    expected = share_of_good(expected_fill(200, 150, 5), fill)
+    assert clipped_ball_coverage(fake, real).value == pytest.approx(expected, abs=1e-12)
 
 
 class TestCalibration:
@@ -79,6 +94,30 @@ class TestMeaning:
             assert found.interval is not None
             assert 0 <= found.interval.lo <= found.value <= found.interval.hi <= 1
 
+    def test_no_end_is_certain(self, measure: Measure) -> None:
+        """Sides apart, or so near that the value would lie far above 1: the interval still has a width."""
+        real = drawn(0, 200)
+        for fake, value in ((drawn(1, 200) + 100, 0.0), (0.1 * drawn(1, 200), 1.0), (real.copy(), 1.0)):
+            found = measure(fake, real)
+            assert found.interval is not None
+            if found.value == value:
+                assert 0.005 < found.interval.hi - found.interval.lo < 0.1
+        assert measure(drawn(1, 200) + 100, real).value == 0
+
+    def test_rows_in_another_order_change_nothing(self, measure: Measure) -> None:
+        fake, real = quantised(0, 200), quantised(1, 150)
+        before = measure(fake, real)
+        for rng in map(np.random.default_rng, range(3)):
+            after = measure(rng.permutation(fake), rng.permutation(real))
+            assert after.value == pytest.approx(before.value, abs=1e-12)
+            assert before.interval is not None and after.interval is not None
+            assert after.interval.lo == pytest.approx(before.interval.lo, abs=1e-9)
+            assert after.interval.hi == pytest.approx(before.interval.hi, abs=1e-9)
+
+    def test_rows_that_are_all_repeated_have_no_number(self, measure: Measure) -> None:
+        with pytest.raises(Omitted, match="100% of the real rows have 5 copies or more"):
+            measure(drawn(0, 200), np.repeat(drawn(1, 20), 10, axis=0))
+
     def test_a_real_outlier_changes_nothing(self, measure: Measure) -> None:
         """Half of the fakes lie around one far real example, whose ball would reach them all."""
         real, fake = drawn(0, 400), drawn(1, 400)
@@ -92,6 +131,12 @@ class TestMeaning:
         """Nominal 95 %, with a fifth of the samples bad on average."""
         found = (measure(drawn(2 * s, 150, 0.2), drawn(2 * s + 1, 200)) for s in range(250))
         assert_honest(covered(found), 250)
+
+    @pytest.mark.parametrize("shift", [0.0, 2.0])
+    def test_and_do_near_the_ends(self, measure: Measure, shift: float) -> None:
+        """Real data, and sides that hardly meet."""
+        found = [measure(drawn(2 * s, 150) + shift, drawn(2 * s + 1, 150)) for s in range(120)]
+        assert covered(found) > 0.90 - 2 * (0.9 * 0.1 / 120) ** 0.5
 
     def test_bad_input_is_refused(self, measure: Measure) -> None:
         rows = drawn(0, 20)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench import GenbenchError
 from metrics.balls import Balls, contained
-from metrics.neighbours import TILE, Pairs, as_pair, neighbours, neighbours_among
+from metrics.neighbours import TILE, Pairs, as_pair, by_content, neighbours, neighbours_among
 
 MATMUL: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
 
@@ -150,6 +150,27 @@ def test_order_of_rows_does_not_matter() -> None:
     x = rows(200, 6)
     turn = torch.randperm(200, generator=torch.Generator().manual_seed(3))
     assert torch.equal(neighbours(x, 3).squared[turn], neighbours(x[turn], 3).squared)
+
+
+@pytest.mark.parametrize("kind", ["lattice", "repeated", "plain"])
+@pytest.mark.parametrize("within", [True, False])
+def test_nor_does_it_where_distances_are_shared(kind: str, within: bool) -> None:
+    """The same rows are named, told by what they hold, in the same order."""
+    x, y = HARD[kind](120), HARD[kind](150, 5)
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(3))
+
+    def named(y: Tensor) -> Tensor:
+        return y[(neighbours(y, 5) if within else neighbours_among(x, y, 5)).indices]
+
+    before, after = named(y), named(y[order])
+    assert torch.equal(before[order] if within else before, after)
+
+
+def test_the_order_of_contents_is_that_of_no_rows() -> None:
+    x = lattice(200)
+    turned = x[torch.randperm(200, generator=torch.Generator().manual_seed(3))]
+    assert torch.equal(x[by_content(x)], turned[by_content(turned)])
+    assert torch.equal(by_content(x), by_content(x.float()))
 
 
 def test_what_has_no_distances_is_refused() -> None:

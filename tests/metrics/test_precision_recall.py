@@ -13,7 +13,7 @@ from prdc import compute_prdc
 from torch import Tensor
 from torch_fidelity.metric_prc import prc_features_to_metric
 
-from bench import Estimate, GenbenchError, TooFew
+from bench import Estimate, GenbenchError, Omitted, TooFew
 from metrics.balls import Overlap, overlap
 from metrics.density_coverage import ball_coverage, ball_density, coverage_of, density_of
 from metrics.precision_recall import manifold_precision, manifold_recall, precision_of, recall_of
@@ -156,6 +156,28 @@ class TestIntervals:
         for share in coverages(draw, range(100_000, 101_500)).values():
             assert_honest(share, 1500, errors=0)
 
+    def test_they_hold_near_the_end_too(self) -> None:
+        """Sides that hardly meet, 200 times: none below 90 %; where a value is nearly always 0, all may hold it."""
+        found = []
+        for rng in map(np.random.default_rng, range(200)):
+            fake, real = alike(rng, 150, 150, 16)
+            found.append(overlap(fake + 1.4, real))
+        for measure in FOUR.values():
+            assert covered(map(measure, found)) > 0.90 - 2 * (0.9 * 0.1 / 200) ** 0.5
+
+    @pytest.mark.parametrize("measure", FOUR.values(), ids=FOUR)
+    def test_sides_apart_leave_room(self, measure: Callable[[Overlap], Estimate]) -> None:
+        rows = np.random.default_rng(0).standard_normal((200, 4))
+        found = measure(overlap(rows, rows + 100))
+        assert found.value == 0 and found.interval is not None
+        assert found.interval.lo == 0 and 1 / 200 < found.interval.hi < 10 / 200
+
+    def test_they_say_what_they_are_of(self) -> None:
+        found = overlap(*alike(np.random.default_rng(0), 50, 50, 3))
+        for measure in FOUR.values():
+            interval = measure(found).interval
+            assert interval is not None and interval.method.endswith("of the expectation at this n")
+
     def test_no_share_is_certain(self) -> None:
         """All in or all out of 50 still leaves room, and never beyond what a share can be."""
         rng = np.random.default_rng(0)
@@ -165,6 +187,42 @@ class TestIntervals:
             assert found.value == value and found.interval is not None
             assert 0 <= found.interval.lo <= value <= found.interval.hi <= 1
             assert found.interval.hi - found.interval.lo > 0.05
+
+
+class TestRepeatedRows:
+    """Beside k copies of itself a row has a ball of radius 0, strictly in which nothing lies."""
+
+    def test_where_all_are_there_is_no_number_but_the_reason(self) -> None:
+        rng = np.random.default_rng(0)
+        once, often = rng.standard_normal((200, 4)), np.repeat(rng.standard_normal((20, 4)), 10, axis=0)
+        for measure in (manifold_precision, ball_density, ball_coverage):
+            with pytest.raises(Omitted, match=r"100% of the real rows have 5 copies or more, .* hold nothing: leave"):
+                measure(once, often)
+        assert manifold_precision(often, once).value > 0
+        with pytest.raises(Omitted, match="100% of the fake rows"):
+            manifold_recall(often, once)
+        with pytest.raises(Omitted, match="hold nothing but copies"):
+            manifold_precision(once, often, strict=False)
+
+    def test_of_a_few_the_method_tells(self) -> None:
+        rng = np.random.default_rng(0)
+        fake, real = alike(rng, 200, 200, 4)
+        real[:20] = real[0]
+        for measure in (manifold_precision, ball_density, ball_coverage):
+            interval = measure(fake, real).interval
+            assert interval is not None and interval.method.endswith("; 10.0% of the real balls have radius 0")
+        assert values(fake, real) == pytest.approx(of_prdc(fake, real), abs=1e-12)
+
+    @pytest.mark.parametrize("measure", FOUR.values(), ids=FOUR)
+    def test_rows_in_another_order_change_nothing(self, measure: Callable[[Overlap], Estimate]) -> None:
+        rng = np.random.default_rng(0)
+        fake, real = (rng.integers(0, 4, (150, 4)) for _ in range(2))
+        before = measure(overlap(fake, real))
+        after = measure(overlap(rng.permutation(fake), rng.permutation(real)))
+        assert after.value == pytest.approx(before.value, abs=1e-12)
+        assert before.interval is not None and after.interval is not None
+        assert after.interval.lo == pytest.approx(before.interval.lo, abs=1e-9)
+        assert after.interval.hi == pytest.approx(before.interval.hi, abs=1e-9)
 
 
 @pytest.mark.parametrize("measure", [manifold_precision, manifold_recall, ball_density, ball_coverage])
