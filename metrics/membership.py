@@ -29,6 +29,7 @@ from bench import (
     Textual,
     TooFew,
     Trial,
+    bounded_interval,
     metric,
     normal_interval,
     proportion_interval,
@@ -92,8 +93,11 @@ def _interval(value: float, places: Placements) -> Interval:
         n = min(len(places.train), len(places.test))
         found = proportion_interval(round(value * n), n)
         return found.model_copy(update={"method": "Wilson, on the smaller side, as the sides do not overlap"})
-    variance = sum(side.var(ddof=1) / len(side) for side in places)
-    return normal_interval(value, math.sqrt(variance), "DeLong", lo=0.0, hi=1.0)
+    error = math.sqrt(sum(side.var(ddof=1) / len(side) for side in places))
+    if 3 * error > min(value, 1 - value):  # the normal law would reach beyond the range, and hold too seldom
+        n = min(len(places.train), len(places.test))
+        return bounded_interval(value, error, n, "DeLong, Wilson's as the end is near")
+    return normal_interval(value, error, "DeLong")
 
 
 class _Windows:

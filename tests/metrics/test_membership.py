@@ -17,6 +17,7 @@ from bench.datasets.digits import digits
 from bench.datasets.text import ByteDataset
 from generators.vae import VAE
 from metrics.membership import auc, membership_auc
+from tests.metrics.coverage import assert_honest
 
 
 def interval_of(estimate: Estimate) -> Interval:
@@ -66,6 +67,15 @@ class TestArea:
             found = interval_of(auc(rng.normal(shift, 1, 100), rng.normal(0, 1, 100)))
             hits += found.lo < stats.norm.cdf(shift / math.sqrt(2)) < found.hi
         assert 0.90 <= hits / 400 <= 0.98
+
+    @pytest.mark.parametrize("shift", [2.5, 3.5])
+    def test_it_covers_near_the_end(self, shift: float) -> None:
+        """Areas of .96 and .993, of 50 against 60."""
+        rng, hits = np.random.default_rng(4), 0
+        for _ in range(400):
+            found = interval_of(auc(rng.normal(shift, 1, 50), rng.normal(0, 1, 60)))
+            hits += found.lo < stats.norm.cdf(shift / math.sqrt(2)) < found.hi
+        assert_honest(hits / 400, 400)
 
     def test_sides_apart_are_not_certain(self) -> None:
         found = auc(np.arange(50.0) + 100, np.arange(60.0))
