@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from pydantic import ValidationError
 
@@ -81,7 +81,7 @@ class LocalExecutor:
     def _work(self, plan: TrialPlan, on_event: OnEvent, *words: str) -> tuple[RunRecord, bool]:
         """The record of one worker, and whether a limit ended it before anything could be measured."""
         log = self.out / "logs" / f"{plan.run_id}.log"
-        with _open_log(log) as errors, self._start(errors, words) as process:
+        with _open_log(log, "a" if words else "w") as errors, self._start(errors, words) as process:
             self._running.add(process)
             if self._stopped:  # between the decision to stop and this line
                 _kill(process)
@@ -160,10 +160,10 @@ class Watch:
         return None
 
 
-def _open_log(path: Path) -> TextIO:
+def _open_log(path: Path, mode: Literal["a", "w"]) -> TextIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("w", encoding="utf-8")
+        return path.open(mode, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
