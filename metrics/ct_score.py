@@ -17,12 +17,14 @@ all generators meet the same cells. Distances are to all training data, not only
 
 Intervals hold the training data fixed, and with it the cells. What falls into each cell is drawn anew with the samples
 and the held-out data, so the standard error is an infinitesimal jackknife: each row moves its cell's U and its cell's
-size, and a held-out one the weights. The interval of ``ct_worst`` is one of all cells at once (Sidak 1967), of the
-lowest expected z: a model without fault lies wholly below 0 in at most 2.5 %.
+size, and a held-out one the weights. Where a cell's size lies so near 20 that another draw may leave it out, or take
+it in, the interval holds those with and without it. The interval of ``ct_worst`` is one of all cells at once (Sidak
+1967), of the lowest expected z: a model without fault lies wholly below 0 in at most 2.5 %.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from dataclasses import dataclass
@@ -38,6 +40,7 @@ from metrics.neighbours import among_train, as_pair, by_content, neighbours_amon
 
 CELLS = 5
 LEAST = 20
+UNSURE = 9  # two standard deviations of a number of rows that is 20 on average
 STARTS = 1  # the cells need to be the same for all, not the best there are
 SIDES: tuple[Literal["samples", "reference", "train"], ...] = ("samples", "reference", "train")
 
@@ -58,9 +61,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Cells:
-    """Those that hold enough of both; all: how many there are; fakes, held_out: rows in all cells together."""
+    """Those that hold enough of both; all: how many there are; fakes, held_out: rows in all cells together.
+
+    draws: the cells that another draw may have found to hold enough, ``kept`` first.
+    """
 
     kept: list[Cell]
+    draws: list[list[Cell]]
     all: int
     fakes: int
     held_out: int
@@ -103,10 +110,18 @@ def _cells(distances: list[Tensor], sides: list[Tensor], train: Tensor, cells: i
     labels = _labels(sides, train, cells)
     values = [d.cpu().numpy() for d in distances]
     parts = [[v[label == c] for v, label in zip(values, labels, strict=True)] for c in range(cells)]
-    found = [mann_whitney(*pair) for pair in parts if min(map(len, pair)) >= LEAST]
-    if not found:
+    sizes = [min(map(len, pair)) for pair in parts]
+    if max(sizes) < LEAST:
         raise TooFew(f"no cell holds {LEAST} samples and {LEAST} held-out examples: more are needed, or fewer cells")
-    return Cells(found, cells, *map(len, values))
+    found = {c: mann_whitney(*pair) for c, pair in enumerate(parts) if sizes[c] > LEAST - UNSURE}
+    kept = [c for c in found if sizes[c] >= LEAST]
+    unsure = [c for c in found if sizes[c] < LEAST + UNSURE]
+    changed = (
+        sorted(set(kept) ^ set(some)) for r in range(len(unsure) + 1) for some in itertools.combinations(unsure, r)
+    )
+    return Cells(
+        [found[c] for c in kept], [[found[c] for c in some] for some in changed if some], cells, *map(len, values)
+    )
 
 
 def _labels(sides: list[Tensor], train: Tensor, cells: int) -> list[np.ndarray]:
@@ -125,34 +140,50 @@ def _labels(sides: list[Tensor], train: Tensor, cells: int) -> list[np.ndarray]:
 
 
 def _mean(found: Cells) -> Estimate:
-    sizes = np.array([len(cell.held_out) for cell in found.kept])
+    means = [_mean_and_error(kept, found) for kept in found.draws]
+    method = "infinitesimal jackknife over samples and held-out data, training data and its cells fixed"
+    method += ", of the expectation at this n"
+    intervals = [normal_interval(value, error, method) for value, error in means]
+    fakes = sum(len(cell.fakes) for cell in found.kept)
+    return Estimate(value=means[0][0], n=fakes, interval=_hull(intervals), protocol=_protocol(found))
+
+
+def _mean_and_error(kept: list[Cell], found: Cells) -> tuple[float, float]:
+    sizes = np.array([len(cell.held_out) for cell in kept])
     weights = sizes / sizes.sum()
-    value = float(weights @ [cell.z for cell in found.kept])
-    fakes = [weight * cell.fakes for weight, cell in zip(weights, found.kept, strict=True)]
+    value = float(weights @ [cell.z for cell in kept])
+    fakes = [weight * cell.fakes for weight, cell in zip(weights, kept, strict=True)]
     held_out = [
         weight * cell.held_out + (cell.z - value) / sizes.sum()  # a held-out row more is weight for its cell
-        for weight, cell in zip(weights, found.kept, strict=True)
+        for weight, cell in zip(weights, kept, strict=True)
     ]
     variance = _spread(fakes, found.fakes) + _spread(held_out, found.held_out)
-    least = float(weights**2 @ [cell.least**2 for cell in found.kept])
-    method = "infinitesimal jackknife over samples and held-out data, training data and its cells fixed"
-    interval = normal_interval(value, math.sqrt(max(variance, least)), f"{method}, of the expectation at this n")
-    return Estimate(value=value, n=sum(map(len, fakes)), interval=interval, protocol=_protocol(found))
+    return value, math.sqrt(max(variance, float(weights**2 @ [cell.least**2 for cell in kept])))
 
 
 def _worst(found: Cells) -> Estimate:
+    lowest = min(found.kept, key=lambda cell: cell.z)
+    interval = _hull([_lowest(kept, found) for kept in found.draws])
+    return Estimate(value=lowest.z, n=len(lowest.fakes), interval=interval, protocol=_protocol(found))
+
+
+def _lowest(kept: list[Cell], found: Cells) -> Interval:
     errors = [
         max(cell.least, math.sqrt(_spread([cell.fakes], found.fakes) + _spread([cell.held_out], found.held_out)))
-        for cell in found.kept
+        for cell in kept
     ]
     reach = -float(stats.norm.ppf((1 - 0.95 ** (1 / len(errors))) / 2))
-    interval = Interval(
-        lo=min(cell.z - reach * error for cell, error in zip(found.kept, errors, strict=True)),
-        hi=min(cell.z + reach * error for cell, error in zip(found.kept, errors, strict=True)),
+    return Interval(
+        lo=min(cell.z - reach * error for cell, error in zip(kept, errors, strict=True)),
+        hi=min(cell.z + reach * error for cell, error in zip(kept, errors, strict=True)),
         method="of the lowest expected z of the cells, all cells at once (Sidak), training data and its cells fixed",
     )
-    lowest = min(found.kept, key=lambda cell: cell.z)
-    return Estimate(value=lowest.z, n=len(lowest.fakes), interval=interval, protocol=_protocol(found))
+
+
+def _hull(intervals: list[Interval]) -> Interval:
+    return intervals[0].model_copy(
+        update={"lo": min(found.lo for found in intervals), "hi": max(found.hi for found in intervals)}
+    )
 
 
 def _spread(moves: list[np.ndarray], n: int) -> float:

@@ -176,6 +176,17 @@ class TestDataCopying:
         variance = np.reshape(errors, (2000, 2)).sum(1).mean()
         assert variance**0.5 == pytest.approx(np.std([c.z for c in found]), rel=0.05)
 
+    @pytest.mark.parametrize("worst", [False, True])
+    def test_a_cell_that_may_be_left_out_is_counted(self, worst: bool) -> None:
+        """Some 20 copies of one mode beside new samples of the others: half of the draws have its cell."""
+        rng, copies, found = np.random.default_rng(0), WORLD.train[WORLD.train_mode == 0], []
+        for count in rng.binomial(400, 0.05, 60):
+            x, mode = WORLD.draw(300)
+            fake = torch.cat([x[mode > 0], copies[:count]])
+            found.append(data_copying(fake, WORLD.draw(300)[0], WORLD.train, worst=worst))
+        assert {e.protocol["compared"] for e in found} == {4, 5}
+        assert covered(found) > 0.90 - 2 * (0.9 * 0.1 / 60) ** 0.5
+
     def test_models_without_fault_are_flagged_no_more_often_than_said(self) -> None:
         """Wholly below 0 in at most 2.5 %, though it is the lowest of five."""
         found = [
