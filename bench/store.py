@@ -28,14 +28,17 @@ _OF_INTERVAL = ("lo", "hi", "level", "method")
 
 
 class Records(list[RunRecord]):
-    """Records as they were read; what one report makes of them, ``once`` keeps for the next, while the list lives."""
+    """Records as they were read; what one report makes of them, ``once`` keeps for the next, until the list changes."""
 
     def __init__(self, records: Iterable[RunRecord] = ()) -> None:
         super().__init__(records)
         self._made: dict[Hashable, Any] = {}
+        self._made_of = list(self)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Make a value the first time it is asked for, and keep it."""
+        """Make a value the first time it is asked for, and keep it while the list holds the same records."""
+        if self._made_of != self:
+            self._made, self._made_of = {}, list(self)
         if key not in self._made:
             self._made[key] = make()
         made: T = self._made[key]

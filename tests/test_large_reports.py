@@ -17,8 +17,8 @@ from tests.report_records import record, save_images
 
 REPORT_WITHOUT_TORCH = """
 import sys
-from bench.cli import main
-main(["report", sys.argv[1]])
+from bench.cli import run_command
+assert run_command(["report", sys.argv[1]]) == 0
 assert "torch" not in sys.modules
 """
 CURVE = tuple({"step": s, "seconds": s / 10, "losses": {"loss": 9 / s}} for s in range(1, 4))
@@ -85,3 +85,12 @@ def test_formats_share_what_is_gathered(tmp_path: Path) -> None:
     records = Records([record("vae", scores={"fd_lenet": 1.0})])
     assert gather(records, tmp_path, ["x"]) is gather(records, tmp_path, ["x"])
     assert gather(records, tmp_path, []).notes == []
+
+
+def test_records_that_change_are_gathered_anew(tmp_path: Path) -> None:
+    records = Records([record("vae", scores={"fd_lenet": 1.0})])
+    assert gather(records, tmp_path, []).trials == "1 trial: 1 ok"
+    records.append(record("gan", scores={"fd_lenet": 2.0}))
+    assert gather(records, tmp_path, []).trials == "2 trials: 2 ok"
+    records[1] = record("flow", scores={"fd_lenet": 2.0})
+    assert set(gather(records, tmp_path, []).slots) == {"vae", "flow"}
