@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from bench import Records, RunRecord
 from reports.colours import slots
 from reports.groups import newest
-from reports.leaderboard import Board, leaderboards, seeds_text
+from reports.leaderboard import Board, Cell, Column, Row, leaderboards, seeds_text
 from reports.samples import Sample, gallery
 from reports.verdict import verdict
 
@@ -261,6 +261,14 @@ def _flat(environment: Mapping[str, Any]) -> dict[str, str]:
         elif value is not None:
             flat[key] = {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
     return flat
+
+
+def gaps(board: Board) -> Iterator[tuple[Row, Column, Cell]]:
+    """Cells that are empty, or rest on fewer seeds than their row."""
+    for row in board.rows:
+        for column in board.columns:
+            if row.cells[column.key].why:
+                yield row, column, row.cells[column.key]
 
 
 def listed(values: Mapping[str, Any]) -> str:

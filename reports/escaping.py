@@ -5,6 +5,10 @@ from __future__ import annotations
 import unicodedata
 
 _ACTING = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode categories
+# Characters that a page gives to a text.
+SHORT_NAME, NAME, LONG_NAME = 30, 60, 120
+TIP, ENTRY, LISTING = 1000, 2000, 4000  # what explains a number; an entry of a list or table; settings in a row
+WHOLE = 20_000  # of any text
 _MARKS = 4  # on one letter; a hundred would lie over the lines around it
 
 
@@ -17,6 +21,13 @@ def visible(text: str, longest: int | None = None, keep: str = "\n") -> str:
     shown = begin if begin.isascii() and begin.isprintable() else _written_out(begin, keep)
     # What is written out is longer than what it stands for.
     return shown[:longest] + ("…" if len(begin) < len(text) or len(shown[:longest]) < len(shown) else "")
+
+
+def ending(text: str) -> str:
+    """The end of a traceback, where it says what happened, as ``visible`` shows it."""
+    text = text.rstrip()
+    shown = visible(text[-WHOLE:], keep="\n\t")
+    return shown if len(shown) <= WHOLE and len(text) <= WHOLE else f"…{shown[-WHOLE + 1 :]}"
 
 
 def _written_out(text: str, keep: str) -> str:

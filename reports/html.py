@@ -17,10 +17,10 @@ from markupsafe import Markup, escape
 from bench import RunRecord, report, write_atomic
 from reports.cells import ARROWS, DIRECTIONS, explain, protocol, show
 from reports.colours import CONTROL, DARK, LIGHT
-from reports.content import Content, Section, gather, listed
-from reports.escaping import visible
+from reports.content import Content, Section, gaps, gather, listed
+from reports.escaping import ENTRY, LISTING, LONG_NAME, NAME, SHORT_NAME, TIP, WHOLE, ending, visible
 from reports.figures import curve, learning, tradeoff
-from reports.leaderboard import Board, Cell, Column, Row
+from reports.leaderboard import Board, Column, Row
 from reports.ranking import RULE
 from reports.samples import Sample
 from reports.svg import inline_svg
@@ -59,8 +59,6 @@ QUESTIONS = {
 
 
 WIDEST = 6  # columns of a table that fit a page
-NAME = 60  # characters of a name
-_LONGEST = 20_000  # characters of any text
 
 
 @dataclass(frozen=True)
@@ -107,9 +105,10 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(listed=listed, base64=_base64, cut=cut, named=named, last=_last)
+    environment.filters.update(listed=listed, base64=_base64, cut=cut, name_tag=name_tag, ending=ending)
     environment.globals.update(show=show, explain=explain, protocol=protocol)
     environment.globals.update(arrows=ARROWS, directions=DIRECTIONS, rule=RULE)
+    environment.globals.update(SHORT_NAME=SHORT_NAME, LONG_NAME=LONG_NAME, TIP=TIP, ENTRY=ENTRY, LISTING=LISTING)
     return environment
 
 
@@ -119,7 +118,7 @@ def _base64(data: bytes) -> Markup:
 
 def _finalize(value: Any) -> Any:
     """What every expression of the page goes through before it is escaped: nothing acts, nothing is endless."""
-    return visible(value, _LONGEST, keep="\n\t") if isinstance(value, str) and not isinstance(value, Markup) else value
+    return visible(value, WHOLE, keep="\n\t") if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def cut(value: str, longest: int = NAME) -> str:
@@ -127,19 +126,14 @@ def cut(value: str, longest: int = NAME) -> str:
     return visible(value, longest, keep="\n\t")
 
 
-def named(name: str, longest: int = NAME, breaks: str = "") -> Markup:
+def name_tag(name: str, longest: int = NAME, breaks: str = "") -> Markup:
     """A name; of a long one the beginning, and the rest where the pointer rests. ``breaks``: where a line may end."""
     shown = escape(visible(name, longest, keep=""))
     if breaks:
         shown = Markup(f"{breaks}<wbr>").join(shown.split(breaks))
     if len(name) <= longest:
         return shown
-    return Markup('<span title="{}">{}</span>').format(visible(name, 1000, keep=""), shown)
-
-
-def _last(traceback: str) -> str:
-    """The end of a traceback, where it says what happened."""
-    return traceback if len(traceback) <= _LONGEST else f"…{traceback[-_LONGEST + 1 :]}"
+    return Markup('<span title="{}">{}</span>').format(visible(name, TIP, keep=""), shown)
 
 
 def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
@@ -198,14 +192,6 @@ def _curves(board: Board, content: Content, number: int) -> Iterator[tuple[Row, 
         figure = curve(row, content.slots[row.name])
         label = f"training losses of {cut(row.name)} on {cut(board.dataset)}"
         yield row, Markup(inline_svg(figure, f"curve-{number}-{index}", label))
-
-
-def gaps(board: Board) -> Iterator[tuple[Row, Column, Cell]]:
-    """Cells that are empty, or rest on fewer seeds than their row."""
-    for row in board.rows:
-        for column in board.columns:
-            if row.cells[column.key].why:
-                yield row, column, row.cells[column.key]
 
 
 def _colours() -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from bench import RunRecord, report, write_atomic
 from reports.cells import ARROWS, heading, protocol, show
-from reports.content import Content, Section, Trouble, gather, listed
-from reports.escaping import visible
+from reports.content import Content, Section, Trouble, gaps, gather, listed
+from reports.escaping import LISTING, NAME, WHOLE, ending, visible
 from reports.figures import curves, learning, to_png, tradeoff
 from reports.leaderboard import Board, Column, Row
 from reports.ranking import RULE
@@ -19,7 +19,6 @@ from reports.samples import Sample, missing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_NAME, _LONGEST = 60, 20_000  # characters of a name, and of any text
 LEGEND = (
     f"**Bold**: best mean. ≈: {RULE}. ±: standard deviation over seeds. "
     "[ ]: interval within one run. Yardsticks (*italic*) are not ranked."
@@ -81,9 +80,7 @@ def _protocols(columns: Iterable[Column]) -> str:
 
 
 def _gaps(board: Board) -> str:
-    """Why a cell is empty, or rests on fewer seeds than its row."""
-    cells = [(row, column, row.cells[column.key]) for row in board.rows for column in board.columns]
-    lines = [f"- {name(r.name)}, {name(c.label)}: {text(cell.why)}" for r, c, cell in cells if cell.why]
+    lines = [f"- {name(r.name)}, {name(c.label)}: {text(cell.why)}" for r, c, cell in gaps(board)]
     return fold("Missing numbers", "\n".join(lines)) if lines else ""
 
 
@@ -124,8 +121,7 @@ def _troubles(title: str, troubles: Sequence[Trouble]) -> str:
     for trouble in troubles:
         parts.append(f"- **{text(trouble.who)}**, {trouble.seeds} ({trouble.kind}): {text(trouble.message)}")
         if trouble.traceback:
-            end = trouble.traceback.rstrip()[-_LONGEST:]
-            parts.append(fold("traceback", fence(visible(end, keep="\n\t"))))
+            parts.append(fold("traceback", fence(ending(trouble.traceback))))
     return "\n\n".join([f"## {title}", *parts]) if parts else ""
 
 
@@ -158,7 +154,7 @@ def _commands(content: Content) -> str:
         return ""
     seeds = ", ".join(map(str, content.seeds))
     hint = f"Seeds {seeds}. For a suite of your own give the path of its TOML file."
-    commands = visible("\n".join(content.commands), _LONGEST)
+    commands = visible("\n".join(content.commands), WHOLE)
     return "\n\n".join(["## To reproduce", fence(commands), hint])
 
 
@@ -168,7 +164,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def text(value: str, longest: int = 4000) -> str:
+def text(value: str, longest: int = LISTING) -> str:
     """Plain text in markdown: one line, nothing in it taken for markup, an entity, an address or a table's edge."""
     one_line = visible(" ".join(value.split()), longest)
     escaped = re.sub(r"([\\`*|\[\]<>&~]|(?<!\w)_|_(?!\w)|:(?=//))", r"\\\1", one_line)
@@ -178,7 +174,7 @@ def text(value: str, longest: int = 4000) -> str:
 
 def name(value: str) -> str:
     """The same of a name, as long as a table has room for."""
-    return text(value, _NAME)
+    return text(value, NAME)
 
 
 def fence(value: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 from bench import RunRecord, read_records
 from bench.probes.memory import peak_rss_bytes
 from bench.store import read_frame, write_record
-from reports.escaping import visible
+from reports.escaping import WHOLE, ending, visible
 from reports.figures import curve_table, tradeoff
 from reports.leaderboard import leaderboards
 from reports.markdown import text
@@ -127,6 +127,17 @@ def test_marks_in_piles_are_written_out() -> None:
     assert visible("e" + "\u0301" * 10) == "e" + "\u0301" * 4 + "\\u{301}" * 6
     assert visible("\u202e" * 10, 9) == "\\u{202e}" + "\\…"
     assert visible("क्षि e\u0301\u00a0") == "क्षि e\u0301\u00a0"
+
+
+def test_of_a_long_traceback_both_pages_show_the_end(tmp_path: Path) -> None:
+    """Also where what is written out takes many times its room."""
+    traceback = "Traceback:" + "\x1b" * 2 * WHOLE + "ValueError: the reason\n"
+    shown = ending(traceback)
+    assert len(shown) == WHOLE and shown.startswith("…") and shown.endswith("\\x1bValueError: the reason")
+    failure = {"kind": "exception", "message": "no", "traceback": traceback}
+    write_record(tmp_path, record("vae", status="failed", error=failure))
+    assert all("ValueError: the reason" in pages(tmp_path)[page] for page in ("index.html", "report.md"))
+    assert ending("a\n\tb\n") == "a\n\tb"
 
 
 def test_a_name_that_looks_like_a_colour_or_an_id_stays_itself() -> None:
