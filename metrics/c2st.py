@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import Estimate, GenbenchError, Space, TooFew, metric, wilson_interval
+from bench import Estimate, GenbenchError, Space, TooFew, alive, metric, wilson_interval
 from metrics.features import EVERY, Array, by_content, checked_pair
 
 Fit = Callable[[np.ndarray, np.ndarray], Any]
@@ -77,10 +77,10 @@ def held_out_accuracy(
 @metric("c2st", of="features", on=EVERY, aspect="realism", unit="1", better="lower", paper="arXiv:1610.06545")
 def c2st(space: Space) -> Estimate:
     """How often a held-out linear classifier tells samples from real data: 0.5 never, 1 always. Blind to spread."""
-    return classifier_test(space.fake, space.real, generator(space, "c2st"))
+    return classifier_test(space.fake, space.real, numpy_rng(space, "c2st"))
 
 
-def generator(space: Space, name: str) -> np.random.Generator:
+def numpy_rng(space: Space, name: str) -> np.random.Generator:
     """numpy's generator, seeded by the space's stream of this name."""
     return np.random.default_rng(int(torch.randint(2**31, (), generator=space.rng(name))))
 
@@ -120,7 +120,7 @@ def folds_of(groups: np.ndarray, is_fake: np.ndarray, rng: np.random.Generator) 
 def held_out(x: np.ndarray, is_fake: np.ndarray, folds: np.ndarray, fitted: Fit) -> np.ndarray:
     """Whether each row was assigned to its side by the model that was trained without its fold, ``(n,)``."""
     right = np.empty(len(x), bool)
-    for fold in range(FOLDS):
+    for fold in alive(range(FOLDS)):
         out = folds == fold
         right[out] = fitted(x[~out], is_fake[~out]).predict(x[out]) == is_fake[out]
     return right

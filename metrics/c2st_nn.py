@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench import Estimate, Space, metric
-from metrics.c2st import generator, held_out_accuracy
+from metrics.c2st import held_out_accuracy, numpy_rng
 from metrics.features import EVERY, Array
 
 UNITS, EPOCHS = 20, 100
@@ -42,7 +42,7 @@ def network_test(fake: Array, real: Array, rng: np.random.Generator) -> Estimate
         paper="arXiv:1610.06545, section 4")  # fmt: skip
 def c2st_nn(space: Space) -> Estimate:
     """How often a held-out small neural network tells samples from real data: 0.5 never, 1 always. Sees spread too."""
-    return network_test(space.fake, space.real, generator(space, "c2st_nn"))
+    return network_test(space.fake, space.real, numpy_rng(space, "c2st_nn"))
 
 
 def network(x: np.ndarray, is_fake: np.ndarray) -> Any:

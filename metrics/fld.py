@@ -41,7 +41,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from bench import Estimate, GenbenchError, Interval, Space, metric
+from bench import Estimate, GenbenchError, Interval, Space, alive, metric
 from metrics.features import EVERY, Array, checked_pair
 from metrics.neighbours import by_content, slices
 
@@ -155,7 +155,7 @@ def fit(centres: Tensor, data: Tensor, epochs: int = EPOCHS) -> Mixture:
         [((nearest + 1e-3) / width).log(), nearest.new_zeros(1)]
     ).double()  # of each variance; last the wide one's
     adam, losses = _Adam(logs), list[float]()
-    for _ in range(epochs):
+    for _ in alive(range(epochs)):
         total = 0.0
         for tiles, far in batches:
             gradient, loss = _step(tiles(), far, logs, width)

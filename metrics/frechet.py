@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from bench import Estimate, GenbenchError, Moments, Space, metric
+from bench import Estimate, GenbenchError, Moments, Space, alive, metric
 from metrics.features import EVERY, Array, by_content, checked, checked_pair
 from metrics.gaussian import Covariances, root_trace, root_trace_of_rows, transport, transport_to
 from metrics.mmd import score_interval
@@ -225,7 +225,7 @@ def _of_parts(x: np.ndarray, y: np.ndarray, quarters: bool) -> tuple[np.ndarray,
     """
     x, y = x[by_content(x)], y[by_content(y)]
     other, found = 0 if np.array_equal(x, y) else 1, []
-    for split in range(SPLITS):
+    for split in alive(range(SPLITS)):
         a, b = (side[np.random.default_rng((split, i)).permutation(len(side))] for side, i in ((x, 0), (y, other)))
         found.append([_mean_of_parts(a, b, count) for count in ((2, 4) if quarters else (2,))])
     means = np.array(found).T

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench import Estimate, GenbenchError, Space, metric, normal_interval
+from bench import Estimate, GenbenchError, Space, alive, metric, normal_interval
 from metrics.features import EVERY, Array, by_content, checked_pair
 
 SCALING = 5
@@ -72,7 +72,7 @@ def clusters(fake: Array, real: Array, seeds: int = SEEDS) -> Clusters:
     x, y = (side.cpu().numpy() for side in checked_pair(fake, real, LEAST))
     reduced = _reduced(np.concatenate([x[by_content(x)], y[by_content(y)]]))
     count = round(min(len(x), len(y)) / PER_CLUSTER)
-    labels = np.stack([_clustered(reduced, count, seed) for seed in range(seeds)])
+    labels = np.stack([_clustered(reduced, count, seed) for seed in alive(range(seeds))])
     return Clusters(labels[:, : len(x)], labels[:, len(x) :], count)
 
 

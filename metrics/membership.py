@@ -29,6 +29,7 @@ from bench import (
     Textual,
     TooFew,
     Trial,
+    alive,
     bounded_interval,
     metric,
     normal_interval,
@@ -127,5 +128,5 @@ def _scores(trial: Trial, split: SplitName, n: int) -> np.ndarray:
         raise Omitted("needs a model with log_prob")
     examples = _examples(trial, split)
     chosen = torch.randperm(len(examples), generator=trial.rng(f"membership/{split}"))[:n]
-    batches = (examples.batch(index).data.to(trial.device) for index in chosen.split(trial.batch_size))
+    batches = (examples.batch(index).data.to(trial.device) for index in alive(chosen.split(trial.batch_size)))
     return torch.cat([trial.model.log_prob(x).double().cpu() for x in batches]).numpy()

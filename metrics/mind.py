@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench import Estimate, Space, metric
+from bench import Estimate, Space, alive, metric
 from metrics.features import EVERY, Array, checked_pair
 from metrics.mmd import score_interval
 
@@ -79,7 +79,7 @@ def sliced(x: Tensor, y: Tensor, along: Tensor) -> tuple[Tensor, tuple[Tensor, T
     """W_2^2 along each direction ``(M,)``, and the mean influence of each row of both sides, ``(n,)`` and ``(m,)``."""
     influence = x.new_zeros(len(x)), y.new_zeros(len(y))
     coupling, distances = couple(len(x), len(y), x.device), []
-    for chunk in along.split(max(1, CHUNK // (len(x) + len(y)))):
+    for chunk in alive(along.split(max(1, CHUNK // (len(x) + len(y))))):
         (a, order_a), (b, order_b) = (chunk @ x.T).sort(dim=1), (chunk @ y.T).sort(dim=1)
         distances.append((a[:, coupling.left] - b[:, coupling.right]).square() @ coupling.weight)
         for total, order, values in zip(influence, (order_a, order_b), (potential(a, b), potential(b, a)), strict=True):

@@ -25,7 +25,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from bench import GenbenchError, Interval
+from bench import GenbenchError, Interval, alive
 from metrics.features import Array, checked_pair
 
 Kernel = Callable[[Tensor, Tensor], Tensor]
@@ -245,7 +245,7 @@ def _quadratic(x: Tensor, picks: Tensor, kernel: Kernel) -> Tensor:
 
 def _tiles(n: int, m: int, block: int) -> Iterator[tuple[slice, slice]]:
     for i in range(0, n, block):
-        for j in range(0, m, block):
+        for j in alive(range(0, m, block)):
             yield slice(i, min(n, i + block)), slice(j, min(m, j + block))
 
 

@@ -23,7 +23,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bench import GenbenchError, Space
+from bench import GenbenchError, Space, alive
 from metrics.features import Array, verified
 
 TILE = 1024  # rows of a tile: 4 MiB of float32
@@ -181,7 +181,7 @@ def by_content(rows: Tensor) -> Tensor:
 
 
 def slices(n: int, size: int = TILE) -> Iterator[slice]:
-    for start in range(0, n, size):
+    for start in alive(range(0, n, size)):
         yield slice(start, min(n, start + size))
 
 

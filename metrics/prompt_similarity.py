@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench import Estimate, GenbenchError, Omitted, Streaming, Textual, TooFew, Trial, metric, normal_interval
+from bench import Estimate, GenbenchError, Omitted, Streaming, Textual, TooFew, Trial, alive, metric, normal_interval
 from metrics.extractors.minilm import minilm
 from metrics.features import Array
 from metrics.texts import jackknife, spread
@@ -65,7 +65,7 @@ def _excess(own: np.ndarray, every: np.ndarray, n: int) -> np.ndarray:
 def continuations(trial: Trial, model: Streaming, prompts: list[Tensor], tokens: int) -> Tensor:
     """``tokens`` tokens after each prompt, ``(prompts, tokens)``; each prompt has its own random stream."""
     rows = []
-    for i, prompt in enumerate(prompts):
+    for i, prompt in enumerate(alive(prompts)):
         drawn = model.stream(prompt.to(trial.device), trial.rng("prompt similarity", i))
         rows.append(torch.stack(list(itertools.islice(drawn, tokens))).flatten().cpu())
     return torch.stack(rows)

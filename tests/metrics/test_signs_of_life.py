@@ -1,0 +1,43 @@
+"""A measure that computes for long says so with every turn of its loops, or a run would take it for one that hangs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from bench import Trial
+from bench.datasets.digits import digits
+from generators.vae import VAE
+from metrics import c2st, fld, frechet, mauve, membership, mind, mmd, neighbours
+
+X, Y = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 120, 3)))
+LONG = torch.from_numpy(np.random.default_rng(0).standard_normal((2 * neighbours.TILE + 1, 1)))
+
+
+def membership_of_batches() -> None:
+    dataset = digits()
+    trial = Trial(VAE(dataset.spec), dataset, seed=0, n_samples=8, batch_size=20, device=torch.device("cpu"))
+    membership._scores(trial, "test", 100)
+
+
+TURNS: dict[str, tuple[Callable[[], object], int]] = {
+    "tiles of neighbours": (lambda: neighbours.neighbours(LONG, 1), 9),
+    "tiles of a kernel": (lambda: mmd.discrepancy(X, Y, mmd.cubic, block=30), 3 * 16),
+    "epochs": (lambda: fld.fit(X[:50], Y, epochs=7), 7),
+    "splits": (lambda: frechet.frechet_corrected(X, Y), frechet.SPLITS),
+    "folds": (lambda: c2st.classifier_test(X, Y, np.random.default_rng(0)), c2st.FOLDS),
+    "seeds": (lambda: mauve.clusters(X, Y), mauve.SEEDS),
+    "directions": (lambda: mind.sliced_distance(X, Y), 1),
+    "batches of likelihoods": (membership_of_batches, 5),
+}
+
+
+@pytest.mark.parametrize(("measure", "turns"), TURNS.values(), ids=TURNS)
+def test_every_turn_is_a_sign(monkeypatch: pytest.MonkeyPatch, measure: Callable[[], object], turns: int) -> None:
+    beats: list[int] = []
+    monkeypatch.setattr("bench.probes.pulse._listeners", [lambda: beats.append(1)])
+    measure()
+    assert len(beats) >= turns
