@@ -70,9 +70,9 @@ if TYPE_CHECKING:
         median_interval,
         normal_interval,
         proportion_interval,
+        rate_interval,
         ratio_error,
         ratio_interval,
-        score_interval,
         summarise,
         wilson_interval,
     )
@@ -103,7 +103,7 @@ _HOMES = {
     "bench.rendering": "render",
     "bench.statistics": (
         "Summary bounded_interval difference_interval median_interval normal_interval proportion_interval "
-        "ratio_error ratio_interval score_interval summarise wilson_interval"
+        "rate_interval ratio_error ratio_interval summarise wilson_interval"
     ),
     "bench.store": "Records frame read_frame read_records",
     "bench.streams": "normal uniform",
@@ -270,6 +270,7 @@ __all__ = [
     "normal_interval",
     "open_plain",
     "proportion_interval",
+    "rate_interval",
     "ratio_error",
     "ratio_interval",
     "read_frame",
@@ -277,7 +278,6 @@ __all__ = [
     "render",
     "report",
     "run",
-    "score_interval",
     "summarise",
     "time_calls",
     "uniform",

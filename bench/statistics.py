@@ -71,7 +71,7 @@ def normal_interval(
     return Interval(lo=max(lo, value - reach), hi=min(hi, value + reach), level=level, method=method)
 
 
-def score_interval(
+def rate_interval(
     value: float, variance: float, least: float, method: str, *, hi: float = math.inf, level: float = 0.95
 ) -> Interval:
     """Interval of a mean of counts, 0 or more, whose variance grows as it does: the score interval of a Poisson rate.
@@ -124,8 +124,8 @@ def bounded_interval(
     if nearer > 0 and spread > 1e-12:
         trials = share * (1 - share) / spread**2 / (1 + 2 * (spread / nearer) ** 2)
     found = wilson_interval(share, trials, method, level)
-    ends = (lo + (hi - lo) * end for end in (found.lo, found.hi))
-    return Interval(lo=min(value, next(ends)), hi=max(value, min(hi, next(ends))), level=level, method=method)
+    low, high = (lo + (hi - lo) * end for end in (found.lo, found.hi))
+    return Interval(lo=min(value, low), hi=max(value, min(hi, high)), level=level, method=method)
 
 
 def difference_interval(first: Estimate, second: Estimate, method: str) -> Interval | None:

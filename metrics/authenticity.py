@@ -52,7 +52,7 @@ def _percentage(near: Nearest, within: Nearest) -> Estimate:
     count, n = int((near.squared[:, 0] > within.squared[near.indices[:, 0], 0]).sum()), len(near.squared)
     share = proportion_interval(count, n)
     method = "Wilson, new samples given this training data"
-    method += f"; {repeated:.1%} of the training examples have a copy" if repeated else ""
+    method += "; some training examples have a copy" if repeated else ""
     return Estimate(value=100 * count / n, n=n, interval=Interval(lo=100 * share.lo, hi=100 * share.hi, method=method))
 
 

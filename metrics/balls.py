@@ -69,8 +69,8 @@ class Overlap:
     def protocol(self) -> dict[str, int | bool]:
         return {"k": self.k, "strict": self.strict}
 
-    def extent(self, of: Literal["real", "fake"], strict: bool) -> str:
-        """What a method says of balls of radius 0, around rows with k or more copies; nothing where there are none.
+    def checked_method(self, method: str, of: Literal["real", "fake"], strict: bool) -> str:
+        """The method, with a remark where some balls have radius 0: those around rows with k or more copies.
 
         Raises Omitted where half of the balls or more are such and hold nothing, or all hold nothing but copies.
         """
@@ -81,7 +81,7 @@ class Overlap:
                 f"{empty:.0%} of the {of} rows have {self.k} copies or more, so their balls have radius 0 and hold "
                 f"nothing{'' if strict else ' but copies'}: leave repeated rows out"
             )
-        return f"; {empty:.1%} of the {of} balls have radius 0" if empty else ""
+        return f"{method}; some {of} balls have radius 0" if empty else method
 
 
 def overlap(fake: Array, real: Array, k: int = K, strict: bool = True) -> Overlap:

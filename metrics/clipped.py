@@ -33,7 +33,7 @@ import numpy as np
 from scipy.special import betaln, gammaln
 from torch import Tensor
 
-from bench import Estimate, GenbenchError, Space, TooFew, metric, proportion_interval, score_interval
+from bench import Estimate, GenbenchError, Space, TooFew, metric, proportion_interval, rate_interval
 from metrics.balls import K, Overlap, named_by, overlap, shared_overlap, wilson
 from metrics.features import EVERY, Array
 
@@ -64,8 +64,8 @@ def clipped_density_of(found: Overlap) -> Estimate:
     noise = (_free(found.clipped.balls, k) / (k * len(fakes))) ** 2 * found.clipped.points.sum()
     variance = fakes.var() / len(fakes) + (real_part.square().sum() - noise).clamp(min=0)
     method = "Poisson score up to 1, infinitesimal jackknife over both sets, of the expectation at this n"
-    method += found.extent("real", strict=False)
-    interval = score_interval(ratio, variance.item() / reals.mean().item() ** 2, 0.5 / len(fakes), method, hi=1)
+    method = found.checked_method(method, "real", strict=False)
+    interval = rate_interval(ratio, variance.item() / reals.mean().item() ** 2, 0.5 / len(fakes), method, hi=1)
     interval = interval.model_copy(update={"lo": min(interval.lo, _not_certain(len(fakes)))})
     return Estimate(value=min(1.0, ratio), n=len(fakes), interval=interval, protocol={"k": k})
 
@@ -76,7 +76,7 @@ def clipped_coverage_of(found: Overlap) -> Estimate:
         raise TooFew(f"{m} real examples are too few: at least {k + 2} are needed")
     mean, expected = _clipped(found.real.points, k).mean().item(), expected_fill(n, m, k)
     method = "Wilson, design effect from both sets, calibrated, of the expectation at this n"
-    fill = wilson(mean, _fill_error(found) ** 2, m, method + found.extent("real", found.strict))
+    fill = wilson(mean, _fill_error(found) ** 2, m, found.checked_method(method, "real", found.strict))
     value, lo, hi = (share_of_good(expected, fills) for fills in (mean, fill.lo, fill.hi))
     interval = fill.model_copy(update={"lo": min(lo, _not_certain(n)), "hi": hi})
     return Estimate(value=value, n=n, interval=interval, protocol={"k": k})

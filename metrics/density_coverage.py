@@ -19,7 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench import Estimate, Space, metric, score_interval
+from bench import Estimate, Space, metric, rate_interval
 from metrics.balls import K, Overlap, named_by, overlap, shared_overlap, wilson
 from metrics.features import EVERY, Array
 
@@ -44,7 +44,8 @@ def density_of(found: Overlap) -> Estimate:
     around = found.real.balls.double() / found.k
     value, variance = around.mean().item(), around.var().item() / len(around) + _shared_density(found)
     method = "Poisson score, infinitesimal jackknife over both sets, of the expectation at this n"
-    interval = score_interval(value, variance, 0.5 / len(around), method + found.extent("real", found.strict))
+    method = found.checked_method(method, "real", found.strict)
+    interval = rate_interval(value, variance, 0.5 / len(around), method)
     return Estimate(value=value, n=len(around), interval=interval, protocol=found.protocol)
 
 
@@ -57,7 +58,7 @@ def coverage_of(found: Overlap) -> Estimate:
     widened = (named_by(found.reals, found.k) - found.k).square().sum().item() * gain**2 / m**2
     variance = value * (1 - value) / m + together + widened
     method = "Wilson, design effect from both sets, of the expectation at this n"
-    interval = wilson(value, variance, m, method + found.extent("real", found.strict))
+    interval = wilson(value, variance, m, found.checked_method(method, "real", found.strict))
     return Estimate(value=value, n=m, interval=interval, protocol=found.protocol)
 
 

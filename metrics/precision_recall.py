@@ -46,11 +46,11 @@ def manifold_recall(fake: Array, real: Array, k: int = K, strict: bool = True) -
 
 
 def precision_of(found: Overlap) -> Estimate:
-    return _share(found.real, found.reals, found, METHOD + found.extent("real", found.strict))
+    return _share(found.real, found.reals, found, found.checked_method(METHOD, "real", found.strict))
 
 
 def recall_of(found: Overlap) -> Estimate:
-    return _share(found.fake, found.fakes, found, METHOD + found.extent("fake", found.strict))
+    return _share(found.fake, found.fakes, found, found.checked_method(METHOD, "fake", found.strict))
 
 
 def _share(held: Contained, near: Nearest, found: Overlap, method: str) -> Estimate:

@@ -14,8 +14,8 @@ from bench.statistics import (
     median_interval,
     normal_interval,
     proportion_interval,
+    rate_interval,
     ratio_interval,
-    score_interval,
     summarise,
 )
 from tests.metrics.coverage import assert_honest
@@ -108,15 +108,15 @@ def test_a_difference_reaches_as_far_as_both_sides_let_it() -> None:
 
 class TestMeansOfCounts:
     def test_none_seen_leaves_room(self) -> None:
-        found = score_interval(0.0, 0.0, 0.01, "")
+        found = rate_interval(0.0, 0.0, 0.01, "")
         assert found.lo == 0 and found.hi == pytest.approx(0.0384146, rel=1e-5)
 
     def test_far_from_0_it_is_the_normal_one(self) -> None:
-        found, normal = score_interval(5.0, 0.01, 0.001, ""), normal_interval(5.0, 0.1, "")
+        found, normal = rate_interval(5.0, 0.01, 0.001, ""), normal_interval(5.0, 0.1, "")
         assert (found.lo, found.hi) == pytest.approx((normal.lo, normal.hi), abs=0.005)
 
     def test_it_ends_where_the_quantity_does(self) -> None:
-        assert score_interval(0.99, 0.01, 0.001, "", hi=1).hi == 1
+        assert rate_interval(0.99, 0.01, 0.001, "", hi=1).hi == 1
 
     @pytest.mark.parametrize("seen", [0.5, 2, 5, 20])
     def test_it_covers_means_of_counts_that_are_mostly_0(self, seen: float) -> None:
@@ -124,6 +124,6 @@ class TestMeansOfCounts:
         rng, held = np.random.default_rng(0), 0
         for _ in range(1000):
             x = rng.binomial(1, seen / 200, 200) * rng.integers(1, 6, 200)
-            found = score_interval(x.mean(), x.var(ddof=1) / 200, 3 / 200, "")
+            found = rate_interval(x.mean(), x.var(ddof=1) / 200, 3 / 200, "")
             held += found.lo <= 3 * seen / 200 <= found.hi
         assert held / 1000 > 0.90 - 2 * 0.0095

@@ -273,7 +273,7 @@ class TestAuthenticity:
         with pytest.raises(Omitted, match="100% of the training examples have an exact copy"):
             authentic_percentage(WORLD.new, WORLD.train.repeat(2, 1))
         found = authentic_percentage(WORLD.new, torch.cat([WORLD.train, WORLD.train[:100]]))
-        assert found.interval is not None and "18.2% of the training examples have a copy" in found.interval.method
+        assert found.interval is not None and found.interval.method.endswith("; some training examples have a copy")
 
     def test_the_gaps_interval_covers(self) -> None:
         """Fakes and held-out data drawn anew, training data fixed."""

@@ -210,7 +210,7 @@ class TestRepeatedRows:
         real[:20] = real[0]
         for measure in (manifold_precision, ball_density, ball_coverage):
             interval = measure(fake, real).interval
-            assert interval is not None and interval.method.endswith("; 10.0% of the real balls have radius 0")
+            assert interval is not None and interval.method.endswith("; some real balls have radius 0")
         assert values(fake, real) == pytest.approx(of_prdc(fake, real), abs=1e-12)
 
     @pytest.mark.parametrize("measure", FOUR.values(), ids=FOUR)
