@@ -49,7 +49,8 @@ def run_command(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         check_system()
-        status: int = options.command(options)
+        with _remarks_on_stderr():
+            status: int = options.command(options)
         return status
     except RunStopped as error:
         return _complain(error, SOME_FAILED)
@@ -247,18 +248,17 @@ def _evaluate(options: argparse.Namespace) -> int:
     os.environ.update(waiting_policy(os.environ))
     from bench import evaluate  # imports torch
 
-    with _remarks_on_stderr():
-        table = evaluate(
-            options.samples,
-            options.reference,
-            metrics=None if options.metrics is None else [m.strip() for m in options.metrics.split(",") if m.strip()],
-            modality=options.modality,
-            extractor=options.extractor,
-            train=options.train,
-            prompts=options.prompts,
-            seed=options.seed,
-            device=options.device,
-        )
+    table = evaluate(
+        options.samples,
+        options.reference,
+        metrics=None if options.metrics is None else [m.strip() for m in options.metrics.split(",") if m.strip()],
+        modality=options.modality,
+        extractor=options.extractor,
+        train=options.train,
+        prompts=options.prompts,
+        seed=options.seed,
+        device=options.device,
+    )
     rows = json.loads(table.to_json(orient="records", double_precision=15))
     if options.json:
         print(json.dumps(rows, indent=1))
@@ -269,7 +269,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _remarks_on_stderr() -> Iterator[None]:
-    """What is said of data and of the cache, each in one line; other warnings as Python shows them."""
+    """What is said of data, of records and of the cache, each in one line; other warnings as Python shows them."""
     speaker, log = logging.StreamHandler(sys.stderr), logging.getLogger("genbench")
     speaker.setFormatter(logging.Formatter("genbench: warning: %(message)s"))
     with contextlib.ExitStack() as stack:

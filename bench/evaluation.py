@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from bench.comparison import Comparison, Space, measure
 from bench.decoding import Say
-from bench.errors import DataError, DataWarning, GenbenchError, Omitted
+from bench.errors import DataError, GenbenchError, Omitted
 from bench.feature_store import Examples, content_hash, unordered_hash
 from bench.files import cache_limit
 from bench.measures import CLASSIC, check_name, is_measure
@@ -21,7 +20,7 @@ from bench.moments import Statistics
 from bench.pictures import Pictures
 from bench.probes.machine import choose_device
 from bench.protocols import Modality
-from bench.reading import Source, check, guess_modality, read, read_prompts, read_reference
+from bench.reading import Source, check, guess_modality, read, read_prompts, read_reference, warn
 from bench.registry import MetricEntry, Side, registry
 
 COLUMNS = ("metric", "value", "lo", "hi", "level", "unit", "better", "n", "protocol", "reason")
@@ -106,7 +105,7 @@ def evaluate(
 
     def say(remark: str) -> None:
         notes.append(remark)
-        warnings.warn(remark, DataWarning, stacklevel=2)
+        warn(remark)
 
     sources = {"samples": samples, "reference": reference, "train": train}
     given = _given(sources, modality, None if prompts is None else read_prompts(prompts, say), seed, device, say)

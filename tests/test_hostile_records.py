@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from bench import RunRecord, read_records, write_atomic
+from bench import RunRecord, read_records, render, write_atomic
+from bench.cli import run_command
 from bench.record import SCHEMA_FILE, Estimate, Failure
 from bench.store import LARGEST_FILE, read_frame, write_record
 from tests.hostile_stores import LONG, pages, sparse, write_records
@@ -139,6 +140,18 @@ def test_the_page_says_which_file_was_ignored(tmp_path: Path) -> None:
     for name in ("index.html", "report.md", "report.json"):
         assert "honest" in shown[name]
         assert re.search(r"ignored x\\+x1b\\+udcff\\+u202e.json", shown[name])
+
+
+def test_it_is_logged_and_the_command_line_says_it_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good(tmp_path)
+    (tmp_path / "records" / "100%s.json").write_text("{")
+    render(tmp_path, formats=["csv"])
+    (told,) = caplog.messages
+    assert told.startswith("ignored 100%s.json: ") and not capsys.readouterr().err
+    assert run_command(["report", str(tmp_path), "--format", "csv"]) == 0
+    assert capsys.readouterr().err == f"genbench: warning: {told}\n"
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link", "device", "huge"])
