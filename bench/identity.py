@@ -18,7 +18,6 @@ KERNEL = __name__.partition(".")[0]
 _ARGUMENTS = frozenset({"argv", "parse_args", "parse_known_args"})
 
 
-@functools.cache
 def source_digest(origin: str) -> str:
     """SHA-256 of a module, by its name, or of a script, by its path, and of all it rests on.
 
@@ -124,8 +123,14 @@ class _File:
             yield ".".join(filter(None, (*above, module))), names
 
 
-@functools.cache
 def _read(path: Path) -> _File:
+    """Parsed once, and again where the file was changed since: a notebook lives longer than a version of a module."""
+    found = path.stat()
+    return _parsed(path, found.st_mtime_ns, found.st_size)
+
+
+@functools.cache
+def _parsed(path: Path, time: int, size: int) -> _File:
     content = path.read_bytes()
     try:
         tree = ast.parse(content)

@@ -79,9 +79,11 @@ def plan_trials(suite: Suite, device: str, command: str = "") -> list[TrialPlan]
     Reads every dataset once, for its fingerprint; raises DataError or SuiteError before anything is trained.
     """
     return [
-        _plan(suite, use, data, dataset, seed, device, command)
+        _plan(suite, use, data, dataset, metrics, measured_by, seed, device, command)
         for data in suite.datasets
         for dataset in [_load(data, suite)]
+        for metrics in [expand(suite.metrics, dataset.spec, suite.extractors, suite.without)]
+        for measured_by in [_measured_by(metrics)]  # once: it looks at every file that they rest on
         for seed in suite.seeds
         for use in _generators(suite, data)
     ]
@@ -132,9 +134,16 @@ def _too_many_samples(suite: Suite, data: DatasetUse, dataset: Dataset, uses: li
 
 
 def _plan(
-    suite: Suite, use: GeneratorUse, data: DatasetUse, dataset: Dataset, seed: int, device: str, command: str
+    suite: Suite,
+    use: GeneratorUse,
+    data: DatasetUse,
+    dataset: Dataset,
+    metrics: tuple[str, ...],
+    measured_by: dict[str, str],
+    seed: int,
+    device: str,
+    command: str,
 ) -> TrialPlan:
-    metrics = expand(suite.metrics, dataset.spec, suite.extractors, suite.without)
     doors = _doors(use.entry, data.entry, metrics)
     return TrialPlan(
         suite=suite.name,
@@ -154,7 +163,7 @@ def _plan(
         budget=use.budget,
         metrics=metrics,
         device=device,
-        code={use.family: use.entry.digest, **_data_by(data), **_measured_by(metrics)},
+        code={use.family: use.entry.digest, **_data_by(data), **measured_by},
         versions={name: importlib.metadata.version(name) for name in ("genbench", "torch")},
         doors=doors,
         argv=tuple(sys.argv) if doors else (),

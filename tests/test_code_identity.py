@@ -38,8 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 def digest(path: Path) -> str:
     """As another process would find it."""
-    source_digest.cache_clear()
-    identity._read.cache_clear()
+    identity._parsed.cache_clear()
     return source_digest(str(path))
 
 
@@ -53,6 +52,15 @@ def test_a_change_of_any_of_them_is_another_identity(folder: Path, name: str) ->
     before = digest(folder / "run.py")
     (folder / name).write_text((folder / name).read_text() + "\nMORE = 1\n")
     assert digest(folder / "run.py") != before
+
+
+@pytest.mark.parametrize("name", ["run.py", "helper.py"])
+def test_a_file_that_is_edited_while_the_process_lives_is_read_again(folder: Path, name: str) -> None:
+    """As in a notebook, where a module is edited and the same call made again."""
+    before = source_digest(str(folder / "run.py"))
+    assert source_digest(str(folder / "run.py")) == before
+    (folder / name).write_text((folder / name).read_text() + "\nMORE = 1\n")
+    assert source_digest(str(folder / "run.py")) != before
 
 
 @pytest.mark.parametrize("name", ["stranger.py", "shapes/other.py", "shapes/__init__.py"])
