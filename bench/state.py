@@ -70,7 +70,7 @@ class State:
         return State({name: t.detach().clone() for name, t in self.tensors.items()}, self.about)
 
 
-class Watch:
+class Baseline:
     """What a model was before its first step, and which parameters its optimisers moved in the last one."""
 
     def __init__(self, model: Trainable) -> None:
@@ -124,10 +124,10 @@ class _Leaf:
             return None
 
 
-def capture(model: Trainable, watch: Watch | None = None) -> State:
+def capture(model: Trainable, baseline: Baseline | None = None) -> State:
     """The model as it is. Tensors are its own, not copies.
 
-    watch: from before its first step; without it, only weights and objects with a ``state_dict`` are in the state.
+    baseline: from before its first step; without it, only weights and objects with a ``state_dict`` are in the state.
     Raises TrialError where ``state_dict`` holds what is neither a tensor nor plain data.
     """
     tensors: dict[str, Tensor] = {}
@@ -140,21 +140,21 @@ def capture(model: Trainable, watch: Watch | None = None) -> State:
     about = {**_nothing(), "weights": weights}
     known = _Known(model)
     leaves = list(_leaves(model, known))
-    left = [leaf for leaf in leaves if not _carry(leaf, about["objects"], tensors, known, watch)]
-    if watch is not None:
+    left = [leaf for leaf in leaves if not _carry(leaf, about["objects"], tensors, known, baseline)]
+    if baseline is not None:
         for leaf in left:
-            _compare(leaf, known, watch, about["values"])
-        _note_parameters(model, watch, about["trained"], tensors)
-        watch.lost |= {*watch.values, *watch.prints} - {leaf.path for leaf in leaves}
-        about["lost"] = sorted(watch.lost)
+            _compare(leaf, known, baseline, about["values"])
+        _note_parameters(model, baseline, about["trained"], tensors)
+        baseline.lost |= {*baseline.values, *baseline.prints} - {leaf.path for leaf in leaves}
+        about["lost"] = sorted(baseline.lost)
     return State(tensors, about)
 
 
 def _carry(
-    leaf: _Leaf, objects: dict[str, Any], tensors: dict[str, Tensor], known: _Known, watch: Watch | None
+    leaf: _Leaf, objects: dict[str, Any], tensors: dict[str, Tensor], known: _Known, baseline: Baseline | None
 ) -> bool:
     """Take the state of an object; False for what has none, has no form, or will have no place to return to."""
-    if not _has_state(leaf.value) or (watch is not None and leaf.path not in watch.objects):
+    if not _has_state(leaf.value) or (baseline is not None and leaf.path not in baseline.objects):
         return False  # made during training: the next process will not have it
     found: dict[str, Tensor] = {}
     try:
@@ -166,26 +166,28 @@ def _carry(
     return True
 
 
-def _compare(leaf: _Leaf, known: _Known, watch: Watch, values: dict[str, Any]) -> None:
-    """Note a changed attribute under ``values``, or under ``watch.lost`` where a file cannot hold it."""
+def _compare(leaf: _Leaf, known: _Known, baseline: Baseline, values: dict[str, Any]) -> None:
+    """Note a changed attribute under ``values``, or under ``baseline.lost`` where a file cannot hold it."""
     value = leaf.as_json()
     if value is not None:
-        if value != watch.values.get(leaf.path):
+        if value != baseline.values.get(leaf.path):
             values[leaf.path] = json.loads(value)
-    elif leaf.path not in watch.lost and known.print(leaf.value) != watch.prints.get(leaf.path):
-        watch.lost.add(leaf.path)
+    elif leaf.path not in baseline.lost and known.print(leaf.value) != baseline.prints.get(leaf.path):
+        baseline.lost.add(leaf.path)
 
 
-def _note_parameters(model: Trainable, watch: Watch, trained: dict[str, bool], tensors: dict[str, Tensor]) -> None:
+def _note_parameters(
+    model: Trainable, baseline: Baseline, trained: dict[str, bool], tensors: dict[str, Tensor]
+) -> None:
     """What a parameter has besides its value."""
     for path, p in _parameters(model).items():
-        if p.requires_grad != watch.trained.get(path):
+        if p.requires_grad != baseline.trained.get(path):
             trained[path] = p.requires_grad
-        if p.grad is not None and id(p) not in watch.moved:
+        if p.grad is not None and id(p) not in baseline.moved:
             if p.grad.layout == torch.strided:
                 tensors[f"grad.{path}"] = p.grad
             else:
-                watch.lost.add(f"{path}.grad")
+                baseline.lost.add(f"{path}.grad")
 
 
 def apply(model: Trainable, state: State, *, training: bool = True) -> None:

@@ -20,12 +20,12 @@ import torch
 from pydantic import ConfigDict, Field, NonNegativeFloat, TypeAdapter, ValidationError
 from torch import Tensor
 
-from bench.checkpoint import apply_checkpoint, is_whole, read_checkpoint, save_checkpoint
+from bench.checkpoint import apply_checkpoint, is_whole, read_checkpoint, restore, save_checkpoint
 from bench.errors import DataError, TrialError
 from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes
 from bench.protocols import Split, Trainable
 from bench.record import CurvePoint
-from bench.state import Watch, apply, capture
+from bench.state import Baseline, apply, capture
 from bench.streams import seed_globals, stream, stream_seed
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -86,12 +86,12 @@ def train(
     Why a training starts over, and why it would if it was interrupted, is logged.
     Raises TrialError when a loss is not finite.
     """
-    watch = Watch(model)
+    baseline = Baseline(model)
     progress = _resume(model, checkpoint, schedule)
     saved, stopped = progress.step, False
     while progress.step < schedule.steps and not stopped:
         if not (stopped := stop()):
-            with watch.step():
+            with baseline.step():
                 _advance(model, data, schedule, progress, seed, device, on_step)
         due = progress.step % schedule.checkpoint_every == 0 or progress.step == schedule.steps
         if (due or stopped) and progress.step > saved:
@@ -99,12 +99,24 @@ def train(
             progress.complete = progress.step == schedule.steps
             progress.peak_rss_bytes = max(progress.peak_rss_bytes, peak_rss_bytes())
             progress.peak_gpu_bytes = max(progress.peak_gpu_bytes, peak_gpu_bytes(device)[0] or 0)
-            state = capture(model, watch)
+            state = capture(model, baseline)
             if state.lost:
                 log.warning(_LOST.format(state.lost))
             save_checkpoint(checkpoint, state, {**about, "progress": vars(progress)})
     seed_globals(stream_seed(seed, "global", schedule.steps))  # what follows must not depend on where it was resumed
     return progress
+
+
+def load_last(model: Trainable, checkpoint: Path, schedule: Schedule, *, seed: int) -> tuple[Progress, str]:
+    """``model`` as its last checkpoint holds it, to sample and not to train; its progress, and what the file lacks.
+
+    What it lacks is logged too. Raises DataError for a file that is damaged or of another training.
+    """
+    _, meta = read_checkpoint(checkpoint)
+    progress = _progress(checkpoint, meta, schedule)
+    state = restore(checkpoint, model, training=False)
+    seed_globals(stream_seed(seed, "global", schedule.steps))  # as after ``train``
+    return progress, state.lost
 
 
 _LOST = (

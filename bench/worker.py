@@ -47,7 +47,7 @@ from bench.protocols import CAPABILITIES, Dataset, Generator, Trainable
 from bench.record import Estimate, Failure, FailureKind, Measurement, RunRecord, Status, legible
 from bench.registry import MetricEntry, registry
 from bench.streams import seed_globals, stream_seed
-from bench.training import Progress, Schedule, train
+from bench.training import Progress, Schedule, load_last, train
 from bench.trial import Costs, NotFinite, Trial
 
 Emit = Callable[[Mapping[str, Any]], None]
@@ -116,7 +116,7 @@ class _Listener(logging.Handler):
 def run_trial(plan: TrialPlan, out: Path, emit: Emit = lambda event: None, *, as_it_is: bool = False) -> RunRecord:
     """Run one trial in this process and return its record, whatever happens in it.
 
-    as_it_is: train no further than the last checkpoint.
+    as_it_is: measure the last checkpoint, which must be there; train no further.
     """
     run = _Run(plan, out, emit, as_it_is)
     listener, log = _Listener(run), logging.getLogger("genbench")
@@ -283,6 +283,9 @@ def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.
     if isinstance(model, Trainable):
         if plan.load:
             restore(Path(plan.load), model, training=False)
+        elif run.as_it_is:
+            run.progress, lost = load_last(model, checkpoint_path(run.out, plan), _schedule(plan), seed=plan.seed)
+            _note_stop(run, run.progress, lost)
         else:
             run.progress = _train(run, model, dataset, device)
             _note_stop(run, run.progress)
@@ -292,11 +295,10 @@ def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.
 
 def _train(run: _Run, model: Trainable, dataset: Dataset, device: torch.device) -> Progress:
     plan = run.plan
-    schedule = Schedule(plan.budget.train_steps, plan.budget.batch_size, plan.budget.checkpoint_every)
     return train(
         model,
         dataset.train,
-        schedule,
+        _schedule(plan),
         seed=plan.seed,
         device=device,
         checkpoint=checkpoint_path(run.out, plan),
@@ -306,21 +308,29 @@ def _train(run: _Run, model: Trainable, dataset: Dataset, device: torch.device) 
     )
 
 
+def _schedule(plan: TrialPlan) -> Schedule:
+    return Schedule(plan.budget.train_steps, plan.budget.batch_size, plan.budget.checkpoint_every)
+
+
 def _is_over(run: _Run) -> bool:
     limit = run.plan.budget.time_limit
-    return run.as_it_is or (limit is not None and time.monotonic() - run.started > limit)
+    return limit is not None and time.monotonic() - run.started > limit
 
 
-def _note_stop(run: _Run, progress: Progress) -> None:
-    """A training that ended early is measured as it is, and its trial says so and counts as failed."""
+def _note_stop(run: _Run, progress: Progress, lost: str = "") -> None:
+    """A training that ended early is measured as it is, and its trial says so and counts as failed.
+
+    lost: what its checkpoint lacks; then it may not be the model that was trained, even after the last step.
+    """
     steps, limit = run.plan.budget.train_steps, run.plan.budget.time_limit
-    if progress.step == steps:
+    if progress.step == steps and not lost:
         return
     if progress.step == 0:
-        why = "has no checkpoint" if run.as_it_is else f"had {limit:g} s (budget.time_limit)"
-        raise _OutOfTime(f"stopped before its first step: the trial {why}")
+        raise _OutOfTime(f"stopped before its first step: the trial had {limit:g} s (budget.time_limit)")
     where = "its last checkpoint" if run.as_it_is else f"where its limit of {limit:g} s (budget.time_limit) ended it"
-    message = f"measured at step {progress.step} of {steps}, {where}; run again, and it goes on from there"
+    where += f", which does not hold {lost}" if lost else ""
+    then = "starts over" if lost else "goes on from there"
+    message = f"measured at step {progress.step} of {steps}, {where}; run again, and it {then}"
     run.failure = Failure(kind="timeout", message=message)
 
 

@@ -22,11 +22,12 @@ import bench
 from bench import DeviceError, GenbenchError, OutputError, SuiteError, files, store
 from bench.checkpoint import read_checkpoint
 from bench.errors import RunStopped
-from bench.executors.local import Watch
-from bench.plan import TrialPlan
-from bench.record import SCHEMA_FILE, RunRecord, json_schema
+from bench.executors.local import Limits, LocalExecutor
+from bench.plan import TrialPlan, checkpoint_path
+from bench.record import SCHEMA_FILE, Failure, RunRecord, json_schema
 from bench.runner import plan, run
 from bench.suite import Budget
+from bench.worker import record_of
 
 # What goes wrong in a training step, and how the record must tell it.
 TROUBLE = {
@@ -35,7 +36,7 @@ TROUBLE = {
     "killed": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed", "out of memory"),
     "hungry": ("torch.empty(2**50)", "memory", "allocate memory"),
     "stalls": (
-        "self.n = getattr(self, 'n', 0) + 1; time.sleep(1000 if self.n == 3 else 0)",
+        "self.n = getattr(self, 'n', 0) + 1; print('at step', self.n); time.sleep(1000 if self.n == 3 else 0)",
         "timeout",
         "no other sign of life for 15 s (budget.stall_limit); measured at step 2 of 3, its last checkpoint",
     ),
@@ -278,7 +279,10 @@ def test_a_trial_that_goes_wrong_leaves_a_record_that_says_how(troubled: Path, n
 
 def test_a_training_that_was_stopped_is_measured_where_it_is_and_says_so(troubled: Path) -> None:
     found = records(troubled / "out")
-    assert found["stalls"].steps == 2 and found["chatty"].steps == 3
+    stalls = found["stalls"]
+    assert stalls.steps == 2 and found["chatty"].steps == 3
+    log = (troubled / "out" / "logs" / f"{stalls.run_id}.log").read_text()
+    assert [f"at step {n}" in log for n in (1, 2, 3)] == [True] * 3  # of the first worker: the second adds to it
     endless = found["endless"]
     assert endless.steps is not None and 0 < endless.steps < 10_000_000
     assert [m.metric for m in endless.measurements] == ["fd_lenet"]
@@ -362,7 +366,7 @@ def test_a_worker_that_is_killed_leaves_what_it_had_measured(small: Path, tmp_pa
     assert [m.metric for m in vae.measurements] == ["parameters"]
 
 
-class TestWatch:
+class TestLimits:
     """Limits, by a clock that the test moves."""
 
     @pytest.fixture
@@ -371,51 +375,75 @@ class TestWatch:
         monkeypatch.setattr("bench.executors.local.time.monotonic", lambda: time_now[0])
         return time_now
 
-    def after(self, clock: list[float], watch: Watch, seconds: float, every: float = 1) -> None:
+    def after(self, clock: list[float], limits: Limits, seconds: float, every: float = 1) -> None:
         for _ in range(int(seconds / every)):
             clock[0] += every
-            watch.look()
+            limits.look()
 
     def test_silence_ends_a_trial_and_progress_never_does(self, clock: list[float]) -> None:
-        watch = Watch(Budget(stall_limit=60))
-        watch.hear({"phase": "data"})
+        limits = Limits(Budget(stall_limit=60))
+        limits.hear({"phase": "data"})
         for _ in range(1000):
-            self.after(clock, watch, 50)
-            watch.hear({"step": 1})
-        assert watch.failure is None
-        self.after(clock, watch, 61)
-        assert watch.failure is not None and "no step and no other sign of life for 60 s" in watch.failure.message
+            self.after(clock, limits, 50)
+            limits.hear({"step": 1})
+        assert limits.failure is None
+        self.after(clock, limits, 61)
+        assert limits.failure is not None and "no step and no other sign of life for 60 s" in limits.failure.message
 
     def test_a_slow_disk_is_no_stall(self, clock: list[float]) -> None:
-        watch = Watch(Budget(stall_limit=5))
-        self.after(clock, watch, 290)
-        assert watch.failure is None
-        self.after(clock, watch, 20)
-        assert watch.failure is not None
+        limits = Limits(Budget(stall_limit=5))
+        self.after(clock, limits, 290)
+        assert limits.failure is None
+        self.after(clock, limits, 20)
+        assert limits.failure is not None
+        assert limits.failure.message == "stopped: its process did not come up within 300 s"
 
     def test_a_parent_that_was_suspended_blames_nobody(self, clock: list[float]) -> None:
-        watch = Watch(Budget(stall_limit=60, time_limit=100))
-        watch.hear({"phase": "data"})
-        self.after(clock, watch, 10_000, every=10_000)
-        assert watch.failure is None
+        limits = Limits(Budget(stall_limit=60, time_limit=100))
+        limits.hear({"phase": "data"})
+        self.after(clock, limits, 10_000, every=10_000)
+        assert limits.failure is None
 
     def test_measuring_has_as_long_again_as_training(self, clock: list[float]) -> None:
-        watch = Watch(Budget(time_limit=100))
-        self.after(clock, watch, 99)  # importing what the trial needs is not yet the trial
-        watch.hear({"phase": "data"})
-        self.after(clock, watch, 105)
-        assert watch.failure is None  # the worker ends its training itself, after a whole step
-        watch.hear({"phase": "sample"})
-        self.after(clock, watch, 99)
-        assert watch.failure is None and watch.measuring
-        self.after(clock, watch, 2)
-        assert watch.failure is not None and "while measuring at its limit of 100 s" in watch.failure.message
+        limits = Limits(Budget(time_limit=100))
+        self.after(clock, limits, 99)  # importing what the trial needs is not yet the trial
+        limits.hear({"phase": "data"})
+        self.after(clock, limits, 105)
+        assert limits.failure is None  # the worker ends its training itself, after a whole step
+        limits.hear({"phase": "sample"})
+        self.after(clock, limits, 99)
+        assert limits.failure is None and limits.measuring
+        self.after(clock, limits, 2)
+        assert limits.failure is not None and "while measuring at its limit of 100 s" in limits.failure.message
 
     def test_no_limit_is_too_long(self, clock: list[float]) -> None:
-        watch = Watch(Budget(time_limit=1e300, stall_limit=1e300))
-        watch.hear({"phase": "data"})
-        self.after(clock, watch, 100)
-        assert watch.failure is None
+        limits = Limits(Budget(time_limit=1e300, stall_limit=1e300))
+        limits.hear({"phase": "data"})
+        self.after(clock, limits, 100)
+        assert limits.failure is None
+
+
+class TestSecondWorker:
+    """What comes of a trial whose first worker a limit ended, and whose second measures the last checkpoint."""
+
+    def outcome(self, monkeypatch: pytest.MonkeyPatch, out: Path, second: RunRecord) -> RunRecord:
+        trial = plan_of()
+        checkpoint_path(out, trial).parent.mkdir()
+        checkpoint_path(out, trial).touch()
+        first = record_of(trial, "failed", Failure(kind="timeout", message="stopped: too long"))
+        answers = [(first, True), (second, False)]
+        executor = LocalExecutor(out, jobs=1, threads=1)
+        monkeypatch.setattr(executor, "_work", lambda *_: answers.pop(0))
+        return executor._run_one(trial, lambda *_: None)
+
+    def test_a_training_that_was_done_is_a_result(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        second = record_of(plan_of(), "ok", None)
+        assert self.outcome(monkeypatch, tmp_path, second) is second
+
+    def test_what_kept_it_from_measuring_is_said_too(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        second = record_of(plan_of(), "failed", Failure(kind="exception", message="it is damaged"))
+        error = self.outcome(monkeypatch, tmp_path, second).error
+        assert error is not None and (error.kind, error.message) == ("timeout", "stopped: too long; it is damaged")
 
 
 def test_a_line_that_is_no_event_disturbs_nobody() -> None:

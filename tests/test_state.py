@@ -22,7 +22,7 @@ from bench import Batch
 from bench.checkpoint import restore
 from bench.datasets.digits import digits
 from bench.datasets.image import ImageDataset
-from bench.state import Watch, capture
+from bench.state import Baseline, capture
 from bench.training import Progress, Schedule, train
 
 STEPS, EVERY, KILLED = 12, 4, 10
@@ -376,8 +376,8 @@ def test_what_no_checkpoint_holds_is_named_and_starts_over(
 
 def test_what_training_does_not_change_is_in_nobodys_way(data: ImageDataset, tmp_path: Path) -> None:
     model, *_ = run(Still, data, tmp_path / "x.safetensors")
-    watch = Watch(model)
-    state = capture(model, watch)
+    baseline = Baseline(model)
+    state = capture(model, baseline)
     assert not state.lost and not state.about["values"]
     assert {name.split(".")[0] for name in state.tensors} == {"model", "object", "grad"}
     assert sum(name.startswith("model.") for name in state.tensors) == 5  # the mean and the LSTM
@@ -429,10 +429,10 @@ class Held:
 
 def test_a_family_that_is_no_module_is_looked_through_as_well() -> None:
     model: Any = Held()
-    watch = Watch(model)
-    assert not capture(model, watch).lost
+    baseline = Baseline(model)
+    assert not capture(model, baseline).lost
     model.net.weight.data += 1
     model.steps = 3
-    assert not capture(model, watch).lost and capture(model, watch).about["values"] == {"steps": 3}
+    assert not capture(model, baseline).lost and capture(model, baseline).about["values"] == {"steps": 3}
     model.other.weight.data += 1
-    assert capture(model, watch).lost == "other.weight"
+    assert capture(model, baseline).lost == "other.weight"

@@ -20,7 +20,7 @@ from bench.worker import run_trial
 SUITE = """
 metrics = ["parameters"]
 controls = false
-budget = { train_steps = 3, samples = 40 }
+budget = { train_steps = 3, samples = 40, checkpoint_every = 1 }
 [datasets.digits]
 [generators.tried]
 """
@@ -61,14 +61,16 @@ Trained = Callable[..., RunRecord]
 def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
     """The record of a trial whose family draws as told, in a folder of this name."""
     monkeypatch.setattr(registry, "tables", {kind: dict(registry.all(kind)) for kind in registry.tables})
-    generator("tried", modalities={"image"})(Family)
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "importing", True)  # as from a package: no other process has to find it
+        generator("tried", modalities={"image"})(Family)
     (tmp_path / "suite.toml").write_text(SUITE)
 
-    def run(draw: Draw, out: str = "out") -> RunRecord:
+    def run(draw: Draw, out: str = "out", as_it_is: bool = False) -> RunRecord:
         monkeypatch.setattr(Family, "draw", staticmethod(draw), raising=False)
         monkeypatch.setattr(Family, "steps", 0)
         (trial,) = plan(tmp_path / "suite.toml", device="cpu")
-        return run_trial(trial, tmp_path / out)
+        return run_trial(trial, tmp_path / out, as_it_is=as_it_is)
 
     return run
 
@@ -167,3 +169,25 @@ def test_a_training_that_goes_on_is_not_tried_again(trained: Trained, tmp_path: 
     trained(noting)
     trained(noting)
     assert drawn == [2, 2, 40, 40]
+
+
+def test_a_stopped_training_whose_checkpoint_lacks_something_is_measured_and_says_so(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forgetful(model: Family, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        model.kept = torch.full((), float(model.seen))
+        model.seen += 1
+        if model.seen == 3:
+            raise RuntimeError("stopped here")
+        return {"loss": 0.0}
+
+    monkeypatch.setattr(Family, "train_step", forgetful)
+    draw: Draw = lambda _, n, rng, y: spread(n, rng)  # noqa: E731
+    assert trained(draw).status == "failed"
+    record = trained(draw, as_it_is=True)
+    assert record.status == "failed" and record.error is not None and record.steps == 2
+    assert [m.metric for m in record.measurements] == ["parameters"]
+    assert record.error.message == (
+        "measured at step 2 of 3, its last checkpoint, which does not hold kept; run again, and it starts over"
+    )
+    assert ["the model may sample otherwise" in remark for remark in record.remarks] == [True]

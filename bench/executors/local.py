@@ -73,8 +73,8 @@ class LocalExecutor:
         if not over_training or self._stopped or not checkpoint_path(self.out, plan).exists():
             return record
         measured, _ = self._work(plan, on_event, AS_IT_IS)
-        if not measured.measurements or record.error is None or measured.error is None:
-            return record
+        if record.error is None or measured.error is None:  # of a training that was done already
+            return measured
         why = f"{record.error.message}; {measured.error.message}"
         return measured.model_copy(update={"error": record.error.model_copy(update={"message": why})})
 
@@ -85,19 +85,19 @@ class LocalExecutor:
             self._running.add(process)
             if self._stopped:  # between the decision to stop and this line
                 _kill(process)
-            watch = Watch(plan.budget)
+            limits = Limits(plan.budget)
             try:
-                record = _converse(process, plan, on_event, watch)
+                record = _converse(process, plan, on_event, limits)
                 with contextlib.suppress(subprocess.TimeoutExpired):  # it has answered, or has nothing more to say
                     process.wait(10)
             finally:
                 _kill(process)
                 self._running.discard(process)
-        if record and watch.answered:
+        if record and limits.answered:
             return record, False
-        failure = watch.failure or _why_silent(process.returncode, log)
+        failure = limits.failure or _why_silent(process.returncode, log)
         found = record.model_copy(update={"error": failure}) if record else record_of(plan, "failed", failure)
-        return found, watch.failure is not None and not watch.measuring
+        return found, limits.failure is not None and not limits.measuring
 
     def _start(self, errors: Any, words: Sequence[str]) -> subprocess.Popen[bytes]:
         environment = {
@@ -121,7 +121,7 @@ class LocalExecutor:
         )
 
 
-class Watch:
+class Limits:
     """How long a worker has been silent, and how long it has run; ``failure`` once either is over its limit.
 
     Between two looks no more than ``MOST`` seconds are counted: when this process was suspended itself (Ctrl-Z), the
@@ -149,9 +149,11 @@ class Watch:
     @property
     def failure(self) -> Failure | None:
         stall, limit = self.budget.stall_limit, self.budget.time_limit
-        if self.silent > (stall if self.started else max(stall, IMPORTING)):
-            message = f"stopped: no step and no other sign of life for {stall:g} s (budget.stall_limit)"
-            return Failure(kind="timeout", message=message)
+        patience = stall if self.started else max(stall, IMPORTING)
+        if self.silent > patience:
+            silence = f"no step and no other sign of life for {patience:g} s (budget.stall_limit)"
+            message = silence if self.started else f"its process did not come up within {patience:g} s"
+            return Failure(kind="timeout", message=f"stopped: {message}")
         # The worker ends its training by itself, after a whole step; only one that takes too long over it is killed.
         grace = 0.0 if self.measuring else max(5.0, 0.1 * (limit or 0.0))
         if limit is not None and self.running > limit + grace:
@@ -170,11 +172,11 @@ def _open_log(path: Path, mode: Literal["a", "w"]) -> TextIO:
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """End a worker and whatever it started: each has a process group of its own."""
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS has the second for those that have ended
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _converse(process: subprocess.Popen[bytes], plan: TrialPlan, on_event: OnEvent, watch: Watch) -> RunRecord | None:
+def _converse(process: subprocess.Popen[bytes], plan: TrialPlan, on_event: OnEvent, limits: Limits) -> RunRecord | None:
     """Send the plan, pass events on, and return the last record that came; None where none did.
 
     Ends with the worker's answer, with its end, or when a limit is over.
@@ -187,20 +189,20 @@ def _converse(process: subprocess.Popen[bytes], plan: TrialPlan, on_event: OnEve
     except BrokenPipeError:
         return None
     record = None
-    for line in _lines(process, watch):
+    for line in _lines(process, limits):
         event = _parse(line)
         if event:
-            watch.hear(event)
+            limits.hear(event)
         if found := event.get("record", event.get("so_far")):
             record = _own_record(found, plan) or record
-        if watch.answered or watch.failure:
+        if limits.answered or limits.failure:
             return record
         if event.keys() & {"step", "phase", "remark"}:
             on_event(plan, event)
     return record
 
 
-def _lines(process: subprocess.Popen[bytes], watch: Watch) -> Iterator[bytes]:
+def _lines(process: subprocess.Popen[bytes], limits: Limits) -> Iterator[bytes]:
     """Lines of standard output as they come; an empty one every second without any. Ends when the process has."""
     assert process.stdout is not None
     rest = b""
@@ -208,7 +210,7 @@ def _lines(process: subprocess.Popen[bytes], watch: Watch) -> Iterator[bytes]:
         selector.register(process.stdout, selectors.EVENT_READ)
         while True:
             ready = selector.select(LOOK)
-            watch.look()
+            limits.look()
             chunk = os.read(process.stdout.fileno(), 1 << 16) if ready else b""
             # What a family has started may keep the pipe open after the worker itself is gone.
             if not chunk and (ready or process.poll() is not None):
