@@ -20,8 +20,8 @@ import platform
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-LONGEST_MESSAGE = 4000  # characters
-LONGEST_NAME = 200  # of a name or a value in a message
+LONGEST_MESSAGE = 4000  # characters of an error as the user sees it
+LONGEST_SHOWN = 200  # of a name or a value within it
 
 
 def printable(text: str, most: int = LONGEST_MESSAGE) -> str:
@@ -32,7 +32,7 @@ def printable(text: str, most: int = LONGEST_MESSAGE) -> str:
 
 def named(what: object) -> str:
     """A name that somebody brought, fit for one line."""
-    return printable(str(what).replace("\n", "\\n"), LONGEST_NAME)
+    return printable(str(what).replace("\n", "\\n"), LONGEST_SHOWN)
 
 
 def shown(value: object) -> str:
@@ -117,7 +117,7 @@ class SuiteError(GenbenchError):
 def hint(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'vae'?`` when a known name is near, else the list of what there is."""
     names = sorted(map(str, known))
-    if near := get_close_matches(name[:LONGEST_NAME], names, n=1, cutoff=0.6):
+    if near := get_close_matches(name[:LONGEST_SHOWN], names, n=1, cutoff=0.6):
         return f"; did you mean {shown(near[0])}?"
     return f"; there is {', '.join(names)}" if names else "; there is none"
 

@@ -22,7 +22,7 @@ SCHEMA_FILE = Path(__file__).with_name("record.schema.json")
 Status = Literal["ok", "failed", "skipped"]
 FailureKind = Literal["exception", "killed", "timeout", "memory", "unsupported"]
 Better = Literal["lower", "higher", "none"]
-LONGEST_MESSAGE = 10_000  # characters
+LONGEST_KEPT = 10_000  # characters of a message or a traceback in a record
 # Control characters but tab and line break, and halves of characters, which UTF-8 cannot hold.
 _ILLEGIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 LARGEST = 1e300  # of any number in a record: sums, differences and units of it stay finite
@@ -59,8 +59,8 @@ def legible(value: Any) -> Any:
 def _told(value: Any) -> Any:
     """A legible message, of which a long one loses its middle: an error stands at its start, its cause at its end."""
     value = legible(value)
-    if isinstance(value, str) and len(value) > LONGEST_MESSAGE:
-        half = LONGEST_MESSAGE // 2
+    if isinstance(value, str) and len(value) > LONGEST_KEPT:
+        half = LONGEST_KEPT // 2
         return f"{value[:half]}\n[{len(value) - 2 * half} characters left out]\n{value[-half:]}"
     return value
 

@@ -51,7 +51,7 @@ SECTIONS = (
 )
 Table = Mapping[str, Any]
 DEEPEST = 16  # tables and lists within one another
-LONGEST_LABEL = 200
+LONGEST_LABEL = 200  # characters of a key; bytes of the name, which names the run folder
 LONGEST_STRING = 4096  # the longest path that Linux opens
 
 

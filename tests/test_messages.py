@@ -13,7 +13,7 @@ import pytest
 
 from bench import Estimate, files, store
 from bench.progress import Display
-from bench.record import LONGEST_MESSAGE, SCHEMA_FILE, Failure, RunRecord, digest, legible
+from bench.record import LONGEST_KEPT, SCHEMA_FILE, Failure, RunRecord, digest, legible
 from bench.runner import plan
 from reports.content import gather
 from tests.report_records import record
@@ -128,7 +128,7 @@ def test_a_huge_message_keeps_its_start_and_its_end(told: dict[str, RunRecord]) 
     assert error is not None and error.traceback is not None
     assert error.message.startswith("ValueError: xxx")
     assert error.traceback.startswith("Traceback") and error.traceback.rstrip().endswith(SEEN)
-    assert max(len(error.message), len(error.traceback)) < LONGEST_MESSAGE + 100
+    assert max(len(error.message), len(error.traceback)) < LONGEST_KEPT + 100
 
 
 def test_what_metrics_and_families_call_things_is_kept(told: dict[str, RunRecord]) -> None:
