@@ -20,13 +20,15 @@ import platform
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+from bench.escapes import escape
+
 LONGEST_MESSAGE = 4000  # characters of an error as the user sees it
 LONGEST_SHOWN = 200  # of a name or a value within it
 
 
 def printable(text: str, most: int = LONGEST_MESSAGE) -> str:
     """A text that a terminal shows as it is: what cannot be printed becomes its escape, too long loses its middle."""
-    text = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in _cut(text, most))
+    text = "".join(c if c.isprintable() or c == "\n" else escape(c) for c in _cut(text, most))
     return _cut(text, most)  # escapes are longer than what they stand for
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from bench.escapes import escape
 from bench.protocols import Aspect, Modality
 
 SCHEMA_VERSION = 1
@@ -46,7 +47,7 @@ def legible(value: Any) -> Any:
     """
     match value:
         case str():
-            return _ILLEGIBLE.sub(lambda found: ascii(found[0])[1:-1], value)
+            return _ILLEGIBLE.sub(lambda found: escape(found[0]), value)
         case float() if not math.isfinite(value):
             return str(value)
         case Mapping():

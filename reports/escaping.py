@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
-_ACTING = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode categories
+from bench.escapes import acts, escape
+
 # Characters that a page gives to a text.
 SHORT_NAME, NAME, LONG_NAME = 30, 60, 120
 TIP, ENTRY, LISTING = 1000, 2000, 4000  # what explains a number; an entry of a list or table; settings in a row
@@ -13,7 +14,7 @@ _MARKS = 4  # on one letter; a hundred would lie over the lines around it
 
 
 def visible(text: str, longest: int | None = None, keep: str = "\n") -> str:
-    """``text`` with control, direction and other invisible characters by their number: ``\\x1b``, ``\\u{202e}``.
+    """``text`` with control, direction and other invisible characters by their number: ``\\x1b``, ``\\u202e``.
 
     longest: how many characters are shown, then an ellipsis; all if None.  keep: characters left as they are.
     """
@@ -33,13 +34,7 @@ def ending(text: str) -> str:
 def _written_out(text: str, keep: str) -> str:
     shown, marks = [], 0
     for character in text:
-        category = unicodedata.category(character)
-        marks = marks + 1 if category.startswith("M") else 0
-        acts = (category in _ACTING and character not in keep) or marks > _MARKS
-        shown.append(_number(character) if acts else character)
+        marks = marks + 1 if unicodedata.category(character).startswith("M") else 0
+        hidden = (acts(character) and character not in keep) or marks > _MARKS
+        shown.append(escape(character) if hidden else character)
     return "".join(shown)
-
-
-def _number(character: str) -> str:
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{{{code:x}}}"

@@ -124,8 +124,8 @@ def test_headings_break_where_words_do(tmp_path: Path) -> None:
 
 
 def test_marks_in_piles_are_written_out() -> None:
-    assert visible("e" + "\u0301" * 10) == "e" + "\u0301" * 4 + "\\u{301}" * 6
-    assert visible("\u202e" * 10, 9) == "\\u{202e}" + "\\…"
+    assert visible("e" + "\u0301" * 10) == "e" + "\u0301" * 4 + "\\u0301" * 6
+    assert visible("\u202e" * 10, 9) == "\\u202e" + "\\u2…"
     assert visible("क्षि e\u0301\u00a0") == "क्षि e\u0301\u00a0"
 
 
@@ -192,7 +192,7 @@ def test_numbers_of_any_size_are_written_in_few_characters(
         ("~~kept~~", r"\~\~kept\~\~"),
         ("https://example.org", r"https\://example.org"),
         ("a_b _c_", r"a_b \_c\_"),
-        ("x\u202ey\x1b", "x\\\\u{202e}y\\\\x1b"),
+        ("x\u202ey\x1b", "x\\\\u202ey\\\\x1b"),
     ],
 )
 def test_markdown_takes_no_text_for_markup(value: str, expected: str) -> None:

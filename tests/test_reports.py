@@ -462,7 +462,7 @@ def test_arrays_that_are_no_pictures_are_said_to_be_none(tmp_path: Path) -> None
 
 
 def test_characters_that_act_are_written_out() -> None:
-    assert visible("a\nb\x1b[1m\u202ec") == "a\nb\\x1b[1m\\u{202e}c"
+    assert visible("a\nb\x1b[1m\u202ec") == "a\nb\\x1b[1m\\u202ec"
     assert visible("x" * 10_000, 3) == "xxx…"
 
 
