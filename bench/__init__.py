@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         Summary,
         bounded_interval,
         difference_interval,
+        effective_trials,
         median_interval,
         normal_interval,
         proportion_interval,
@@ -102,8 +103,8 @@ _HOMES = {
     "bench.registry": "Presets dataset extractor generator metric metric_scheme report",
     "bench.rendering": "render",
     "bench.statistics": (
-        "Summary bounded_interval difference_interval median_interval normal_interval proportion_interval "
-        "rate_interval ratio_error ratio_interval summarise wilson_interval"
+        "Summary bounded_interval difference_interval effective_trials median_interval normal_interval "
+        "proportion_interval rate_interval ratio_error ratio_interval summarise wilson_interval"
     ),
     "bench.store": "Records frame read_frame read_records",
     "bench.streams": "normal uniform",
@@ -259,6 +260,7 @@ __all__ = [
     "cache_folder",
     "dataset",
     "difference_interval",
+    "effective_trials",
     "evaluate",
     "extractor",
     "frame",

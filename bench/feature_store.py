@@ -34,7 +34,7 @@ from torch import Tensor
 from bench.errors import GenbenchError
 from bench.files import cache_folder, cache_limit, private_folder
 from bench.moments import Moments, MomentSum
-from bench.pictures import Pictures, see_each_size
+from bench.pictures import Pictures, array_hash, see_each_size
 from bench.probes.pulse import alive
 from bench.protocols import Extractor, Features
 from bench.record import digest
@@ -67,12 +67,12 @@ def content_hash(examples: Examples) -> str:
     """SHA-256 over type, shape and every byte of the examples."""
     if isinstance(examples, Pictures):
         return examples.digest
-    total = hashlib.sha256()
     if isinstance(examples, Tensor):
         array = examples.detach().cpu().contiguous().numpy()
-        total.update(f"{array.dtype.str}{array.shape}".encode())
+        total = array_hash(array.dtype, array.shape)
         total.update(array.data)
     else:
+        total = hashlib.sha256()
         for text in examples:
             encoded = text.encode("utf-8", "surrogatepass")
             total.update(f"{len(encoded)}:".encode() + encoded)

@@ -46,7 +46,7 @@ class Pictures:
         for index in range(len(self._names)):
             pixels = self._read(index)
             if not index:
-                first, total = pixels, _start(len(self._names), pixels.shape)
+                first, total = pixels, array_hash(pixels.dtype, (len(self._names), *pixels.shape))
             self.same = self.same and np.array_equal(pixels, first)
             self.flat = self.flat and bool((pixels == pixels[:, :1, :1]).all())
             total.update(np.ascontiguousarray(pixels).data)
@@ -120,14 +120,14 @@ def _by_size(count: Mapping[Shape, int]) -> dict[Shape, int]:
     return dict(sizes.most_common())
 
 
-def _start(n: int, shape: Shape) -> hashlib._Hash:
-    """As the hash of an array of all of them begins."""
-    return hashlib.sha256(f"{np.dtype(np.uint8).str}{(n, *shape)}".encode())
+def array_hash(dtype: np.dtype, shape: Shape) -> hashlib._Hash:
+    """SHA-256 of an array whose bytes are yet to come, so that it is one for pictures and for the array of them all."""
+    return hashlib.sha256(f"{dtype.str}{shape}".encode())
 
 
 def _digest(pictures: Pictures) -> str:
     whole = pictures.shape
-    total = _start(whole[0], whole[1:]) if whole else hashlib.sha256(b"pictures")
+    total = array_hash(np.dtype(np.uint8), whole) if whole else hashlib.sha256(b"pictures")
     for chunk in pictures.chunks(1):
         if whole is None:
             total.update(f"{tuple(chunk[0].shape)}".encode())

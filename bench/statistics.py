@@ -76,7 +76,7 @@ def rate_interval(
 ) -> Interval:
     """Interval of a mean of counts, 0 or more, whose variance grows as it does: the score interval of a Poisson rate.
 
-    The proportion is that of ``variance`` to ``value``, raised near 0 as in ``bounded_interval``, and at least
+    The proportion is that of ``variance`` to ``value``, raised near 0 as in ``effective_trials``, and at least
     ``least``, about what one count adds to the value: so an interval at 0 has a width.
     """
     step = max(least, variance / value * (1 + 2 * variance / value**2)) if value > 0 else least
@@ -108,21 +108,29 @@ def wilson_interval(share: float, n: float, method: str, level: float = 0.95) ->
     return Interval(lo=lo, hi=hi, level=level, method=method)
 
 
+def effective_trials(share: float, variance: float, independent: float = 0.0) -> float:
+    """How many independent trials leave a share in (0, 1) with this variance, which is above 0.
+
+    Near an end few of the units differ from it, and the variance is itself known from those few: with m the distance
+    to the nearer end it is raised by (1 + 2 variance / m^2). ``independent``: the least that it can be, of trials that
+    are independent; where it is known, only what exceeds it is raised.
+    """
+    excess = max(0.0, variance - independent) * (1 + 2 * variance / min(share, 1 - share) ** 2)
+    return share * (1 - share) / (independent + excess)
+
+
 def bounded_interval(
     value: float, error: float, n: float, method: str, *, lo: float = 0.0, hi: float = 1.0, level: float = 0.95
 ) -> Interval:
     """Interval of a quantity that lies in [lo, hi], by its standard error: honest near both ends, nowhere of no width.
 
-    Wilson's, of as many trials as would give this standard error. Near an end few of the units differ from it, and
-    the standard error is itself known from those few: with m the distance to the nearer end its square is raised by
-    (1 + 2 (error / m)^2). Where no unit differs from another there is no standard error, and each of the ``n`` units
-    is one trial; at an end that is the rule of three, with 3.84 / (n + 3.84) in place of 3 / n.
+    Wilson's, of as many trials as would give this standard error (``effective_trials``). Where no unit differs from
+    another there is no standard error, and each of the ``n`` units is one trial; at an end that is the rule of three,
+    with 3.84 / (n + 3.84) in place of 3 / n.
     Raises ValueError for an ``n`` of 0 or less.
     """
     share, spread = min(1.0, max(0.0, (value - lo) / (hi - lo))), error / (hi - lo)
-    nearer, trials = min(share, 1 - share), n
-    if nearer > 0 and spread > 1e-12:
-        trials = share * (1 - share) / spread**2 / (1 + 2 * (spread / nearer) ** 2)
+    trials = effective_trials(share, spread**2) if 0 < share < 1 and spread > 1e-12 else n
     found = wilson_interval(share, trials, method, level)
     low, high = (lo + (hi - lo) * end for end in (found.lo, found.hi))
     return Interval(lo=min(value, low), hi=max(value, min(hi, high)), level=level, method=method)

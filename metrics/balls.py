@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bench import GenbenchError, Interval, Omitted, Space, wilson_interval
+from bench import GenbenchError, Interval, Omitted, Space, effective_trials, wilson_interval
 from metrics.features import Array
 from metrics.neighbours import Nearest, Pairs, as_pair, neighbours, tiles
 
@@ -122,13 +122,11 @@ def wilson(share: float, variance: float, n: int, method: str) -> Interval:
     """Interval of a share of ``n`` outcomes that are not independent: n is divided by the design effect.
 
     That is how much ``variance``, the share's own, exceeds share (1 - share) / n (Kish 1965); never less than 1. Near
-    an end the excess is told from few outcomes and is raised as in ``bench.bounded_interval``. One ball can hold many
-    rows and still hold none of those drawn, so n is also taken as if one more outcome went with those on the rare side.
+    an end the excess is raised (``bench.effective_trials``). One ball can hold many rows and still hold none of those
+    drawn, so n is also taken as if one more outcome went with those on the rare side.
     """
-    binomial, nearer = share * (1 - share) / n, min(share, 1 - share)
-    raised = max(0.0, variance - binomial) * (1 + 2 * variance / nearer**2) if binomial else 0.0
-    trials = n / (1 + raised / binomial) if binomial else n
-    rare = max(1.0, trials * nearer)
+    trials = effective_trials(share, variance, share * (1 - share) / n) if 0 < share < 1 else n
+    rare = max(1.0, trials * min(share, 1 - share))
     return wilson_interval(share, trials * rare / (rare + 1), method)
 
 

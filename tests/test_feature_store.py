@@ -223,12 +223,6 @@ def file_in_its_place(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def way_barred(folder: Path) -> Iterator[None]:
-    folder.write_text("in the way")
-    yield
-
-
-@contextlib.contextmanager
 def path_too_long(folder: Path) -> Iterator[None]:
     yield
 
@@ -254,7 +248,7 @@ FAILING = {
     "full": (lambda folder: full_disk(folder, left=8192), "", "No space left|File too large"),
     "read only": (empty_and_read_only, "", "Read-only|Permission denied"),
     "a file in its place": (file_in_its_place, "", "File exists|Not a directory"),
-    "no way to it": (way_barred, "below/features", "Not a directory"),
+    "no way to it": (file_in_its_place, "below/features", "Not a directory"),
     "too long": (path_too_long, "x" * 300, "File name too long"),
     "another user's": (another_users, "", "belongs to another user"),
 }

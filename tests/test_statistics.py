@@ -11,6 +11,7 @@ from bench.statistics import (
     Summary,
     bounded_interval,
     difference_interval,
+    effective_trials,
     median_interval,
     normal_interval,
     proportion_interval,
@@ -95,6 +96,16 @@ def test_it_covers_where_few_units_differ_from_an_end(differing: float) -> None:
         found = bounded_interval(float(values.mean()), float(values.std(ddof=1) / np.sqrt(n)), n, "")
         hits += found.lo <= differing / n / 11 <= found.hi
     assert_honest(hits / 500, 500)
+
+
+def test_trials_that_hang_together_count_as_fewer() -> None:
+    """By the design effect, how much the variance exceeds that of independent ones."""
+    alone = 0.3 * 0.7 / 10**6
+    assert effective_trials(0.3, alone, independent=alone) == pytest.approx(10**6)
+    assert effective_trials(0.3, 2 * alone, independent=alone) == pytest.approx(10**6 / 2, rel=1e-4)
+    assert effective_trials(0.3, 2 * alone) == pytest.approx(10**6 / 2, rel=1e-4)
+    few = 0.01 * 0.99 / 100  # one of a hundred differs: a variance known from so few is raised threefold
+    assert effective_trials(0.01, few) == pytest.approx(100 / (1 + 2 * 0.99))
 
 
 def test_a_difference_reaches_as_far_as_both_sides_let_it() -> None:
