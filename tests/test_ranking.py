@@ -305,3 +305,14 @@ def test_pages_say_what_the_marks_rest_on(tmp_path: Path) -> None:
     for write in (reports.html.write, reports.markdown.write):
         text = write(trials("a", [1.0]), tmp_path, tmp_path, []).read_text(encoding="utf-8")
         assert RULE in html.unescape(text)
+
+
+def test_a_training_that_was_stopped_is_a_row_of_its_own() -> None:
+    stopped = {"status": "failed", "error": {"kind": "timeout", "message": "measured at step 200 of 600"}}
+    records = [record("vae", seed, steps=600, scores={"fd_lenet": 1.0}) for seed in (0, 1)]
+    records += [record("vae", 2, steps=200, scores={"fd_lenet": 9.0}, **stopped)]
+    records += [record("gan", 0, steps=300, scores={"fd_lenet": 5.0}, **stopped), record("ar", 0, steps=9, **stopped)]
+    (section,) = gather(records, Path(), []).sections
+    found = {row.name: row.mean(section.board.main) for row in section.board.rows}
+    assert found["vae (stopped_at=200)"] == 9 and found["gan (stopped_at=300)"] == 5 and found["ar"] is None
+    assert sorted(v for v in found.values() if v) == [1, 5, 9]
