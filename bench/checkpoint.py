@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from bench.errors import DataError, OutputError, named
+from bench.errors import DataError, OutputError, named, said, words
 from bench.files import replacing
 from bench.protocols import Trainable
 from bench.state import State, apply, hash_tensor
@@ -53,14 +53,14 @@ def read_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
         raise DataError(f"there is no checkpoint {path}")  # a FIFO would be waited for
     try:
         with safe_open(path, framework="pt") as file:
-            said = file.metadata() or {}
+            header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-        meta = json.loads(said["genbench"])
+        meta = json.loads(header["genbench"])
     except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
-        raise _foreign(path, f"{type(error).__name__}: {named(error)}") from error
+        raise _foreign(path, named(said(error))) from error
     if not isinstance(meta, dict):
         raise _foreign(path, f"it describes itself by a {type(meta).__name__}")
-    if ("sha256" in said or "format" in meta) and said.get("sha256") != _checksum(tensors, said["genbench"]):
+    if ("sha256" in header or "format" in meta) and header.get("sha256") != _checksum(tensors, header["genbench"]):
         raise DataError(f"{path} is damaged: its content is not what its checksum says")
     if not is_whole(meta):
         return State(tensors), meta
@@ -110,7 +110,7 @@ def apply_checkpoint(path: Path, state: State, model: Trainable, *, training: bo
         apply(model, state, training=training)
     # Whatever a family's own load_state_dict may raise.
     except Exception as error:
-        raise DataError(f"{path} does not fit this model: {named(' '.join(str(error).split()))}") from error
+        raise DataError(f"{path} does not fit this model: {named(' '.join(words(error).split()))}") from error
 
 
 def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:

@@ -8,8 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.errors import DataError, GenbenchError
-from bench.errors import named as named
+from bench.errors import DataError, GenbenchError, named, words
 
 Say = Callable[[str], None]  # where remarks go that are no errors
 
@@ -38,7 +37,7 @@ def fault(error: Exception) -> str:
         return "it is nested too deep"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror  # without the path, which stands before it
-    return named(str(error).strip().partition("\n")[0] or type(error).__name__)
+    return named(words(error).strip().partition("\n")[0] or type(error).__name__)
 
 
 def afford(what: object, size: int) -> None:

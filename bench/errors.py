@@ -116,6 +116,22 @@ class SuiteError(GenbenchError):
         super().__init__("\n".join([*told, f"and {left} problems more"] if left else told))
 
 
+def words(error: BaseException) -> str:
+    """What an exception says. An author's mistake in saying it must not hide where it was raised."""
+    try:
+        return str(error)
+    except Exception:
+        return "its message cannot be printed"
+
+
+def said(error: BaseException) -> str:
+    """An exception, whoever raised it: its class and the first line that it says; of one of ours the whole message."""
+    text = words(error)
+    if isinstance(error, GenbenchError):
+        return printable(text)
+    return printable(": ".join(filter(None, (type(error).__name__, text.strip().partition("\n")[0]))))
+
+
 def hint(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'vae'?`` when a known name is near, else the list of what there is."""
     names = sorted(map(str, known))

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import GenbenchError
-from bench.files import cache_folder, cache_limit, private_folder
+from bench.files import cache_folder, cache_limit, private_folder, sha256, without_home
 from bench.moments import Moments, MomentSum
 from bench.pictures import Pictures, array_hash, see_each_size
 from bench.probes.pulse import alive
@@ -184,13 +184,10 @@ def _keeping() -> Iterator[None]:
 @cache
 def _say_unkept(folder: Path, reason: str) -> None:
     """Say once in a process that the cache does not help. It stands on pages that people share: home is ``~`` there."""
-    home = os.path.expanduser("~/")  # noqa: PTH111 (Path.home() raises where there is none)
-    place = str(folder)
-    place = f"~/{place.removeprefix(home)}" if home != "/" and place.startswith(home) else place
     logging.getLogger("genbench").warning(
         "features cannot be kept in %s (%s): they are extracted anew whenever they are needed, which takes time and "
         "moves no number; GENBENCH_CACHE names another folder",
-        *(place, reason),
+        *(without_home(str(folder)), reason),
     )
 
 
@@ -319,7 +316,7 @@ def _write_manifest(work: Path, about: Mapping[str, Any], moments: Moments) -> N
     buffer = io.BytesIO()
     np.savez(buffer, mean=moments.mean.numpy(), covariance=moments.covariance.numpy())
     (work / "moments.npz").write_bytes(buffer.getvalue())
-    hashes = {path.name: _sha256(path) for path in sorted(work.iterdir())}
+    hashes = {path.name: sha256(path) for path in sorted(work.iterdir())}
     (work / "manifest.json").write_text(json.dumps({"schema": 1, **about, "files": hashes}, indent=1))
 
 
@@ -342,7 +339,7 @@ def _read(folder: Path, n: int) -> FeatureSet | None:
             return None
         if {*hashes, "logits.npy"} != {"features.npy", "logits.npy", "moments.npz"}:
             return None
-        if any(_sha256(folder / name) != expected for name, expected in hashes.items()):
+        if any(sha256(folder / name) != expected for name, expected in hashes.items()):
             return None
         with np.load(folder / "moments.npz") as moments:
             mean, covariance = (torch.from_numpy(moments[name]) for name in ("mean", "covariance"))
@@ -383,11 +380,6 @@ def _belong_together(found: FeatureSet, n: int) -> bool:
 def _mapped(path: Path) -> Tensor:
     """The array without reading it; copy on write, so that nobody's arithmetic can change the file."""
     return torch.from_numpy(np.load(path, mmap_mode="c"))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unnamed(features: Tensor) -> FeatureSet:

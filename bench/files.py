@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import math
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +39,20 @@ def cache_limit() -> int:
     if not 0 <= limit < math.inf:
         raise GenbenchError(f"GENBENCH_CACHE_GB={told!r} is no number of gigabytes: set it to 20, say, or to 0")
     return int(min(limit, 1e9) * 2**30)
+
+
+def without_home(text: str) -> str:
+    """A text for pages that people share: the user's home folder is ``~`` there."""
+    home = os.path.expanduser("~")  # noqa: PTH111 (Path.home() raises where there is none)
+    if home in ("~", "/"):
+        return text
+    return re.sub(rf"(?<![\w.-]){re.escape(home)}(?!\.?[\w-])", "~", text)  # a whole path or the start of one
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def private_folder(path: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import shlex
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bench.doors import Door, check_call
 from bench.errors import GenbenchError, SuiteError
+from bench.files import sha256
 from bench.measures import expand, find_metric
 from bench.protocols import Dataset
 from bench.record import digest
@@ -153,7 +153,7 @@ def _plan(
         control=use.entry.control,
         params=dict(use.params),
         load=str(use.load.resolve()) if use.load else None,
-        load_digest=hashlib.sha256(use.load.read_bytes()).hexdigest() if use.load else None,
+        load_digest=sha256(use.load) if use.load else None,
         dataset=data.label,
         source=data.source,
         options=dict(data.options),
@@ -210,7 +210,7 @@ def _named_file(metric: str) -> str:
     """The state of the code that a name such as ``evaluate:my/brevity`` stands for, where it is a path here."""
     path = Path(metric.partition(":")[2].partition("#")[0])
     files = sorted(path.rglob("*.py")) if path.name and path.is_dir() else [path] if path.is_file() else []
-    return digest([hashlib.sha256(file.read_bytes()).hexdigest() for file in files]) if files else ""
+    return digest([sha256(file) for file in files]) if files else ""
 
 
 def checkpoint_path(out: Path, plan: TrialPlan) -> Path:

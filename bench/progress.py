@@ -10,8 +10,9 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from bench.errors import printable
 from bench.plan import TrialPlan
-from bench.record import RunRecord, legible
+from bench.record import RunRecord
 
 PLAIN_EVERY = 10.0  # seconds between two plain lines of one trial
 
@@ -78,7 +79,8 @@ class Display:
             self._say(f"{plan.title}: {record.status}{why}")
 
     def _say(self, text: str) -> None:
-        self.console.print(f"[{self.done}/{self.total}] {legible(text)}", markup=False, highlight=False, soft_wrap=True)
+        line = f"[{self.done}/{self.total}] {printable(text)}"
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _move(self, plan: TrialPlan, event: Mapping[str, Any], note: str) -> None:
         assert self._bars is not None

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from bench.doors import RUN_AS, Door, door
-from bench.errors import DataError, DuplicateName, GenbenchError, UnknownName
+from bench.errors import DataError, DuplicateName, GenbenchError, UnknownName, said
 from bench.identity import source_digest
 from bench.protocols import MODALITIES, Aspect, Dataset, DataSpec, Extractor, Generator, Modality
 from bench.record import Better, Estimate, RunRecord
@@ -198,7 +198,7 @@ class Registry:
         # A foreign module may raise anything, sys.exit() included; it is kept and shown, not hidden.
         except (Exception, SystemExit) as error:
             self.tables.update(before)
-            self.failures[point.name] = f"{type(error).__name__}: {error}"
+            self.failures[point.name] = said(error)
         finally:
             self.importing = False
 

@@ -35,7 +35,7 @@ from pydantic import ValidationError
 from bench.artifacts import save_samples
 from bench.checkpoint import restore
 from bench.comparison import measure
-from bench.errors import GenbenchError, Omitted, TrialError, Unsupported
+from bench.errors import GenbenchError, Omitted, TrialError, Unsupported, said
 from bench.measures import find_metric
 from bench.plan import TrialPlan, checkpoint_path
 from bench.probes.load import Reading, between, reading
@@ -124,7 +124,7 @@ def run_trial(plan: TrialPlan, out: Path, emit: Emit = lambda event: None, *, as
     try:
         _measure_all(run)
     except Unsupported as error:
-        return record_of(plan, "skipped", Failure(kind="unsupported", message=str(error)), **_kept(run))
+        return record_of(plan, "skipped", Failure(kind="unsupported", message=said(error)), **_kept(run))
     # A family or a metric may raise anything; the record keeps it whole and the other trials go on.
     except Exception as error:
         return record_of(plan, "failed", _failure(error), **_kept(run))
@@ -187,11 +187,7 @@ def _message(error: Exception) -> str:
     """One line that says what happened."""
     if isinstance(error, ValidationError):  # of an Estimate that a metric put together
         return str(error.errors()[0]["msg"])
-    try:
-        text = str(error)
-    except Exception:  # its author's mistake must not hide where it was raised: the traceback says that
-        text = "its message cannot be printed"
-    return text if isinstance(error, GenbenchError) else f"{type(error).__name__}: {text}".split("\n")[0]
+    return said(error)
 
 
 def _setting() -> dict[str, Any]:
@@ -406,7 +402,7 @@ def _open_doors(plan: TrialPlan) -> Failure | None:
             door.open()
         # Foreign code may raise anything, SystemExit included.
         except (Exception, SystemExit) as error:
-            message = f"{door.file} could not be loaded: {type(error).__name__}: {error}".split("\n")[0]
+            message = f"{door.file} could not be loaded: {said(error)}"
             return Failure(kind="exception", message=message, traceback=traceback.format_exc())
     return None
 

@@ -24,9 +24,10 @@ from torch import Tensor
 from bench import Comparison, DataError, Estimate, GenbenchError, Omitted, alive, metric, normal_interval
 from bench.decoding import decoding, locate
 from bench.feature_store import content_hash
+from bench.files import sha256
 from bench.pictures import Pictures
 from metrics.extractors.image import CHUNK, CLIP, exact_arithmetic, frozen, normalise
-from metrics.extractors.weights import sha256, shown
+from metrics.extractors.weights import shown
 from metrics.features import Array
 from metrics.resize import centre_crop, shorter_side
 

@@ -20,8 +20,9 @@ from typing import Any, Literal
 import numpy as np
 
 from bench import Comparison, Estimate, GenbenchError, Modality, Omitted, cache_folder, metric, metric_scheme
+from bench.errors import said
 from bench.feature_store import content_hash
-from metrics.extractors.weights import sha256
+from bench.files import sha256, without_home
 from metrics.features import EVERY
 from metrics.texts import checked_texts, spread
 
@@ -195,5 +196,4 @@ def _side(c: Comparison, side: Literal["samples", "reference"], feature: Any, na
 
 def _reason(error: Exception) -> str:
     """One line, without the name of the home folder: reasons stand on pages that people share."""
-    said = (str(error).strip() or "no message").splitlines()[0]
-    return f"{type(error).__name__}: {said.replace(os.path.expanduser('~'), '~')}"  # noqa: PTH111
+    return without_home(said(error))

@@ -22,9 +22,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench import DataError, Omitted, alive
-from bench.decoding import fault, named
+from bench.decoding import fault
+from bench.errors import named
+from bench.files import sha256
 from metrics import smollm2
-from metrics.extractors.weights import sha256
 
 WINDOW = 512
 TOKENS_AT_ONCE = 1024  # bounds the logits held at a time, 0.2 GB for 49,152 words

@@ -15,6 +15,7 @@ from bench import Estimate, files, store
 from bench.progress import Display
 from bench.record import LONGEST_KEPT, SCHEMA_FILE, Failure, RunRecord, digest, legible
 from bench.runner import plan
+from bench.worker import record_of
 from reports.content import gather
 from tests.report_records import record
 
@@ -155,9 +156,38 @@ def test_ordinary_text_is_left_as_it_is(text: str) -> None:
     assert Failure(kind="exception", message=text).message == text
 
 
+@pytest.mark.parametrize(
+    ("home", "text", "shared"),
+    [
+        ("/home/al", "no /home/al/w.pt, nor /home/al", "no ~/w.pt, nor ~"),
+        ("/home/al", "in /home/al: '/home/al/x'.", "in ~: '~/x'."),
+        ("/home/al/", "file:///home/al/x", "file://~/x"),
+        ("/home/al", "/home/alice/w /home/al.old/w /mnt/home/al/w", "/home/alice/w /home/al.old/w /mnt/home/al/w"),
+        ("/", "/opt/w and a/b", "/opt/w and a/b"),
+        ("", "/opt/w", "/opt/w"),
+    ],
+)
+def test_what_people_share_does_not_name_the_home_folder(
+    monkeypatch: pytest.MonkeyPatch, home: str, text: str, shared: str
+) -> None:
+    monkeypatch.setenv("HOME", home)
+    assert files.without_home(text) == shared
+
+
 def test_no_text_is_too_odd_for_a_file_or_a_hash(tmp_path: Path) -> None:
     assert files.write_atomic(tmp_path / "x", f"a{ODD}").read_text() == f"a{ODD}".replace("\udce9", "?")
     assert digest(ODD) != digest(SEEN)
+
+
+def test_a_line_of_a_trial_is_short_and_safe_for_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    (trial, *_) = trials = plan("demo")
+    error = Failure(kind="exception", message=f"begin \x9b2J {'long ' * 200_000} end")
+    with Display(trials) as display:
+        display.event(trial, {"remark": f"begin \u202e {'x' * 10**6} end"})
+        display.record(trial, record_of(trial, "failed", error))
+    said = capsys.readouterr().err
+    assert len(said) < 10_000 and said.count("begin") == said.count(" end\n") == 2
+    assert said.replace("\n", "").isprintable()
 
 
 def test_a_remark_of_many_trials_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:

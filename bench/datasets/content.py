@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from bench import DataError, write_atomic
-from bench.decoding import fault, named
+from bench.decoding import fault
+from bench.errors import named
 
 
 def fingerprint(*parts: str | np.ndarray) -> str:

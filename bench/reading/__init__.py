@@ -17,8 +17,8 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from bench.decoding import Say, locate, named
-from bench.errors import DataError, DataWarning, GenbenchError, TooFew, hint
+from bench.decoding import Say, locate
+from bench.errors import DataError, DataWarning, GenbenchError, TooFew, hint, named
 from bench.feature_store import Examples
 from bench.moments import Statistics
 from bench.pictures import Pictures

@@ -10,8 +10,8 @@ from typing import IO
 import numpy as np
 import torch
 
-from bench.decoding import Say, afford, decoding, named
-from bench.errors import DataError
+from bench.decoding import Say, afford, decoding
+from bench.errors import DataError, named
 from bench.moments import Statistics
 
 # The names under which arrays of samples are kept: ours, numpy's own, and those of other evaluators.

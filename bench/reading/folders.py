@@ -17,8 +17,8 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageOps
 
-from bench.decoding import Say, decoding, named
-from bench.errors import DataError
+from bench.decoding import Say, decoding
+from bench.errors import DataError, named
 from bench.pictures import Pictures
 from bench.reading.arrays import refuse_bomb
 

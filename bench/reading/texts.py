@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.decoding import Say, afford, decoding, named
-from bench.errors import DataError
+from bench.decoding import Say, afford, decoding
+from bench.errors import DataError, named
 
 KEY = "text"
 TEXTS = frozenset({".txt", ".json", ".jsonl"})

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bench import DataError, DataSpec, Features, Omitted, extractor
+from bench.files import sha256
 from metrics.extractors.image import exact_arithmetic
-from metrics.extractors.weights import sha256
 
 WEIGHTS = Path(__file__).with_name("lenet.safetensors")
 SHA256 = "74f811384d19ee93ffdc1a7f0c86d4d66c193542adbf5235a888845e1a34fb24"

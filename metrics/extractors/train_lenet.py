@@ -18,8 +18,8 @@ from torchvision.transforms import v2
 
 from bench.datasets.image import ImageDataset
 from bench.datasets.mnist import mnist, mnist5k
+from bench.files import sha256
 from metrics.extractors.lenet import WEIGHTS, LeNet
-from metrics.extractors.weights import sha256
 
 EPOCHS, BATCH, LR, SEED = 12, 128, 3e-3, 0
 

@@ -8,7 +8,6 @@ No package carries the large networks. A file is taken from
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from bench import DataError, Omitted
 from bench.errors import named
+from bench.files import sha256, without_home
 
 _failed: dict[str, str] = {}  # a download that failed is not tried again by this process, however often it is asked for
 
@@ -95,12 +95,6 @@ def tensors(path: Path) -> dict[str, Tensor]:
     return {name: tensor.contiguous() for name, tensor in found.items()}
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def shown(path: Path) -> str:
-    """A path for messages, which stand on pages that people share: without the home folder's name."""
-    return str(path).replace(os.path.expanduser("~"), "~", 1)  # noqa: PTH111 (Path.home() raises where there is none)
+    """A path for messages, which stand on pages that people share."""
+    return without_home(str(path))

@@ -32,6 +32,7 @@ from torchvision.models import MobileNet_V2_Weights
 
 from bench import DataError, DataSpec, Features, GenbenchError, Omitted
 from bench.datasets.mnist import mnist5k
+from bench.files import sha256
 from bench.pictures import see_each_size
 from bench.registry import registry
 from bench.streams import normal
@@ -44,7 +45,7 @@ from metrics.extractors.inception_clean import CleanInceptionExtractor, clean_re
 from metrics.extractors.lenet import SHA256, WEIGHTS, LeNetExtractor
 from metrics.extractors.mobilenet import MobileNetExtractor
 from metrics.extractors.vgg16 import VGG16Extractor
-from metrics.extractors.weights import Weights, sha256, tensors
+from metrics.extractors.weights import Weights, tensors
 from metrics.resize import centre_square, resize
 
 CPU = torch.device("cpu")
