@@ -19,6 +19,7 @@ from types import FrameType
 from bench.errors import GenbenchError
 from bench.identity import is_guard, root_of, source_digest
 
+GUARD = 'a script that calls bench.run must do so under: if __name__ == "__main__":'
 RUN_AS = "genbench_plugin"  # what ``__name__`` is in a script that is run again
 
 
@@ -73,7 +74,7 @@ def check_call() -> None:
     for frame in _modules():
         file = frame.f_globals.get("__file__")
         if frame.f_globals.get("__name__") == "__main__" and file and not _is_guarded(frame, str(file)):
-            raise GenbenchError('a script that calls bench.run must do so under: if __name__ == "__main__":')
+            raise GenbenchError(GUARD)
 
 
 def _modules() -> Iterator[FrameType]:

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Callable, Iterator
 
 INTERRUPTED = 130
-MESSAGE = "genbench: interrupted; what is finished is kept, the same command goes on from there"
+MESSAGE = "genbench: interrupted"
+KEPT = "; what is finished is kept, the same command goes on from there"
 
 
 def end_on_interrupt() -> None:
@@ -24,15 +25,20 @@ def end_on_interrupt() -> None:
 def _end(number: int, frame: object) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""
-    os.write(2, f"{show_cursor}{MESSAGE}\n".encode())
+    os.write(2, f"{show_cursor}{_message()}\n".encode())
     os._exit(INTERRUPTED)
+
+
+def _message() -> str:
+    """Of all commands ``run`` alone leaves something to go on from."""
+    return MESSAGE + KEPT if sys.argv[1:2] == ["run"] else MESSAGE
 
 
 def answer_interrupt() -> int:
     """What is said at the end of a command that was interrupted; returns its exit status."""
     with contextlib.suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # said once is enough
-    print(MESSAGE, file=sys.stderr)
+    print(_message(), file=sys.stderr)
     return INTERRUPTED
 
 

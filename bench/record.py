@@ -18,7 +18,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from bench.escapes import escape
 from bench.protocols import Aspect, Modality
 
-SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("record.schema.json")
 Status = Literal["ok", "failed", "skipped"]
 FailureKind = Literal["exception", "killed", "timeout", "memory", "unsupported"]
@@ -197,7 +196,7 @@ class RunRecord(Frozen):
     budget: Table
     load: Text | None = Field(default=None, description="file and hash of the weights, where they were not trained")
     status: Status
-    steps: int | None = Field(
+    steps: Count | None = Field(
         default=None, description="training steps done: fewer than the budget's where training was stopped"
     )
     measurements: tuple[Measurement, ...] = ()

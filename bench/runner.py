@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench import files, store
+from bench.doors import GUARD
 from bench.errors import DataError, GenbenchError, OutputError, RunStopped
 from bench.executors.local import LocalExecutor
 from bench.plan import TrialPlan, plan_trials
@@ -54,7 +55,7 @@ def run(
 ) -> Outcome:
     """Run what is missing of a suite and write its report; see ``bench.run``."""
     if os.environ.get(WORKER_FLAG):
-        raise GenbenchError('a script that calls bench.run must do so under: if __name__ == "__main__":')
+        raise GenbenchError(GUARD)
     if jobs < 1:
         raise GenbenchError(f"jobs = {jobs}: should be at least 1")
     plans = plan(suite, out, device, overrides)

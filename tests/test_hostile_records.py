@@ -94,6 +94,8 @@ REFUSED: dict[str, tuple[Edit, str]] = {
     "a day that is none": (fields(created="yesterday"), "created: should be a time in UTC, such as 2030-"),
     "month 13": (fields(created="2030-13-01T00:00:00+00:00"), "created: should be a time in UTC"),
     "a negative seed": (fields(seed=-1), "seed: Input should be greater than or equal to 0"),
+    "steps below zero": (fields(steps=-1), "steps: Input should be greater than or equal to 0"),
+    "steps of 400 digits": (fields(steps=10**400), "steps: Input should be less than"),
     "no number where one belongs": (fields(seed="0"), "seed: Input should be a valid integer"),
 }  # fmt: skip
 

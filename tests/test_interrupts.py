@@ -15,7 +15,7 @@ class Finder:
                 os.kill(os.getpid(), signal.SIGINT)
 
 sys.meta_path.insert(0, Finder())
-sys.argv = ["genbench", "list"]
+sys.argv = ["genbench", {command!r}]
 from bench.__main__ import main
 main()
 """
@@ -27,11 +27,16 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 def test_while_modules_are_imported() -> None:
     for module in ("bench.cli", "pydantic", "generators", "torch"):
-        done = python(PRESSED.format(module=module))
+        done = python(PRESSED.format(module=module, command="list"))
         assert done.returncode == 130
-        assert done.stderr.splitlines() == [
-            "genbench: interrupted; what is finished is kept, the same command goes on from there"
-        ]
+        assert done.stderr.splitlines() == ["genbench: interrupted"]
+
+
+def test_a_run_is_told_that_it_goes_on() -> None:
+    done = python(PRESSED.format(module="bench.cli", command="run"))
+    assert done.stderr.splitlines() == [
+        "genbench: interrupted; what is finished is kept, the same command goes on from there"
+    ]
 
 
 def test_the_answer_stands_ready_before_anything_that_takes_time() -> None:
@@ -41,5 +46,7 @@ def test_the_answer_stands_ready_before_anything_that_takes_time() -> None:
 
 def test_where_it_is_ignored_it_stays_so() -> None:
     """As for a command in the background of a script."""
-    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + PRESSED.format(module="bench.cli")
+    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + PRESSED.format(
+        module="bench.cli", command="list"
+    )
     assert python(code).returncode == 0

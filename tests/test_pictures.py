@@ -53,6 +53,16 @@ def zipped(folder: Path) -> Path:
     return path
 
 
+def test_a_name_that_stands_twice_in_an_archive_is_one_picture_and_said(tmp_path: Path) -> None:
+    paint(tmp_path / "p" / "0.png", level=1)
+    path = zipped(tmp_path / "p")
+    paint(tmp_path / "p" / "0.png", level=2)
+    with zipfile.ZipFile(path, "a") as file, pytest.warns(UserWarning, match="Duplicate name"):
+        file.write(tmp_path / "p" / "0.png", "0.png")
+    with pytest.warns(DataWarning, match=r"skipped: 1 names that stand twice \(0.png\)"):
+        assert levels(path) == [2]
+
+
 @pytest.mark.parametrize("form", [lambda folder: folder, zipped])
 class TestWhatIsRead:
     def test_numbers_in_names_count_as_numbers(self, tmp_path: Path, form: Callable[[Path], Path]) -> None:

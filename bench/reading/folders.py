@@ -40,7 +40,12 @@ def read_archive(path: Path, say: Say) -> Pictures:
     skipped = _Skipped()
     with decoding(path):
         archive = zipfile.ZipFile(path)  # closed with the last reference to it, for pictures are read later
-    parts = {part.filename: part for part in archive.infolist() if not part.is_dir() and skipped.passes(part.filename)}
+    parts = dict[str, zipfile.ZipInfo]()
+    for part in archive.infolist():
+        if not part.is_dir() and skipped.passes(part.filename):
+            if part.filename in parts:
+                skipped.skip("names that stand twice", part.filename)
+            parts[part.filename] = part  # the last counts, as in any archive that was added to
     names = _in_order(parts)
     for name in names:
         refuse_bomb(parts[name], f"{path}: {name}")
