@@ -236,7 +236,9 @@ def _print_plan(plans: list[TrialPlan], out: Path) -> None:
 def _conclude(outcome: Outcome) -> None:
     """What failed and where its record is, and the path of the page."""
     counts = {s: sum(r.status == s for r in outcome.records) for s in ("ok", "failed", "skipped")}
-    print(", ".join(f"{n} {status}" for status, n in counts.items() if n), file=sys.stderr)
+    results = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
+    earlier = len(outcome.plans) - outcome.ran
+    print(f"{results}{f'; {earlier} of them from an earlier run' if earlier else ''}", file=sys.stderr)
     for record in outcome.failed:
         title = f"{record.generator} on {record.dataset}, seed {record.seed}"
         why = record.error.message if record.error else ""

@@ -25,12 +25,16 @@ from bench.worker import WORKER_FLAG
 
 @dataclass(frozen=True)
 class Outcome:
-    """The trials of a suite and the records they have; ``out`` is the run folder, ``page`` its report."""
+    """The trials of a suite and the records they have; ``out`` is the run folder, ``page`` its report.
+
+    ran: how many of the trials were run now; the others had their records.
+    """
 
     out: Path
     plans: list[TrialPlan]
     records: list[RunRecord]
     page: Path
+    ran: int
 
     @property
     def complete(self) -> bool:
@@ -65,7 +69,7 @@ def run(
         missing = [p for p in plans if not _has_result(folder, p)]
         _execute(missing, folder, jobs, is_ours)
         page = _render(folder)
-    return Outcome(folder, plans, [r for p in plans if (r := _read(folder, p))], page)
+    return Outcome(folder, plans, [r for p in plans if (r := _read(folder, p))], page, len(missing))
 
 
 def _render(folder: Path) -> Path:

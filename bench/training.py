@@ -204,6 +204,8 @@ def _permutation(size: int, seed: int, epoch: int) -> Tensor:
 
 
 def _check(losses: Mapping[str, float], step: int) -> None:
+    if unnamed := [name for name in losses if not isinstance(name, str)]:
+        raise TrialError(f"train_step must call its losses by strings, not by {unnamed[0]!r}")
     if "loss" not in losses:
         raise TrialError(f"train_step must return a 'loss'; it returned {sorted(losses)}")
     for name, value in losses.items():

@@ -49,7 +49,7 @@ class Deck:
 
 @generator("real", modalities={"image"}, control=True)
 class Real:
-    """Held-out data, each at most once (of a class, in turn): no generator does better, so its score is the floor."""
+    """Held-out data, each at most once (of a class, in turn): what a perfect generator scores, but for chance."""
 
     conditional = True
 
@@ -75,7 +75,7 @@ class Copycat:
 
 @generator("noise", modalities={"image"}, control=True)
 class Noise:
-    """Uniform noise: a generator that learned nothing, so its score is the ceiling."""
+    """Uniform noise: what a generator scores that learned nothing."""
 
     conditional = True
 

@@ -41,6 +41,7 @@ from metrics.neighbours import among_train, as_pair, by_content, neighbours_amon
 CELLS = 5
 LEAST = 20
 UNSURE = 9  # two standard deviations of a number of rows that is 20 on average
+GIVEN = "given this training data and its cells"
 STARTS = 1  # the cells need to be the same for all, not the best there are
 SIDES: tuple[Literal["samples", "reference", "train"], ...] = ("samples", "reference", "train")
 
@@ -141,8 +142,7 @@ def _labels(sides: list[Tensor], train: Tensor, cells: int) -> list[np.ndarray]:
 
 def _mean(found: Cells) -> Estimate:
     means = [_mean_and_error(kept, found) for kept in found.draws]
-    method = "infinitesimal jackknife over samples and held-out data, training data and its cells fixed"
-    method += ", of the expectation at this n"
+    method = "infinitesimal jackknife over samples and held-out data, of the expectation at this n, " + GIVEN
     intervals = [normal_interval(value, error, method) for value, error in means]
     fakes = sum(len(cell.fakes) for cell in found.kept)
     return Estimate(value=means[0][0], n=fakes, interval=_hull(intervals), protocol=_protocol(found))
@@ -176,7 +176,7 @@ def _lowest(kept: list[Cell], found: Cells) -> Interval:
     return Interval(
         lo=min(cell.z - reach * error for cell, error in zip(kept, errors, strict=True)),
         hi=min(cell.z + reach * error for cell, error in zip(kept, errors, strict=True)),
-        method="of the lowest expected z of the cells, all cells at once (Sidak), training data and its cells fixed",
+        method=f"of the lowest expected z, all cells at once (Sidak), {GIVEN}",
     )
 
 

@@ -212,7 +212,7 @@ def test_a_spreadsheet_finds_no_formula(start: str, tmp_path: Path) -> None:
     write_record(tmp_path, record(odd, family=odd, dataset=odd, measurements=numbers, omitted={odd: odd}))
     first, second = csv.DictReader(io.StringIO(pages(tmp_path)["report.csv"]))
     assert all(not cell.lstrip().startswith(("=", "+", "@")) for cell in (*first.values(), *second.values()))
-    assert first["generator"].startswith(("'", "\\x0d")) and first["generator"].endswith("HYPERLINK(1)")
+    assert first["generator"].startswith(("'", "\\r")) and first["generator"].endswith("HYPERLINK(1)")
     assert (float(first["value"]), float(first["lo"]), float(first["hi"])) == (-1.5, -2.0, -1.0)
     assert not second["metric"].startswith("-")
 

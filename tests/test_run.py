@@ -139,7 +139,8 @@ class TestFinished:
 
     def test_running_again_runs_nothing(self, finished: Path) -> None:
         before = {path: path.stat().st_mtime_ns for path in finished.glob("records/*.json")}
-        assert genbench("run", finished.parent / "small.toml", "--out", finished).returncode == 0
+        again = genbench("run", finished.parent / "small.toml", "--out", finished)
+        assert again.returncode == 0 and "4 ok; 4 of them from an earlier run" in again.stderr
         assert {path: path.stat().st_mtime_ns for path in finished.glob("records/*.json")} == before
 
     def test_one_more_metric_measures_again_but_does_not_train_again(self, finished: Path) -> None:

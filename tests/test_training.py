@@ -114,9 +114,13 @@ class Diverging(nn.Module):
 
 @pytest.mark.parametrize(
     ("losses", "answer"),
-    [({"loss": float("nan")}, "loss became nan at step 1"), ({"g": 1.0}, "must return a 'loss'")],
+    [
+        ({"loss": float("nan")}, "loss became nan at step 1"),
+        ({"g": 1.0}, "must return a 'loss'"),
+        ({"loss": 1.0, 7: 1.0}, "by strings, not by 7"),
+    ],
 )
-def test_a_broken_loss_is_named(tmp_path: Path, data: ImageDataset, losses: dict[str, float], answer: str) -> None:
+def test_a_broken_loss_is_named(tmp_path: Path, data: ImageDataset, losses: dict[Any, float], answer: str) -> None:
     with pytest.raises(TrialError, match=answer):
         run(Diverging(losses), data, tmp_path / "x.safetensors")
 

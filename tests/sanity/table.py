@@ -161,10 +161,10 @@ def read_cells(path: Path) -> dict[tuple[str, Question, str], str]:
     return found
 
 
-def rewrite(path: Path, tables: str) -> None:
+def rewrite(path: Path, tables: str, begin: str = BEGIN, end: str = END) -> None:
     """Put the tables between the marks of a page."""
-    before, rest = path.read_text().split(BEGIN)
-    path.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{rest.split(END)[1]}")
+    before, rest = path.read_text().split(begin)
+    path.write_text(f"{before}{begin}\n\n{tables}\n\n{end}{rest.split(end)[1]}")
 
 
 if __name__ == "__main__":

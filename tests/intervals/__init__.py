@@ -1,0 +1,1 @@
+"""How often the intervals of all metrics hold what they are of."""

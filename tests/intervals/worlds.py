@@ -1,0 +1,381 @@
+"""Worlds in which samples, held-out data and training data are drawn anew as often as one likes.
+
+A World measures metrics on three laws of data, in three relations of the samples to the data: ``null``, nothing is
+wrong; ``near``, the flaw is small; ``far``, the sides share nothing, or half of the samples are copies. Each draw
+returns the estimates of all of its metrics by name, and the reason where there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import SimpleNamespace
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench import Costs, Estimate, Omitted, Trial, median_interval
+from bench.comparison import Comparison, Space, measure
+from bench.datasets.text import ByteDataset
+from bench.feature_store import FeatureSet
+from bench.protocols import SplitName
+from bench.registry import MetricEntry, Side, registry
+from metrics.bits_per_dim import bits_of_density
+from metrics.class_accuracy import class_accuracy
+from metrics.clip_score import clip_score
+from metrics.judge_perplexity import gap, perplexity
+from metrics.mse import mean_squared_error
+from metrics.prompt_similarity import prompt_similarity
+from metrics.psnr import peak_signal_to_noise
+from metrics.rfd import paired_distance
+from metrics.ssim import structural_similarity
+from metrics.throughput import train_throughput
+
+Array = np.ndarray
+Rng = np.random.Generator
+Relation = Literal["null", "near", "far"]
+Found = Mapping[str, Estimate | str]
+CPU = torch.device("cpu")
+DIMENSIONS, MODES, LENGTH = 16, 8, 20
+SHIFT: Mapping[Relation, float] = {"null": 0.0, "near": 0.25, "far": 4.0}
+COPIES: Mapping[Relation, float] = {"null": 0.0, "near": 0.05, "far": 0.5}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is to be drawn once: n samples and as many held-out examples, from ``rng``; n_train from ``train_rng``."""
+
+    law: str
+    relation: Relation
+    n: int
+    n_train: int
+    rng: Rng
+    train_rng: Rng
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class World:
+    """``measure`` draws once and measures the metrics named."""
+
+    title: str
+    about: str
+    laws: Sequence[str]
+    metrics: Sequence[str]
+    measure: Callable[[Drawing], Found]
+
+
+class Drawn(Comparison):
+    """Sides that were drawn; their features are the rows themselves, their logits closeness to the modes."""
+
+    def __init__(self, modality: str, sides: Mapping[Side, Any], seed: int) -> None:
+        super().__init__(modality, seed=seed, device=CPU)
+        self.sides = sides
+
+    def _stored(self, side: Side) -> Any:
+        if side not in self.sides:
+            raise Omitted(f"there are no {side}")
+        return self.sides[side]
+
+    def space(self, extractor: str | None) -> Space:
+        return self.once("space", lambda: _Rows(self, None))
+
+
+class _Rows(Space):
+    def _features(self, side: Side) -> FeatureSet:
+        x = self.comparison.tensor(side)
+        return FeatureSet(x, -0.05 * torch.cdist(x, torch.from_numpy(centres()[:MODES])).square())
+
+
+# Why a metric stands in no table.
+NO_INTERVAL: Mapping[str, str] = {
+    "longest_copy": "a maximum",
+    "parameters": "a count",
+    "peak_rss_bytes": "what one process reached",
+    "peak_gpu_bytes": "what one process reached",
+}
+
+
+def found(metrics: Sequence[str], comparison: Comparison) -> Found:
+    """Each metric's estimate, or why there is none."""
+    return {name: _estimate(registry.get("metrics", name), comparison) for name in metrics}
+
+
+def _estimate(entry: MetricEntry, comparison: Comparison) -> Estimate | str:
+    try:
+        return measure(entry, comparison)
+    except Omitted as reason:
+        return str(reason)
+
+
+def every(of: str, novelty: bool) -> list[str]:
+    """Registered metrics of features or of samples, those of novelty or the others, that two or three sides serve."""
+    sides = {"samples", "reference", "train"}
+    return [
+        name
+        for name, entry in registry.all("metrics").items()
+        if entry.of == of
+        and set(entry.sides) <= sides
+        and (entry.aspect == "novelty") == novelty
+        and name not in {*NUMBERS, *NO_INTERVAL}
+    ]
+
+
+# Vectors ------------------------------------------------------------------------------------------------------------
+
+
+@cache
+def centres() -> Array:
+    """Modes, ``(2 MODES, D)``; the second half is where no data is."""
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(2 * MODES, DIMENSIONS))
+    return cast(Array, 6 * directions / np.linalg.norm(directions, axis=1, keepdims=True))
+
+
+def rows(law: str, rng: Rng, n: int, relation: Relation = "null") -> Array:
+    """``(n, D)`` rows of a law, moved as the relation says."""
+    z = rng.normal(size=(n, DIMENSIONS))
+    match law:
+        case "normal":
+            return (z + SHIFT[relation]) * np.linspace(0.5, 1.5, DIMENSIONS)
+        case "ReLU":
+            mixing = np.random.default_rng(1).normal(size=(DIMENSIONS, DIMENSIONS)) / 4
+            return np.maximum((z + SHIFT[relation]) @ mixing + 0.5, 0)
+        case _:
+            first, last = {"null": (0, MODES), "near": (0, MODES - 2), "far": (MODES, 2 * MODES)}[relation]
+            return cast(Array, z + centres()[rng.integers(first, last, n)])
+
+
+def vectors(d: Drawing) -> Found:
+    """Realism and diversity: the samples' law moves away from that of the data."""
+    sides: dict[Side, Array] = {
+        "samples": rows(d.law, d.rng, d.n, d.relation),
+        "reference": rows(d.law, d.rng, d.n),
+        "train": rows(d.law, d.train_rng, d.n_train),
+    }
+    return found(d.names, _drawn(sides, d.rng))
+
+
+def copied_vectors(d: Drawing) -> Found:
+    """Novelty: a share of the samples are training rows, hardly moved."""
+    train, samples = rows(d.law, d.train_rng, d.n_train), rows(d.law, d.rng, d.n)
+    copied = np.flatnonzero(d.rng.random(d.n) < COPIES[d.relation])
+    moved = 1e-3 * d.rng.normal(size=(len(copied), DIMENSIONS))
+    samples[copied] = train[d.rng.integers(d.n_train, size=len(copied))] + moved
+    sides: dict[Side, Array] = {"samples": samples, "reference": rows(d.law, d.rng, d.n), "train": train}
+    return found(d.names, _drawn(sides, d.rng))
+
+
+def _drawn(sides: Mapping[Side, Array], rng: Rng) -> Drawn:
+    return Drawn("vector", {side: torch.from_numpy(x) for side, x in sides.items()}, int(rng.integers(2**31)))
+
+
+# Texts --------------------------------------------------------------------------------------------------------------
+
+
+def sentences(law: str, rng: Rng, n: int, strange: bool = False) -> list[list[str]]:
+    """n texts of about LENGTH words: independent words, a chain of words, or sentences from a few patterns."""
+    match law:
+        case "words":
+            numbers = rng.zipf(1.3, size=(n, LENGTH)) % 400
+        case "chain":
+            numbers = np.empty((n, LENGTH), int)
+            numbers[:, 0] = rng.integers(200, size=n)
+            for i in range(1, LENGTH):
+                numbers[:, i] = (3 * numbers[:, i - 1] + rng.geometric(0.4, size=n)) % 200
+        case _:
+            patterns = np.random.default_rng(2).integers(300, size=(40, LENGTH))
+            free = rng.random((n, LENGTH)) < 0.3
+            numbers = np.where(free, rng.integers(300, size=(n, LENGTH)), patterns[rng.integers(40, size=n)])
+    letter = "x" if strange else "w"
+    lengths = rng.integers(LENGTH // 2, LENGTH + 1, size=n)
+    return [[f"{letter}{word}" for word in row[:length]] for row, length in zip(numbers, lengths, strict=True)]
+
+
+def texts(d: Drawing) -> Found:
+    """All measures of texts: near, some texts are training texts and some repeat themselves; far, no word is known."""
+    train = sentences(d.law, d.train_rng, d.n_train)
+    samples = sentences(d.law, d.rng, d.n, strange=d.relation == "far")
+    if d.relation == "near":
+        for i in np.flatnonzero(d.rng.random(d.n) < COPIES["near"]):
+            samples[i] = train[int(d.rng.integers(d.n_train))]
+        for i in np.flatnonzero(d.rng.random(d.n) < COPIES["near"]):
+            samples[i] = (samples[i][:5] * LENGTH)[: len(samples[i])]
+    sides = {"samples": samples, "reference": sentences(d.law, d.rng, d.n), "train": train}
+    joined: dict[Side, list[str]] = {
+        cast(Side, side): [" ".join(words) for words in part] for side, part in sides.items()
+    }
+    return found(d.names, Drawn("text", joined, int(d.rng.integers(2**31))))
+
+
+# Likelihoods --------------------------------------------------------------------------------------------------------
+
+WINDOW = 16
+LIKELIHOODS = (
+    "bits_per_byte", "bits_per_byte_sliding", "bits_per_byte_stateful", "bits_per_char", "perplexity",
+    "perplexity_byte", "perplexity_sliding", "perplexity_stateful", "perplexity_word", "membership_auc",
+)  # fmt: skip
+
+
+@cache
+def transitions(law: str) -> Array:
+    """``(letters, letters)``: how likely each letter is after each other; the last one is a space."""
+    letters = {"two letters": 3, "sticky": 5, "many letters": 27}[law]
+    p = np.random.default_rng(3).dirichlet(np.full(letters, 0.5), size=letters) + 0.02
+    if law == "sticky":
+        p += 4 * np.eye(letters)
+    p[:, -1] += 0.2 * p.sum(1)  # words of a few letters
+    return cast(Array, p / p.sum(1, keepdims=True))
+
+
+class _Chain:
+    """A model of letters that believes in ``p``."""
+
+    bound = False
+
+    def __init__(self, p: Array) -> None:
+        self.log_p = torch.from_numpy(np.log(p))
+
+    def token_log_prob(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        index = _letters(x, len(self.log_p))
+        first = torch.full((len(x),), -np.log(len(self.log_p))) if state is None else self.log_p[state, index[:, 0]]
+        return torch.cat([first[:, None], self.log_p[index[:, :-1], index[:, 1:]]], 1), index[:, -1]
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self.token_log_prob(x)[0].sum(1)
+
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        return torch.full((n, WINDOW), 97)
+
+
+def _letters(tokens: Tensor, count: int) -> Tensor:
+    return torch.where(tokens == 32, count - 1, tokens - 97)
+
+
+def _spelled(law: str, rng: Rng, n: int) -> str:
+    p = transitions(law).cumsum(1)
+    state, drawn = 0, []
+    for u in rng.random(n):
+        state = min(int(np.searchsorted(p[state], u)), len(p) - 1)
+        drawn.append(" " if state == len(p) - 1 else chr(97 + state))
+    return "".join(drawn)
+
+
+def likelihoods(d: Drawing) -> Found:
+    """n windows of text under the chain it was drawn from, under a blurred one, and under an even one."""
+    even = np.full_like(transitions(d.law), 1 / len(transitions(d.law)))
+    weight = {"null": 0.0, "near": 0.3, "far": 1.0}[d.relation]
+    model = _Chain((1 - weight) * transitions(d.law) + weight * even)
+    parts: dict[SplitName, str] = {
+        "train": _spelled(d.law, d.train_rng, d.n_train * WINDOW),
+        "valid": "a" * WINDOW,
+        "test": _spelled(d.law, d.rng, d.n * WINDOW),
+    }
+    dataset, seed = ByteDataset("chain", parts, WINDOW), int(d.rng.integers(2**31))
+    return found(d.names, Trial(model, dataset, seed=seed, n_samples=8, batch_size=500, device=CPU))
+
+
+# Numbers of each example --------------------------------------------------------------------------------------------
+
+NUMBERS = (
+    "clip_score", "class_accuracy", "judge_perplexity", "judge_gap", "latency_p50", "mse", "prompt_similarity", "psnr",
+    "rfd", "sample_throughput", "train_throughput", "ssim", "bits_per_dim",
+)  # fmt: skip
+
+
+def spread(law: str, rng: Rng, n: int) -> Array:
+    """``(n,)`` positive numbers of mean about 1."""
+    match law:
+        case "normal":
+            return np.maximum(1 + 0.2 * rng.normal(size=n), 0.05)
+        case "skewed":
+            return cast(Array, rng.lognormal(-0.125, 0.5, n))
+        case _:
+            return np.where(rng.random(n) < 0.1, 2.5, 0.8) * (1 + 0.1 * rng.random(n))
+
+
+def numbers(d: Drawing) -> Found:
+    """Measures that take one number, picture or vector an example from a network or a clock."""
+    law, rng, n, relation = d.law, d.rng, d.n, d.relation
+    worse = 1 + SHIFT[relation]
+    tokens, their_tokens = rng.integers(10, 40, n), rng.integers(10, 40, n)
+    nats, their_nats = 2 * worse * tokens * spread(law, rng, n), 2 * their_tokens * spread(law, rng, n)
+    seconds = list(1e-3 * worse * spread(law, rng, n))
+    meant = rng.normal(size=(n, DIMENSIONS))
+    pictures = rng.integers(60, 196, size=(n, 1, 12, 12))
+    noise = 6 * worse * spread(law, rng, n)[:, None, None, None] * rng.normal(size=pictures.shape)
+    copies = np.clip(pictures + noise.round(), 0, 255).astype(np.uint8)
+    made = meant + worse * spread(law, rng, n)[:, None] * rng.normal(size=meant.shape)
+    labels = torch.arange(n) % MODES
+    heard = rng.random(n) < {"null": 0.999, "near": 0.95, "far": 1 / MODES}[relation]
+    answers = torch.where(torch.from_numpy(heard), labels, (labels + 1) % MODES)
+    every_one = {
+        "judge_perplexity": perplexity(nats, tokens),
+        "judge_gap": gap(nats, tokens, their_nats, their_tokens),
+        "latency_p50": _median(seconds),
+        "sample_throughput": _median([64 / s for s in seconds]),
+        "clip_score": clip_score(made, meant),
+        "prompt_similarity": prompt_similarity(made, meant),
+        "class_accuracy": class_accuracy(torch.nn.functional.one_hot(answers, MODES).double(), labels),
+        "mse": mean_squared_error(copies, pictures.astype(np.uint8)),
+        "psnr": peak_signal_to_noise(copies, pictures.astype(np.uint8)),
+        "ssim": structural_similarity(copies, pictures.astype(np.uint8)),
+        "rfd": paired_distance(made, meant),
+        "bits_per_dim": bits_of_density(nats, DIMENSIONS),
+        "train_throughput": _pace(np.array(seconds)),
+    }
+    return {name: every_one[name] for name in d.names}
+
+
+def _pace(seconds: Array) -> Estimate:
+    """Of a training whose steps took so long, noted a hundred times."""
+    ends = np.linspace(0, len(seconds), 101).astype(int)[1:]
+    pace = [(int(end), float(seconds[:end].sum())) for end in ends]
+    spent = Costs(float(seconds.sum()), len(seconds), 0, None, "", pace=pace)
+    return train_throughput(cast(Trial, SimpleNamespace(costs=spent, conditions={}, batch_size=1)))
+
+
+def _median(values: list[float]) -> Estimate:
+    return Estimate(value=float(np.median(values)), n=len(values), interval=median_interval(values))
+
+
+WORLDS = (
+    World(
+        "Realism and diversity, of vectors",
+        "near: moved by a quarter of a standard deviation, or two of eight modes left out; far: nothing is shared",
+        ("normal", "ReLU", "modes"),
+        every("features", novelty=False),
+        vectors,
+    ),
+    World(
+        "Novelty, of vectors",
+        "near: one sample in twenty is a training row, hardly moved; far: every other one",
+        ("normal", "ReLU", "modes"),
+        every("features", novelty=True),
+        copied_vectors,
+    ),
+    World(
+        "Texts",
+        "near: one text in twenty is a training text and one in twenty repeats itself; far: no word is known",
+        ("words", "chain", "patterns"),
+        [*every("samples", novelty=False), *every("samples", novelty=True)],
+        texts,
+    ),
+    World(
+        "Likelihood of text, and membership",
+        "the model is the chain that wrote the text; near: three tenths of it blurred; far: it knows nothing",
+        ("two letters", "sticky", "many letters"),
+        LIKELIHOODS,
+        likelihoods,
+    ),
+    World(
+        "One number an example: copies, pairs, judges, clocks",
+        "far: errors five times as large, or answers at random",
+        ("normal", "skewed", "two kinds"),
+        NUMBERS,
+        numbers,
+    ),
+)
