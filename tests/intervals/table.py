@@ -38,10 +38,9 @@ LEAST = 90
 
 
 class Cell(NamedTuple):
-    """Share of intervals that hold the truth in per cent, or why there is none; the methods that intervals named."""
+    """Share of intervals that hold the truth in per cent, None without any; the methods that intervals named."""
 
     covered: float | None
-    why: str
     methods: frozenset[str]
 
 
@@ -74,16 +73,15 @@ def cells(world: World, law: str, n: int, relation: Relation, repeats: int) -> M
     place = (world, law, n, relation)
     quick = [name for name in world.metrics if name not in SLOW]
     slow = [name for name in world.metrics if name in SLOW]
-    estimates, why = gathered(chain(draw(*place, quick, repeats), draw(*place, slow, repeats // 4)))
+    estimates = gathered(chain(draw(*place, quick, repeats), draw(*place, slow, repeats // 4)))
     methods = {name: frozenset(e.interval.method for e in found if e.interval) for name, found in estimates.items()}
     fixed = [name for name in methods if _says(methods[name], FIXED)]
-    estimates |= gathered(draw(*place, fixed, repeats, fixed=True))[0]
+    estimates |= gathered(draw(*place, fixed, repeats, fixed=True))
     whole = [name for name in methods if name not in fixed and not _says(methods[name], EXPECTATION)]
-    large, _ = gathered(draw(*place, whole, LARGE_REPEATS, times=LARGE))
+    large = gathered(draw(*place, whole, LARGE_REPEATS, times=LARGE))
     return {
         name: Cell(
             _covered(estimates.get(name, []), large.get(name, []), TRUE_LEAST.get(name, -np.inf)),
-            why.get(name, ""),
             methods.get(name, frozenset()),
         )
         for name in world.metrics
@@ -94,17 +92,14 @@ def _says(methods: Iterable[str], words: str) -> bool:
     return any(words in method for method in methods)
 
 
-def gathered(drawings: Iterable[Found]) -> tuple[dict[str, list[Estimate]], dict[str, str]]:
-    """Estimates by metric, and the first reason for which one had none."""
+def gathered(drawings: Iterable[Found]) -> dict[str, list[Estimate]]:
+    """Estimates by metric; a drawing that has none for it, such as of too few rows, is left out."""
     estimates: dict[str, list[Estimate]] = defaultdict(list)
-    why: dict[str, str] = {}
     for found in drawings:
         for name, estimate in found.items():
-            if isinstance(estimate, str):
-                why.setdefault(name, estimate)
-            else:
+            if isinstance(estimate, Estimate):
                 estimates[name].append(estimate)
-    return estimates, why
+    return estimates
 
 
 def _covered(estimates: Sequence[Estimate], large: Sequence[Estimate], least: float = -np.inf) -> float | None:
