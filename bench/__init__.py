@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.comparison import Comparison, Space
-    from bench.datasets.image import ImageDataset
-    from bench.datasets.text import ByteDataset
+    from bench.datasets._image import ImageDataset
+    from bench.datasets._text import ByteDataset
     from bench.errors import (
         DataError,
         DataWarning,
@@ -35,10 +34,18 @@ if TYPE_CHECKING:
         TrialError,
         UnknownName,
         Unsupported,
+        named,
+        said,
     )
-    from bench.feature_store import FeatureSet
-    from bench.files import cache_folder, open_plain, write_atomic
-    from bench.moments import Moments
+    from bench.escapes import acts, escape
+    from bench.files import cache_folder, open_plain, sha256, without_home, write_atomic
+    from bench.foreign import decoding, fault, locate
+    from bench.measure.comparison import Comparison, Space
+    from bench.measure.feature_store import FeatureSet, content_hash
+    from bench.measure.moments import Moments
+    from bench.measure.reading import Source
+    from bench.measure.trial import Costs, Trial
+    from bench.modalities._pictures import Pictures
     from bench.probes.pulse import alive
     from bench.probes.stopwatch import time_calls
     from bench.protocols import (
@@ -59,10 +66,10 @@ if TYPE_CHECKING:
         Trainable,
         Verbatim,
     )
-    from bench.reading import Source
     from bench.record import Estimate, Interval, Measurement, RunRecord
-    from bench.registry import Presets, dataset, extractor, generator, metric, metric_scheme, report
-    from bench.rendering import render
+    from bench.registry import Presets, dataset, discover, extractor, generator, metric, metric_scheme, report
+    from bench.results.render import render
+    from bench.results.store import Records, frame, read_frame, read_records
     from bench.statistics import (
         Summary,
         bounded_interval,
@@ -77,22 +84,23 @@ if TYPE_CHECKING:
         summarise,
         wilson_interval,
     )
-    from bench.store import Records, frame, read_frame, read_records
     from bench.streams import normal, uniform
-    from bench.trial import Costs, Trial
 
 # Every name is loaded when it is first used, so that importing this package costs milliseconds.
 _HOMES = {
-    "bench.comparison": "Comparison Space",
-    "bench.datasets.image": "ImageDataset",
-    "bench.datasets.text": "ByteDataset",
+    "bench.measure.comparison": "Comparison Space",
+    "bench.datasets._image": "ImageDataset",
+    "bench.datasets._text": "ByteDataset",
     "bench.errors": (
         "DataError DataWarning DeviceError GenbenchError Omitted OutputError SuiteError TooFew TrialError "
-        "UnknownName Unsupported"
+        "UnknownName Unsupported named said"
     ),
-    "bench.feature_store": "FeatureSet",
-    "bench.files": "cache_folder open_plain write_atomic",
-    "bench.moments": "Moments",
+    "bench.measure.feature_store": "FeatureSet content_hash",
+    "bench.modalities._pictures": "Pictures",
+    "bench.escapes": "acts escape",
+    "bench.foreign": "decoding fault locate",
+    "bench.files": "cache_folder open_plain sha256 without_home write_atomic",
+    "bench.measure.moments": "Moments",
     "bench.probes.pulse": "alive",
     "bench.probes.stopwatch": "time_calls",
     "bench.protocols": (
@@ -100,15 +108,15 @@ _HOMES = {
         "Split SplitName Streaming Textual Trainable Verbatim"
     ),
     "bench.record": "Estimate Interval Measurement RunRecord",
-    "bench.registry": "Presets dataset extractor generator metric metric_scheme report",
-    "bench.rendering": "render",
+    "bench.registry": "Presets dataset discover extractor generator metric metric_scheme report",
+    "bench.results.render": "render",
     "bench.statistics": (
         "Summary bounded_interval difference_interval effective_trials median_interval normal_interval "
         "proportion_interval rate_interval ratio_error ratio_interval summarise wilson_interval"
     ),
-    "bench.store": "Records frame read_frame read_records",
+    "bench.results.store": "Records frame read_frame read_records",
     "bench.streams": "normal uniform",
-    "bench.trial": "Costs Trial",
+    "bench.measure.trial": "Costs Trial",
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names.split()}
 
@@ -135,7 +143,7 @@ def run(
     from bench.errors import check_system
 
     check_system()
-    from bench.runner import run as run_suite
+    from bench.engine.runner import run as run_suite
 
     return run_suite(suite, out=out, jobs=jobs, device=device, overrides=overrides).frame()
 
@@ -167,13 +175,12 @@ def evaluate(
 
     Columns: metric, value, lo, hi, level, unit, better, n, protocol, reason (why a value is null).
     What was skipped, turned or resized is warned of (DataWarning), and stands in ``table.attrs["notes"]``.
-    A metric that cannot be measured of these samples is a row without a value, and costs the others nothing.
     Raises GenbenchError (DataError, UnknownName, TooFew, ...) for bad input, and where nothing could be measured.
     """
     from bench.errors import check_system
 
     check_system()
-    from bench.evaluation import evaluate as evaluate_sources
+    from bench.measure.evaluation import evaluate as evaluate_sources
 
     return evaluate_sources(
         samples,
@@ -200,7 +207,7 @@ def as_evaluate(name: str, **settings: Any) -> Any:
     ``references`` of ``compute``, of which ``evaluate`` wants as many as predictions.
     Raises GenbenchError (UnknownName) for a name that is no metric of texts.
     """
-    from bench.hf_metric import hf_metric
+    from bench.measure.as_evaluate import hf_metric
 
     return hf_metric(name, **settings)
 
@@ -236,6 +243,7 @@ __all__ = [
     "Moments",
     "Omitted",
     "OutputError",
+    "Pictures",
     "Presets",
     "Reconstructor",
     "Records",
@@ -255,20 +263,28 @@ __all__ = [
     "UnknownName",
     "Unsupported",
     "Verbatim",
+    "acts",
     "alive",
     "as_evaluate",
     "bounded_interval",
     "cache_folder",
+    "content_hash",
     "dataset",
+    "decoding",
     "difference_interval",
+    "discover",
     "effective_trials",
+    "escape",
     "evaluate",
     "extractor",
+    "fault",
     "frame",
     "generator",
+    "locate",
     "median_interval",
     "metric",
     "metric_scheme",
+    "named",
     "normal",
     "normal_interval",
     "open_plain",
@@ -281,9 +297,12 @@ __all__ = [
     "render",
     "report",
     "run",
+    "said",
+    "sha256",
     "summarise",
     "time_calls",
     "uniform",
     "wilson_interval",
+    "without_home",
     "write_atomic",
 ]

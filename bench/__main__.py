@@ -8,7 +8,7 @@ from bench.interrupts import end_on_interrupt
 def main() -> None:
     """Entry point of ``genbench``."""
     end_on_interrupt()
-    from bench.cli import main as command  # takes long on a slow disk, and torch longer
+    from bench.cli._main import main as command  # takes long on a slow disk, and torch longer
 
     command()
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from bench.code_digest import is_guard, root_of, source_digest
 from bench.errors import GenbenchError
-from bench.identity import is_guard, root_of, source_digest
 
 GUARD = 'a script that calls bench.run must do so under: if __name__ == "__main__":'
 RUN_AS = "genbench_plugin"  # what ``__name__`` is in a script that is run again

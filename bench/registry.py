@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import importlib.metadata
+import pkgutil
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from bench.code_digest import source_digest
 from bench.doors import RUN_AS, Door, door
 from bench.errors import DataError, DuplicateName, GenbenchError, UnknownName, said
-from bench.identity import source_digest
 from bench.protocols import MODALITIES, Aspect, Dataset, DataSpec, Extractor, Generator, Modality
 from bench.record import Better, Estimate, RunRecord
 
@@ -71,7 +74,7 @@ class GeneratorEntry(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class MetricEntry(Entry):
-    """``extractor``: of a feature metric, once it is bound to one (see ``bench.measures``).
+    """``extractor``: of a feature metric, once it is bound to one (see ``bench.measure.names``).
 
     ``extractors``: those a feature metric is taken on where nobody names one; None for all.
     """
@@ -361,6 +364,16 @@ def report(name: str) -> Callable[[T], T]:
         return write
 
     return register
+
+
+def discover(package: str) -> None:
+    """Import every module of a package, and every package in it, but for names that begin with an underscore.
+
+    Called with ``__name__`` in a package's ``__init__``, it makes a file there all that a new family or metric needs.
+    """
+    for found in pkgutil.iter_modules(sys.modules[package].__path__, f"{package}."):
+        if not found.name.rpartition(".")[2].startswith("_"):
+            importlib.import_module(found.name)
 
 
 def register_suite(path: Path, about: str, origin: str) -> None:

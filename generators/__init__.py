@@ -1,5 +1,5 @@
 """Reference implementations: one family a file, readable from top to bottom. Imported here, they are registered."""
 
-from generators import controls, dcgan, gpt, lstm, vae
+from bench import discover
 
-__all__ = ["controls", "dcgan", "gpt", "lstm", "vae"]
+discover(__name__)

@@ -21,7 +21,7 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from bench import Batch, DataSpec, GenbenchError, Presets, Unsupported, generator, uniform
-from generators.sequence import clip_and_step, draw, draw_sequences, each_log_prob, sequence_log_prob, shifted
+from generators._sequence import clip_and_step, draw, draw_sequences, each_log_prob, sequence_log_prob, shifted
 
 PRESETS: Presets = {
     "tiny": {"layers": 2, "heads": 4, "width": 96, "lr": 5e-3, "weight_decay": 0.0, "warmup": 50},

@@ -17,7 +17,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from bench import Batch, DataSpec, Presets, Unsupported, generator, uniform
-from generators.sequence import clip_and_step, draw, draw_sequences, each_log_prob, sequence_log_prob, shifted
+from generators._sequence import clip_and_step, draw, draw_sequences, each_log_prob, sequence_log_prob, shifted
 
 PRESETS: Presets = {
     "tiny": {"width": 192, "embedding": 64, "layers": 1, "lr": 6e-3},

@@ -5,6 +5,6 @@
 Nothing here imports torch, generators or metrics: what a report knows, it knows from the records.
 """
 
-from reports import data, html, markdown
+from bench import discover
 
-__all__ = ["data", "html", "markdown"]
+discover(__name__)

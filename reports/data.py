@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import RunRecord, frame, report, write_atomic
-from reports.content import Content, gather
-from reports.escaping import visible
-from reports.leaderboard import Board, Cell, Column, Row
+from bench.results.board import Board, Cell, Column, Row
+from reports._content import Content, gather
+from reports._escaping import visible
 
 SCHEMA = 1
 

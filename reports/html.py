@@ -15,15 +15,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from bench import RunRecord, report, write_atomic
-from reports.cells import ARROWS, DIRECTIONS, explain, protocol, show
-from reports.colours import CONTROL, DARK, LIGHT
-from reports.content import Content, Section, gaps, gather, listed
-from reports.escaping import ENTRY, LISTING, LONG_NAME, NAME, SHORT_NAME, TIP, WHOLE, ending, visible
-from reports.figures import curve, learning, tradeoff
-from reports.leaderboard import Board, Column, Row
-from reports.ranking import RULE
-from reports.samples import Sample
-from reports.svg import inline_svg
+from bench.results.board import Board, Column, Row
+from bench.results.ranks import RULE
+from reports._cells import ARROWS, DIRECTIONS, explain, protocol, scale_of, show
+from reports._colours import CONTROL, DARK, LIGHT
+from reports._content import Content, Section, gaps, gather, listed
+from reports._escaping import ENTRY, LISTING, LONG_NAME, NAME, SHORT_NAME, TIP, WHOLE, ending, visible
+from reports._figures import curve, learning, tradeoff
+from reports._samples import Sample
+from reports._svg import inline_svg
 
 _HERE = Path(__file__).parent
 # Column sorting, the page's only script. Rows of one tbody trade places; yardsticks stay below.
@@ -74,7 +74,7 @@ class Table:
     @property
     def units(self) -> bool:
         """Whether a line for units is needed at all."""
-        return any(column.scale.unit for column in self.columns)
+        return any(scale_of(column).unit for column in self.columns)
 
 
 @report("html")

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import RunRecord, report, write_atomic
-from reports.cells import ARROWS, heading, protocol, show
-from reports.content import Content, Section, Trouble, gaps, gather, listed
-from reports.escaping import LISTING, NAME, WHOLE, ending, visible
-from reports.figures import curves, learning, to_png, tradeoff
-from reports.leaderboard import Board, Column, Row
-from reports.ranking import RULE
-from reports.samples import Sample, missing
+from bench.results.board import Board, Column, Row
+from bench.results.ranks import RULE
+from reports._cells import ARROWS, heading, protocol, show
+from reports._content import Content, Section, Trouble, gaps, gather, listed
+from reports._escaping import LISTING, NAME, WHOLE, ending, visible
+from reports._figures import curves, learning, to_png, tradeoff
+from reports._samples import Sample, missing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,5 +1,5 @@
 """The datasets that come with genbench. Registered on import: one source a file."""
 
-from bench.datasets import cifar10, digits, kjv, mnist, tinyshakespeare
+from bench import discover
 
-__all__ = ["cifar10", "digits", "kjv", "mnist", "tinyshakespeare"]
+discover(__name__)

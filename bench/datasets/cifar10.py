@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from bench import DataError, dataset
-from bench.datasets.content import data_root, find
-from bench.datasets.image import ImageDataset, Splits
-from bench.decoding import decoding
+from bench.datasets._content import data_root, find
+from bench.datasets._image import ImageDataset, Splits
+from bench.foreign import decoding
 
 _PLACES = ("cifar10", "hf/cifar10", "cifar-10-batches-py")
 _HOW = (

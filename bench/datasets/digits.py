@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench import dataset
-from bench.datasets.image import ImageDataset, carve
+from bench.datasets._image import ImageDataset, carve
 
 
 @dataset("digits", modality="image")

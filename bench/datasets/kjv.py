@@ -9,8 +9,8 @@ from pathlib import Path
 from pydantic import PositiveInt
 
 from bench import DataError, dataset
-from bench.datasets.text import ByteDataset
-from bench.decoding import decoding
+from bench.datasets._text import ByteDataset
+from bench.foreign import decoding
 from bench.protocols import SplitName
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from bench import DataError, OutputError, cache_folder, dataset, write_atomic
-from bench.datasets.content import data_root, find
-from bench.datasets.image import ImageDataset, Splits, carve
-from bench.decoding import decoding
+from bench.datasets._content import data_root, find
+from bench.datasets._image import ImageDataset, Splits, carve
+from bench.foreign import decoding
 from bench.protocols import SplitName
 
 _PLACES = ("MNIST/raw", "torchvision/MNIST/raw")

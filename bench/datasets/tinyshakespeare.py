@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import PositiveInt
 
 from bench import dataset
-from bench.datasets.content import data_root, fetch, find
-from bench.datasets.text import ByteDataset
-from bench.decoding import decoding
+from bench.datasets._content import data_root, fetch, find
+from bench.datasets._text import ByteDataset
+from bench.foreign import decoding
 
 _URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 _PLACES = ("tinyshakespeare.txt", "text/tinyshakespeare.txt", "tinyshakespeare/input.txt")

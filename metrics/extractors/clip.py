@@ -13,9 +13,9 @@ from pathlib import Path
 from torch import Tensor
 
 from bench import Features, extractor
-from metrics.extractors.image import CLIP, ImageExtractor, grey_or_rgb, normalise
-from metrics.extractors.weights import Weights
-from metrics.resize import centre_square, resize
+from metrics.extractors._image import CLIP, ImageExtractor, grey_or_rgb, normalise
+from metrics.extractors._resize import centre_square, resize
+from metrics.extractors._weights import Weights
 
 MODEL = "clip-vit-l-14-336px"
 SHA256 = "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02"

@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench import Features, extractor
-from metrics.extractors.image import IMAGENET, ImageExtractor, frozen, grey_or_rgb, normalise
-from metrics.extractors.weights import Weights, tensors
-from metrics.resize import resize
+from metrics.extractors._image import IMAGENET, ImageExtractor, frozen, grey_or_rgb, normalise
+from metrics.extractors._resize import resize
+from metrics.extractors._weights import Weights, tensors
 
 SIDE = 224
 HEAD = 64  # width of one attention head, in every published size

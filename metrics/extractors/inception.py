@@ -7,8 +7,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from bench import Features, extractor
-from metrics.extractors.image import ImageExtractor, grey_or_rgb, rgb
-from metrics.extractors.weights import Weights
+from metrics.extractors._image import ImageExtractor, grey_or_rgb, rgb
+from metrics.extractors._weights import Weights
 
 WEIGHTS = Weights(
     name="inception",

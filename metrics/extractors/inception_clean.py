@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from bench import Features, extractor
-from metrics.extractors.image import ImageExtractor, grey_or_rgb, rgb
+from metrics.extractors._image import ImageExtractor, grey_or_rgb, rgb
+from metrics.extractors._resize import resize
+from metrics.extractors._weights import Weights
 from metrics.extractors.inception import WEIGHTS, load
-from metrics.extractors.weights import Weights
-from metrics.resize import resize
 
 SIDE = 299
 

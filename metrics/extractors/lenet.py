@@ -1,6 +1,6 @@
 """LeNet: a small digit classifier after LeNet-5 (LeCun et al. 1998, section II-B), its weights shipped.
 
-Trained by ``python -m metrics.extractors.train_lenet`` (recipe, accuracy and seed stand there). Features are the 84
+Trained by ``python -m metrics.extractors._train_lenet`` (recipe, accuracy and seed stand there). Features are the 84
 activations before the last layer; logits are of the ten digits. It has seen digits only: its distances rank models
 of digits and mean nothing for other pictures.
 """
@@ -15,9 +15,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from bench import DataError, DataSpec, Features, Omitted, extractor
-from bench.files import sha256
-from metrics.extractors.image import exact_arithmetic
+from bench import DataError, DataSpec, Features, Omitted, extractor, sha256
+from metrics.extractors._image import exact_arithmetic
 
 WEIGHTS = Path(__file__).with_name("lenet.safetensors")
 SHA256 = "74f811384d19ee93ffdc1a7f0c86d4d66c193542adbf5235a888845e1a34fb24"

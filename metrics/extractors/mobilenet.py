@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from bench import Features, extractor
-from metrics.extractors.image import IMAGENET, ImageExtractor, frozen, grey_or_rgb, normalise
-from metrics.extractors.weights import Weights, tensors
-from metrics.resize import centre_crop, shorter_side
+from metrics.extractors._image import IMAGENET, ImageExtractor, frozen, grey_or_rgb, normalise
+from metrics.extractors._resize import centre_crop, shorter_side
+from metrics.extractors._weights import Weights, tensors
 
 SIDE, CROP = 256, 224
 WEIGHTS = Weights(

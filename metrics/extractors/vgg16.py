@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from bench import Features, extractor
-from metrics.extractors.image import IMAGENET, ImageExtractor, frozen, grey_or_rgb, rgb, standardised
-from metrics.extractors.weights import Weights, tensors
+from metrics.extractors._image import IMAGENET, ImageExtractor, frozen, grey_or_rgb, rgb, standardised
+from metrics.extractors._weights import Weights, tensors
 
 SIDE = 224
 WEIGHTS = Weights(

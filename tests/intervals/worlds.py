@@ -18,21 +18,21 @@ import torch
 from torch import Tensor
 
 from bench import Costs, Estimate, Omitted, Trial, median_interval
-from bench.comparison import Comparison, Space, measure
-from bench.datasets.text import ByteDataset
-from bench.feature_store import FeatureSet
+from bench.datasets._text import ByteDataset
+from bench.measure.comparison import Comparison, Space, measure
+from bench.measure.feature_store import FeatureSet
 from bench.protocols import SplitName
 from bench.registry import MetricEntry, Side, registry
-from metrics.bits_per_dim import bits_of_density
-from metrics.class_accuracy import class_accuracy
-from metrics.clip_score import clip_score
-from metrics.judge_perplexity import gap, perplexity
-from metrics.mse import mean_squared_error
-from metrics.prompt_similarity import prompt_similarity
-from metrics.psnr import peak_signal_to_noise
-from metrics.rfd import paired_distance
-from metrics.ssim import structural_similarity
-from metrics.throughput import train_throughput
+from metrics.cost.throughput import train_throughput
+from metrics.features.class_accuracy import class_accuracy
+from metrics.features.prompt_similarity import prompt_similarity
+from metrics.features.rfd import paired_distance
+from metrics.image.clip_score import clip_score
+from metrics.image.mse import mean_squared_error
+from metrics.image.psnr import peak_signal_to_noise
+from metrics.image.ssim import structural_similarity
+from metrics.likelihood.bits_per_dim import bits_of_density
+from metrics.text.judge_perplexity import gap, perplexity
 
 Array = np.ndarray
 Rng = np.random.Generator

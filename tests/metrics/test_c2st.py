@@ -12,12 +12,12 @@ import torch
 from scipy import stats
 
 from bench import Estimate, GenbenchError, Interval, Space, TooFew, proportion_interval
-from bench.evaluation import Given
-from bench.feature_store import Examples
+from bench.measure.evaluation import Given
+from bench.measure.feature_store import Examples
 from bench.registry import Side
-from metrics import c2st as module
-from metrics.c2st import c2st, classifier_test, copies, folds_of, held_out, logistic
-from metrics.c2st_nn import c2st_nn, network_test
+from metrics.features import c2st as module
+from metrics.features.c2st import c2st, classifier_test, copies, folds_of, held_out, logistic
+from metrics.features.c2st_nn import c2st_nn, network_test
 from tests.metrics.coverage import assert_honest, covered
 
 Test = Callable[[np.ndarray, np.ndarray, np.random.Generator], Estimate]

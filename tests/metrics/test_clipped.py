@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from bench import Estimate, GenbenchError, Omitted, TooFew
-from metrics.clipped import clipped_ball_coverage, clipped_ball_density, expected_fill, share_of_good
-from metrics.density_coverage import ball_density
+from metrics.features.clipped import clipped_ball_coverage, clipped_ball_density, expected_fill, share_of_good
+from metrics.features.density_coverage import ball_density
 from tests.metrics.coverage import assert_honest, covered
 
 BOTH = [clipped_ball_density, clipped_ball_coverage]

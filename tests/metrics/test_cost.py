@@ -10,8 +10,8 @@ import torch
 
 from bench import Estimate, Omitted, Trial
 from bench.datasets.digits import digits
-from bench.measures import find_metric
-from bench.trial import Costs
+from bench.measure.names import find_metric
+from bench.measure.trial import Costs
 from generators.controls import Noise
 
 CPU = torch.device("cpu")

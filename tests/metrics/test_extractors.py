@@ -33,20 +33,20 @@ from torchvision.models import MobileNet_V2_Weights
 from bench import DataError, DataSpec, Features, GenbenchError, Omitted
 from bench.datasets.mnist import mnist5k
 from bench.files import sha256
-from bench.pictures import see_each_size
+from bench.modalities._pictures import see_each_size
 from bench.registry import registry
 from bench.streams import normal
 from metrics.extractors import clip, dinov2, inception, mobilenet, vgg16
+from metrics.extractors._image import CHUNK, ImageExtractor, exact_arithmetic
+from metrics.extractors._resize import centre_square, resize
+from metrics.extractors._weights import Weights, tensors
 from metrics.extractors.clip import CLIPExtractor
 from metrics.extractors.dinov2 import Block, DINOv2Extractor, VisionTransformer
-from metrics.extractors.image import CHUNK, ImageExtractor, exact_arithmetic
 from metrics.extractors.inception import InceptionExtractor
 from metrics.extractors.inception_clean import CleanInceptionExtractor, clean_resize
 from metrics.extractors.lenet import SHA256, WEIGHTS, LeNetExtractor
 from metrics.extractors.mobilenet import MobileNetExtractor
 from metrics.extractors.vgg16 import VGG16Extractor
-from metrics.extractors.weights import Weights, tensors
-from metrics.resize import centre_square, resize
 
 CPU = torch.device("cpu")
 
@@ -184,7 +184,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     for variable in ("GENBENCH_DOWNLOAD", *(f"GENBENCH_WEIGHTS_{n.weights.name.upper()}" for n in NAMED.values())):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr("metrics.extractors.weights._failed", {})
+    monkeypatch.setattr("metrics.extractors._weights._failed", {})
     return tmp_path / "torch" / "hub" / "checkpoints"
 
 
@@ -362,7 +362,7 @@ class TestImageExtractor:
         assert probe.sizes == [CHUNK, CHUNK, 1]
 
     def test_of_large_pictures_fewer_are_seen_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("metrics.extractors.image.MOST_PIXELS", 100)
+        monkeypatch.setattr("metrics.extractors._image.MOST_PIXELS", 100)
         probe = Probe()
         probe(pictures(5, 7, 7))
         probe(pictures(2, 20, 20))
@@ -640,8 +640,8 @@ class TestShared:
 
     def test_its_features_tell_photographs_apart(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """CIFAR-10 by the nearest of 500 neighbours: right half as often again as by pixels."""
+        from bench.datasets._content import data_root
         from bench.datasets.cifar10 import cifar10
-        from bench.datasets.content import data_root
 
         monkeypatch.setenv("TORCH_HOME", str(data_root("") / "torch-home"))
         extract = registry.get("extractors", "mobilenet").make()

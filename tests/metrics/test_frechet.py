@@ -14,15 +14,15 @@ from torchmetrics.image.fid import _compute_fid
 
 import bench
 from bench import Estimate, GenbenchError, Interval, Moments
-from bench.moments import MomentSum
-from metrics.frechet import (
+from bench.measure.moments import MomentSum
+from metrics.features._gaussian import root_trace, root_trace_of_rows, transport
+from metrics.features.frechet import (
     frechet_corrected,
     frechet_distance,
     frechet_from_moments,
     frechet_to_statistics,
     gaussian_distance,
 )
-from metrics.gaussian import root_trace, root_trace_of_rows, transport
 from tests.metrics.coverage import assert_honest, covered
 
 Measure = Callable[[Tensor, Tensor], Estimate]

@@ -12,16 +12,16 @@ import torch
 
 import bench
 from bench import GenbenchError, Omitted, as_evaluate
-from bench.comparison import measure
-from bench.evaluation import Given
-from bench.measures import check_name, find_metric
+from bench.measure.comparison import measure
+from bench.measure.evaluation import Given
+from bench.measure.names import check_name, find_metric
 from bench.registry import registry
-from metrics.distinct_n import distinct_n
-from metrics.hf import adapt, load, number
-from metrics.mauve import clusters, mauve
-from metrics.ngram_novelty import ngram_novelty
-from metrics.repetition import repetition
-from metrics.self_bleu import self_bleu
+from metrics.evaluate_modules import adapt, load, number
+from metrics.features.mauve import clusters, mauve
+from metrics.text.distinct_n import distinct_n
+from metrics.text.ngram_novelty import ngram_novelty
+from metrics.text.repetition import repetition
+from metrics.text.self_bleu import self_bleu
 
 OURS_TEXTS = [
     "In the beginning God created the heaven and the earth.",

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
 
 from bench import GenbenchError
-from metrics.inception_score import inception_score
+from metrics.features.inception_score import inception_score
 
 SPLITS = pytest.mark.parametrize("splits", [1, 10])
 

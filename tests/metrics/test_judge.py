@@ -18,9 +18,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 import bench
 from bench import DataError, Estimate, GenbenchError, Omitted
 from bench.datasets.kjv import kjv
-from metrics import judge as module
-from metrics.judge import Judge, from_folder, score
-from metrics.judge_perplexity import gap, judge_gap, judge_perplexity, perplexity
+from metrics.text import _judge as module
+from metrics.text._judge import Judge, from_folder, score
+from metrics.text.judge_perplexity import gap, judge_gap, judge_perplexity, perplexity
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz ."
 VOCAB = len(ALPHABET) + 2

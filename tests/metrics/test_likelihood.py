@@ -12,24 +12,24 @@ import torch
 from torch import Tensor, nn
 
 from bench import DataSpec, Estimate, GenbenchError, Interval, Omitted, Trial
+from bench.datasets._image import SPLITS
+from bench.datasets._text import ByteDataset
 from bench.datasets.digits import digits
-from bench.datasets.image import SPLITS
-from bench.datasets.text import ByteDataset
 from bench.protocols import Likelihood, Sequential, SplitName, Textual, Verbatim, capabilities
 from generators.gpt import GPT
 from generators.lstm import LSTM
 from generators.vae import VAE
-from metrics.bits_per_byte import bits_per_byte, bits_per_byte_sliding, bits_per_byte_stateful
-from metrics.bits_per_char import bits_per_char
-from metrics.bits_per_dim import bits_of_density, bits_per_dim
-from metrics.perplexity import (
+from metrics.likelihood._scoring import Score, count_units, disjoint_nats, score, sliding_nats, stateful_nats
+from metrics.likelihood.bits_per_byte import bits_per_byte, bits_per_byte_sliding, bits_per_byte_stateful
+from metrics.likelihood.bits_per_char import bits_per_char
+from metrics.likelihood.bits_per_dim import bits_of_density, bits_per_dim
+from metrics.likelihood.perplexity import (
     perplexity,
     perplexity_byte,
     perplexity_sliding,
     perplexity_stateful,
     perplexity_word,
 )
-from metrics.scoring import Score, count_units, disjoint_nats, score, sliding_nats, stateful_nats
 
 CPU = torch.device("cpu")
 Metric = Callable[[Trial], Estimate]

@@ -14,7 +14,7 @@ from sklearn.metrics import auc
 
 from bench import Estimate, GenbenchError, TooFew
 from bench.streams import normal
-from metrics.mauve import Clusters, area, clusters, divergence, frontier_integral, integral, mauve, smoothed
+from metrics.features.mauve import Clusters, area, clusters, divergence, frontier_integral, integral, mauve, smoothed
 from tests.metrics.coverage import assert_honest, covered
 
 Measure = Callable[[Clusters], Estimate]

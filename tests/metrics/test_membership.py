@@ -13,10 +13,10 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from bench import Estimate, GenbenchError, Interval, TooFew, Trial
+from bench.datasets._text import ByteDataset
 from bench.datasets.digits import digits
-from bench.datasets.text import ByteDataset
 from generators.vae import VAE
-from metrics.membership import auc, membership_auc
+from metrics.likelihood.membership import auc, membership_auc
 from tests.metrics.coverage import assert_honest
 
 

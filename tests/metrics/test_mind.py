@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from bench import Estimate, GenbenchError, Interval, TooFew
-from bench.evaluation import Given
-from bench.feature_store import Examples
+from bench.measure.evaluation import Given
+from bench.measure.feature_store import Examples
 from bench.registry import Side
-from metrics import mind as module
-from metrics.mind import couple, directions, mind, potential, sliced, sliced_distance
+from metrics.features import mind as module
+from metrics.features.mind import couple, directions, mind, potential, sliced, sliced_distance
 
 
 def rows(n: int, d: int, seed: int = 0, shift: float = 0.0, scale: float = 1.0) -> Tensor:

@@ -14,13 +14,13 @@ from torch import Tensor
 
 import bench
 from bench import DataError, DataSpec, GenbenchError, Omitted, TooFew, Trial
-from bench.comparison import measure
+from bench.datasets._text import ByteDataset
 from bench.datasets.kjv import kjv
-from bench.datasets.text import ByteDataset
+from bench.measure.comparison import measure
 from bench.registry import registry
 from bench.streams import normal
 from metrics.extractors.minilm import SHA256, MiniLM, locate, minilm
-from metrics.prompt_similarity import prompt_similarity
+from metrics.features.prompt_similarity import prompt_similarity
 
 CPU = torch.device("cpu")
 

@@ -14,13 +14,13 @@ from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, k
 from torchmetrics.image.kid import poly_mmd
 
 from bench import Estimate, GenbenchError, Interval, Space, TooFew
-from bench.evaluation import Given
-from bench.feature_store import Examples
+from bench.measure.evaluation import Given
+from bench.measure.feature_store import Examples
 from bench.registry import Side
-from metrics import cmmd, kid
-from metrics.cmmd import gaussian_distance
-from metrics.kid import kernel_distance, subset_kernel_distance
-from metrics.mmd import Discrepancy, Kernel, cubic, discrepancy, gaussian, score_interval
+from metrics.features import cmmd, kid
+from metrics.features._mmd import Discrepancy, Kernel, cubic, discrepancy, gaussian, score_interval
+from metrics.features.cmmd import gaussian_distance
+from metrics.features.kid import kernel_distance, subset_kernel_distance
 
 Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
 

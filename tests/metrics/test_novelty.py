@@ -14,11 +14,21 @@ from scipy import stats
 from torch import Tensor
 
 from bench import Estimate, GenbenchError, Omitted, TooFew
-from metrics.authenticity import auth_gap, auth_pct, authentic_gap, authentic_percentage
-from metrics.ct_score import ct, ct_worst, data_copying, mann_whitney
-from metrics.fld import FLOOR, PAIRS, Mixture, fit, fld, fld_gap, generalisation_gap, likelihood_divergence, likelihoods
-from metrics.neighbours import neighbours_among
-from metrics.nn_ratio import copied_share, neighbour_ratio, nn_ratio, ratios
+from metrics.features._neighbours import neighbours_among
+from metrics.features.authenticity import auth_gap, auth_pct, authentic_gap, authentic_percentage
+from metrics.features.ct_score import ct, ct_worst, data_copying, mann_whitney
+from metrics.features.fld import (
+    FLOOR,
+    PAIRS,
+    Mixture,
+    fit,
+    fld,
+    fld_gap,
+    generalisation_gap,
+    likelihood_divergence,
+    likelihoods,
+)
+from metrics.features.nn_ratio import copied_share, neighbour_ratio, nn_ratio, ratios
 from tests.metrics.coverage import assert_honest, covered
 
 WIDTH, MODES = 16, 5
@@ -330,7 +340,7 @@ class TestFeatureLikelihood:
 
     def test_batches_are_the_authors(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """One step of Adam for each, as for more training data than 10,000."""
-        monkeypatch.setattr("metrics.fld.BATCH", 130)
+        monkeypatch.setattr("metrics.features.fld.BATCH", 130)
         found = fit(WORLD.new[:40], WORLD.train[:300]).variance.log()
         torch.testing.assert_close(found, authors_fit(WORLD.new[:40], WORLD.train[:300], 130), rtol=0, atol=1e-3)
 
@@ -395,8 +405,8 @@ class TestFeatureLikelihood:
 
     def test_tiles_are_joined_as_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         whole = likelihood_divergence(WORLD.new, WORLD.held_out, WORLD.train).value
-        monkeypatch.setattr("metrics.fld.BLOCK", 7000)
-        monkeypatch.setattr("metrics.fld.CACHED", 0)
+        monkeypatch.setattr("metrics.features.fld.BLOCK", 7000)
+        monkeypatch.setattr("metrics.features.fld.CACHED", 0)
         assert likelihood_divergence(WORLD.new, WORLD.held_out, WORLD.train).value == pytest.approx(whole, abs=1e-5)
 
     def test_few_rows_have_no_interval(self) -> None:

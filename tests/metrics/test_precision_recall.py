@@ -14,9 +14,9 @@ from torch import Tensor
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from bench import Estimate, GenbenchError, Omitted, TooFew
-from metrics.balls import Overlap, overlap
-from metrics.density_coverage import ball_coverage, ball_density, coverage_of, density_of
-from metrics.precision_recall import manifold_precision, manifold_recall, precision_of, recall_of
+from metrics.features._balls import Overlap, overlap
+from metrics.features.density_coverage import ball_coverage, ball_density, coverage_of, density_of
+from metrics.features.precision_recall import manifold_precision, manifold_recall, precision_of, recall_of
 from tests.metrics.coverage import assert_honest, covered
 
 FOUR: dict[str, Callable[[Overlap], Estimate]] = {

@@ -15,11 +15,11 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 from bench import Estimate, GenbenchError, Interval, Omitted, TooFew, Trial
 from bench.datasets.digits import digits
 from bench.datasets.mnist import mnist5k
-from metrics.frechet import frechet_distance
-from metrics.mse import mean_squared_error, mse
-from metrics.psnr import peak_signal_to_noise, psnr
-from metrics.rfd import paired_distance, rfd
-from metrics.ssim import ssim, structural_similarity
+from metrics.features.frechet import frechet_distance
+from metrics.features.rfd import paired_distance, rfd
+from metrics.image.mse import mean_squared_error, mse
+from metrics.image.psnr import peak_signal_to_noise, psnr
+from metrics.image.ssim import ssim, structural_similarity
 
 MEASURES = (mean_squared_error, peak_signal_to_noise, structural_similarity)
 

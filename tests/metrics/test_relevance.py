@@ -17,11 +17,11 @@ from torch import Tensor
 
 from bench import Comparison, Estimate, GenbenchError, Omitted
 from bench.datasets.mnist import mnist5k
-from bench.feature_store import Examples
-from bench.pictures import Pictures
+from bench.measure.feature_store import Examples
+from bench.modalities._pictures import Pictures
 from bench.streams import normal
-from metrics.class_accuracy import class_accuracy, class_accuracy_of
-from metrics.clip_score import PairEncoder, clip_score, clip_score_of
+from metrics.features.class_accuracy import class_accuracy, class_accuracy_of
+from metrics.image.clip_score import PairEncoder, clip_score, clip_score_of
 
 CPU = torch.device("cpu")
 

@@ -11,7 +11,10 @@ import torch
 from bench import Trial
 from bench.datasets.digits import digits
 from generators.vae import VAE
-from metrics import c2st, fld, frechet, mauve, membership, mind, mmd, neighbours
+from metrics.features import _mmd as mmd
+from metrics.features import _neighbours as neighbours
+from metrics.features import c2st, fld, frechet, mauve, mind
+from metrics.likelihood import membership
 
 X, Y = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 120, 3)))
 LONG = torch.from_numpy(np.random.default_rng(0).standard_normal((2 * neighbours.TILE + 1, 1)))

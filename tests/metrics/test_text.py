@@ -15,17 +15,17 @@ from torch import Tensor
 
 import bench
 from bench import Estimate, GenbenchError, Omitted, TooFew, Trial
-from bench.comparison import measure
+from bench.datasets._text import ByteDataset
 from bench.datasets.kjv import kjv
-from bench.datasets.text import ByteDataset
+from bench.measure.comparison import measure
 from bench.registry import registry
 from bench.statistics import bounded_interval
-from metrics.copied_ngram import copied_ngram, longest_copies, longest_copy, match_lengths
-from metrics.distinct_n import distinct_n
-from metrics.ngram_novelty import ngram_novelty, novelty_gap_of
-from metrics.repetition import repetition
-from metrics.self_bleu import bleu, compare, self_bleu, without_each, words_13a
-from metrics.texts import checked_texts, encode, spread, words
+from metrics.text._texts import checked_texts, encode, spread, words
+from metrics.text.copied_ngram import copied_ngram, longest_copies, longest_copy, match_lengths
+from metrics.text.distinct_n import distinct_n
+from metrics.text.ngram_novelty import ngram_novelty, novelty_gap_of
+from metrics.text.repetition import repetition
+from metrics.text.self_bleu import bleu, compare, self_bleu, without_each, words_13a
 from tests.metrics.coverage import assert_honest, covered
 
 CPU = torch.device("cpu")

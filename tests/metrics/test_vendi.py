@@ -11,7 +11,7 @@ from torch import Tensor
 
 import bench
 from bench import GenbenchError
-from metrics.vendi import vendi_score
+from metrics.features.vendi import vendi_score
 
 
 def rows(n: int, d: int, seed: int = 0) -> Tensor:

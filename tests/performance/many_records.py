@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import Measurement, RunRecord
-from bench.store import write_record
+from bench.results.store import write_record
 from tests.report_records import interval, measured, record
 
 SEEDS, FEATURE_METRICS = 5, 36

@@ -10,8 +10,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
 from bench import Features
-from bench.feature_store import FeatureStore
-from bench.moments import MomentSum
+from bench.measure.feature_store import FeatureStore
+from bench.measure.moments import MomentSum
 from tests.performance.timing import median, seconds
 
 pytestmark = pytest.mark.performance

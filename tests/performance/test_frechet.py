@@ -12,7 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 
-from metrics.frechet import frechet_distance, gaussian_distance
+from metrics.features.frechet import frechet_distance, gaussian_distance
 from tests.performance.timing import median, seconds
 
 pytestmark = pytest.mark.performance

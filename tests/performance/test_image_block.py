@@ -12,7 +12,7 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 import bench
-from metrics.inception_score import inception_score
+from metrics.features.inception_score import inception_score
 from tests.performance.timing import median, seconds
 
 pytestmark = pytest.mark.performance

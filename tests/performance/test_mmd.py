@@ -8,7 +8,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 from torch_fidelity.metric_kid import kid_features_to_metric
 
-from metrics.kid import kernel_distance, subset_kernel_distance
+from metrics.features.kid import kernel_distance, subset_kernel_distance
 from tests.performance.timing import ROUNDS, median, seconds
 
 pytestmark = pytest.mark.performance

@@ -13,9 +13,9 @@ import torch
 from prdc import compute_prdc
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from metrics.balls import overlap
-from metrics.density_coverage import coverage_of, density_of
-from metrics.precision_recall import precision_of, recall_of
+from metrics.features._balls import overlap
+from metrics.features.density_coverage import coverage_of, density_of
+from metrics.features.precision_recall import precision_of, recall_of
 from tests.performance.timing import median, seconds
 
 pytestmark = pytest.mark.performance

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-import reports
+import reports.data
+import reports.html
+import reports.markdown
 from bench import Records, RunRecord
-from reports.leaderboard import leaderboards
+from bench.results.board import leaderboards
 from tests.performance.many_records import many
 from tests.performance.timing import median, seconds
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from bench import DataSpec
 from bench.streams import normal, stream, uniform
+from generators._sequence import draw
 from generators.gpt import GPT
-from generators.sequence import draw
 from tests.performance.timing import ROUNDS, median, seconds
 
 pytestmark = pytest.mark.performance

@@ -7,9 +7,9 @@ import sacrebleu
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.datasets.kjv import kjv
-from metrics.copied_ngram import match_lengths
-from metrics.self_bleu import self_bleu
-from metrics.texts import Tokens, encode
+from metrics.text._texts import Tokens, encode
+from metrics.text.copied_ngram import match_lengths
+from metrics.text.self_bleu import self_bleu
 from tests.performance.timing import median, seconds
 
 pytestmark = pytest.mark.performance

@@ -10,7 +10,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
-from metrics.vendi import vendi_score
+from metrics.features.vendi import vendi_score
 from tests.performance.timing import median, seconds
 
 pytestmark = pytest.mark.performance

@@ -1,0 +1,66 @@
+"""Fingerprints, and where data is looked for."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from bench import DataError, write_atomic
+from bench.errors import named
+from bench.foreign import fault
+
+
+def fingerprint(*parts: str | np.ndarray) -> str:
+    """``sha256:...`` over descriptions of the preprocessing and over shapes, types and bytes of the arrays."""
+    total = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            total.update(f"{part.dtype.str}{part.shape}".encode())
+            total.update(np.ascontiguousarray(part).data)
+        else:
+            total.update(part.encode())
+        total.update(b"\0")
+    return f"sha256:{total.hexdigest()}"
+
+
+def data_root(root: str) -> Path:
+    """The folder named by the suite's ``root``, else by GENBENCH_DATA, else ``data`` below the current folder.
+
+    Raises DataError for the home folder of nobody.
+    """
+    folder = root or os.environ.get("GENBENCH_DATA") or "data"
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"there is no {named(folder)}: {fault(error)}") from error
+
+
+def find(name: str, root: str, places: Iterable[str], how: str) -> Path:
+    """The first of ``places`` below the root that exists. Raises DataError naming the folder and the way to get it."""
+    folder = data_root(root)
+    try:
+        for place in places:
+            if (folder / place).exists():
+                return folder / place
+    except OSError as error:  # a name too long, a folder that may not be looked into
+        raise DataError(f"cannot look for {name} under {named(folder)}: {fault(error)}") from error
+    raise DataError(f"no {name} under {named(folder.absolute())} (looked for {', '.join(places)}); {how}")
+
+
+def fetch(url: str, path: Path, sha256: str) -> None:
+    """Fetch a file and keep it only if its SHA-256 is the expected one. Raises DataError."""
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            content: bytes = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise DataError(f"cannot download {url}: {error}; fetch it by hand and put it at {path.absolute()}") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise DataError(f"{url} has SHA-256 {found}, expected {sha256}; it was not kept")
+    write_atomic(path, content)

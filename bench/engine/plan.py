@@ -1,0 +1,217 @@
+"""From a suite to its trials: every generator with every dataset of its modality and every seed, each with its id."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shlex
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.doors import Door, check_call
+from bench.engine.suite import Budget, DatasetUse, GeneratorUse, Suite
+from bench.errors import GenbenchError, SuiteError
+from bench.files import sha256
+from bench.measure.names import expand, find_metric
+from bench.protocols import Dataset
+from bench.record import digest
+from bench.registry import DatasetEntry, Entry, GeneratorEntry, registry
+
+
+class TrialPlan(BaseModel):
+    """All that one worker needs to know, and all that decides its result."""
+
+    model_config = ConfigDict(frozen=True)
+
+    suite: str
+    command: str
+    generator: str
+    family: str
+    control: bool
+    params: dict[str, Any]
+    load: str | None
+    load_digest: str | None
+    dataset: str
+    source: str
+    options: dict[str, Any]
+    modality: str
+    fingerprint: str
+    seed: int
+    budget: Budget
+    metrics: tuple[str, ...]
+    device: str
+    code: dict[str, str]
+    versions: dict[str, str]
+    doors: tuple[Door, ...]
+    argv: tuple[str, ...]
+
+    @cached_property
+    def training_id(self) -> str:
+        """Hash of all that decides the trained weights; names the checkpoint.
+
+        Metrics and samples are not in it, so asking for one more metric measures again without training again.
+        """
+        decides = (
+            self.family, self.params, self.load_digest, self.source, self.fingerprint, self.seed,
+            self.budget.train_steps, self.budget.batch_size, self.device, self.code[self.family],
+            self.code.get(f"dataset {self.source}"), self.versions,
+        )  # fmt: skip
+        return digest(decides)[:16]
+
+    @cached_property
+    def run_id(self) -> str:
+        """Hash of all that decides the record, the labels it is filed under included."""
+        decides = (self.training_id, self.generator, self.dataset, self.suite, self.budget.samples, self.code)
+        return digest(decides)[:16]
+
+    @property
+    def title(self) -> str:
+        return f"{self.generator} on {self.dataset}, seed {self.seed}"
+
+
+def plan_trials(suite: Suite, device: str, command: str = "") -> list[TrialPlan]:
+    """All trials of a suite, in the order they will run: dataset, then seed, then generator.
+
+    Reads every dataset once, for its fingerprint; raises DataError or SuiteError before anything is trained.
+    """
+    return [
+        _plan(suite, use, data, dataset, metrics, measured_by, seed, device, command)
+        for data in suite.datasets
+        for dataset in [_load(data, suite)]
+        for metrics in [expand(suite.metrics, dataset.spec, suite.extractors, suite.without)]
+        for measured_by in [_measured_by(metrics)]  # once: it looks at every file that they rest on
+        for seed in suite.seeds
+        for use in _generators(suite, data)
+    ]
+
+
+def _generators(suite: Suite, data: DatasetUse) -> list[GeneratorUse]:
+    """The suite's generators of this modality, and the controls the suite did not name itself."""
+    named = [g for g in suite.generators if data.entry.modality in g.entry.modalities]
+    families = {g.family for g in named}
+    every = registry.all("generators") if suite.controls else {}
+    controls = [e for name, e in every.items() if e.control and name not in families]
+    return named + [_control(e, suite.budget) for e in controls if data.entry.modality in e.modalities]
+
+
+def _control(entry: GeneratorEntry, budget: Budget) -> GeneratorUse:
+    return GeneratorUse(entry.name, entry.name, {}, budget, None, None, entry)
+
+
+def _load(data: DatasetUse, suite: Suite) -> Dataset:
+    """The dataset, once it is clear that every generator can be measured on it."""
+    dataset: Dataset = data.entry.make(**data.options)
+    uses = _generators(suite, data)
+    if problems := [*_misfits(uses, dataset), *_too_many_samples(suite, data, dataset, uses)]:
+        raise SuiteError(problems)
+    return dataset
+
+
+def _misfits(uses: list[GeneratorUse], dataset: Dataset) -> list[str]:
+    """Checkpoints that were trained on data of another form."""
+    spec = json.loads(json.dumps(dataset.spec.to_dict()))
+    return [
+        f"generators.{use.label}: {use.load} was trained on {use.trained_on}, and this data is {spec}"
+        for use in uses
+        if use.trained_on and use.trained_on != spec
+    ]
+
+
+def _too_many_samples(suite: Suite, data: DatasetUse, dataset: Dataset, uses: list[GeneratorUse]) -> list[str]:
+    """More samples than the control `real` can have: numbers from different counts cannot be compared."""
+    held_out, wanted = len(dataset.valid), max(use.budget.samples for use in uses)
+    if not suite.controls or data.entry.modality != "image" or wanted <= held_out:
+        return []
+    return [
+        f"budget.samples = {wanted}, but datasets.{data.label} holds out only {held_out} examples for the control "
+        f"'real', and numbers from different sample counts cannot be compared; set budget.samples={held_out} or less, "
+        "or controls=false"
+    ]
+
+
+def _plan(
+    suite: Suite,
+    use: GeneratorUse,
+    data: DatasetUse,
+    dataset: Dataset,
+    metrics: tuple[str, ...],
+    measured_by: dict[str, str],
+    seed: int,
+    device: str,
+    command: str,
+) -> TrialPlan:
+    doors = _doors(use.entry, data.entry, metrics)
+    return TrialPlan(
+        suite=suite.name,
+        command=_script() if doors and hasattr(sys.modules["__main__"], "__file__") else command,
+        generator=use.label,
+        family=use.family,
+        control=use.entry.control,
+        params=dict(use.params),
+        load=str(use.load.resolve()) if use.load else None,
+        load_digest=sha256(use.load) if use.load else None,
+        dataset=data.label,
+        source=data.source,
+        options=dict(data.options),
+        modality=data.entry.modality,
+        fingerprint=dataset.fingerprint,
+        seed=seed,
+        budget=use.budget,
+        metrics=metrics,
+        device=device,
+        code={use.family: use.entry.digest, **_data_by(data), **measured_by},
+        versions={name: importlib.metadata.version(name) for name in ("genbench", "torch")},
+        doors=doors,
+        argv=tuple(sys.argv) if doors else (),
+    )
+
+
+def _doors(generator: GeneratorEntry, data: DatasetEntry, metrics: tuple[str, ...]) -> tuple[Door, ...]:
+    """How a worker comes to what no entry point names. Raises GenbenchError where it cannot."""
+    kinds: dict[str, list[Entry]] = {"generator": [generator], "dataset": [data]}
+    kinds["metric"] = [find_metric(name) for name in metrics]
+    kinds["extractor"] = [registry.get("extractors", name) for name in _extractors(metrics)]
+    every = [(kind, entry.name, entry.door) for kind, entries in kinds.items() for entry in entries if entry.door]
+    for kind, name, door in every:
+        if door.problem:
+            raise GenbenchError(f"the {kind} {name!r}, which the process of a trial cannot find, {door.problem}")
+        if door.again:
+            check_call()
+    return tuple(dict.fromkeys(door for _, _, door in every))
+
+
+def _script() -> str:
+    """What registers things itself must be run itself: what it registered is known nowhere else."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    what = ["-m", spec.name] if spec else [str(Path(sys.argv[0]).resolve())]
+    return shlex.join(["python", *what, *sys.argv[1:]])
+
+
+def _data_by(data: DatasetUse) -> dict[str, str]:
+    """The code of other people's datasets; of ours, the fingerprint of what it gives is enough."""
+    return {} if data.entry.origin.startswith("bench.") else {f"dataset {data.source}": data.entry.digest}
+
+
+def _extractors(metrics: tuple[str, ...]) -> list[str]:
+    return list(dict.fromkeys(e.extractor for name in metrics if (e := find_metric(name)).extractor))
+
+
+def _measured_by(metrics: tuple[str, ...]) -> dict[str, str]:
+    """The state of each metric and of its extractor: weights that arrive later make it another measurement."""
+    states = {f"extractor {name}": registry.get("extractors", name).state for name in _extractors(metrics)}
+    return {**{name: find_metric(name).digest + _named_file(name) for name in metrics}, **states}
+
+
+def _named_file(metric: str) -> str:
+    """The state of the code that a name such as ``evaluate:my/brevity`` stands for, where it is a path here."""
+    path = Path(metric.partition(":")[2].partition("#")[0])
+    files = sorted(path.rglob("*.py")) if path.name and path.is_dir() else [path] if path.is_file() else []
+    return digest([sha256(file) for file in files]) if files else ""
+
+
+def checkpoint_path(out: Path, plan: TrialPlan) -> Path:
+    return out / "checkpoints" / f"{plan.training_id}.safetensors"

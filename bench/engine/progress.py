@@ -1,0 +1,111 @@
+"""Progress on the terminal: bars that move where there is a terminal, plain lines where there is none."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from bench.engine.plan import TrialPlan
+from bench.errors import printable
+from bench.record import RunRecord
+
+PLAIN_EVERY = 10.0  # seconds between two plain lines of one trial
+
+
+class Display:
+    """Trials done, current loss and time left. Safe to call from several threads."""
+
+    def __init__(self, plans: list[TrialPlan], console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self.total, self.done = len(plans), 0
+        self._fractions: dict[str, float] = {}
+        self._tasks: dict[str, TaskID] = {}
+        self._spoken: dict[str, float] = {}
+        self._remarks: set[str] = set()
+        self._lock = threading.Lock()
+        self._started = time.monotonic()
+        self._bars = self._make_bars() if self.console.is_terminal else None
+        if self._bars:
+            self._overall = self._bars.add_task("trials", total=self.total, note="")
+
+    def __enter__(self) -> Self:
+        if self._bars:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def event(self, plan: TrialPlan, event: Mapping[str, Any]) -> None:
+        """A worker's message: a phase begun, a step done, or a remark."""
+        if "remark" in event:
+            self._remark(plan, str(event["remark"]))
+            return
+        with self._lock:
+            if "step" in event:
+                self._fractions[plan.run_id] = event["step"] / plan.budget.train_steps
+            note = f"loss {event['loss']:.4g}" if "loss" in event else _phase(event)
+            if self._bars:
+                self._move(plan, event, note)
+            elif time.monotonic() - self._spoken.get(plan.run_id, -PLAIN_EVERY) >= PLAIN_EVERY:
+                self._spoken[plan.run_id] = time.monotonic()
+                step = f"step {event['step']}/{plan.budget.train_steps}, " if "step" in event else ""
+                self._say(f"{plan.title}: {step}{note}, {self._left()}")
+
+    def _remark(self, plan: TrialPlan, text: str) -> None:
+        """What several trials have to say is said of the first."""
+        with self._lock:
+            if text not in self._remarks:
+                self._remarks.add(text)
+                self._say(f"{plan.title}: {text}")
+
+    def record(self, plan: TrialPlan, record: RunRecord) -> None:
+        """A trial has ended."""
+        with self._lock:
+            self.done += 1
+            self._fractions.pop(plan.run_id, None)
+            if self._bars:
+                if plan.run_id in self._tasks:
+                    self._bars.remove_task(self._tasks.pop(plan.run_id))
+                self._bars.update(self._overall, completed=self.done, note=self._left())
+            seconds = sum(record.phases.values())
+            why = f": {record.error.message}" if record.error else f" in {seconds:.1f} s"
+            self._say(f"{plan.title}: {record.status}{why}")
+
+    def _say(self, text: str) -> None:
+        line = f"[{self.done}/{self.total}] {printable(text)}"
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _move(self, plan: TrialPlan, event: Mapping[str, Any], note: str) -> None:
+        assert self._bars is not None
+        if plan.run_id not in self._tasks:
+            self._tasks[plan.run_id] = self._bars.add_task(plan.title, total=plan.budget.train_steps, note="")
+        self._bars.update(self._tasks[plan.run_id], completed=event.get("step"), note=note)
+        self._bars.update(self._overall, note=self._left())
+
+    def _left(self) -> str:
+        """Time left, from the share of all trials done, a running one counted by its steps."""
+        share = (self.done + sum(min(f, 0.95) for f in self._fractions.values())) / max(self.total, 1)
+        if share <= 0:
+            return "time left unknown yet"
+        seconds = (time.monotonic() - self._started) * (1 - share) / share
+        return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"
+
+    def _make_bars(self) -> Progress:
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+        )
+        return Progress(*columns, console=self.console)
+
+
+def _phase(event: Mapping[str, Any]) -> str:
+    return " ".join(str(event[key]) for key in ("phase", "metric") if key in event)

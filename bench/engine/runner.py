@@ -1,0 +1,171 @@
+"""Runs a suite: plans its trials, runs those that are missing, keeps every record, and returns the table."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bench import files
+from bench.doors import GUARD
+from bench.engine.executors.local import LocalExecutor
+from bench.engine.plan import TrialPlan, plan_trials
+from bench.engine.progress import Display
+from bench.engine.suite import read_suite
+from bench.engine.worker import WORKER_FLAG
+from bench.errors import DataError, GenbenchError, OutputError, RunStopped
+from bench.probes.machine import choose_device, usable_cores
+from bench.record import RunRecord
+from bench.results import store
+from bench.results.render import render
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The trials of a suite and the records they have; ``out`` is the run folder, ``page`` its report.
+
+    ran: how many of the trials were run now; the others had their records.
+    """
+
+    out: Path
+    plans: list[TrialPlan]
+    records: list[RunRecord]
+    page: Path
+    ran: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trial has a record that is not failed."""
+        return len(self.records) == len(self.plans) and not self.failed
+
+    @property
+    def failed(self) -> list[RunRecord]:
+        return [record for record in self.records if record.status == "failed"]
+
+    def frame(self) -> pd.DataFrame:
+        return store.frame(self.records)
+
+
+def run(
+    suite: str | Path,
+    *,
+    out: str | Path | None = None,
+    jobs: int = 1,
+    device: str = "auto",
+    overrides: Sequence[str] = (),
+) -> Outcome:
+    """Run what is missing of a suite and write its report; see ``bench.run``."""
+    if os.environ.get(WORKER_FLAG):
+        raise GenbenchError(GUARD)
+    if jobs < 1:
+        raise GenbenchError(f"jobs = {jobs}: should be at least 1")
+    plans = plan(suite, out, device, overrides)
+    folder = Path(out) if out else default_out(plans)
+    with files.lock(folder) as is_ours:
+        _clean(folder)
+        missing = [p for p in plans if not _has_result(folder, p)]
+        _execute(missing, folder, jobs, is_ours)
+        page = _render(folder)
+    return Outcome(folder, plans, [r for p in plans if (r := _read(folder, p))], page, len(missing))
+
+
+def _render(folder: Path) -> Path:
+    try:
+        return render(folder)
+    except OutputError as error:
+        raise RunStopped(f"the trials are done and kept, but not the report: {error}") from error
+
+
+def plan(
+    suite: str | Path, out: str | Path | None = None, device: str = "auto", overrides: Sequence[str] = ()
+) -> list[TrialPlan]:
+    """The trials of a suite, checked whole, nothing run."""
+    files.cache_limit()  # raises
+    words = ["genbench", "run", str(suite), *(word for o in overrides for word in ("--set", o))]
+    words += ["--device", device] if device != "auto" else []
+    words += ["--out", str(out)] if out else []
+    return plan_trials(read_suite(suite, overrides), choose_device(device).type, shlex.join(words))
+
+
+def default_out(plans: Sequence[TrialPlan]) -> Path:
+    return Path("runs") / plans[0].suite
+
+
+def _execute(plans: list[TrialPlan], out: Path, jobs: int, is_ours: Callable[[], bool]) -> None:
+    # OMP_NUM_THREADS is how every numerical library lets its user choose.
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    threads = int(given) if given.isdigit() and int(given) else max(1, usable_cores() // jobs)
+    finished: list[RunRecord] = []
+
+    def check() -> None:
+        if not is_ours():
+            raise _FolderLost(f"{out} was deleted or replaced while this run was writing to it")
+
+    def keep(plan: TrialPlan, record: RunRecord) -> None:
+        finished.append(record)
+        check()
+        store.write_record(out, _with_numbers_before(out, record))
+        display.record(plan, record)
+
+    with Display(plans) as display:
+        try:
+            LocalExecutor(out, jobs, threads, check).run(plans, display.event, keep)
+        except _FolderLost as error:
+            kept = f"what was finished ({len(finished)} of {len(plans)} trials) is kept in {_rescue(out, finished)}"
+            raise RunStopped(f"{error}; {kept if finished else 'no trial was finished'}") from error
+        except OutputError as error:
+            left = len(plans) - display.done
+            raise RunStopped(f"{error}; {left} trials are left, the same command goes on from there") from error
+
+
+class _FolderLost(OutputError):
+    """The run folder is no longer the one that this run holds."""
+
+
+def _rescue(out: Path, finished: list[RunRecord]) -> Path:
+    """Keep what was measured in a folder beside the one that is gone, which may be another run's by now."""
+    beside = out.with_name(f"{out.name}-rescued")
+    for record in finished:
+        store.write_record(beside, record)
+    return beside
+
+
+def _with_numbers_before(out: Path, record: RunRecord) -> RunRecord:
+    """A new attempt that came to nothing does not take away the numbers that an earlier one left."""
+    try:
+        before = store.read_record(store.record_path(out, record.run_id))
+    except DataError:
+        return record
+    if record.status != "failed" or record.measurements or not before.measurements:
+        return record
+    assert record.error is not None
+    message = f"{record.error.message} (the numbers are of an attempt before this)"
+    return before.model_copy(update={"status": "failed", "error": record.error.model_copy(update={"message": message})})
+
+
+def _has_result(out: Path, plan: TrialPlan) -> bool:
+    """A failed trial is tried again; a damaged record counts as none."""
+    record = _read(out, plan)
+    return record is not None and record.status != "failed"
+
+
+def _read(out: Path, plan: TrialPlan) -> RunRecord | None:
+    try:
+        return store.read_record(store.record_path(out, plan.run_id))
+    except DataError:
+        return None
+
+
+def _clean(out: Path) -> None:
+    """Remove what a killed run was writing when it died; no reader ever saw these files."""
+    for leftover in out.glob("*/.tmp-*"):
+        if leftover.is_file():
+            leftover.unlink(missing_ok=True)
+
+
+def count_missing(plans: Iterable[TrialPlan], out: Path) -> int:
+    return sum(not _has_result(out, p) for p in plans)

@@ -1,0 +1,400 @@
+"""A suite: what is compared on what. Read from TOML and checked whole before the first second of training.
+
+name = "digits"                 # the file's name if left out
+seeds = [0, 1, 2]
+metrics = ["fd", "kid_lenet"]   # measures on every extractor, or on one; left out: all that apply
+without = ["judge_gap"]         # measures or metrics that nobody wants to wait for
+extractors = ["lenet"]          # left out: all whose weights are here and that fit the data
+controls = true                 # let the yardsticks `real`, `copycat` and `noise` join in
+[budget]                        # equal for all, unless a generator says otherwise
+train_steps = 2000
+[datasets.mnist]                # a registered name, or a label with `source = "mnist"`
+root = "data"
+[generators.vae]                # a family, or a label with `family = "vae"`
+preset = "tiny"
+latent = 32
+budget = { train_steps = 4000 }
+[generators.ours]
+load = "runs/x/checkpoints/abc.safetensors"
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+
+from bench.errors import DataError, GenbenchError, SuiteError, UnknownName, hint, named, shown
+from bench.measure.names import check_name
+from bench.parameters import check, resolve
+from bench.registry import RESERVED, DatasetEntry, GeneratorEntry, registry
+
+SECTIONS = (
+    "name",
+    "about",
+    "seeds",
+    "metrics",
+    "without",
+    "extractors",
+    "controls",
+    "budget",
+    "datasets",
+    "generators",
+)
+Table = Mapping[str, Any]
+DEEPEST = 16  # tables and lists within one another
+LONGEST_LABEL = 200  # characters of a key; bytes of the name, which names the run folder
+LONGEST_STRING = 4096  # the longest path that Linux opens
+
+
+class Budget(BaseModel):
+    """What every trial may spend.
+
+    checkpoint_every: steps.
+    stall_limit: seconds without a sign of life (a step, a batch drawn or looked at, a metric) that end a trial.
+    time_limit: seconds after which training stops where it is and is measured there; measuring may take as long again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    train_steps: PositiveInt = 1000
+    batch_size: PositiveInt = 64
+    samples: PositiveInt = 1000
+    checkpoint_every: PositiveInt = 200
+    stall_limit: PositiveFloat = 1800.0
+    time_limit: PositiveFloat | None = None
+
+
+@dataclass(frozen=True)
+class DatasetUse:
+    """A dataset as the suite names it; ``options`` are complete, defaults included."""
+
+    label: str
+    source: str
+    options: Mapping[str, Any]
+    entry: DatasetEntry
+
+
+@dataclass(frozen=True)
+class GeneratorUse:
+    """A generator as the suite names it; ``params`` are complete.
+
+    load: a checkpoint to use as it is. trained_on: the spec of the data it was trained on, as JSON has it.
+    """
+
+    label: str
+    family: str
+    params: Mapping[str, Any]
+    budget: Budget
+    load: Path | None
+    trained_on: Mapping[str, Any] | None
+    entry: GeneratorEntry
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A checked suite: every name is registered, every value of the right type and range."""
+
+    name: str
+    seeds: tuple[int, ...]
+    metrics: tuple[str, ...] | None
+    without: tuple[str, ...]
+    extractors: tuple[str, ...] | None
+    controls: bool
+    budget: Budget
+    datasets: tuple[DatasetUse, ...]
+    generators: tuple[GeneratorUse, ...]
+
+
+def read_suite(name: str | Path, overrides: Iterable[str] = ()) -> Suite:
+    """The suite of this built-in name or path, with ``path=value`` overrides applied.
+
+    Raises SuiteError with every problem found, or UnknownName for a suite that is neither a file nor built in.
+    """
+    path = find_suite(name)
+    table = _read_toml(path)
+    for override in overrides:
+        apply_override(table, override)
+    return check_suite(table, default_name=path.stem)
+
+
+def find_suite(name: str | Path) -> Path:
+    """The file of a suite: a path that exists, or a built-in name."""
+    path = Path(name)
+    # Not Path's own tests, which raise for a name that is too long.
+    if path.suffix == ".toml" or os.path.exists(path):  # noqa: PTH110
+        if not os.path.isfile(path):  # noqa: PTH113
+            raise SuiteError([f"there is no suite file {path}"])
+        return path
+    built_in: Path = registry.get("suites", str(name)).path
+    return built_in
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except RecursionError as error:
+        raise SuiteError([f"{path} is nested too deep to be read"]) from error
+    except ValueError as error:  # TOML, UTF-8, or a number of more digits than Python reads
+        raise SuiteError([f"{path} is not valid TOML: {error}"]) from error
+    except OSError as error:
+        raise SuiteError([f"cannot read {path}: {error.strerror}"]) from error
+
+
+def apply_override(table: dict[str, Any], override: str) -> None:
+    """Change one value in place: ``generators.vae.latent=64``. What is not TOML counts as a string."""
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys) or len(keys) > DEEPEST:
+        raise SuiteError([f"--set {named(override)}: write path=value, such as generators.vae.latent=64"])
+    _known_label(table, keys, override)
+    for key in keys[:-1]:
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            raise SuiteError([f"--set {named(override)}: {shown(key)} is a value, not a table"])
+    table[keys[-1]] = _value(text, override)
+
+
+def _value(text: str, override: str) -> Any:
+    try:
+        found = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    except (ValueError, RecursionError) as error:
+        raise SuiteError([f"--set {named(override)}: the value has too many digits, or is nested too deep"]) from error
+    return found["value"] if len(found) == 1 else text  # a text of several lines is no value
+
+
+def _known_label(table: Table, keys: list[str], override: str) -> None:
+    """An override changes what the suite holds; a misspelt label must not become a new entry."""
+    section = table.get(keys[0], {})
+    if keys[0] in ("datasets", "generators") and len(keys) > 2 and isinstance(section, dict) and keys[1] not in section:
+        raise SuiteError([f"--set {named(override)}: the suite has no {keys[0]}.{keys[1]}{hint(keys[1], section)}"])
+
+
+def check_suite(table: Table, default_name: str) -> Suite:
+    """A Suite from its parsed TOML. Raises SuiteError listing every problem."""
+    if problems := list(_beyond(table, ())):
+        raise SuiteError(problems)
+    return _Checker().suite(table, default_name)
+
+
+def _beyond(value: Any, path: tuple[Any, ...]) -> Iterator[str]:
+    """Problems of values that no suite needs and that something behind it could not write, print or open."""
+    where = ".".join(map(str, path))
+    if len(path) > DEEPEST:
+        yield f"{where} is nested more than {DEEPEST} deep"
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str) or len(key) > LONGEST_LABEL:
+                yield f"{where or 'the suite'} has the key {shown(key)}: should be a string of at most {LONGEST_LABEL}"
+            else:
+                yield from _beyond(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            yield from _beyond(item, (*path, i))
+    elif isinstance(value, int) and value.bit_length() > 63:
+        yield f"{where} is a number beyond 64 bits"
+    elif isinstance(value, str) and (len(value) > LONGEST_STRING or "\0" in value):
+        yield f"{where} = {shown(value)}: should be at most {LONGEST_STRING} characters, none of them null"
+
+
+class _Checker:
+    """Collects problems instead of stopping at the first."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def suite(self, table: Table, default_name: str) -> Suite:
+        self.problems += [f"unknown key {shown(k)}{hint(k, SECTIONS)}" for k in table if k not in SECTIONS]
+        budget = self.budget(self.section(table, "budget"), "budget")
+        suite = Suite(
+            name=self.name(table, default_name),
+            seeds=self.seeds(table.get("seeds", [0])),
+            metrics=self.names(table, "metrics", check_name),
+            without=self.names(table, "without", check_name) or (),
+            extractors=self.names(table, "extractors", lambda name: registry.get("extractors", name)),
+            controls=self.typed(table, "controls", bool, True),
+            budget=budget,
+            datasets=self.uses(table, "datasets", self.dataset),
+            generators=self.uses(table, "generators", lambda label, t: self.generator(label, t, budget)),
+        )
+        if not self.problems:
+            self.together(suite)
+        if self.problems:
+            raise SuiteError(self.problems)
+        return suite
+
+    def typed(self, table: Table, key: str, kind: type, default: Any, where: str = "") -> Any:
+        value = table.get(key, default)
+        if not isinstance(value, kind):
+            self.problems.append(f"{where}{key} = {shown(value)}: should be a {_KINDS[kind]}")
+        return value
+
+    def name(self, table: Table, default: str) -> str:
+        """It becomes a folder below runs/, so it may not lead elsewhere."""
+        found = self.typed(table, "name", str, default)
+        fine = (
+            isinstance(found, str) and re.fullmatch(r"\w[\w. -]*", found) and len(os.fsencode(found)) <= LONGEST_LABEL
+        )
+        if isinstance(found, str) and not fine:
+            self.problems.append(
+                f"name = {shown(found)}: should be letters, digits, spaces, dots and dashes, not too many"
+            )
+        return str(found)
+
+    def section(self, table: Table, key: str, where: str = "") -> Table:
+        found = self.typed(table, key, dict, {}, where)
+        return found if isinstance(found, dict) else {}
+
+    def seeds(self, value: Any) -> tuple[int, ...]:
+        good = isinstance(value, list) and value and all(type(s) is int and 0 <= s < 2**31 for s in value)
+        if not good or len(set(value)) != len(value):
+            self.problems.append(
+                f"seeds = {shown(value)}: should be a list of different whole numbers, such as [0, 1, 2]"
+            )
+            return ()
+        return tuple(value)
+
+    def names(self, table: Table, key: str, find: Callable[[str], Any]) -> tuple[str, ...] | None:
+        """A list of registered names; None where it is left out."""
+        value = table.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not value or not all(isinstance(m, str) for m in value):
+            self.problems.append(f"{key} = {shown(value)}: should be a list of names; leave it out for all that apply")
+            return None
+        for name in value:
+            self.found(partial(find, name), key)
+        return tuple(dict.fromkeys(value))
+
+    def budget(self, table: Table, where: str) -> Budget:
+        found, problems = check(Budget, table, where)
+        self.problems += problems
+        return found or Budget()
+
+    def uses(self, table: Table, key: str, read: Callable[[str, Table], Any]) -> tuple[Any, ...]:
+        section = self.section(table, key)
+        if not table.get(key):
+            self.problems.append(f"the suite has no {key}: add a table such as {_EXAMPLE[key]}")
+        return tuple(use for label, value in section.items() if (use := self.use(key, label, value, read)))
+
+    def use(self, key: str, label: str, value: Any, read: Callable[[str, Table], Any]) -> Any:
+        if not isinstance(value, dict):
+            self.problems.append(f"{key}.{label} = {shown(value)}: should be a table, such as {_EXAMPLE[key]}")
+            return None
+        if not label.strip() or not label.isprintable():
+            self.problems.append(f"{key}.{shown(label)}: a label needs letters that can be printed")
+            return None
+        return read(label, value)
+
+    def dataset(self, label: str, table: Table) -> DatasetUse | None:
+        source = table.get("source", label)
+        entry = self.look_up("datasets", source, f"datasets.{label}")
+        if entry is None:
+            return None
+        given = {k: v for k, v in table.items() if k != "source"}
+        options, problems = resolve(entry.make, given, f"datasets.{label}")
+        self.problems += problems
+        return DatasetUse(label, source, options, entry)
+
+    def generator(self, label: str, table: Table, budget: Budget) -> GeneratorUse | None:
+        where = f"generators.{label}"
+        path = self.typed(table, "load", str, "", f"{where}.")
+        if not isinstance(path, str):
+            return None
+        load = Path(path) if "load" in table else None
+        saved = self.saved(load, where) if load else {}
+        if load and not saved:
+            return None
+        family = table.get("family", saved.get("family", label))
+        entry = self.look_up("generators", family, where)
+        if entry is None:
+            return None
+        if load and entry.control:
+            self.problems.append(f"{where}.load: {family} is a control, which has no weights")
+            return None
+        if saved and family != saved["family"]:
+            self.problems.append(f"{where}.family = {shown(family)}, but {load} holds a {saved['family']}")
+            return None
+        given = {k: v for k, v in table.items() if k not in RESERVED}
+        params, problems = resolve(
+            entry.make, {**self.preset(entry, table, where), **saved.get("params", {}), **given}, where
+        )
+        self.problems += problems
+        own = self.section(table, "budget", f"{where}.")
+        if own:
+            budget = self.budget({**budget.model_dump(), **own}, f"{where}.budget")
+        return GeneratorUse(label, family, params, budget, load, saved.get("spec"), entry)
+
+    def preset(self, entry: GeneratorEntry, table: Table, where: str) -> Table:
+        name = table.get("preset")
+        if name is None:
+            return {}
+        if str(name) not in entry.presets:
+            self.problems.append(f"{where}: unknown preset {shown(name)}{hint(str(name), entry.presets)}")
+        return entry.presets.get(str(name), {})
+
+    def saved(self, load: Path, where: str) -> Table:
+        from bench.engine.checkpoint import read_about  # torch is needed only where a checkpoint is named
+
+        try:
+            return read_about(load).model_dump()
+        except DataError as error:
+            self.problems.append(f"{where}.load: {error}")
+            return {}
+
+    def look_up(self, kind: str, name: Any, where: str) -> Any:
+        return self.found(lambda: registry.get(kind, str(name)), where)
+
+    def found(self, find: Callable[[], Any], where: str) -> Any:
+        """What ``find`` returns; None, and a problem more, where it does not."""
+        try:
+            return find()
+        except UnknownName as error:
+            self.problems.append(f"{where}: {error}")
+            return None
+        except GenbenchError as error:
+            self.problems.append(str(error))
+            return None
+
+    def fitting(self, metrics: Iterable[str], offered: AbstractSet[str]) -> None:
+        """A metric asked for by name must have something to measure."""
+        for name in metrics:
+            on = check_name(name).on
+            if not on & offered:
+                self.problems.append(f"metrics: {name} is for {_join(on)}, but the suite's data is {_join(offered)}")
+
+    def controls(self) -> set[str]:
+        return {name for name, entry in registry.all("generators").items() if entry.control}
+
+    def together(self, suite: Suite) -> None:
+        """Every generator needs data it can make and a name of its own, and every dataset a generator."""
+        offered = {d.entry.modality for d in suite.datasets}
+        self.fitting(suite.metrics or (), offered)
+        for g in suite.generators:
+            if g.label != g.family and g.label in self.controls():
+                self.problems.append(f"generators.{g.label} has the name of a control: choose another label")
+            if not g.entry.modalities & offered:
+                self.problems.append(
+                    f"generators.{g.label} makes {_join(g.entry.modalities)}, but the suite's data is {_join(offered)}"
+                )
+        for d in suite.datasets:
+            if not any(d.entry.modality in g.entry.modalities for g in suite.generators):
+                self.problems.append(f"datasets.{d.label} is {d.entry.modality}, which no generator here makes")
+
+
+_KINDS = {str: "string", bool: "truth value", dict: "table"}
+_EXAMPLE = {"datasets": "[datasets.mnist5k]", "generators": "[generators.vae]"}
+
+
+def _join(names: Iterable[str]) -> str:
+    return " or ".join(sorted(names))

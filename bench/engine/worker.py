@@ -1,0 +1,451 @@
+"""One trial in one fresh process: data, model, training, samples, costs, metrics, record.
+
+The process is started as ``python -m bench.engine.worker OUT``. It reads its TrialPlan as one line of JSON from
+standard input and answers with JSON lines on standard output: ``{"step": ...}`` while training, ``{"phase": ...}`` at
+every phase and metric, ``{"beat": 1}`` at other signs of life, ``{"so_far": ...}`` as the record grows, and at last
+``{"record": ...}``. Standard input stays open as long as the parent lives; when it closes, the worker ends, so that a
+killed run leaves no orphan that writes on. With ``--as-it-is`` it trains no further, and measures the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import gc
+import importlib
+import io
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from pydantic import ValidationError
+
+from bench.engine.artifacts import save_samples
+from bench.engine.checkpoint import restore
+from bench.engine.plan import TrialPlan, checkpoint_path
+from bench.engine.training import Progress, Schedule, load_last, train
+from bench.errors import GenbenchError, Omitted, TrialError, Unsupported, said
+from bench.measure.comparison import measure
+from bench.measure.names import find_metric
+from bench.measure.trial import Costs, NotFinite, Trial
+from bench.probes.load import Reading, between, reading
+from bench.probes.machine import environment
+from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
+from bench.probes.pulse import listen
+from bench.probes.stopwatch import Phases
+from bench.protocols import CAPABILITIES, Dataset, Generator, Trainable
+from bench.record import Estimate, Failure, FailureKind, Measurement, RunRecord, Status, legible
+from bench.registry import MetricEntry, registry
+from bench.streams import seed_globals, stream_seed
+
+Emit = Callable[[Mapping[str, Any]], None]
+WORKER_FLAG = "GENBENCH_WORKER"
+AS_IT_IS = "--as-it-is"
+HALF = (
+    "none of its samples falls below the middle (0) of [-1, 1], and the data does: "
+    "if sample() returns [0, 1], scale it by 2 * x - 1"
+)
+# What a record takes over from its plan as it stands.
+_IDENTITY = {"suite", "command", "generator", "family", "control", "modality", "dataset", "fingerprint"}
+_IDENTITY |= {"seed", "params"}
+
+
+class _OutOfTime(GenbenchError):
+    """The time limit was over before anything could be measured."""
+
+
+@dataclass
+class _Run:
+    """What a trial has come to so far, so that a failure keeps all that was measured before it."""
+
+    plan: TrialPlan
+    out: Path
+    emit: Emit
+    as_it_is: bool = False
+    started: float = field(default_factory=time.monotonic)
+    clocks: Reading = field(default_factory=reading)
+    phases: Phases = field(default_factory=Phases)
+    progress: Progress | None = None
+    measurements: list[Measurement] = field(default_factory=list)
+    omitted: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    samples: str | None = None
+    failure: Failure | None = None  # of a training that was stopped, or of the first metric that broke
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        self.emit({"phase": name})
+        with self.phases(name):
+            yield
+
+    def tell(self) -> None:
+        """Send what is there, so that it is kept if this process comes to a sudden end."""
+        so_far = record_of(self.plan, "failed", Failure(kind="killed", message="ended early"), **_kept(self))
+        self.emit({"so_far": so_far.model_dump(mode="json")})
+
+    def remark(self, text: str) -> None:
+        """Tell the user something, once: on the terminal now, and in the record."""
+        if text not in self.remarks:
+            self.remarks.append(text)
+            self.emit({"remark": text})
+
+
+class _Listener(logging.Handler):
+    """What the parts of genbench log while a trial runs is a remark on it."""
+
+    def __init__(self, run: _Run) -> None:
+        super().__init__()
+        self.run = run
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.run.remark(record.getMessage())
+
+
+def run_trial(plan: TrialPlan, out: Path, emit: Emit = lambda event: None, *, as_it_is: bool = False) -> RunRecord:
+    """Run one trial in this process and return its record, whatever happens in it.
+
+    as_it_is: measure the last checkpoint, which must be there; train no further.
+    """
+    run = _Run(plan, out, emit, as_it_is)
+    listener, log = _Listener(run), logging.getLogger("genbench")
+    log.addHandler(listener)
+    try:
+        _measure_all(run)
+    except Unsupported as error:
+        return record_of(plan, "skipped", Failure(kind="unsupported", message=said(error)), **_kept(run))
+    # A family or a metric may raise anything; the record keeps it whole and the other trials go on.
+    except Exception as error:
+        return record_of(plan, "failed", _failure(error), **_kept(run))
+    finally:
+        log.removeHandler(listener)
+    return record_of(plan, "failed" if run.failure else "ok", run.failure, **_kept(run))
+
+
+def record_of(plan: TrialPlan, status: Status, error: Failure | None, **found: Any) -> RunRecord:
+    """The record of a plan with what was found; also used for a worker that could not answer."""
+    told = {
+        **plan.model_dump(include=_IDENTITY),
+        "budget": plan.budget.model_dump(
+            exclude={"train_steps", "checkpoint_every"} if plan.load else None, exclude_none=True
+        ),
+        "load": f"{Path(plan.load).name} (sha256:{plan.load_digest})" if plan.load else None,
+        **found,
+    }
+    return RunRecord(
+        run_id=plan.run_id,
+        training_id=None if plan.control else plan.training_id,
+        status=status,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        error=error,
+        **legible(told),
+    )
+
+
+def _kept(run: _Run) -> dict[str, Any]:
+    return {
+        "measurements": tuple(run.measurements),
+        "omitted": run.omitted,
+        "remarks": run.remarks,
+        "steps": run.progress.step if run.progress else None,
+        "curve": tuple(run.progress.curve) if run.progress else (),
+        "phases": run.phases.seconds,
+        "environment": {**environment(torch.device(run.plan.device)), **_setting(), "load": _load(run)},
+        "samples": run.samples,
+    }
+
+
+def _load(run: _Run) -> dict[str, Any]:
+    """How busy the machine was before and during the trial, and whether too busy for its times to be its own."""
+    found = between(run.clocks, reading())
+    needed = 1 if run.plan.device == "cuda" else torch.get_num_threads()
+    return {**asdict(found), "busy": found.busy(needed)}
+
+
+def _failure(error: Exception) -> Failure:
+    text = _message(error)
+    out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in text
+    kind: FailureKind = "memory" if out_of_memory else "exception"
+    if isinstance(error, _OutOfTime):
+        kind = "timeout"
+    told = isinstance(error, GenbenchError)  # its message is meant for the user; a traceback adds nothing
+    return Failure(kind=kind, message=text, traceback=None if told else traceback.format_exc())
+
+
+def _message(error: Exception) -> str:
+    """One line that says what happened."""
+    if isinstance(error, ValidationError):  # of an Estimate that a metric put together
+        return str(error.errors()[0]["msg"])
+    return said(error)
+
+
+def _setting() -> dict[str, Any]:
+    return {"jobs": int(os.environ.get("GENBENCH_JOBS", "1"))}
+
+
+def _measure_all(run: _Run) -> None:
+    plan, device = run.plan, torch.device(run.plan.device)
+    _pin(device)
+    with run.phase("data"):
+        dataset: Dataset = registry.get("datasets", plan.source).make(**plan.options)
+    with run.phase("build"):
+        if not plan.load and not checkpoint_path(run.out, plan).exists():
+            _try_out(run, dataset, device)
+        model = _build(plan, dataset, device)
+    with run.phase("train"):
+        _train_or_load(run, model, dataset, device)
+    trial = Trial(
+        model,
+        dataset,
+        seed=plan.seed,
+        n_samples=plan.budget.samples,
+        batch_size=plan.budget.batch_size,
+        device=device,
+        conditions={"device": device.type, "threads": torch.get_num_threads(), **_setting()},
+    )
+    with run.phase("sample"):
+        run.samples = save_samples(run.out / "samples", plan.run_id, trial.samples, dataset)
+    # Read before any metric runs, or an extractor's memory would count as the model's.
+    trial.costs = _costs(run, device)
+    if trial.only_upper_half:
+        run.remark(HALF)
+    with run.phase("metrics"):
+        for name in plan.metrics:
+            run.emit({"phase": "metrics", "metric": name})
+            _measure(run, find_metric(name), trial)
+            run.tell()
+
+
+def _pin(device: torch.device) -> None:
+    """The same arithmetic every time: no TF32, no autotuned kernels, peaks counted from here."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    reset_peak_gpu(device)
+
+
+def _build(plan: TrialPlan, dataset: Dataset, device: torch.device) -> Generator:
+    make = registry.get("generators", plan.family).make
+    seed_globals(stream_seed(plan.seed, "init"))
+    model: Generator = make(dataset if plan.control else dataset.spec, **plan.params)
+    return model.to(device) if isinstance(model, torch.nn.Module) else model
+
+
+def _try_out(run: _Run, dataset: Dataset, device: torch.device) -> None:
+    """Draw two samples before the first step: a promise that sample() breaks is not told after hours of training.
+
+    Of a model of its own, which is built anew to be trained: nothing that this moves is the trained one's.
+    Raises TrialError for samples of the wrong type, count, shape, dtype or range.
+    """
+    model = _build(run.plan, dataset, device)
+    if not isinstance(model, Trainable):
+        return
+    if isinstance(model, torch.nn.Module):
+        model.eval()
+    trial = Trial(model, dataset, seed=run.plan.seed, n_samples=2, batch_size=2, device=device)
+    try:
+        if trial.only_upper_half:
+            run.emit({"remark": HALF})  # the record keeps it if it is so after the training
+        trial.stored("conditional")
+    except Omitted:  # it takes no labels
+        pass
+    except NotFinite:
+        run.remark("not known before training whether sample() keeps its range: untrained, it makes NaN or infinity")
+    except TrialError as error:
+        raise TrialError(f"before the first training step, {error}") from error
+    # A model may be unable to sample before it has seen data.
+    except Exception as error:
+        run.remark(f"not known before training whether sample() works: untrained, it raised {_message(error)}")
+    del model, trial
+    gc.collect()
+    reset_peak_gpu(device)
+
+
+def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.device) -> None:
+    plan = run.plan
+    if plan.load and not isinstance(model, Trainable):
+        raise TrialError(f"{plan.family} cannot be loaded: it has no train_step, state_dict and load_state_dict")
+    if isinstance(model, Trainable):
+        if plan.load:
+            restore(Path(plan.load), model, training=False)
+        elif run.as_it_is:
+            run.progress, lost = load_last(model, checkpoint_path(run.out, plan), _schedule(plan), seed=plan.seed)
+            _note_stop(run, run.progress, lost)
+        else:
+            run.progress = _train(run, model, dataset, device)
+            _note_stop(run, run.progress)
+    if isinstance(model, torch.nn.Module):
+        model.eval()
+
+
+def _train(run: _Run, model: Trainable, dataset: Dataset, device: torch.device) -> Progress:
+    plan = run.plan
+    return train(
+        model,
+        dataset.train,
+        _schedule(plan),
+        seed=plan.seed,
+        device=device,
+        checkpoint=checkpoint_path(run.out, plan),
+        about={"family": plan.family, "params": plan.params, "spec": dataset.spec.to_dict()},
+        on_step=lambda step, losses: run.emit({"step": step, "loss": losses["loss"]}),
+        stop=functools.partial(_is_over, run),
+    )
+
+
+def _schedule(plan: TrialPlan) -> Schedule:
+    return Schedule(plan.budget.train_steps, plan.budget.batch_size, plan.budget.checkpoint_every)
+
+
+def _is_over(run: _Run) -> bool:
+    limit = run.plan.budget.time_limit
+    return limit is not None and time.monotonic() - run.started > limit
+
+
+def _note_stop(run: _Run, progress: Progress, lost: str = "") -> None:
+    """A training that ended early is measured as it is, and its trial says so and counts as failed.
+
+    lost: what its checkpoint lacks; then it may not be the model that was trained, even after the last step.
+    """
+    steps, limit = run.plan.budget.train_steps, run.plan.budget.time_limit
+    if progress.step == steps and not lost:
+        return
+    if progress.step == 0:
+        raise _OutOfTime(f"stopped before its first step: the trial had {limit:g} s (budget.time_limit)")
+    where = "its last checkpoint" if run.as_it_is else f"where its limit of {limit:g} s (budget.time_limit) ended it"
+    where += f", which does not hold {lost}" if lost else ""
+    then = "starts over" if lost else "goes on from there"
+    message = f"measured at step {progress.step} of {steps}, {where}; run again, and it {then}"
+    run.failure = Failure(kind="timeout", message=message)
+
+
+def _costs(run: _Run, device: torch.device) -> Costs:
+    progress = run.progress or Progress()
+    gpu, why = peak_gpu_bytes(device)
+    return Costs(
+        train_seconds=progress.seconds,
+        train_examples=progress.examples,
+        peak_rss_bytes=max(peak_rss_bytes(), progress.peak_rss_bytes),
+        peak_gpu_bytes=None if gpu is None else max(gpu, progress.peak_gpu_bytes),
+        why_no_gpu=why,
+        pace=[(point["step"], point["seconds"]) for point in progress.curve],
+    )
+
+
+def _measure(run: _Run, entry: MetricEntry, trial: Trial) -> None:
+    if run.plan.control and entry.aspect == "efficiency":
+        run.omitted[entry.name] = "a yardstick, not a model"
+        return
+    if not isinstance(trial.model, entry.needs):
+        names = {protocol: name for name, protocol in CAPABILITIES.items()}
+        missing = names.get(entry.needs, entry.needs.__name__)
+        run.omitted[entry.name] = f"needs the capability {missing!r}"
+        return
+    try:
+        measured = _as_measurement(entry, measure(entry, trial))
+    except Omitted as reason:
+        run.omitted[entry.name] = str(reason)
+        return
+    # One broken metric must not cost the others their numbers: the trial counts as failed, and they are kept.
+    except Exception as error:
+        failure = _failure(error)
+        run.omitted[entry.name] = f"failed: {failure.message}"
+        told = failure.model_copy(update={"message": f"metric {entry.name}: {failure.message}"})
+        run.failure = run.failure or told
+        return
+    run.measurements.append(measured)
+
+
+def _as_measurement(entry: MetricEntry, estimate: Estimate) -> Measurement:
+    return Measurement(
+        metric=entry.name,
+        about=entry.about,
+        unit=entry.unit,
+        better=entry.better,
+        aspect=entry.aspect,
+        **dict(estimate),
+    )
+
+
+def main() -> None:
+    """Entry point of the worker process."""
+    os.environ[WORKER_FLAG] = "1"
+    _wake_with_parent()
+    plan = TrialPlan.model_validate(json.loads(sys.stdin.readline()))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    channel, out, as_it_is = _private_channel(), Path(sys.argv[1]), AS_IT_IS in sys.argv[2:]
+    if problem := _open_doors(plan):
+        _send(channel, {"record": record_of(plan, "failed", problem).model_dump(mode="json")})
+        return
+    listen(_Seldom(lambda: _send(channel, {"beat": 1})))
+    record = run_trial(plan, out, lambda event: _send(channel, event), as_it_is=as_it_is)
+    _send(channel, {"record": record.model_dump(mode="json")})
+
+
+def _open_doors(plan: TrialPlan) -> Failure | None:
+    """Register what a user's own files register, which see the arguments that their program was given."""
+    if plan.doors:
+        sys.argv = list(plan.argv)
+    for door in plan.doors:
+        try:
+            door.open()
+        # Foreign code may raise anything, SystemExit included.
+        except (Exception, SystemExit) as error:
+            message = f"{door.file} could not be loaded: {said(error)}"
+            return Failure(kind="exception", message=message, traceback=traceback.format_exc())
+    return None
+
+
+class _Seldom:
+    """Calls on at most once a second."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call, self.last = call, 0.0
+
+    def __call__(self) -> None:
+        if time.monotonic() - self.last >= 1:
+            self.last = time.monotonic()
+            self.call()
+
+
+def _wake_with_parent() -> None:
+    """When the parent dies, a worker that is stopped (SIGSTOP) goes on, to find out and end. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGCONT)  # PR_SET_PDEATHSIG
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpgrp(), signal.SIGKILL)  # what the family started ends with it
+    os._exit(1)
+
+
+def _private_channel() -> TextIO:
+    """Standard output for messages alone: what models and libraries print goes to the log instead."""
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # whatever a family prints, it does not fail by it
+    return channel
+
+
+def _send(channel: TextIO, event: Mapping[str, Any]) -> None:
+    channel.write(json.dumps(event) + "\n")
+    channel.flush()
+
+
+if __name__ == "__main__":
+    # Run under its import name, so that classes are the same ones plugins and checkpoints see.
+    importlib.import_module("bench.engine.worker").main()

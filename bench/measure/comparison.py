@@ -1,0 +1,237 @@
+"""Samples beside real data: what a metric that needs no model is given.
+
+A Comparison holds the sides (samples, reference, train) in their stored form; a Space is one extractor's view of them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from bench.errors import DataError, GenbenchError, Omitted, TooFew
+from bench.measure.feature_store import Examples, FeatureSet, FeatureStore, unnamed
+from bench.measure.moments import Statistics
+from bench.modalities._pictures import Pictures
+from bench.protocols import Extractor
+from bench.record import Estimate
+from bench.registry import MetricEntry, Side, registry
+from bench.streams import stream
+
+T = TypeVar("T")
+Protocol = Mapping[str, str | int | float | bool]
+COUNTS: Mapping[str, str] = {
+    "samples": "n_fake",
+    "reference": "n_real",
+    "train": "n_train",
+    "conditional": "n_conditional",
+    "reconstructions": "n_reconstructed",
+}
+
+
+class Comparison(ABC):
+    """Sides to be compared, each made when first asked for and kept."""
+
+    def __init__(self, modality: str, *, seed: int, device: torch.device) -> None:
+        self.modality, self.seed, self.device = modality, seed, device
+        self._kept: dict[str, Any] = {}
+
+    @abstractmethod
+    def _stored(self, side: Side) -> Examples:
+        """Make one side. Raises Omitted where there is none."""
+
+    def stored(self, side: Side) -> Examples:
+        """One side in the form data is stored in: images uint8 ``(n, C, H, W)``, text a list of strings.
+
+        Raises Omitted where there is none.
+        """
+        return self.once(f"stored/{side}", lambda: self._stored(side))
+
+    def tensor(self, side: Side) -> Tensor:
+        """One side of a modality that is stored as a tensor. Raises Omitted for text."""
+        found = self.stored(side)
+        if isinstance(found, Pictures):
+            return self.once(f"pixels/{side}", found.load)
+        if not isinstance(found, Tensor):
+            raise Omitted(f"needs arrays, not {self.modality}")
+        return found
+
+    def images(self, side: Side) -> Tensor | Pictures:
+        """One side of pictures, for what looks at a few at a time: not all are held in memory. Raises Omitted."""
+        found = self.stored(side)
+        return found if isinstance(found, Pictures) else self.tensor(side)
+
+    def texts(self, side: Side) -> list[str]:
+        """One side as strings. Raises Omitted for other modalities."""
+        found = self.stored(side)
+        if isinstance(found, Tensor | Pictures):
+            raise Omitted(f"needs text, not {self.modality}")
+        return list(found)
+
+    @property
+    def samples(self) -> Tensor:
+        return self.tensor("samples")
+
+    @property
+    def reference(self) -> Tensor:
+        return self.tensor("reference")
+
+    @property
+    def reference_name(self) -> str:
+        """What the reference is called in protocols: numbers against different references do not compare."""
+        return "test"
+
+    @property
+    def train_name(self) -> str:
+        """What the training data is called in protocols, likewise."""
+        return "train"
+
+    @property
+    def labels(self) -> Tensor:
+        """``(n,)`` int64, the conditions that the side "conditional" was made for. Raises Omitted."""
+        raise Omitted("needs samples that were made for given labels")
+
+    @property
+    def prompts(self) -> list[str]:
+        """The text each sample was made for. Raises Omitted."""
+        raise Omitted("needs the prompts the samples were made for (prompts, --prompts)")
+
+    def once(self, key: str, compute: Callable[[], T]) -> T:
+        """Compute a value that several metrics share the first time it is asked for, and keep it."""
+        if key not in self._kept:
+            self._kept[key] = compute()
+        kept: T = self._kept[key]
+        return kept
+
+    def rng(self, name: str, index: int = 0) -> torch.Generator:
+        """The random stream of this name, at its start, on the CPU."""
+        return stream(self.seed, name, index)
+
+    def space(self, extractor: str | None) -> Space:
+        """All sides as one extractor sees them; None takes vectors as they are."""
+        return self.once(f"space/{extractor}", lambda: Space(self, extractor))
+
+    @property
+    def statistics(self) -> Statistics | None:
+        """Mean and covariance of a reference whose examples are not here; else None."""
+        return None
+
+    def count(self, side: Side) -> int:
+        return len(self.stored(side))
+
+
+class Space:
+    """Features of one extractor: what a feature metric is given. Extracted once per side, for all metrics."""
+
+    def __init__(self, comparison: Comparison, extractor: str | None) -> None:
+        self.comparison, self.name = comparison, extractor
+        self._extract = _load(extractor, comparison.device) if extractor else None
+        self._store = FeatureStore()
+
+    def of(self, side: Side) -> FeatureSet:
+        """Features, logits and moments of one side. Raises Omitted where there is none."""
+        return self.once(f"features/{side}", lambda: self._features(side))
+
+    @property
+    def fake(self) -> Tensor:
+        """Features of the samples, ``(n, D)``: float32, or what was brought."""
+        return self.of("samples").features
+
+    @property
+    def real(self) -> Tensor:
+        """Features of held-out real data, ``(m, D)``."""
+        return self.of("reference").features
+
+    @property
+    def train(self) -> Tensor:
+        """Features of the training data, ``(t, D)``. Raises Omitted where none was given."""
+        return self.of("train").features
+
+    @property
+    def logits(self) -> Tensor:
+        """Logits of the samples, ``(n, classes)``. Raises Omitted where the extractor is no classifier."""
+        found = self.of("samples").logits
+        if found is None:
+            raise Omitted(f"{self.name or 'a table of vectors'} is no classifier")
+        return found
+
+    @property
+    def labels(self) -> Tensor:
+        return self.comparison.labels
+
+    @property
+    def protocol(self) -> Protocol:
+        """What identifies the space: the extractor, the hash of its weights, its preprocessing."""
+        if self._extract is None:
+            return {"extractor": "none"}
+        return {"extractor": str(self.name), **self._extract.protocol, "dtype": "float32"}
+
+    def once(self, key: str, compute: Callable[[], T]) -> T:
+        """Compute a value that several metrics share the first time it is asked for, and keep it."""
+        return self.comparison.once(f"{self.name}/{key}", compute)
+
+    def rng(self, name: str, index: int = 0) -> torch.Generator:
+        return self.comparison.rng(name, index)
+
+    def _features(self, side: Side) -> FeatureSet:
+        examples = self.comparison.stored(side)
+        if len(examples) < 2:
+            raise TooFew(f"{len(examples)} {side} are too few: at least 2 are needed")
+        if self._extract is None:
+            return unnamed(self.comparison.tensor(side))
+        if isinstance(examples, Tensor | Pictures):
+            refuse_constant(examples, side)
+        entry = registry.get("extractors", str(self.name))
+        identity = {"extractor": entry.name, "source": entry.digest, **self._extract.protocol}
+        return self._store.get(self._extract, identity, examples, self.comparison.device)
+
+
+def measure(entry: MetricEntry, comparison: Comparison) -> Estimate:
+    """A metric's estimate, its protocol completed with what it was taken of.
+
+    Raises Omitted, or GenbenchError, also for a metric that says something else than the kernel of sides or features.
+    """
+    seen = comparison.space(entry.extractor) if entry.of == "features" else None
+    estimate = entry.compute(comparison if seen is None else seen)
+    taken: dict[str, str | int | float | bool] = dict(seen.protocol if seen else {})
+    taken |= {COUNTS[side]: _count(comparison, side) for side in entry.sides}
+    # Named by a metric that does not declare them, they are checked all the same.
+    named = [side for side in ("reference", "train") if side in entry.sides or side in estimate.protocol]
+    taken |= {side: getattr(comparison, f"{side}_name") for side in named}
+    if denied := sorted(key for key in taken.keys() & estimate.protocol.keys() if taken[key] != estimate.protocol[key]):
+        raise GenbenchError(
+            f"{entry.name} writes over {', '.join(denied)} of its protocol, by which the kernel says what was "
+            "measured: the metric must name its own entries otherwise"
+        )
+    return estimate.model_copy(update={"protocol": {**taken, **estimate.protocol}})
+
+
+def _count(comparison: Comparison, side: Side) -> int | str:
+    """How many examples a side has, as far as it is known."""
+    known = comparison.statistics if side == "reference" else None
+    return known.n or "unknown" if known else comparison.count(side)
+
+
+def refuse_constant(images: Tensor | Pictures, what: str) -> None:
+    """Raises DataError for images that are all alike, or each of one single level: no model or decoder made those."""
+    same, flat = (images.same, images.flat) if isinstance(images, Pictures) else _constant(images)
+    if same:
+        raise DataError(f"all {len(images)} {what} are the same image: check what was sampled or loaded")
+    if flat:
+        raise DataError(
+            f"every one of the {len(images)} {what} is of one flat colour: check what was sampled or loaded"
+        )
+
+
+def _constant(images: Tensor) -> tuple[bool, bool]:
+    """Whether all are the same, and each of one single level a channel."""
+    flat, planes = images.flatten(1), images.flatten(2)
+    return bool((flat == flat[0]).all()), bool((planes == planes[:, :, :1]).all())
+
+
+def _load(name: str, device: torch.device) -> Extractor:
+    extract: Extractor = registry.get("extractors", name).make()
+    return extract.to(device) if isinstance(extract, torch.nn.Module) else extract

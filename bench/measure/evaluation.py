@@ -1,0 +1,241 @@
+"""Numbers for those who bring their own samples: ``bench.evaluate`` and ``genbench evaluate``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from bench.errors import DataError, GenbenchError, Omitted
+from bench.files import cache_limit
+from bench.foreign import Say
+from bench.measure.comparison import Comparison, Space, measure
+from bench.measure.feature_store import Examples, content_hash, unordered_hash
+from bench.measure.moments import Statistics
+from bench.measure.names import CLASSIC, check_name, is_measure
+from bench.measure.reading import Source, check, guess_modality, read, read_prompts, read_reference, warn
+from bench.modalities._pictures import Pictures
+from bench.probes.machine import choose_device
+from bench.protocols import Modality
+from bench.registry import MetricEntry, Side, registry
+
+COLUMNS = ("metric", "value", "lo", "hi", "level", "unit", "better", "n", "protocol", "reason")
+# What a modality is seen through where nobody says; vectors are taken as they are.
+DEFAULT_EXTRACTORS: Mapping[str, str] = {"image": "inception", "text": "minilm"}
+
+
+class Given(Comparison):
+    """Sides that somebody brought."""
+
+    def __init__(
+        self,
+        sides: Mapping[Side, Examples],
+        modality: Modality,
+        *,
+        seed: int,
+        device: torch.device,
+        prompts: Sequence[str] | None,
+        statistics: Statistics | None = None,
+    ) -> None:
+        super().__init__(modality, seed=seed, device=device)
+        self.sides, self.given_prompts, self.given_statistics = sides, prompts, statistics
+
+    @property
+    def statistics(self) -> Statistics | None:
+        return self.given_statistics
+
+    @property
+    def reference_name(self) -> str:
+        """The reference's content, whatever its order and dtype: numbers against another one do not compare."""
+        return self._hash("reference")
+
+    @property
+    def train_name(self) -> str:
+        return self._hash("train")
+
+    def _hash(self, side: Side) -> str:
+        if side == "reference" and self.statistics:
+            known = torch.cat([self.statistics.mean[None], self.statistics.covariance])
+            return f"statistics sha256:{content_hash(known)[:16]}"
+        return "sha256:" + self.once(f"hash/{side}", lambda: unordered_hash(self.stored(side)))[:16]
+
+    def space(self, extractor: str | None) -> Space:
+        """Raises Omitted where sizes differ and the extractor names no rule by which it resizes."""
+        found = super().space(extractor)
+        if len(_sizes(self.sides)) > 1 and "resize" not in found.protocol:
+            raise Omitted(f"pictures differ in size, and {extractor} says nothing of how it resizes: give all one size")
+        return found
+
+    @property
+    def prompts(self) -> list[str]:
+        return super().prompts if self.given_prompts is None else list(self.given_prompts)
+
+    def _stored(self, side: Side) -> Examples:
+        if side in self.sides:
+            return self.sides[side]
+        if side == "reference" and self.statistics:
+            raise Omitted("of the reference only mu and sigma are known, which serve fd and fid: give its examples")
+        told = {
+            "train": "give the training data (train, --train)",
+            "conditional": "needs a generator that takes labels",
+        }
+        raise Omitted(told.get(side, f"there are no {side}: needs a generator"))
+
+
+def evaluate(
+    samples: Source,
+    reference: Source,
+    *,
+    metrics: Sequence[str] | None = None,
+    modality: Modality | None = None,
+    extractor: str | None = None,
+    train: Source | None = None,
+    prompts: Source | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> pd.DataFrame:
+    """Measure samples against a reference; see ``bench.evaluate``."""
+    cache_limit()  # raises
+    _check_names(metrics, extractor)
+    notes: list[str] = []
+
+    def say(remark: str) -> None:
+        notes.append(remark)
+        warn(remark)
+
+    sources = {"samples": samples, "reference": reference, "train": train}
+    given = _given(sources, modality, None if prompts is None else read_prompts(prompts, say), seed, device, say)
+    rows = [_row(entry, given) for entry in _entries(metrics, given.modality, extractor)]
+    if not any(row["value"] is not None for row in rows):
+        raise GenbenchError(_why_nothing(rows))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table.attrs["notes"] = notes
+    return table
+
+
+def _given(
+    sources: Mapping[str, Source | None],
+    modality: Modality | None,
+    prompts: Sequence[str] | None,
+    seed: int,
+    device: str,
+    say: Say,
+) -> Given:
+    given = {side: source for side, source in sources.items() if source is not None}
+    if missing := [side for side in ("samples", "reference") if side not in given]:
+        raise GenbenchError(f"there are no {missing[0]}: give an array, a list of strings or a path")
+    reference = read_reference(given.pop("reference"), say)
+    examples = {side: read(source, say) for side, source in given.items()}
+    statistics = reference if isinstance(reference, Statistics) else None
+    if not isinstance(reference, Statistics):
+        examples["reference"] = reference
+    kind = modality or guess_modality(examples["samples"])
+    sides: dict[Any, Examples] = {side: check(value, kind, side) for side, value in examples.items()}
+    _compare_shapes(sides, kind, say)
+    return Given(sides, kind, seed=seed, device=choose_device(device), prompts=prompts, statistics=statistics)
+
+
+def _sizes(sides: Mapping[Side, Examples]) -> set[tuple[int, ...]]:
+    """Heights and widths of all pictures."""
+    several = [set(x.sizes) for x in sides.values() if isinstance(x, Pictures)]
+    return set().union(*several, (tuple(x.shape[2:]) for x in sides.values() if isinstance(x, Tensor) and x.ndim == 4))
+
+
+def _compare_shapes(sides: Mapping[Side, Examples], modality: str, say: Say) -> None:
+    """Every side must hold examples of one shape, but for pictures, which an extractor resizes: that is said."""
+    shapes = {side: tuple(x.shape[1:]) for side, x in sides.items() if isinstance(x, Tensor | Pictures) and x.shape}
+    for side, shape in shapes.items():
+        if shape == shapes.get("samples", shape):
+            continue
+        if modality != "image":
+            raise DataError(f"{side} are of shape {shape}, samples of {shapes['samples']}: both must be the same")
+        say(f"{side} are of shape {shape}, samples of {shapes['samples']}: the extractor brings each to what it sees")
+
+
+def _check_names(metrics: Sequence[str] | None, extractor: str | None) -> None:
+    """Raises UnknownName before data is read, which may take minutes."""
+    for name in () if metrics is None else _asked(metrics):
+        check_name(name)
+    if extractor:
+        registry.get("extractors", extractor)
+
+
+def _entries(metrics: Sequence[str] | None, modality: str, extractor: str | None) -> list[MetricEntry]:
+    """What to measure, each feature metric on its extractor. Raises UnknownName, or GenbenchError for a misfit."""
+    chosen = extractor or DEFAULT_EXTRACTORS.get(modality)
+    if extractor:
+        _refuse_reader(extractor, modality)
+    names = _all_that_apply(modality, chosen) if metrics is None else _asked(metrics)
+    entries = [_entry(name, chosen) for name in names]
+    for entry in entries:
+        _refuse_classic(entry.name, extractor, modality)
+        _refuse_model(entry)
+        if modality not in entry.on:
+            raise GenbenchError(f"{entry.name} is for {' or '.join(sorted(entry.on))}, but the samples are {modality}")
+    return entries
+
+
+def _asked(metrics: Sequence[str]) -> list[str]:
+    """The names, each once. Raises GenbenchError for none, or for one string in place of a list."""
+    if isinstance(metrics, str):
+        raise GenbenchError(f'metrics must be a list of names: ["{metrics}"]')
+    if not metrics:
+        raise GenbenchError("no metric is named: leave metrics out for all that apply")
+    return list(dict.fromkeys(metrics))
+
+
+def _entry(name: str, extractor: str | None) -> MetricEntry:
+    entry = check_name(name)
+    return replace(entry, extractor=extractor) if is_measure(name) else entry
+
+
+def _all_that_apply(modality: str, extractor: str | None) -> list[str]:
+    """Every measure of samples for this modality that is at home on the extractor."""
+    every: Mapping[str, MetricEntry] = registry.all("metrics")
+    return [
+        name
+        for name, entry in every.items()
+        if entry.of != "model" and modality in entry.on and (entry.extractors is None or extractor in entry.extractors)
+    ]
+
+
+def _refuse_reader(extractor: str, modality: str) -> None:
+    on = registry.get("extractors", extractor).on
+    if modality not in on:
+        raise GenbenchError(f"{extractor} reads {' or '.join(sorted(on))}, but the samples are {modality}")
+
+
+def _refuse_classic(name: str, extractor: str | None, modality: str) -> None:
+    """A classic name belongs to one network: with features from elsewhere it is the measure that is meant."""
+    measure, home = CLASSIC.get(name, (name, extractor))
+    if not is_measure(name) and (modality == "vector" or (extractor and extractor != home)) and measure != name:
+        raise GenbenchError(f"{name} is {measure} on {home} and on nothing else: ask for {measure}")
+
+
+def _refuse_model(entry: MetricEntry) -> None:
+    if entry.of == "model":
+        raise GenbenchError(f"{entry.name} is measured of a model, not of samples: use `genbench run`")
+
+
+def _row(entry: MetricEntry, given: Given) -> dict[str, Any]:
+    """One measurement as a row; null with its reason where there is none."""
+    row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"metric": entry.name, "unit": entry.unit, "better": entry.better}
+    try:
+        found = measure(entry, given)
+    except GenbenchError as error:
+        return row | {"reason": str(error)}
+    interval = found.interval.model_dump(include={"lo", "hi", "level"}) if found.interval else {}
+    protocol = {**found.protocol, **({"interval": found.interval.method} if found.interval else {})}
+    return row | {"value": found.value, "n": found.n, **interval, "protocol": protocol}
+
+
+def _why_nothing(rows: Sequence[Mapping[str, Any]]) -> str:
+    """All reasons, each once."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        reasons.setdefault(row["reason"], []).append(row["metric"])
+    return "\n".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())

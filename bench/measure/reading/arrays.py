@@ -1,0 +1,115 @@
+"""Arrays in .npy and .npz files. What a file claims is held against what it holds before memory is taken."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+
+from bench.errors import DataError, named
+from bench.foreign import Say, afford, decoding
+from bench.measure.moments import Statistics
+
+# The names under which arrays of samples are kept: ours, numpy's own, and those of other evaluators.
+KEYS = ("samples", "arr_0", "images", "features", "data")
+STATISTICS = ("mu", "sigma")  # pytorch-fid, TTUR, clean-fid, EDM and ADM call them so
+# A part of an archive that unpacks to more than this, and to so many times what it takes, is a trap or a mistake.
+BOMB_BYTES, BOMB_RATIO = 2**28, 200
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def read_array(path: Path, say: Say) -> np.ndarray | Statistics:
+    """The array of a .npy file, or of a .npz file the one that holds samples, else statistics.
+
+    Raises DataError for damage, pickled objects, encryption, and for what claims more than it holds.
+    """
+    with decoding(path), path.open("rb") as file:
+        if file.read(2) != b"PK":
+            file.seek(0)
+            return _array(file, path.stat().st_size, path)
+        archive = zipfile.ZipFile(path)
+    with archive:
+        return _from_archive(archive, path, say)
+
+
+def refuse_bomb(part: zipfile.ZipInfo, what: str) -> None:
+    """Raises DataError for a part of an archive that is encrypted, or that unpacks to far more than data does."""
+    if part.flag_bits & 1:
+        raise DataError(f"{named(what)} is encrypted: unpack it first")
+    if part.file_size > max(BOMB_BYTES, BOMB_RATIO * part.compress_size):
+        raise DataError(
+            f"{named(what)} would unpack {part.compress_size:,} bytes to {part.file_size:,}: no data packs so well"
+        )
+    afford(what, part.file_size)
+
+
+def _from_archive(archive: zipfile.ZipFile, path: Path, say: Say) -> np.ndarray | Statistics:
+    parts = {p.filename.removesuffix(".npy"): p for p in archive.infolist() if p.filename.endswith(".npy")}
+    found = [key for key in KEYS if key in parts] or (list(parts) if len(parts) == 1 else [])
+    if not found and parts.keys() >= set(STATISTICS):
+        mean, covariance = (_part(archive, parts[name], path) for name in STATISTICS)
+        return statistics(mean, covariance, _part(archive, parts["n"], path) if "n" in parts else None, path)
+    if not found:
+        held = ", ".join(parts or archive.namelist()) or "nothing"
+        raise DataError(f"{named(path)} holds {named(held)}; expected an array named {KEYS[0]!r}")
+    if unused := [name for name in parts if name != found[0]]:
+        alone = "; mu and sigma serve as a reference where they are alone" if {*unused} >= set(STATISTICS) else ""
+        say(f"{named(path)}: {found[0]} is read; not used: {named(', '.join(unused))}{alone}")
+    return _part(archive, parts[found[0]], path)
+
+
+def _part(archive: zipfile.ZipFile, part: zipfile.ZipInfo, path: Path) -> np.ndarray:
+    what = f"{path}: {part.filename}"
+    refuse_bomb(part, what)
+    with decoding(what), archive.open(part) as file:
+        return _array(file, part.file_size, what)
+
+
+def _array(file: IO[bytes], size: int, what: object) -> np.ndarray:
+    """The array in ``size`` bytes. Raises DataError unless they are what its header tells."""
+    dtype, claimed = _claim(file, what)
+    held = size - file.tell()
+    if claimed != held:
+        raise DataError(
+            f"{named(what)} claims {claimed:,} bytes of {dtype} and holds {held:,}: its header is damaged, or it was "
+            "cut off or written to twice"
+        )
+    afford(what, claimed)
+    file.seek(0)
+    return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+
+
+def _claim(file: IO[bytes], what: object) -> tuple[np.dtype, int]:
+    """Type and bytes of the array that a header promises."""
+    with decoding(what, " (neither .npy nor .npz)"):
+        version = np.lib.format.read_magic(file)
+    if version not in _HEADERS:  # the third version is for names of columns alone
+        raise DataError(f"{named(what)} is of .npy version {version}: an array of plain numbers is of (1, 0) or (2, 0)")
+    shape, _, dtype = _HEADERS[version](file)
+    if dtype.hasobject:
+        raise DataError(f"{named(what)} holds pickled objects, which could run code and are not read: save numbers")
+    if any(length < 0 for length in shape):
+        raise DataError(f"{named(what)} claims the shape {shape}: its header is damaged")
+    return dtype, math.prod(shape) * dtype.itemsize
+
+
+def statistics(mean: np.ndarray, covariance: np.ndarray, n: np.ndarray | None, path: Path) -> Statistics:
+    """Checked whole. Raises DataError for what is no mean ``(D,)`` with its covariance ``(D, D)``."""
+    mean, width = np.atleast_1d(mean), mean.size
+    if any(x.dtype.kind not in "fiu" for x in (mean, covariance)) or covariance.shape != (width, width) or not width:
+        raise DataError(
+            f"{named(path)}: statistics must be mu (D,) and sigma (D, D), got {mean.shape} {mean.dtype} and "
+            f"{covariance.shape} {covariance.dtype}"
+        )
+    m, s = torch.from_numpy(mean.astype(np.float64).ravel()), torch.from_numpy(covariance.astype(np.float64))
+    if not (torch.isfinite(m).all() and torch.isfinite(s).all()):
+        raise DataError(f"{named(path)}: mu or sigma holds NaN or infinity")
+    if (s - s.T).abs().max() > 1e-3 * s.abs().max() or bool((s.diagonal() < 0).any()):
+        raise DataError(f"{named(path)}: sigma is no covariance: it must be symmetric, its diagonal not negative")
+    if n is not None and (n.size != 1 or n.dtype.kind not in "iu" or n.item() < 2):
+        raise DataError(f"{named(path)}: n must be the number of examples behind mu and sigma, at least 2")
+    return Statistics(m, (s + s.T) / 2, None if n is None else int(n.item()))

@@ -1,0 +1,193 @@
+"""Folders and archives of pictures, in natural order of their names: 0, 1, 2, 10.
+
+Links to folders are followed, each folder is read once, and whatever is skipped is named with its count. Pictures are
+turned as their EXIF orientation says; eight bits of grey or RGB are kept, and what those cannot hold is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from bench.errors import DataError, named
+from bench.foreign import Say, decoding
+from bench.measure.reading.arrays import refuse_bomb
+from bench.modalities._pictures import Pictures
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+MOST_PIXELS = 89_478_485  # of one picture: Pillow's own bound, beyond which it warns of a trap
+ORIENTATION = 0x0112  # EXIF
+EXAMPLES = 3  # names in a remark
+
+
+def read_folder(folder: Path, say: Say) -> Pictures:
+    """The pictures below a folder. Raises DataError for none, and for a folder or a picture that cannot be read."""
+    skipped = _Skipped()
+    names = [f"{folder}/{name}" for name in _in_order(_walk(folder, skipped))]
+    return _pictures(folder, names, lambda i: Path(names[i]).open("rb"), skipped, say)
+
+
+def read_archive(path: Path, say: Say) -> Pictures:
+    """The pictures in a .zip file; as ``read_folder``."""
+    skipped = _Skipped()
+    with decoding(path):
+        archive = zipfile.ZipFile(path)  # closed with the last reference to it, for pictures are read later
+    parts = dict[str, zipfile.ZipInfo]()
+    for part in archive.infolist():
+        if not part.is_dir() and skipped.passes(part.filename):
+            if part.filename in parts:
+                skipped.skip("names that stand twice", part.filename)
+            parts[part.filename] = part  # the last counts, as in any archive that was added to
+    names = _in_order(parts)
+    for name in names:
+        refuse_bomb(parts[name], f"{path}: {name}")
+    return _pictures(path, [f"{path}: {name}" for name in names], lambda i: archive.open(parts[names[i]]), skipped, say)
+
+
+class _Skipped:
+    """Names that are no pictures, by the reason."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, list[str]] = {}
+
+    def passes(self, name: str) -> bool:
+        """Whether a path below the folder is that of a picture; if not, it is written down."""
+        if any(map(hidden, PurePosixPath(name).parts)):
+            return self.skip("hidden", name)
+        if PurePosixPath(name).suffix.lower() not in SUFFIXES:
+            return self.skip("not named as pictures", name)
+        return True
+
+    def skip(self, why: str, name: str) -> bool:
+        self.names.setdefault(why, []).append(name)
+        return False
+
+    def __str__(self) -> str:
+        """Each reason with its count and the first names."""
+        return "; ".join(f"{len(names)} {why} ({_some(names)})" for why, names in self.names.items())
+
+
+def _walk(folder: Path, skipped: _Skipped) -> list[str]:
+    """Paths of pictures below a folder, relative to it. Links to folders are followed, each folder once."""
+    found, seen, waiting = list[str](), set[tuple[int, int]](), deque([""])
+    while waiting:
+        below = waiting.pop()
+        with decoding(folder / below):
+            about, entries = (folder / below).stat(), sorted(os.scandir(folder / below), key=lambda entry: entry.name)
+            folders = {entry.name for entry in entries if entry.is_dir()}
+        if (about.st_dev, about.st_ino) in seen:
+            skipped.skip("folders reached before", below)
+            continue
+        seen.add((about.st_dev, about.st_ino))
+        for entry in entries:
+            name = f"{below}/{entry.name}" if below else entry.name
+            if entry.name in folders and not hidden(entry.name):
+                # Links last, so that a folder goes by its own name if it has one here.
+                waiting.appendleft(name) if entry.is_symlink() else waiting.append(name)
+            elif skipped.passes(name):
+                if not entry.is_file():
+                    raise DataError(f"{named(folder / name)} is no file: a link to nothing, a pipe or a device")
+                found.append(name)
+    return found
+
+
+def hidden(name: str) -> bool:
+    """Whether a file or folder of this name is not meant to be seen: Unix's dot, and what macOS adds to archives."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Natural order, folder by folder: numbers in names count as numbers."""
+    return sorted(names, key=lambda name: ([_natural(part) for part in _parts(name)], name))
+
+
+def _parts(name: str) -> list[str]:
+    """Folders, and the name of the file without its suffix."""
+    return name.rpartition(".")[0].split("/")
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Text and numbers in turn, numbers by their length and digits, since they may be longer than an int can be."""
+    pieces = re.split("([0-9]+)", name)
+    return [(len(p.lstrip("0")), p.lstrip("0")) if place % 2 else (0, p) for place, p in enumerate(pieces)]
+
+
+def _pictures(
+    source: Path, names: Sequence[str], open_: Callable[[int], IO[bytes]], skipped: _Skipped, say: Say
+) -> Pictures:
+    if not names:
+        found = f"; skipped: {skipped}" if skipped.names else ""
+        raise DataError(f"{named(source)} holds no pictures ({', '.join(sorted(SUFFIXES))}){found}")
+    decoder = _Decoder(names, open_)
+    pictures = Pictures(names, decoder.read)
+    for remark in (*decoder.remarks(), *(size_remarks(pictures)), *([f"skipped: {skipped}"] if skipped.names else [])):
+        say(f"{named(source)}: {remark}")
+    return pictures
+
+
+def size_remarks(pictures: Pictures) -> Iterator[str]:
+    """What is done to pictures that are not like the rest."""
+    n, ((height, width), most) = len(pictures), next(iter(pictures.sizes.items()))
+    if len(pictures.sizes) > 1:
+        yield (
+            f"{n - most} of {n} pictures are not {width}x{height} like the other {most}: each is resized from its own "
+            "size by the extractor's rule"
+        )
+    if pictures.grey:
+        yield f"{pictures.grey} of {n} pictures are grey, the others RGB: grey is repeated to RGB"
+
+
+class _Decoder:
+    """Decodes encoded pictures; notes which of them are turned, and which hold more than one."""
+
+    def __init__(self, names: Sequence[str], open_: Callable[[int], IO[bytes]]) -> None:
+        self._names, self._open = names, open_
+        self._turned, self._several = set[int](), set[int]()
+
+    def read(self, index: int) -> np.ndarray:
+        """``(C, H, W)`` uint8, grey or RGB."""
+        name = self._names[index]
+        with decoding(name, "; save it anew, without metadata"), self._open(index) as file, Image.open(file) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise DataError(f"{named(name)} claims {image.width}x{image.height}, more than {MOST_PIXELS:,} pixels")
+            image.load()
+            if getattr(image, "n_frames", 1) > 1:
+                self._several.add(index)
+            return pixels_of(self._upright(image, index), name)
+
+    def _upright(self, image: Image.Image, index: int) -> Image.Image:
+        if image.getexif().get(ORIENTATION, 1) == 1:
+            return image
+        self._turned.add(index)
+        return ImageOps.exif_transpose(image)
+
+    def remarks(self) -> Iterator[str]:
+        """What was done to how many."""
+        if self._turned:
+            yield f"{len(self._turned)} of {len(self._names)} pictures are turned as their EXIF orientation says"
+        if self._several:
+            yield f"{len(self._several)} files hold more than one picture: the first is read"
+
+
+def pixels_of(image: Image.Image, name: str) -> np.ndarray:
+    """``(C, H, W)`` uint8, grey or RGB. Raises DataError for what eight bits of these cannot hold."""
+    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] != 255:
+        raise DataError(f"{named(name)} is transparent in places: lay it on a background first")
+    if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"):
+        raise DataError(f"{named(name)} has mode {image.mode}: save it with eight bits a channel, grey or RGB")
+    grey = image.mode in ("1", "L", "LA")
+    pixels = np.asarray(image.convert("L" if grey else "RGB"))
+    return pixels[None] if grey else pixels.transpose(2, 0, 1)
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(named(name) for name in names[:EXAMPLES])
+    return f"{shown}, ..." if len(names) > EXAMPLES else shown

@@ -1,0 +1,100 @@
+"""Examples that somebody holds in memory: arrays, tensors, and lists of strings, arrays or Pillow's pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from bench.errors import DataError
+from bench.foreign import Say, decoding
+from bench.measure.feature_store import Examples
+from bench.measure.reading.folders import pixels_of, size_remarks
+from bench.modalities._pictures import Pictures
+
+Held = np.ndarray | Tensor | Sequence[Any]
+
+
+def from_memory(source: Held, say: Say) -> Examples:
+    """What is held, as a tensor, as strings, or as pictures of several sizes. Raises DataError for anything else."""
+    if isinstance(source, Tensor):
+        return _plain(source)
+    if isinstance(source, np.ndarray):
+        return from_array(source, "the array")
+    if hasattr(source, "__array__"):  # of pandas, JAX and others
+        with decoding(type(source).__name__):
+            return from_array(np.asarray(source), type(source).__name__)
+    if not isinstance(source, Sequence) or isinstance(source, bytes | bytearray | memoryview):
+        raise DataError(f"samples must be an array, a list of strings or a path, got {type(source).__name__}")
+    if all(isinstance(text, str) for text in source):
+        return list(source)
+    return _from_list([_item(value, place) for place, value in enumerate(source)], say)
+
+
+def from_array(array: np.ndarray, what: str) -> Examples:
+    """A tensor, or of an array of strings a list. Raises DataError for what is not numbers."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise DataError(f"{what} is masked: fill what is missing, or leave those rows out")
+    if array.ndim == 1 and (array.dtype.kind in "UT" or (array.size and all(isinstance(x, str) for x in array))):
+        return [str(text) for text in array]
+    try:
+        return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))  # copied if need be
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{what} holds {array.dtype}, not numbers that torch knows") from error
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """Dense, on the CPU, and of a type that numpy knows too; what is smaller than that is held exactly by float32."""
+    if tensor.is_nested:
+        raise DataError("a tensor must not be nested: pad it, or give a list of arrays")
+    if tensor.layout != torch.strided:
+        raise DataError(f"a tensor must be dense, got {tensor.layout}: call to_dense()")
+    if tensor.is_meta:
+        raise DataError("a tensor on the device 'meta' holds no numbers")
+    if tensor.is_quantized:
+        raise DataError(f"a tensor must hold plain numbers, got {tensor.dtype}: call dequantize()")
+    with decoding(f"a tensor of {tensor.dtype}"):
+        here = tensor.detach().cpu().resolve_conj().resolve_neg()
+        here = here.float() if tensor.dtype == torch.bfloat16 or "float8" in str(tensor.dtype) else here
+        here.numpy()
+    return here
+
+
+def _item(value: Any, place: int) -> np.ndarray:
+    """One entry of a list."""
+    if isinstance(value, Image.Image):
+        return pixels_of(value, f"picture {place}")
+    if isinstance(value, Tensor):
+        return _plain(value).numpy()
+    with decoding(f"entry {place} of the list"):
+        array = np.asarray(value)
+    if array.dtype.kind not in "biufc":
+        raise DataError(f"a list must hold strings, arrays or pictures; entry {place} is {type(value).__name__}")
+    return array
+
+
+def _from_list(arrays: Sequence[np.ndarray], say: Say) -> Examples:
+    """Vectors ``(D,)``; pictures ``(C, H, W)``, ``(H, W, C)`` or grey ``(H, W)`` uint8; or batches, to be joined."""
+    arrays = [array[None] if array.ndim == 2 and array.dtype == np.uint8 else array for array in arrays]
+    batches = {array.ndim for array in arrays} in ({2}, {4})
+    if not batches:
+        arrays = [_channels_first(array) for array in arrays]
+    shapes = {array.shape[batches:] for array in arrays}
+    if len(shapes) == 1:
+        return torch.from_numpy(np.concatenate(arrays) if batches else np.stack(arrays))
+    if batches or not all(a.ndim == 3 and a.shape[0] in (1, 3) and a.dtype == np.uint8 and a.size for a in arrays):
+        some = ", ".join(str(shape) for shape in sorted(shapes)[:3])
+        raise DataError(f"a list must hold vectors of one length, uint8 pictures, or batches of one shape; got {some}")
+    pictures = Pictures([f"picture {place}" for place in range(len(arrays))], lambda i: arrays[i])
+    for remark in size_remarks(pictures):
+        say(f"a list: {remark}")
+    return pictures
+
+
+def _channels_first(array: np.ndarray) -> np.ndarray:
+    last = array.ndim == 3 and array.shape[0] not in (1, 3) and array.shape[-1] in (1, 3)
+    return array.transpose(2, 0, 1) if last else array

@@ -1,0 +1,301 @@
+"""One leaderboard a dataset: generators down, metrics across, mean and spread over seeds in the cells.
+
+What is never done here: a yardstick is not ranked, numbers under different protocols do not share a column,
+and a number that is missing is a reason, not a zero.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any, Literal, get_args
+
+from bench.record import Interval, Measurement, RunRecord
+from bench.results.groups import Group, by_dataset, groups_of
+from bench.results.ranks import Evidence, Mark, marks
+from bench.results.variants import canonical, variant_labels
+from bench.statistics import Summary, summarise
+
+Aspect = Literal["realism", "likelihood", "diversity", "relevance", "novelty", "efficiency"]
+ASPECTS: tuple[str, ...] = get_args(Aspect)
+PICTURED, PICTURED_IN_ALL = 12, 24  # generators whose samples and curves are drawn: of a board, and of a page
+Key = str
+Number = tuple[RunRecord, Measurement]
+Numbers = dict[Key, list[Number]]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric under one protocol. ``label`` tells it from its neighbours, ``key`` from all others.
+
+    typical: the median of its numbers' magnitudes, yardsticks left aside.
+    """
+
+    key: Key
+    metric: str
+    label: str
+    about: str
+    aspect: str
+    unit: str
+    better: str
+    protocol: Mapping[str, Any]
+    fingerprint: str
+    typical: float
+
+    @property
+    def extractor(self) -> str:
+        """Whose features it was taken of; "" where it reads none."""
+        return str(self.protocol.get("extractor", ""))
+
+    @property
+    def short(self) -> str:
+        """The label where the extractor is named beside it."""
+        return self.label.replace(f"_{self.extractor}", "", 1) if self.extractor else self.label
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Mean and spread of one column for one group. ``why``: what is missing and for what reason."""
+
+    summary: Summary | None = None
+    interval: Interval | None = None
+    bound: bool = False
+    samples: int = 0
+    why: str = ""
+    mark: Mark = ""
+
+    @property
+    def evidence(self) -> Evidence | None:
+        return Evidence(self.summary, self.interval, self.bound) if self.summary else None
+
+
+@dataclass(frozen=True)
+class Row:
+    group: Group
+    cells: Mapping[Key, Cell]
+
+    @property
+    def name(self) -> str:
+        return self.group.name
+
+    def mean(self, column: Column | None) -> float | None:
+        summary = self.cells[column.key].summary if column else None
+        return summary.mean if summary else None
+
+
+@dataclass(frozen=True)
+class Board:
+    """All that is known of one dataset.
+
+    groups: all that were tried.
+    rows: those that could run: ranked by ``main``, then those without a number for it, then the yardsticks.
+    pictured: those of the rows whose samples and curves a page draws: the first of the ranked, and the yardsticks.
+    """
+
+    dataset: str
+    modality: str
+    fingerprint: str
+    groups: tuple[Group, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    main: Column | None
+    pictured: tuple[Row, ...]
+
+    @property
+    def ranked(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if not row.group.control)
+
+    @property
+    def controls(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.group.control)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(sorted({seed for group in self.groups for seed in group.seeds}))
+
+    @property
+    def suites(self) -> tuple[str, ...]:
+        return tuple(sorted({record.suite for group in self.groups for record in group.records}))
+
+    def find(self, metric: str) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.metric == metric)
+
+
+def leaderboards(records: Iterable[RunRecord]) -> list[Board]:
+    """A board for every dataset, in the order of their names. ``records``: the newest of every trial."""
+    datasets = sorted(by_dataset(records).items())
+    pictured = min(PICTURED, max(1, PICTURED_IN_ALL // max(1, len(datasets))))
+    return [_board(dataset, found, pictured) for dataset, found in datasets]
+
+
+def _board(dataset: str, records: Sequence[RunRecord], pictured: int) -> Board:
+    groups = groups_of(records)
+    numbers = _numbers(records)
+    columns = _columns(numbers)
+    # A family that cannot make this data has no row; the page lists its trials as skipped.
+    shown = [group for group in groups if any(r.status != "skipped" for r in group.records)]
+    rows = _rows(shown, columns, numbers)
+    main = main_column(columns, rows)
+    ordered = tuple(sorted(rows, key=lambda row: _order(row, main)))
+    ranked, controls = ([row for row in ordered if row.group.control is control] for control in (False, True))
+    return Board(
+        dataset=dataset,
+        modality=records[0].modality,
+        fingerprint=records[0].fingerprint,
+        groups=tuple(groups),
+        columns=columns,
+        rows=ordered,
+        main=main,
+        pictured=(*ranked[:pictured], *controls[:pictured]),
+    )
+
+
+def _numbers(records: Iterable[RunRecord]) -> Numbers:
+    """All measurements by column. The key is made here, once a measurement: it is what a large board costs."""
+    numbers: Numbers = defaultdict(list)
+    for record in records:
+        for measurement in record.measurements:
+            numbers[_key(record, measurement)].append((record, measurement))
+    return dict(numbers)
+
+
+def _columns(numbers: Numbers) -> tuple[Column, ...]:
+    """Every metric measured at least once, split by protocol, ordered by aspect and extractor, the best known first."""
+    variants: dict[str, dict[Key, list[Number]]] = defaultdict(dict)
+    for key, found in numbers.items():
+        variants[found[0][1].metric][key] = found
+    columns = [column for metric, of_metric in variants.items() for column in _split(metric, of_metric)]
+    return tuple(sorted(columns, key=_place))
+
+
+def _place(column: Column) -> tuple[int, bool, str, int]:
+    """By aspect, then extractor, what reads none last, then the best known first."""
+    return ASPECTS.index(column.aspect), not column.extractor, column.extractor, _preference(column.metric)
+
+
+def _split(metric: str, variants: Mapping[Key, Sequence[Number]]) -> list[Column]:
+    labels = variant_labels([_conditions(*found[0]) for found in variants.values()])
+    return [
+        _column(key, f"{metric} ({label})" if label else metric, found)
+        for label, (key, found) in zip(labels, variants.items(), strict=True)
+    ]
+
+
+def _column(key: Key, label: str, found: Sequence[Number]) -> Column:
+    record, first = found[0]
+    return Column(
+        key=key,
+        metric=first.metric,
+        label=label,
+        about=first.about,
+        aspect=first.aspect,
+        unit=first.unit,
+        better=first.better,
+        protocol={**first.protocol, **_machine(record, first)},
+        fingerprint=first.fingerprint,
+        typical=median(abs(v) for v in [m.value for r, m in found if not r.control] or [m.value for _, m in found]),
+    )
+
+
+def _key(record: RunRecord, measurement: Measurement) -> Key:
+    return canonical([measurement.metric, _conditions(record, measurement)])
+
+
+def _conditions(record: RunRecord, m: Measurement) -> dict[str, Any]:
+    """All that two numbers must share to be compared."""
+    return {**m.protocol, **_machine(record, m), "unit": m.unit, "better": m.better}
+
+
+def _machine(record: RunRecord, m: Measurement) -> dict[str, Any]:
+    """Times and memory depend on the machine; a count of parameters does not."""
+    if m.aspect != "efficiency" or m.unit == "1":
+        return {}
+    return {name: record.environment[name] for name in ("cpu", "gpu") if record.environment.get(name)}
+
+
+def _rows(groups: Sequence[Group], columns: Iterable[Column], numbers: Numbers) -> list[Row]:
+    """A row a group, a column at a time, so that marks are set with the cells of the column at hand."""
+    place = {id(record): number for number, group in enumerate(groups) for record in group.records}
+    cells: list[dict[Key, Cell]] = [{} for _ in groups]
+    for column in columns:
+        found: list[list[Number]] = [[] for _ in groups]
+        for record, measurement in numbers[column.key]:
+            found[place[id(record)]].append((record, measurement))
+        made = [_cell(group, column, its) for group, its in zip(groups, found, strict=True)]
+        for row, cell in zip(cells, _marked(groups, made, column), strict=True):
+            row[column.key] = cell
+    return [Row(group, row) for group, row in zip(groups, cells, strict=True)]
+
+
+def _cell(group: Group, column: Column, found: Sequence[Number]) -> Cell:
+    why = _why(group, column, {id(record) for record, _ in found})
+    measurements = [measurement for _, measurement in found]
+    if not measurements:
+        return Cell(why=why)
+    return Cell(
+        summary=summarise([m.value for m in measurements]),
+        interval=measurements[0].interval if len(measurements) == 1 else None,
+        bound=any(m.kind == "bound" for m in measurements),
+        samples=min(m.n for m in measurements),
+        why=why,
+    )
+
+
+def _why(group: Group, column: Column, having: Set[int]) -> str:
+    """The reasons for which this column lacks some or all seeds of the group; "" when none is lacking."""
+    reasons: dict[str, list[int]] = defaultdict(list)
+    for record in group.records:
+        if id(record) not in having:
+            reasons[_reason(record, column.metric)].append(record.seed)
+    if len(reasons) == 1 and len(*reasons.values()) == len(group.records):
+        return next(iter(reasons))
+    return "; ".join(f"{seeds_text(seeds)}: {reason}" for reason, seeds in reasons.items())
+
+
+def _reason(record: RunRecord, metric: str) -> str:
+    if metric in record.omitted:
+        return record.omitted[metric]
+    if any(m.metric == metric for m in record.measurements):
+        return "measured under another protocol"
+    return f"{record.status}: {record.error.message}" if record.error else "not measured in this run"
+
+
+def seeds_text(seeds: Sequence[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def _marked(groups: Sequence[Group], cells: Sequence[Cell], column: Column) -> list[Cell]:
+    """The cells of a column with the best of them marked, yardsticks left aside."""
+    compared = {g.name: e for g, c in zip(groups, cells, strict=True) if (e := c.evidence) and not g.control}
+    found = marks(compared, column.better)
+    return [replace(c, mark=found.get(g.name, "")) for g, c in zip(groups, cells, strict=True)]
+
+
+def main_column(columns: Sequence[Column], rows: Sequence[Row]) -> Column | None:
+    """The quality metric that orders the board; of its protocols the one that most generators share."""
+    candidates = [c for c in columns if c.better != "none" and c.aspect in ("realism", "likelihood")]
+    return min(candidates, key=lambda c: (_preference(c.metric), -_measured(rows, c)), default=None)
+
+
+def _preference(metric: str) -> int:
+    tests = (
+        metric == "fid",
+        metric == "fd_lenet",
+        metric.startswith("fd_"),
+        metric.startswith("kid"),
+        metric == "bits_per_byte",
+        metric == "perplexity",
+    )
+    return tests.index(True) if any(tests) else len(tests)
+
+
+def _measured(rows: Iterable[Row], column: Column) -> int:
+    return sum(row.mean(column) is not None for row in rows if not row.group.control)
+
+
+def _order(row: Row, main: Column | None) -> tuple[bool, bool, float, str]:
+    mean = row.mean(main)
+    sign = -1 if main and main.better == "higher" else 1
+    return row.group.control, mean is None, sign * (mean or 0), row.name

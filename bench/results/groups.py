@@ -1,0 +1,107 @@
+"""Records sorted into groups: the trials that differ in their seed alone, and may therefore be averaged."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.record import RunRecord
+from bench.results.variants import canonical, variant_labels
+
+# Parts of a budget that decide how a trial is run, but not what comes out.
+_NO_RESULT = frozenset({"checkpoint_every", "stall_limit", "time_limit"})
+
+
+@dataclass(frozen=True)
+class Group:
+    """One generator as it was run on one dataset; ``records`` holds one a seed, in the order of seeds."""
+
+    name: str
+    records: tuple[RunRecord, ...]
+
+    @property
+    def first(self) -> RunRecord:
+        return self.records[0]
+
+    @property
+    def control(self) -> bool:
+        return self.first.control
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(record.seed for record in self.records)
+
+
+def by_dataset(records: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
+    """Records by dataset label; a label that stands for different data is split: results do not compare."""
+    kinds: dict[str, dict[str, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        kinds[record.dataset][record.fingerprint].append(record)
+    found = {}
+    for dataset, contents in kinds.items():
+        labels = variant_labels([{"data": fingerprint} for fingerprint in contents])
+        for label, content in zip(labels, contents.values(), strict=True):
+            found[_named(dataset, label)] = content
+    return found
+
+
+def newest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecord]]:
+    """(the newest record of every trial, the older ones): a trial run again after a change leaves two."""
+    last: dict[str, RunRecord] = {}
+    older = []
+    for record in sorted(records, key=lambda r: (r.created, r.run_id)):
+        key = canonical([record.dataset, record.fingerprint, record.generator, record.seed, _setting(record)])
+        if key in last:
+            older.append(last[key])
+        last[key] = record
+    return list(last.values()), older
+
+
+def groups_of(records: Sequence[RunRecord]) -> list[Group]:
+    """The groups of one dataset, each with its own name: ``vae``, or ``vae (latent=64)`` beside others."""
+    generators: dict[str, dict[str, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
+    devices = _devices(records)
+    for record in records:
+        generators[record.generator][canonical(_setting(record, devices))].append(record)
+    named = (_name(name, list(found.values()), devices) for name, found in sorted(generators.items()))
+    return [group for groups in named for group in groups]
+
+
+def _name(generator: str, variants: list[list[RunRecord]], devices: Mapping[str, str]) -> list[Group]:
+    labels = variant_labels([_setting(records[0], devices) for records in variants])
+    return [
+        Group(_named(generator, _with_stop(label, records[0])), tuple(sorted(records, key=lambda r: r.seed)))
+        for label, records in zip(labels, variants, strict=True)
+    ]
+
+
+def _with_stop(label: str, record: RunRecord) -> str:
+    """A model whose training was stopped says so wherever it is named, even where no other is beside it."""
+    stop = _plan(record).get("stopped_at")
+    return label if stop is None or "stopped_at" in label else ", ".join(filter(None, (label, f"stopped_at={stop}")))
+
+
+def _devices(records: Iterable[RunRecord]) -> dict[str, str]:
+    """Where each plan ran; a trial that was killed knows no device and is counted with its fellows."""
+    return {
+        canonical([r.generator, _plan(r)]): str(r.environment["device"]) for r in records if r.environment.get("device")
+    }
+
+
+def _setting(record: RunRecord, devices: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """All that a record says about how its model came to be, the seed apart."""
+    fellows = (devices or {}).get(canonical([record.generator, _plan(record)]))
+    return {**_plan(record), "device": record.environment.get("device") or fellows}
+
+
+def _plan(record: RunRecord) -> dict[str, Any]:
+    budget = {key: value for key, value in record.budget.items() if key not in _NO_RESULT}
+    if record.measurements and record.steps not in (None, budget.get("train_steps")):
+        budget["stopped_at"] = record.steps  # not to be averaged with those that were trained to the end
+    return {"suite": record.suite, "family": record.family, **record.params, **budget}
+
+
+def _named(name: str, label: str) -> str:
+    return f"{name} ({label})" if label else name

@@ -1,0 +1,64 @@
+"""Share of label-conditional samples that an independent classifier takes for what was asked.
+
+Ravuri & Vinyals 2019 (arXiv:1905.10887) judge conditional models by classifiers; this is the half that needs no
+training: the classifier saw real data only. Read it beside a measure of diversity: one good picture a class, drawn
+again and again, scores 1. The classifier's own errors bound it from above, so compare with its accuracy on real data.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bench import Estimate, GenbenchError, Omitted, Space, metric, proportion_interval
+from metrics._arrays import Array
+
+
+def class_accuracy(logits: Array, labels: Array) -> Estimate:
+    """In [0, 1], with Wilson's interval; 1 / classes for a model that does not listen.
+
+    logits: ``(n, classes)``, the largest one is the answer.  labels: ``(n,)`` integers in [0, classes).
+    Raises GenbenchError for other shapes, NaN or infinity, labels out of range, or a single class.
+    """
+    scores, asked = _checked(torch.as_tensor(logits), torch.as_tensor(labels))
+    right = int((scores.argmax(1) == asked).sum())
+    n, classes = scores.shape
+    return Estimate(value=right / n, n=n, interval=proportion_interval(right, n), protocol={"classes": classes})
+
+
+def _checked(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    if logits.ndim != 2 or labels.shape != logits.shape[:1] or not len(labels):
+        raise GenbenchError(
+            f"logits must be (n, classes) and labels (n,), got {tuple(logits.shape)} and {tuple(labels.shape)}"
+        )
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise GenbenchError(f"labels must be integers, got {labels.dtype}")
+    if not torch.isfinite(logits).all():
+        raise GenbenchError("logits hold NaN or infinity")
+    if logits.shape[1] < 2 or len(labels.unique()) < 2:
+        raise GenbenchError("one class alone is nothing to tell apart: ask for samples of at least two classes")
+    if not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]:
+        raise GenbenchError(f"labels must lie in [0, {logits.shape[1]}), as the classifier has that many classes")
+    return logits, labels.to(logits.device)
+
+
+@metric(
+    "class_accuracy",
+    of="features",
+    sides=("conditional",),
+    on={"image"},
+    aspect="relevance",
+    unit="1",
+    better="higher",
+    paper="arXiv:1905.10887",
+)
+def class_accuracy_of(space: Space) -> Estimate:
+    """Share of samples made for a label that an independent classifier takes for that label."""
+    labels = space.labels
+    logits = space.of("conditional").logits
+    if logits is None:
+        raise Omitted(f"{space.name or 'a table of vectors'} is no classifier")
+    asked = int(labels.max()) + 1
+    if asked != logits.shape[1]:
+        raise Omitted(f"{space.name} knows {logits.shape[1]} classes, and samples were asked for of {asked}")
+    return class_accuracy(logits, labels)

@@ -1,0 +1,132 @@
+"""Membership inference by likelihood: how well log_prob tells training examples from held-out ones.
+
+The loss-threshold attack (Yeom et al. 2018, arXiv:1709.01604) read at every threshold at once: the area
+under its ROC curve, which is P(log_prob of a training example > that of a held-out one), ties counting half
+(Mann & Whitney 1947). 0.5: nothing to tell them by; 1: every training example is recognised. It is not ranked: the goal
+is 0.5, which a model that learned nothing reaches too, and where train and test text differ by themselves (other
+books) the area leaves 0.5 without memory, to either side.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor
+
+from bench import (
+    Batch,
+    Estimate,
+    GenbenchError,
+    Interval,
+    Likelihood,
+    Omitted,
+    Split,
+    SplitName,
+    Textual,
+    TooFew,
+    Trial,
+    alive,
+    bounded_interval,
+    metric,
+    normal_interval,
+    proportion_interval,
+)
+from metrics._arrays import Array
+
+MOST = 1000  # examples of each side
+
+
+@metric(
+    "membership_auc",
+    on={"text", "image"},
+    aspect="novelty",
+    unit="1",
+    better="none",
+    needs=Likelihood,
+    paper="arXiv:1709.01604",
+)
+def membership_auc(trial: Trial) -> Estimate:
+    """How well the model's likelihood tells training examples from held-out ones: 0.5 not at all, 1 always."""
+    n = min(len(_examples(trial, "train")), len(_examples(trial, "test")), MOST)
+    return auc(_scores(trial, "train", n), _scores(trial, "test", n))
+
+
+def auc(train_scores: Array, test_scores: Array) -> Estimate:
+    """Area under the ROC curve of scores ``(m,)`` of training and ``(n,)`` of held-out examples; 0 to 1.
+
+    Interval: DeLong, DeLong & Clarke-Pearson 1988 (Biometrics 44). Raises TooFew for fewer than two on a side,
+    GenbenchError for NaN.
+    """
+    train, test = np.asarray(train_scores, np.float64), np.asarray(test_scores, np.float64)
+    for name, scores in (("training", train), ("held-out", test)):
+        if len(scores) < 2:
+            raise TooFew(f"{len(scores)} {name} examples are too few: at least 2 are needed")
+        if np.isnan(scores).any():
+            raise GenbenchError("log_prob returned NaN")
+    places = _placements(train, test)
+    value = float(places.train.mean())
+    protocol: dict[str, str | int] = {"n_train": len(train), "n_heldout": len(test), "score": "log_prob"}
+    return Estimate(value=value, n=len(train) + len(test), interval=_interval(value, places), protocol=protocol)
+
+
+class Placements(NamedTuple):
+    """For each example the share of the other side that it beats, ties half: training ones above, held-out below."""
+
+    train: np.ndarray
+    test: np.ndarray
+
+
+def _placements(train: np.ndarray, test: np.ndarray) -> Placements:
+    """A rank among all less the rank among its own counts the others below it (Sun & Xu 2014)."""
+    ranks = stats.rankdata(np.concatenate([train, test]))
+    m, n = len(train), len(test)
+    below = (ranks[:m] - stats.rankdata(train)) / n
+    above = 1 - (ranks[m:] - stats.rankdata(test)) / m
+    return Placements(below, above)
+
+
+def _interval(value: float, places: Placements) -> Interval:
+    if value in (0.0, 1.0):  # no spread is left to tell the error by; as if the smaller side were so many trials
+        n = min(len(places.train), len(places.test))
+        found = proportion_interval(round(value * n), n)
+        return found.model_copy(update={"method": "Wilson, on the smaller side, as the sides do not overlap"})
+    error = math.sqrt(sum(side.var(ddof=1) / len(side) for side in places))
+    if 3 * error > min(value, 1 - value):  # the normal law would reach beyond the range, and hold too seldom
+        n = min(len(places.train), len(places.test))
+        return bounded_interval(value, error, n, "DeLong, Wilson's as the end is near")
+    return normal_interval(value, error, "DeLong")
+
+
+class _Windows:
+    """Windows of a text side by side: examples that share nothing, unlike the split's own, which overlap."""
+
+    def __init__(self, stream: Tensor, window: int) -> None:
+        self.rows = stream[: len(stream) // window * window].view(-1, window)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, index: Tensor) -> Batch:
+        return Batch(self.rows[index])
+
+
+def _examples(trial: Trial, split: SplitName) -> Split:
+    if isinstance(trial.dataset, Textual):
+        return _Windows(trial.dataset.tokens(split), trial.spec.shape[0])
+    part: Split = getattr(trial.dataset, split)
+    return part
+
+
+@torch.no_grad()
+def _scores(trial: Trial, split: SplitName, n: int) -> np.ndarray:
+    """log_prob of n examples drawn from a split without replacement, ``(n,)`` nats."""
+    if not isinstance(trial.model, Likelihood):
+        raise Omitted("needs a model with log_prob")
+    examples = _examples(trial, split)
+    chosen = torch.randperm(len(examples), generator=trial.rng(f"membership/{split}"))[:n]
+    batches = (examples.batch(index).data.to(trial.device) for index in alive(chosen.split(trial.batch_size)))
+    return torch.cat([trial.model.log_prob(x).double().cpu() for x in batches]).numpy()

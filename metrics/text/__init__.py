@@ -1,0 +1,5 @@
+"""Measures of texts."""
+
+from bench import discover
+
+discover(__name__)

@@ -1,0 +1,80 @@
+"""Distinct n-grams over all n-grams (Li et al. 2016, arXiv:1510.03055, section 5).
+
+    distinct-n = |set of n-grams of all texts| / |n-grams of all texts|
+
+More text repeats more: the ratio falls with the number of tokens, whoever wrote them (Liu et al. 2022,
+arXiv:2202.13587). So it is taken on the first 100, 1,000, 10,000, ... tokens, as many as there are; the number
+stands in the protocol, and only ratios over equally many tokens compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from bench import Comparison, Estimate, GenbenchError, TooFew, bounded_interval, metric
+from metrics.text._texts import TOKENISER, Protocol, Tokens, checked_texts, counted, encode, jackknife
+
+LEAST = 100
+METHOD = "Wilson, effective trials by a jackknife over texts (conservative), of the expectation at these tokens"
+
+
+def distinct_n(texts: Sequence[str], n: int, tokens: int | None = None) -> Estimate:
+    """In (0, 1]; 1 where no n-gram comes twice.
+
+    tokens: how many from the start to look at; None for the largest power of ten, from 100, that the texts fill.
+    Raises TooFew for fewer tokens than that, GenbenchError for texts without n-grams.
+    """
+    (found,) = encode(checked_texts(texts))
+    taken = first(found, size(len(found.ids), tokens))
+    counts = counted(taken, n)
+    grams = np.bincount(counts.text, counts.count, taken.texts)
+    if not grams.sum():
+        raise GenbenchError(f"no text holds {n} tokens, so there is no {n}-gram: give longer texts")
+    kinds = len(counts.holders)
+    value = kinds / grams.sum()
+    protocol: Protocol = {"n": n, "tokens": len(taken.ids), "tokeniser": TOKENISER}
+    error = jackknife(_without_each(counts.text[counts.holders[counts.gram] == 1], grams, kinds))
+    interval = bounded_interval(value, error, taken.texts, METHOD) if taken.texts > 1 else None
+    return Estimate(value=value, n=taken.texts, interval=interval, protocol=protocol)
+
+
+def _without_each(alone: np.ndarray, grams: np.ndarray, kinds: int) -> np.ndarray:
+    """The ratio without each text: it takes along the n-grams that it ``alone`` holds."""
+    lost = np.bincount(alone, minlength=len(grams))
+    left = grams.sum() - grams
+    return (kinds - lost) / np.where(left > 0, left, 1)
+
+
+def size(have: int, asked: int | None = None) -> int:
+    """How many tokens to look at. Raises TooFew."""
+    least = LEAST if asked is None else asked
+    if have < least:
+        raise TooFew(f"the texts hold {have} tokens: at least {least} are needed")
+    return asked or 10 ** (len(str(have)) - 1)
+
+
+def first(tokens: Tokens, size: int) -> Tokens:
+    """The first ``size`` tokens; the last text may be cut."""
+    text = tokens.text[:size]
+    return Tokens(tokens.ids[:size], text, int(text[-1]) + 1)
+
+
+def _register(n: int) -> Callable[[Comparison], Estimate]:
+    def compute(c: Comparison) -> Estimate:
+        return distinct_n(c.texts("samples"), n)
+
+    compute.__doc__ = f"Share of distinct {n}-grams of words among all, on a fixed number of tokens."
+    return metric(
+        f"distinct_{n}",
+        of="samples",
+        on={"text"},
+        aspect="diversity",
+        unit="1",
+        better="higher",
+        paper="arXiv:1510.03055, section 5",
+    )(compute)
+
+
+distinct_1, distinct_2, distinct_3 = _register(1), _register(2), _register(3)

@@ -1,0 +1,108 @@
+"""Cells and columns in words: what a reader sees in the table, and what the tooltip adds."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bench.results.board import Cell, Column
+from reports._escaping import visible
+from reports._numbers import Scale, fixed, places_of, plain, scale, with_spread
+
+ARROWS = {"lower": "↓", "higher": "↑", "none": ""}
+DIRECTIONS = {"lower": "lower is better", "higher": "higher is better", "none": "not ranked"}
+MISSING = "–"
+_LONGEST = 300  # characters of one setting in a tooltip
+
+
+class Shown(NamedTuple):
+    """value: "12.3" or "≤ 93.1" or "–".  spread: "± 0.4", "[11.9, 12.7]" or ""."""
+
+    value: str
+    spread: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.value} {self.spread}".strip()
+
+
+def scale_of(column: Column) -> Scale:
+    """In what a column's numbers are shown."""
+    return scale(column.unit, column.typical)
+
+
+def show(cell: Cell, column: Column) -> Shown:
+    """The cell in the scale of its column, the unit left to the heading."""
+    if cell.summary is None:
+        return Shown(MISSING)
+    mean = cell.summary.mean / scale_of(column).factor
+    spread = (cell.summary.sd or 0) / scale_of(column).factor
+    if cell.interval:
+        value, spread_text = _interval(cell, column)
+    else:
+        value, digits = with_spread(mean, spread)
+        spread_text = f"± {digits}" if digits else ""
+    return Shown(_sign(cell, column) + value, spread_text)
+
+
+def _interval(cell: Cell, column: Column) -> tuple[str, str]:
+    assert cell.summary and cell.interval
+    mean, low, high = (x / scale_of(column).factor for x in (cell.summary.mean, cell.interval.lo, cell.interval.hi))
+    places = places_of(mean, abs(high - low) / 2)
+    if places is None:
+        return plain(mean), ""
+    return fixed(mean, places), f"[{fixed(low, places)}, {fixed(high, places)}]"
+
+
+def _sign(cell: Cell, column: Column) -> str:
+    """A bound says on which side of it the truth lies: always the better one."""
+    return {"lower": "≤ ", "higher": "≥ "}.get(column.better, "") if cell.bound else ""
+
+
+def with_unit(cell: Cell, column: Column) -> str:
+    return f"{show(cell, column)} {scale_of(column).unit}".strip()
+
+
+def explain(cell: Cell, column: Column) -> str:
+    """The tooltip of a cell: its spread in words, its basis, and what is missing."""
+    parts = [_spread_in_words(cell), *_basis(cell, column)]
+    if cell.why:
+        parts.append(f"missing: {cell.why}")
+    return "; ".join(part for part in parts if part)
+
+
+def _spread_in_words(cell: Cell) -> str:
+    if cell.summary is None:
+        return ""
+    if cell.summary.sd is not None:
+        return f"mean ± standard deviation over {cell.summary.n} seeds"
+    if cell.interval:
+        return f"one seed; {cell.interval.level:.0%} interval within the run ({cell.interval.method})"
+    return "one seed, spread unknown"
+
+
+def _basis(cell: Cell, column: Column) -> list[str]:
+    if cell.summary is None:
+        return []
+    parts = [f"n = {cell.samples:,} a seed"] if cell.samples > 1 else []
+    if cell.bound:
+        parts.append("a bound: the true value is at least as good")
+    if cell.mark:
+        parts.append({"best": "best mean", "tied": "not to be told from the best"}[cell.mark])
+    return parts
+
+
+def heading(column: Column) -> str:
+    """``fd_lenet ↓`` or ``latency_p50 (ms) ↓``."""
+    unit = f" ({scale_of(column).unit})" if scale_of(column).unit else ""
+    return f"{column.label}{unit} {ARROWS[column.better]}".strip()
+
+
+def protocol(column: Column) -> str:
+    """The tooltip of a heading: direction, and all that a number must share to be compared with this one."""
+    parts = [f"{key} = {_setting(value)}" for key, value in column.protocol.items()]
+    return "; ".join([DIRECTIONS[column.better], *parts, f"protocol {column.fingerprint}"])
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return plain(float(value))
+    return visible(str(value), _LONGEST)

@@ -1,0 +1,277 @@
+"""Everything a page says, gathered from records before a format is chosen: html and markdown say the same."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import Records, RunRecord
+from bench.results.board import Board, Cell, Column, Row, leaderboards, seeds_text
+from bench.results.groups import newest
+from reports._colours import slots
+from reports._samples import Sample, gallery
+from reports._verdict import verdict
+
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Section:
+    """One dataset of the page."""
+
+    board: Board
+    verdict: str
+    samples: list[Sample]
+
+    @property
+    def data(self) -> str:
+        """Enough of the dataset's fingerprint to know it by."""
+        return self.board.fingerprint[:19]
+
+    @property
+    def undrawn(self) -> str:
+        """Said where pictures are drawn of some of the generators only."""
+        drawn = sum(not row.group.control for row in self.board.pictured)
+        if drawn == len(self.board.ranked):
+            return ""
+        return (
+            f"Samples and figures are of the first {drawn} of {len(self.board.ranked)} generators; "
+            "quality against throughput also shows whoever is a quarter faster than all that are better."
+        )
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Metrics that somebody lacks for one reason: why, and who."""
+
+    metrics: list[str]
+    why: str
+    where: list[str]
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Trials without a whole result that share a cause."""
+
+    who: str
+    seeds: str
+    kind: str
+    message: str
+    traceback: str | None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How one generator was built and trained, and on which datasets so."""
+
+    name: str
+    family: str
+    datasets: list[str]
+    params: Mapping[str, Any]
+    budget: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What all trials ran on, and where they differ: (differences, number of trials)."""
+
+    shared: Mapping[str, str]
+    differing: list[tuple[dict[str, str], int]]
+
+
+@dataclass(frozen=True)
+class Content:
+    suites: list[str]
+    dates: str
+    counts: Counter[str]
+    seeds: list[int]
+    sections: list[Section]
+    slots: Mapping[str, int]
+    left_out: list[LeftOut]
+    failures: list[Trouble]
+    skipped: list[Trouble]
+    notes: list[str]
+    settings: list[Setting]
+    machines: Machines
+    commands: list[str]
+
+    @property
+    def title(self) -> str:
+        return ", ".join(self.suites) or "no records"
+
+    @property
+    def trials(self) -> str:
+        """``27 trials: 24 ok, 2 failed, 1 skipped``."""
+        total = self.counts.total()
+        parts = [f"{n} {status}" for status in ("ok", "failed", "skipped") if (n := self.counts[status])]
+        return f"{total} trial{'s' if total != 1 else ''}" + (f": {', '.join(parts)}" if parts else "")
+
+
+def gather(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[str]) -> Content:
+    """The content of a page about these records. Reads the sample files of the run folder, nothing else.
+
+    Of ``Records`` it is gathered once for all formats.
+    """
+    if isinstance(records, Records):
+        return records.once((run_folder, *notes), lambda: _gathered(records, run_folder, notes))
+    return _gathered(records, run_folder, notes)
+
+
+def _gathered(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[str]) -> Content:
+    current, older = newest(records)
+    boards = leaderboards(current)
+    suites = sorted({record.suite for record in current})
+    return Content(
+        suites=suites,
+        dates=_dates(current),
+        counts=Counter(record.status for record in current),
+        seeds=sorted({record.seed for record in current}),
+        sections=[Section(board, verdict(board), gallery(board, run_folder)) for board in boards],
+        slots=slots(row.name for board in boards for row in board.ranked),
+        left_out=_left_out(boards),
+        failures=_troubles(boards, "failed"),
+        skipped=_troubles(boards, "skipped"),
+        notes=[*notes, *_remarks(current, older)],
+        settings=_settings(boards),
+        machines=_machines(current),
+        commands=list(dict.fromkeys(record.command for record in current if record.command)),
+    )
+
+
+def _dates(records: Sequence[RunRecord]) -> str:
+    days = sorted({record.created[:10] for record in records})
+    return " to ".join(dict.fromkeys((days[0], days[-1]))) if days else ""
+
+
+def _left_out(boards: Iterable[Board]) -> list[LeftOut]:
+    """Every reason given for numbers that are not there, and where."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for board in boards:
+        reasons: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+        for row in board.rows:
+            for record in row.group.records:
+                for metric, why in record.omitted.items():
+                    reasons[metric, why][row.name] = None
+        for key, names in reasons.items():
+            found[key].append(f"{board.dataset} ({_whose(list(names), board)})")
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
+    for (metric, why), where in sorted(found.items()):
+        alike[why, tuple(where)].append(metric)
+    return [LeftOut(metrics, why, list(where)) for (why, where), metrics in alike.items()]
+
+
+def _whose(names: list[str], board: Board) -> str:
+    """The names in short, where they are all that could have been measured."""
+    ran = [row for row in board.rows if any(record.status == "ok" for record in row.group.records)]
+    if set(names) >= {row.name for row in ran}:
+        return "all"
+    if set(names) == {row.name for row in ran if not row.group.control}:
+        return "all generators"
+    return ", ".join(names)
+
+
+def _troubles(boards: Iterable[Board], status: str) -> list[Trouble]:
+    """Trials of this status, those of one generator with one cause in one line."""
+    found: dict[tuple[str, str, str], list[RunRecord]] = defaultdict(list)
+    for board in boards:
+        for group in board.groups:
+            for record in group.records:
+                if record.status == status and record.error:
+                    who = f"{group.name} on {board.dataset}"
+                    found[who, record.error.kind, record.error.message].append(record)
+    return [_trouble(*key, records) for key, records in found.items()]
+
+
+def _trouble(who: str, kind: str, message: str, records: Sequence[RunRecord]) -> Trouble:
+    tracebacks = [record.error.traceback for record in records if record.error and record.error.traceback]
+    seeds = seeds_text([record.seed for record in records])
+    return Trouble(who, seeds, kind, message, tracebacks[0] if tracebacks else None)
+
+
+def _remarks(records: Sequence[RunRecord], older: Sequence[RunRecord]) -> list[str]:
+    """What a careful reader should know about this set of records."""
+    remarks = []
+    if older:
+        remarks.append(
+            f"{len(older)} older record{'s' if len(older) > 1 else ''} of trials that were run again since "
+            f"{'are' if len(older) > 1 else 'is'} left aside: {', '.join(r.run_id for r in older)}"
+        )
+    machines = {(r.environment.get("cpu"), r.environment.get("gpu")) for r in records if r.environment}
+    if len(machines) > 1:
+        remarks.append(
+            f"the trials ran on {len(machines)} different machines; times and memory are compared within each"
+        )
+    if busy := [f"{r.generator} on {r.dataset}, seed {r.seed}" for r in records if _was_busy(r)]:
+        shown = "; ".join(busy[:MOST_NAMED]) + (f"; and {len(busy) - MOST_NAMED} more" if busy[MOST_NAMED:] else "")
+        remarks.append(
+            f"other processes kept the machine busy during {len(busy)} of {len(records)} trials, so their times and "
+            f"throughputs are not theirs alone: {shown}"
+        )
+    told: dict[str, dict[str, None]] = defaultdict(dict)
+    for record in records:
+        for remark in record.remarks:
+            told[remark][f"{record.generator} on {record.dataset}"] = None
+    return remarks + [f"{', '.join(who)}: {remark}" for remark, who in told.items()]
+
+
+def _was_busy(record: RunRecord) -> bool:
+    load = record.environment.get("load")
+    return isinstance(load, Mapping) and load.get("busy") is True
+
+
+def _settings(boards: Iterable[Board]) -> list[Setting]:
+    """Hyperparameters and budgets, each distinct setting once."""
+    found: dict[str, Setting] = {}
+    for board in boards:
+        for row in board.rows:
+            first = row.group.first
+            key = repr((row.name, sorted(first.params.items()), sorted(first.budget.items())))
+            budget = {} if first.control else {**first.budget, **({"load": first.load} if first.load else {})}
+            new = Setting(row.name, first.family, [], first.params, budget)
+            found.setdefault(key, new).datasets.append(board.dataset)
+    return sorted(found.values(), key=lambda s: s.name)
+
+
+def _machines(records: Iterable[RunRecord]) -> Machines:
+    """Records without an environment (killed trials) say nothing about machines."""
+    environments = Counter(tuple(sorted(_flat(_lasting(r)).items())) for r in records if r.environment)
+    every = [dict(environment) for environment in environments]
+    keys = dict.fromkeys(key for environment in every for key in environment)
+    shared = {key: every[0][key] for key in keys if all(e.get(key) == every[0].get(key) for e in every)}
+    rest = [{k: v for k, v in environment.items() if k not in shared} for environment in every]
+    differing = list(zip(rest, environments.values(), strict=True)) if len(every) > 1 else []
+    return Machines(shared, differing)
+
+
+def _lasting(record: RunRecord) -> dict[str, Any]:
+    """The environment without what every trial has its own of."""
+    return {key: value for key, value in record.environment.items() if key != "load"}
+
+
+def _flat(environment: Mapping[str, Any]) -> dict[str, str]:
+    """One level of text; a table inside (versions) gives its own keys; what is null does not apply."""
+    flat = {}
+    for key, value in environment.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value))
+        elif value is not None:
+            flat[key] = {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+    return flat
+
+
+def gaps(board: Board) -> Iterator[tuple[Row, Column, Cell]]:
+    """Cells that are empty, or rest on fewer seeds than their row."""
+    for row in board.rows:
+        for column in board.columns:
+            if row.cells[column.key].why:
+                yield row, column, row.cells[column.key]
+
+
+def listed(values: Mapping[str, Any]) -> str:
+    """``latent=32, width=128``."""
+    shown = ((key, value if isinstance(value, str) else json.dumps(value)) for key, value in values.items())
+    return ", ".join(f"{key}={value}" for key, value in shown)

@@ -1,0 +1,318 @@
+"""Figures from tables: learning curves, and quality against throughput. Nothing here knows of pages or files.
+
+Seaborn and matplotlib are imported when a figure is drawn, so that listing the reports stays quick. Figures
+are made without pyplot: no global state, no window, nothing to close.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bench import RunRecord
+from bench.results.board import Board, Column, Row
+from reports._cells import DIRECTIONS
+from reports._colours import CONTROL, colour, marker
+from reports._escaping import visible
+from reports._numbers import plain
+from reports._svg import INK, MUTED, PAPER, RULE, any_letters
+from reports._verdict import SPEED
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_STYLE = {
+    "font.size": 8.5,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": RULE,
+    "axes.linewidth": 0.8,
+    "axes.labelsize": 8.5,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "text.parse_math": False,  # a label may hold a dollar
+    "figure.constrained_layout.use": True,
+}
+_DASHES: tuple[Any, ...] = ((None, None), (4, 1.5), (1, 1.2), (5, 1.5, 1, 1.5))
+_PANEL = (3.1, 2.0)  # inches
+_FAR = 3  # a yardstick this many times beyond the last generator is named at the edge: it would flatten the rest
+_FASTER = 1.25  # a generator that is not pictured has a point where it is this much faster than all better ones
+_LOG_FROM = 30  # a y axis that spans more than this factor is drawn in logarithms
+_DRAWABLE = 1e100  # sizes beyond this, or below its inverse, have no place on an axis
+_MOST_LOSSES = 6
+_NAME = 28  # characters of a name in a figure
+
+
+@contextmanager
+def _styled() -> Iterator[None]:
+    import matplotlib as mpl
+    import seaborn as sns
+
+    style: dict[Any, Any] = {**sns.axes_style("whitegrid"), **_STYLE}
+    with mpl.rc_context(style):
+        yield
+
+
+def short(name: str) -> str:
+    """A name as a figure has room for it, in one line."""
+    return visible(name, _NAME, keep="")
+
+
+def curve_table(row: Row) -> pd.DataFrame:
+    """Long table of one generator's training: seed, step, loss (its name), value; of the first losses alone."""
+    import pandas as pd
+
+    points = [
+        (record.seed, point.step, name, value)
+        for record in row.group.records
+        for point in record.curve
+        for name, value in point.losses.items()
+        if abs(value) <= _DRAWABLE
+    ]
+    labels = _labels(dict.fromkeys(name for _, _, name, _ in points))
+    found = [(seed, step, labels[name], value) for seed, step, name, value in points if name in labels]
+    return pd.DataFrame(found, columns=["seed", "step", "loss", "value"])
+
+
+def _labels(losses: Iterable[str]) -> dict[str, str]:
+    """What the first losses are called in a figure, no two the same. Matplotlib hides what begins with ``_``."""
+    names = list(losses)[:_MOST_LOSSES]
+    shown = [short(name).lstrip("_") for name in names]
+    labels = [label if shown.count(label) == 1 else f"{label} #{i}" for i, label in enumerate(shown, 1)]
+    return dict(zip(names, labels, strict=True))
+
+
+def learning(board: Board) -> list[Row]:
+    """The pictured rows of a board that have a learning curve."""
+    return [row for row in board.pictured if not row.group.control and any(map(_has_curve, row.group.records))]
+
+
+def _has_curve(record: RunRecord) -> bool:
+    return sum(any(abs(x) <= _DRAWABLE for x in point.losses.values()) for point in record.curve) > 1
+
+
+def curve(row: Row, slot: int) -> Figure:
+    """One generator's losses by training step: every seed thin, their mean thick."""
+    from matplotlib.figure import Figure
+
+    with _styled():
+        figure = Figure(figsize=_PANEL)
+        _draw_curve(figure.subplots(), curve_table(row), slot)
+    return figure
+
+
+def curves(rows: Sequence[Row], slots: Mapping[str, int]) -> Figure:
+    """All learning curves of a board, a panel each: losses of different families are not on one scale."""
+    from matplotlib.figure import Figure
+
+    across = min(3, len(rows))
+    down = -(-len(rows) // across)
+    with _styled():
+        figure = Figure(figsize=(_PANEL[0] * across, (_PANEL[1] + 0.25) * down))
+        panels = figure.subplots(down, across, squeeze=False).flat
+        for row, axes in zip(rows, panels, strict=False):
+            _draw_curve(axes, curve_table(row), slots[row.name])
+            axes.set_title(short(row.name), fontsize=9, loc="left")
+        for axes in panels[len(rows) :]:
+            axes.set_axis_off()
+    return figure
+
+
+def _draw_curve(axes: Axes, table: pd.DataFrame, slot: int) -> None:
+    losses = list(dict.fromkeys(table["loss"]))
+    several = table["seed"].nunique() > 1
+    for number, loss in enumerate(losses):
+        look: dict[str, Any] = {"color": colour(slot), "dashes": _DASHES[number % len(_DASHES)]}
+        its = table[table["loss"] == loss]
+        for _, run in its.groupby("seed") if several else ():
+            axes.plot(run["step"], run["value"], linewidth=0.6, alpha=0.35, **look)
+        mean = its.groupby("step")["value"].mean()
+        axes.plot(mean.index, mean, linewidth=1.4, label=loss, **look)
+    _finish_curve(axes, table, losses)
+
+
+def _finish_curve(axes: Axes, table: pd.DataFrame, losses: Sequence[str]) -> None:
+    """The first steps may lie above the axis: they would flatten all that follows."""
+    low, high = float(table["value"].min()), float(table["value"].quantile(0.98))
+    margin = 0.06 * (high - low) or abs(high) * 0.1 or 1
+    axes.set_ylim(low - margin, high + margin)
+    axes.set(xlabel="training step", ylabel="" if len(losses) > 1 else losses[0])
+    if len(losses) > 1:
+        axes.legend(title=None, frameon=False, fontsize=7.5, labelcolor=MUTED, handlelength=2.4, loc="best")
+    _open(axes)
+
+
+class Point(NamedTuple):
+    """One generator in the plane of speed and quality; the errors are standard deviations over seeds."""
+
+    name: str
+    speed: float
+    quality: float
+    speed_error: float | None
+    quality_error: float | None
+
+
+def tradeoff_points(board: Board) -> tuple[Column | None, list[Point]]:
+    """The speed column that most generators share, and points of those pictured or far faster than all better ones."""
+    ranked, quality = board.ranked, board.main
+    speed = max(board.find(SPEED), key=lambda c: sum(row.mean(c) is not None for row in ranked), default=None)
+    if speed is None or quality is None:
+        return speed, []
+    points, fastest, pictured = [], 0.0, {row.name for row in board.pictured}
+    for row in ranked:
+        point = _point(row, speed, quality)
+        if point and (row.name in pictured or point.speed > _FASTER * fastest):
+            points.append(point)
+            fastest = max(fastest, point.speed)
+    return speed, points
+
+
+def _point(row: Row, speed: Column, quality: Column) -> Point | None:
+    x, y = row.cells[speed.key].summary, row.cells[quality.key].summary
+    if x is None or y is None or x.mean <= 0 or not all(map(_fits, (x.mean, y.mean, x.sd or 0, y.sd or 0))):
+        return None
+    return Point(row.name, x.mean, y.mean, x.sd, y.sd)
+
+
+def _fits(value: float) -> bool:
+    return not value or 1 / _DRAWABLE < abs(value) < _DRAWABLE
+
+
+def tradeoff(board: Board, slots: Mapping[str, int]) -> Figure | None:
+    """Quality against throughput; None unless two generators have both numbers."""
+    from matplotlib.figure import Figure
+
+    speed, points = tradeoff_points(board)
+    if board.main is None or speed is None or len(points) < 2:
+        return None
+    with _styled():
+        figure = Figure(figsize=(6.2, 3.5))
+        axes = figure.subplots()
+        _scatter(axes, points, slots)
+        yardsticks = [(short(row.name), row.mean(board.main)) for row in board.pictured if row.group.control]
+        references = [(name, mean) for name, mean in yardsticks if mean is not None and _fits(mean)]
+        highest = max(point.quality for point in points)
+        shown = [pair for pair in references if pair[1] <= _FAR * highest or highest <= 0]
+        _scale_axes(axes, points, [y for _, y in shown])
+        _draw_references(axes, shown)
+        _note_far(axes, [pair for pair in references if pair not in shown])
+        _label_points(axes, points, figure.dpi)
+        _note_absent(axes, board, speed)
+        axes.set_xlabel(f"{short(speed.label)} ({short(speed.unit)}), higher is better")
+        axes.set_ylabel(f"{short(board.main.label)}, {DIRECTIONS[board.main.better]}")
+        _open(axes)
+    return figure
+
+
+def _scatter(axes: Axes, points: Sequence[Point], slots: Mapping[str, int]) -> None:
+    for point in points:
+        hue = colour(slots[point.name])
+        axes.errorbar(
+            point.speed, point.quality, xerr=point.speed_error, yerr=point.quality_error,
+            color=hue, elinewidth=0.9,
+        )  # fmt: skip
+        axes.scatter(
+            point.speed, point.quality, color=hue, edgecolor=PAPER, s=46, linewidth=0.5, zorder=3,
+            marker=marker(slots[point.name]),
+        )  # fmt: skip
+
+
+def _scale_axes(axes: Axes, points: Sequence[Point], references: Sequence[float]) -> None:
+    """Speed in logarithms; quality too where yardsticks would press the generators into one line."""
+    axes.set_xscale("log")
+    speeds, heights = [p.speed for p in points], [*(p.quality for p in points), *references]
+    room = max(2.0, max(speeds) / min(speeds)) ** 0.18
+    axes.set_xlim(min(speeds) / room, max(speeds) * room**2)
+    if min(heights) > 0 and max(heights) / min(heights) > _LOG_FROM:
+        axes.set_yscale("log")
+    axes.margins(y=0.12)
+    if min(heights) > 0 and axes.get_ylim()[0] < 0:
+        axes.set_ylim(bottom=0)
+    _plain_ticks(axes)
+
+
+def _plain_ticks(axes: Axes) -> None:
+    """1,000 rather than 10³: a reader should not have to take powers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    sides = ((axes.xaxis, axes.get_xlim(), True), (axes.yaxis, axes.get_ylim(), axes.get_yscale() == "log"))
+    for axis, (low, high), log in sides:
+        if log:
+            subs = (1.0, 2.0, 5.0) if high > 10 * low else (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+            axis.set_major_locator(LogLocator(subs=subs, numticks=9))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+            axis.set_minor_formatter(NullFormatter())
+
+
+def _draw_references(axes: Axes, references: Sequence[tuple[str, float]]) -> None:
+    for name, height in references:
+        axes.axhline(height, color=CONTROL, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+        axes.annotate(
+            name, (1, height), xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points", xytext=(-3, 2), ha="right", va="bottom", fontsize=7.5, color=CONTROL,
+        )  # fmt: skip
+
+
+def _note_far(axes: Axes, references: Sequence[tuple[str, float]]) -> None:
+    words = ", ".join(f"{name} at {plain(height)}" for name, height in references)
+    if words:
+        axes.annotate(
+            f"↑ {words}", (1, 1), xycoords="axes fraction", xytext=(-3, 2), textcoords="offset points",
+            ha="right", va="bottom", fontsize=7.5, color=CONTROL,
+        )  # fmt: skip
+
+
+def _note_absent(axes: Axes, board: Board, speed: Column) -> None:
+    rows = [row for row in board.pictured if not row.group.control and row.mean(speed) and row.mean(board.main)]
+    absent = [short(row.name) for row in rows if board.main and not _point(row, speed, board.main)]
+    if absent:
+        axes.annotate(
+            f"beyond the axes: {', '.join(absent)}", (1, 0), xycoords="axes fraction", xytext=(-3, 3),
+            textcoords="offset points", ha="right", va="bottom", fontsize=7.5, color=MUTED,
+        )  # fmt: skip
+
+
+def _label_points(axes: Axes, points: Sequence[Point], dpi: float) -> None:
+    """Names above and right of their points, pushed apart where two would overprint."""
+    for point, shift in zip(points, _shifts(axes, points, dpi), strict=True):
+        axes.annotate(
+            short(point.name), (point.speed, point.quality), xytext=(5, shift + 4), textcoords="offset points",
+            ha="left", va="bottom", fontsize=8.5, color=INK, zorder=4,
+        )  # fmt: skip
+
+
+def _shifts(axes: Axes, points: Sequence[Point], dpi: float) -> list[float]:
+    """Vertical offsets of the labels, in typographic points, so that neighbours lie a line apart."""
+    line, spots = 11.0, dict[int, tuple[float, float]]()
+    places = axes.transData.transform([(point.speed, point.quality) for point in points]) * 72 / dpi
+    for number in sorted(range(len(points)), key=lambda i: float(places[i][1])):
+        x, y = float(places[number][0]), float(places[number][1])
+        near = [top for left, top in spots.values() if abs(left - x) < 60 and abs(top - y) < line]
+        spots[number] = (x, max(near) + line if near else y)
+    return [spots[i][1] - float(places[i][1]) for i in range(len(points))]
+
+
+def _open(axes: Axes) -> None:
+    """No frame; a light grid carries the eye, and the x axis stays."""
+    import seaborn as sns
+
+    sns.despine(ax=axes, left=True)
+    axes.grid(visible=False, axis="x")
+    axes.tick_params(length=0)
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure on white, for pages that cannot carry SVG."""
+    import io
+
+    buffer = io.BytesIO()
+    with any_letters():
+        figure.savefig(buffer, format="png", dpi=144, facecolor="white")
+    return buffer.getvalue()

@@ -1,0 +1,177 @@
+"""One honest sentence a dataset: who is best, by how much, and how fast it is beside the runner-up.
+
+A claim goes only where the data point. Where they do not tell, the sentence says how many seeds would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from bench.results.board import Board, Column, Row
+from bench.results.ranks import MOST, Evidence, difference, same, seeds_to_tell, told, told_worse
+from reports._cells import with_unit
+
+_SUPERLATIVE = {"lower": "lowest", "higher": "highest"}
+_ALIKE = 0.1  # speeds known to differ by less than this part are about the same
+_NAMED = 4  # generators that a sentence may name
+SPEED = "sample_throughput"
+
+
+class Entry(NamedTuple):
+    """A generator's number in one column: what is known of it, and how it is shown."""
+
+    name: str
+    known: Evidence
+    shown: str
+
+
+def verdict(board: Board) -> str:
+    """The board in a sentence, no claim beyond its numbers."""
+    main = board.main
+    if main is None or not (ranked := _entries(board.ranked, main)):
+        return _nothing(board)
+    best, *others = ranked
+    rivals = [entry for entry in others if not told_worse(entry.known, best.known)]
+    if not others:
+        sentence = f"{best.name} has {main.label} {_number(best, main, board)}, and no rival yet"
+    elif not rivals:
+        sentence = _won(best, others, main, board)
+    else:
+        sentence = _undecided(best, rivals, main) + _fastest([best, *rivals], board)
+    return f"{sentence}{_beside_noise([best, *rivals], main, board)}."
+
+
+def _entries(rows: Iterable[Row], column: Column) -> list[Entry]:
+    """The rows that have a number there, in their order."""
+    cells = ((row.name, row.cells[column.key]) for row in rows)
+    return [Entry(name, known, with_unit(cell, column)) for name, cell in cells if (known := cell.evidence)]
+
+
+def _nothing(board: Board) -> str:
+    results = {record.status for group in board.groups if not group.control for record in group.records}
+    if not results:
+        return "only yardsticks were run here."
+    if "ok" not in results:
+        return f"no generator has a result; every trial {' or was '.join(sorted(results))}."
+    return "no generator has a number for realism or likelihood."
+
+
+def _won(best: Entry, others: Sequence[Entry], main: Column, board: Board) -> str:
+    single = [entry.known.summary.n == 1 for entry in (best, *others)]
+    basis = ", though some of its rivals have one seed only" if any(single) else ""
+    if all(single):
+        basis = ", as far as the intervals within single runs can tell"
+    lead = f"{best.name} has the {_SUPERLATIVE[main.better]} {main.label}"
+    return f"{lead}, {_number(best, main, board)}{basis}{_speed(best.name, others[0].name, board)}"
+
+
+def _undecided(best: Entry, rivals: Sequence[Entry], main: Column) -> str:
+    """Said where the best mean is not told from others: who may have it, and what would tell."""
+    what = f"the {_SUPERLATIVE[main.better]} {main.label}"
+    near = [entry for entry in rivals if not told(entry.known, best.known)]
+    if all(same(entry.known, best.known) for entry in rivals):
+        return f"{_listed([best, *rivals], 'and')} share {what} ({_numbers([best, *rivals])})"
+    if near:
+        question = f"not enough seeds to tell whether {_listed([best, *near], 'or')} has {what}"
+        return f"{question} ({_numbers([best, *near])}){_takes(best, near)}"
+    # They are told apart as numbers; but what is a bound may hide a better one.
+    of_rivals = f"of {_listed(rivals, 'and')} only a bound is known ({_numbers(rivals)})"
+    return f"{best.name} has {what} that is known, {best.shown} {_seeds(best)}; {of_rivals}"
+
+
+def _takes(best: Entry, others: Sequence[Entry]) -> str:
+    """``, which takes about 15 each``: how many seeds would tell these, or the first of them, from the best."""
+    compared = (best, *others[:_NAMED])
+    needed = [seeds_to_tell(entry.known, best.known) for entry in compared[1:]]
+    if any(n is None for n in needed):
+        return ", and one seed without an interval does not say how many would"
+    most = max(n or 0 for n in needed)
+    if most > MOST:
+        return f", which takes more than {MOST:,} each"
+    # With single runs the spread is that of samples, and training scatters too.
+    about = "at least" if all(entry.known.summary.n == 1 for entry in compared) else "about"
+    return f", which takes {about} {round(most, -1) if most > 100 else most:,} each"
+
+
+def _listed(entries: Sequence[Entry], word: str) -> str:
+    """``a, b and c``; of many the first, and how many more."""
+    names = [entry.name for entry in entries]
+    if len(names) > _NAMED:
+        rest = len(names) - _NAMED + 1
+        names[_NAMED - 1 :] = [f"{'one of ' if word == 'or' else ''}{rest} others"]
+    return f"{', '.join(names[:-1])} {word} {names[-1]}" if len(names) > 1 else names[0]
+
+
+def _numbers(entries: Sequence[Entry]) -> str:
+    """The numbers of those that are named, and over how many seeds where they have equally many."""
+    shown = entries[: _NAMED - 1] if len(entries) > _NAMED else entries
+    counts = {entry.known.summary.n for entry in shown}
+    return f"{', '.join(entry.shown for entry in shown)}{f' {_seeds(shown[0])}' if len(counts) == 1 else ''}"
+
+
+def _seeds(entry: Entry) -> str:
+    return f"over {entry.known.summary.n} seeds" if entry.known.summary.n > 1 else "from one seed"
+
+
+def _number(entry: Entry, main: Column, board: Board) -> str:
+    """With what real data scores, for a sense of scale."""
+    real = _entries((row for row in board.controls if row.group.first.family == "real"), main)
+    return f"{entry.shown} {_seeds(entry)}{f' (real data: {real[0].shown})' if real else ''}"
+
+
+def _beside_noise(entries: Sequence[Entry], main: Column, board: Board) -> str:
+    """Said where those that may be the best are not told to be better than noise: then there is no winner."""
+    sign = -1 if main.better == "higher" else 1
+    for noise in _entries((row for row in board.controls if row.group.first.family == "noise"), main):
+        ahead = [entry for entry in entries if sign * entry.known.mean < sign * noise.known.mean]
+        if not ahead:
+            does = "does better" if told_worse(entries[0].known, noise.known) else "is not told to be worse"
+            return f"; but noise {does} ({noise.shown})"
+        if doubtful := [e for e in entries if e not in ahead or not told(e.known, noise.known)]:
+            names = _listed(doubtful, "and")
+            return f"; but not enough seeds to tell {names} from noise ({noise.shown}){_takes(noise, doubtful)}"
+    return ""
+
+
+def _fastest(entries: Sequence[Entry], board: Board) -> str:
+    """What may decide between those that are not told apart, where the clock tells the first from all others."""
+    names = {entry.name for entry in entries}
+    for column in board.find(SPEED):
+        timed = _entries((row for row in board.ranked if row.name in names), column)
+        if len(timed) < len(names):
+            continue
+        first, *others = sorted((entry.known for entry in timed), key=lambda known: -known.mean)
+        if 0 < 1.05 * others[0].mean < first.mean and all(told(first, other) for other in others):
+            name = next(entry.name for entry in timed if entry.known is first)
+            return f"; {name} samples fastest, {_times(first.mean, others[0].mean)} the speed of the next"
+    return ""
+
+
+def _speed(best: str, second: str, board: Board) -> str:
+    """How the winner's sampling compares with the runner-up's, where both were timed alike."""
+    for column in board.find(SPEED):
+        timed = {entry.name: entry for entry in _entries(board.ranked, column) if entry.known.mean > 0}
+        if best in timed and second in timed:
+            return _compared(timed[best], timed[second])
+    return ""
+
+
+def _compared(mine: Entry, other: Entry) -> str:
+    slower, faster = sorted((mine.known.mean, other.known.mean))
+    sure, apart = told(mine.known, other.known), difference(mine.known, other.known)
+    if (sure and faster < 1.05 * slower) or (apart and abs(apart.value) + apart.reach < _ALIKE * slower):
+        return f", and samples about as fast as {other.name}, the runner-up"
+    if not sure:
+        question = f"not enough seeds to tell whether it samples faster than {other.name}, the runner-up"
+        return f"; {question}{_takes(mine, [other])}"
+    if faster == mine.known.mean:
+        return f", and samples {_times(faster, slower)} as fast as {other.name}, the runner-up"
+    return f", but takes {_times(faster, slower)} as long to sample as {other.name}, the runner-up"
+
+
+def _times(more: float, less: float) -> str:
+    ratio = more / less
+    if ratio > 1e6:
+        return "over 1,000,000×"
+    return f"{ratio:,.1f}×" if ratio < 10 else f"{ratio:,.0f}×"

@@ -1,0 +1,118 @@
+"""The command line: what it prints, and what it exits with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from bench.cli._main import run_command
+from bench.registry import KINDS, registry
+
+
+def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    for kind in KINDS:
+        assert [row["name"] for row in listed[kind]] == list(registry.all(kind))
+
+
+def test_list_is_also_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["list", "generators"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("dcgan", "vae", "lstm", "gpt", "real", "copycat", "noise", "reconstruct"))
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["list", "metric"], "unknown kind 'metric'; did you mean 'metrics'?"),
+        (["run", "demoo"], "unknown suite 'demoo'; did you mean 'demo'?"),
+        (["run", "no.toml"], "there is no suite file no.toml"),
+        (
+            ["run", "demo", "--set", "generators.vae.latent=abc"],
+            "generators.vae.latent = 'abc': input should be",
+        ),
+        (["run", "demo", "--set", "budget.samples=5000"], "holds out only 1000"),
+        (["run", "demo", "--device", "cuda"], "no CUDA GPU is usable here"),
+        (["report", "nowhere"], "nowhere is no run folder"),
+        (["report", "."], ". is no run folder: it has no records/"),
+    ],
+)
+def test_a_mistake_is_one_message_and_exit_code_2(
+    words: list[str], answer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(words) == 2
+    printed = capsys.readouterr()
+    assert answer in printed.err and printed.err.startswith("genbench: error: ") and not printed.out
+
+
+@pytest.mark.parametrize("words", [[], ["rum"], ["run"], ["run", "demo", "--jobs", "0"], ["run", "demo", "--devise"]])
+def test_a_wrong_command_exits_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run_command(words)
+    assert caught.value.code == 2
+    assert "usage: genbench" in capsys.readouterr().err
+
+
+def test_a_dry_run_tells_all_and_does_nothing(small: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["run", str(small), "--out", str(out), "--dry-run", "--set", "seeds=[3, 4]"]) == 0
+    printed = capsys.readouterr()
+    trials = json.loads(printed.out)
+    assert [(t["generator"], t["seed"]) for t in trials] == [
+        (g, s) for s in (3, 4) for g in ("vae", "copycat", "noise", "real")
+    ]
+    assert trials[0]["params"] == {"latent": 4, "width": 16, "decoder": "bernoulli", "lr": 0.001}
+    assert "trials: 8, 0 of them done" in printed.err
+    assert not out.exists()
+
+
+def test_the_exit_code_tells_that_some_failed(tmp_path: Path) -> None:
+    suite = tmp_path / "bad.toml"
+    suite.write_text(
+        "metrics = ['fd_lenet']\ncontrols = false\nbudget = { train_steps = 3, samples = 20 }\n"
+        "[datasets.digits]\n[generators.vae]\nlr = 1e30\n[generators.dcgan]\nwidth = 8\n"
+    )
+    words = [sys.executable, "-m", "bench", "run", str(suite), "--out", str(tmp_path / "out")]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "failed: vae on digits, seed 0: loss became" in done.stderr and "Traceback" not in done.stderr
+    page = (tmp_path / "out" / "report" / "index.html").read_text()
+    assert "loss became" in page and "dcgan" in page
+    # No terminal: plain lines, no bars and no escape codes.
+    assert "[2/2]" in done.stderr and "\x1b" not in done.stderr
+    assert done.stdout.strip().endswith("index.html")
+
+
+def test_every_format_can_be_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "records").mkdir()
+    assert run_command(["report", str(tmp_path), "--format", "htm"]) == 2
+    assert "unknown report 'htm'; did you mean 'html'?" in capsys.readouterr().err
+    for name in registry.all("reports"):
+        assert run_command(["report", str(tmp_path), "--format", name, "--to", str(tmp_path / name)]) == 0
+        assert Path(capsys.readouterr().out.strip()).is_file()
+
+
+def test_doctor_says_how_to_get_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GENBENCH_DATA", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert run_command(["doctor", "--json"]) == 0
+    found = {(f["section"], f["name"]): f for f in json.loads(capsys.readouterr().out)}
+    assert found["data", "mnist5k"]["here"] and found["weights", "lenet"]["here"]
+    assert not found["data", "mnist"]["here"] and "download = true" in found["data", "mnist"]["detail"]
+    assert not found["weights", "inception"]["here"] and "download http" in found["weights", "inception"]["detail"]
+    assert "cores" in found["machine", "threads"]["detail"]
+    assert run_command(["doctor"]) == 0
+
+
+def test_the_version_is_one() -> None:
+    import importlib.metadata
+
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert importlib.metadata.version("genbench") == project["version"]

@@ -1,0 +1,94 @@
+"""Trials and their ids: what decides a result is in its id, and nothing else is."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import SuiteError
+from bench.engine.plan import TrialPlan, plan_trials
+from bench.engine.suite import apply_override, check_suite
+from tests.conftest import SMALL
+
+
+def plans(*overrides: str, text: str = SMALL) -> list[TrialPlan]:
+    table = tomllib.loads(text)
+    for override in overrides:
+        apply_override(table, override)
+    return plan_trials(check_suite(table, "small"), "cpu")
+
+
+def test_every_generator_meets_every_dataset_of_its_modality_and_every_seed() -> None:
+    text = SMALL + "[generators.lstm]\n[datasets.kjv]\n"
+    found = [(p.generator, p.dataset, p.seed) for p in plans("seeds=[0, 1]", text=text)]
+    images = [(g, "digits", s) for s in (0, 1) for g in ("vae", "copycat", "noise", "real")]
+    assert found == [*images, ("lstm", "kjv", 0), ("lstm", "kjv", 1)]
+
+
+def test_metrics_can_be_left_out() -> None:
+    asked = 'metrics=["fd", "kid"]', 'extractors=["lenet"]'
+    assert plans(*asked)[0].metrics == ("fd_lenet", "kid_lenet")
+    assert plans(*asked, 'without=["kid"]')[0].metrics == ("fd_lenet",)
+
+
+def test_controls_can_be_left_out() -> None:
+    assert [p.generator for p in plans("controls=false")] == ["vae"]
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["seeds=[1]", "generators.vae.latent=5", "budget.train_steps=21", "budget.batch_size=31", "generators.vae.lr=0.1"],
+)
+def test_what_decides_the_weights_is_in_both_ids(override: str) -> None:
+    (base, *_), (other, *_) = plans(), plans(override)
+    assert other.training_id != base.training_id
+    assert other.run_id != base.run_id
+
+
+@pytest.mark.parametrize("override", ["budget.samples=99", "metrics=['fd_lenet']"])
+def test_measuring_anew_does_not_mean_training_anew(override: str) -> None:
+    (base, *_), (other, *_) = plans(), plans(override)
+    assert other.training_id == base.training_id
+    assert other.run_id != base.run_id
+
+
+@pytest.mark.parametrize(
+    "override", ["budget.time_limit=9", "budget.stall_limit=9", "budget.checkpoint_every=7", "about=x"]
+)
+def test_what_decides_nothing_is_in_no_id(override: str) -> None:
+    (base, *_), (other, *_) = plans(), plans(override)
+    assert (other.training_id, other.run_id) == (base.training_id, base.run_id)
+
+
+def test_labels_tell_records_apart_but_share_the_training() -> None:
+    twice = SMALL + "[generators.again]\nfamily = 'vae'\nlatent = 4\nwidth = 16\n"
+    first, second, *_ = plans(text=twice)
+    assert first.training_id == second.training_id
+    assert first.run_id != second.run_id
+
+
+def test_a_changed_family_is_another_family() -> None:
+    plan = plans()[0]
+    changed: dict[str, Any] = {**plan.model_dump(), "code": {**plan.code, "vae": "0" * 64}}
+    assert TrialPlan.model_validate(changed).training_id != plan.training_id
+
+
+def test_weights_that_arrive_later_make_it_another_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from metrics.extractors.inception import WEIGHTS
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    without, *_ = plans("metrics=['fid']")
+    weights = tmp_path / "hub" / "checkpoints" / WEIGHTS.file
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    arrived, *_ = plans("metrics=['fid']")
+    assert arrived.training_id == without.training_id and arrived.run_id != without.run_id
+
+
+def test_more_samples_than_the_floor_can_have_are_refused_with_the_number() -> None:
+    with pytest.raises(SuiteError, match=r"set budget\.samples=300"):
+        plans("budget.samples=301")
+    assert plans("budget.samples=301", "controls=false")

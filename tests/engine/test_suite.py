@@ -1,0 +1,235 @@
+"""A suite is checked whole before anything runs: each mistake has its own clear message."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, model_validator
+
+from bench import DataError, SuiteError, UnknownName, cache_folder
+from bench.engine.plan import plan_trials
+from bench.engine.suite import apply_override, check_suite, find_suite, read_suite
+from bench.parameters import check
+from tests.conftest import SMALL
+
+GOOD = "[datasets.digits]\n[generators.vae]\n"
+
+# What is written, and what the answer must say.
+MISTAKES = {
+    "seed = [0]": "unknown key 'seed'; did you mean 'seeds'?",
+    "seeds = []": "seeds = []",
+    "seeds = [1, 1]": "different whole numbers",
+    "seeds = [true]": "seeds = [True]",
+    "metrics = ['fd_lenett']": "unknown metric 'fd_lenett'; did you mean 'fd_lenet'?",
+    "metrics = []": "leave it out for all that apply",
+    "controls = 3": "controls = 3: should be a truth value",
+    "budget = 3": "budget = 3: should be a table",
+    "budget.train_step = 3": "unknown parameter 'train_step'; did you mean 'train_steps'?",
+    "budget.train_steps = 0": "budget.train_steps = 0: input should be greater than 0",
+    "budget.samples = 1.5": "budget.samples = 1.5: input should be a valid integer",
+    "generators.vae.latent = 'abc'": "generators.vae.latent = 'abc': input should be a valid integer (default 20)",
+    "generators.vae.latent = -1": "generators.vae.latent = -1: input should be greater than 0",
+    "generators.vae.latnt = 3": "generators.vae: unknown parameter 'latnt'; did you mean 'latent'?",
+    "generators.vae.decoder = 'bernouli'": "input should be 'bernoulli' or 'gaussian'",
+    "generators.vae.preset = 'huge'": "unknown preset 'huge'; there is paper, tiny",
+    "generators.vae.load = 'no.safetensors'": "there is no checkpoint no.safetensors",
+    "generators.vea.latent = 3": "unknown generator 'vea'; did you mean 'vae'?",
+    "generators.vae.lr = inf": "generators.vae.lr = inf: input should be a finite number",
+    "generators.vae.lr = nan": "input should be a finite number",
+    "budget.time_limit = inf": "input should be a finite number",
+    "generators.vae.latent = 1979-05-27": "input should be a valid integer",
+    "generators.vae.preset = [1]": "unknown preset [1]",
+    "generators.real.family = 'vae'": "has the name of a control",
+    "metrics = ['perplexity']": "metrics: perplexity is for text, but the suite's data is image",
+    "name = '../x'": "should be letters",
+    "datasets = 3": "datasets = 3: should be a table",
+    "generators.x = 3": "generators.x = 3: should be a table",
+    "datasets.mnist6k = {}": "unknown dataset 'mnist6k'; did you mean 'mnist5k'?",
+    "datasets.digits.root = 'x'": "datasets.digits: unknown parameter 'root'",
+    "generators.gpt = {}": "generators.gpt makes text, but the suite's data is image",
+    "datasets.kjv = {}": "datasets.kjv is text, which no generator here makes",
+    "generators.vae.load = 3": "generators.vae.load = 3: should be a string",
+    "generators.vae.budget = 3": "generators.vae.budget = 3: should be a table",
+    "generators.vae.latent = 9223372036854775808": "generators.vae.latent is a number beyond 64 bits",
+    "budget.samples = 1000000000000000000000": "budget.samples is a number beyond 64 bits",
+    f"generators.vae.latent = {'[' * 99}{']' * 99}": "is nested more than 16 deep",
+    f"generators.vae.preset = '{'x' * 5000}'": "should be at most 4096 characters",
+    'datasets.digits.root = "a\\u0000b"': "none of them null",
+    "name = 'é" + 150 * "é" + "'": "should be letters",
+    "seeds = [1979-05-27]": "seeds = [datetime.date(1979, 5, 27)]: should be",
+}
+
+
+@pytest.mark.parametrize(("mistake", "answer"), MISTAKES.items(), ids=MISTAKES)
+def test_each_mistake_is_answered(mistake: str, answer: str) -> None:
+    table = tomllib.loads(GOOD)
+    key, _, value = mistake.partition(" = ")
+    apply_raw(table, key, tomllib.loads(f"v = {value}")["v"])
+    with pytest.raises(SuiteError) as caught:
+        check_suite(table, "test")
+    assert answer in str(caught.value)
+
+
+def test_a_long_or_unprintable_value_is_shown_short_and_escaped() -> None:
+    table = tomllib.loads(GOOD + 'preset = "\\u001b[31m' + "x" * 3000 + '"\nload = "a\\u0007b"')
+    table |= {f"key{i}" + "y" * 100: 1 for i in range(1000)}
+    with pytest.raises(SuiteError) as caught:
+        check_suite(table, "test")
+    assert len(caught.value.problems) == 1001 and len(str(caught.value)) < 5000
+    assert str(caught.value).endswith(" problems more")
+    assert all(line.isprintable() for line in str(caught.value).splitlines())
+    assert "a\\x07b" in caught.value.problems[-1]
+
+
+@pytest.mark.parametrize("key", [1, None, ("a",), "k" * 5000])
+def test_a_key_is_a_string_of_some_length(key: Any) -> None:
+    tables: list[dict[Any, Any]] = [{key: 1}, {"generators": {key: {}}}, {"generators": {"vae": {key: 1}}}]
+    for table in tables:
+        with pytest.raises(SuiteError, match="has the key"):
+            check_suite(table, "test")
+
+
+def test_what_concerns_all_parameters_has_no_place_of_its_own() -> None:
+    class Whole(BaseModel):
+        a: int = 0
+
+        @model_validator(mode="after")
+        def _never(self) -> Whole:
+            raise ValueError("a and b do not go together")
+
+    assert check(Whole, {}, "here") == (None, ["here: value error, a and b do not go together"])
+
+
+def apply_raw(table: dict[str, object], key: str, value: object) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})  # type: ignore[assignment]
+    table[last] = value
+
+
+@pytest.mark.parametrize("label", ["", " ", "a\x1bb"])
+def test_a_label_can_be_read(label: str) -> None:
+    with pytest.raises(SuiteError, match="letters that can be printed"):
+        check_suite({**tomllib.loads(GOOD), "generators": {label: {"family": "vae"}}}, "test")
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    table = tomllib.loads(GOOD + "latent = 'abc'\nwidth = 0\n[budget]\nsamples = 0")
+    with pytest.raises(SuiteError) as caught:
+        check_suite(table, "test")
+    assert len(caught.value.problems) == 3
+
+
+@pytest.mark.parametrize("text", ["", "[datasets.digits]", "[generators.vae]"])
+def test_an_empty_suite_is_refused(text: str) -> None:
+    with pytest.raises(SuiteError, match="the suite has no"):
+        check_suite(tomllib.loads(text), "test")
+
+
+def test_defaults_presets_and_own_values_are_laid_over_each_other() -> None:
+    text = GOOD + "preset = 'tiny'\nlatent = 7\nbudget = { train_steps = 5 }\n[budget]\nbatch_size = 9"
+    vae = check_suite(tomllib.loads(text), "test").generators[0]
+    assert vae.params == {"latent": 7, "width": 256, "decoder": "bernoulli", "lr": 2e-3}
+    assert (vae.budget.train_steps, vae.budget.batch_size, vae.budget.samples) == (5, 9, 1000)
+
+
+def test_a_family_can_stand_twice() -> None:
+    table = tomllib.loads(GOOD + "[generators.vae-wide]\nfamily = 'vae'\nwidth = 9")
+    suite = check_suite(table, "test")
+    assert [(g.label, g.family, g.params["width"]) for g in suite.generators] == [
+        ("vae", "vae", 500),
+        ("vae-wide", "vae", 9),
+    ]
+
+
+def test_a_whole_number_is_a_number() -> None:
+    assert check_suite(tomllib.loads(GOOD + "lr = 1"), "test").generators[0].params["lr"] == 1.0
+
+
+class TestOverrides:
+    def override(self, text: str) -> dict[str, object]:
+        table = tomllib.loads(SMALL)
+        apply_override(table, text)
+        return table
+
+    def test_a_value_is_toml(self) -> None:
+        assert self.override("generators.vae.latent=64")["generators"] == {"vae": {"latent": 64, "width": 16}}
+        assert self.override("seeds=[1, 2]")["seeds"] == [1, 2]
+
+    def test_what_is_not_toml_is_a_string(self) -> None:
+        assert self.override("generators.vae.decoder=gaussian")["generators"]["vae"]["decoder"] == "gaussian"  # type: ignore[index]
+
+    def test_a_misspelt_label_is_no_new_entry(self) -> None:
+        with pytest.raises(SuiteError, match=r"no generators\.vaee; did you mean 'vae'"):
+            self.override("generators.vaee.latent=3")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("latent", "=3", "generators..latent=3", "budget.train_steps.x=3", "x." * 99 + "y=3", "a\x1b" * 99),
+            *(f"generators.vae.latent={value}" for value in ("9" * 5000, "[" * 9999 + "]" * 9999)),
+        ],
+        ids=lambda text: text[:30].encode("unicode_escape").decode(),
+    )
+    def test_a_malformed_one_is_refused(self, text: str) -> None:
+        with pytest.raises(SuiteError, match="--set") as caught:
+            self.override(text)
+        assert len(str(caught.value)) < 500 and str(caught.value).isprintable()
+
+    def test_where_there_is_no_table_it_makes_none(self) -> None:
+        with pytest.raises(SuiteError, match="'datasets' is a value, not a table"):
+            apply_override({"datasets": 3}, "datasets.digits.window=3")
+
+    def test_two_lines_are_a_string(self) -> None:
+        assert self.override("name=1\nseeds=[7]")["name"] == "1\nseeds=[7]"
+
+
+def test_a_wrong_file_is_told_apart_from_a_wrong_name(tmp_path: Path) -> None:
+    with pytest.raises(SuiteError, match="there is no suite file"):
+        find_suite(tmp_path / "no.toml")
+    with pytest.raises(UnknownName, match="unknown suite 'dem'; did you mean 'demo'"):
+        find_suite("dem")
+
+
+UNREADABLE = [b"x = ", b"\xff\xfe", GOOD.encode("utf-16"), b"x = " + b"9" * 5000, b"x = \0"]
+UNREADABLE += [b"x = " + b"[" * 20_000 + b"]" * 20_000, b"x = " + b"{a = " * 5000 + b"1" + b"}" * 5000]
+
+
+@pytest.mark.parametrize("content", UNREADABLE, ids=range(len(UNREADABLE)))
+def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_bytes(content)
+    with pytest.raises(SuiteError, match=r"bad\.toml is (not valid TOML|nested too deep)"):
+        read_suite(path)
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "marked.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert read_suite(path).name == "marked"
+
+
+def test_a_user_without_a_home_can_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    for name in ("HOME", "XDG_CACHE_HOME", "GENBENCH_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert cache_folder().parent == tmp_path
+    table: dict[str, Any] = {"datasets": {"mnist5k": {}}, "generators": {"vae": {}}}
+    assert len(plan_trials(check_suite(table, "test"), "cpu")) == 4
+    table["datasets"] = {"mnist": {"root": "~/data"}}
+    with pytest.raises(DataError, match="there is no ~/data"):
+        plan_trials(check_suite(table, "test"), "cpu")
+
+
+@pytest.mark.parametrize("root", ["~nosuchuser/x", "x" * 300, "/dev/null"])
+def test_data_in_a_place_that_cannot_be_is_told(root: str) -> None:
+    suite = check_suite({"datasets": {"mnist": {"root": root}}, "generators": {"vae": {}}}, "test")
+    with pytest.raises(DataError, match=r"there is no ~nosuch|cannot look for MNIST|no MNIST"):
+        plan_trials(suite, "cpu")

@@ -1,0 +1,155 @@
+"""The training loop: its data order, and that an interruption leaves no trace in the result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench import Batch, DataError, TrialError
+from bench.datasets._image import ImageDataset
+from bench.datasets.digits import digits
+from bench.engine.checkpoint import read_checkpoint, restore, save_checkpoint
+from bench.engine.state import capture
+from bench.engine.training import Progress, Schedule, batch_index, train
+from bench.protocols import Trainable
+from bench.registry import registry
+
+CPU = torch.device("cpu")
+SCHEDULE = Schedule(steps=12, batch_size=16, checkpoint_every=4)
+
+
+@pytest.fixture(scope="module")
+def data() -> ImageDataset:
+    return digits()
+
+
+def fresh(data: ImageDataset, family: str = "dcgan", **params: Any) -> Trainable:
+    torch.manual_seed(0)
+    model: Trainable = registry.get("generators", family).make(data.spec, **params)
+    return model
+
+
+def run(model: Trainable, data: ImageDataset, path: Path, **changes: Any) -> Progress:
+    return train(model, data.train, SCHEDULE, seed=0, device=CPU, checkpoint=path, about={"family": "x"}, **changes)
+
+
+class Killed(Exception):
+    pass
+
+
+def kill_at(step: int) -> Any:
+    def on_step(done: int, losses: object) -> None:
+        if done == step:
+            raise Killed
+
+    return on_step
+
+
+@pytest.mark.parametrize(("family", "params"), [("dcgan", {"width": 8}), ("vae", {"width": 16, "latent": 4})])
+@pytest.mark.parametrize("step", [3, 6, 11])
+def test_going_on_after_a_kill_ends_in_the_same_weights(
+    tmp_path: Path, data: ImageDataset, family: str, params: dict[str, Any], step: int
+) -> None:
+    whole = fresh(data, family, **params)
+    progress = run(whole, data, tmp_path / "whole.safetensors")
+
+    path = tmp_path / "killed.safetensors"
+    with pytest.raises(Killed):
+        run(fresh(data, family, **params), data, path, on_step=kill_at(step))
+    second = fresh(data, family, **params)
+    steps: list[int] = []
+    resumed = run(second, data, path, on_step=lambda done, losses: steps.append(done))
+
+    assert steps[0] == step // 4 * 4 + 1  # from the last checkpoint, not from the start
+    assert all(torch.equal(a, b) for a, b in zip(states(whole), states(second), strict=True))
+    assert [p["losses"] for p in resumed.curve] == [p["losses"] for p in progress.curve]
+
+
+def states(model: Any) -> list[Tensor]:
+    return list(model.state_dict().values())
+
+
+def test_a_finished_training_is_not_repeated(tmp_path: Path, data: ImageDataset) -> None:
+    path = tmp_path / "x.safetensors"
+    first = run(fresh(data, width=8), data, path)
+    again = run(fresh(data, width=8), data, path, on_step=kill_at(1))
+    assert again.complete and again.seconds == first.seconds
+
+
+def test_a_damaged_checkpoint_counts_as_none(tmp_path: Path, data: ImageDataset) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(b"half a che")
+    assert run(fresh(data, width=8), data, path).complete
+
+
+def test_an_epoch_visits_every_example_once() -> None:
+    seen = Counter(i for step in range(10) for i in batch_index(103, 10, step, seed=0).tolist())
+    assert len(seen) == 100 and set(seen.values()) == {1}
+    second = torch.cat([batch_index(103, 10, step, seed=0) for step in range(10, 20)])
+    assert second.tolist() != list(seen)
+
+
+def test_the_order_depends_on_the_seed() -> None:
+    assert not torch.equal(batch_index(100, 50, 0, seed=0), batch_index(100, 50, 0, seed=1))
+
+
+class Diverging(nn.Module):
+    """Its loss is what the test says."""
+
+    def __init__(self, losses: dict[str, float]) -> None:
+        super().__init__()
+        self.losses = losses
+
+    def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        return self.losses
+
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        return torch.zeros(n, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("losses", "answer"),
+    [
+        ({"loss": float("nan")}, "loss became nan at step 1"),
+        ({"g": 1.0}, "must return a 'loss'"),
+        ({"loss": 1.0, 7: 1.0}, "by strings, not by 7"),
+    ],
+)
+def test_a_broken_loss_is_named(tmp_path: Path, data: ImageDataset, losses: dict[Any, float], answer: str) -> None:
+    with pytest.raises(TrialError, match=answer):
+        run(Diverging(losses), data, tmp_path / "x.safetensors")
+
+
+class TestCheckpoint:
+    def test_weights_and_optimisers_come_back(self, tmp_path: Path, data: ImageDataset) -> None:
+        path = tmp_path / "x.safetensors"
+        model = fresh(data, width=8)
+        run(model, data, path)
+        other = fresh(data, width=8)
+        restore(path, other)
+        ours, theirs = (m.opt_g.state_dict()["state"] for m in (model, other))  # type: ignore[attr-defined]
+        assert all(torch.equal(ours[i][k], theirs[i][k]) for i in ours for k in ours[i])
+
+    def test_shared_weights_can_be_saved(self, tmp_path: Path) -> None:
+        model = Diverging({})
+        model.a = nn.Linear(2, 2)
+        model.b = nn.Linear(2, 2)
+        model.b.weight = model.a.weight
+        save_checkpoint(tmp_path / "x.safetensors", capture(model), {})
+        restore(tmp_path / "x.safetensors", model)
+        assert model.b.weight is model.a.weight
+
+    def test_a_checkpoint_of_another_model_is_refused(self, tmp_path: Path, data: ImageDataset) -> None:
+        save_checkpoint(tmp_path / "x.safetensors", capture(fresh(data, width=8)), {})
+        with pytest.raises(DataError, match="does not fit this model"):
+            restore(tmp_path / "x.safetensors", fresh(data, width=16))
+
+    def test_a_foreign_file_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "x.safetensors").write_bytes(b"PK\x03\x04 not ours")
+        with pytest.raises(DataError, match="no checkpoint that genbench saved"):
+            read_checkpoint(tmp_path / "x.safetensors")

@@ -1,0 +1,193 @@
+"""Two samples are drawn before the first step: a broken promise is told before the training, and nothing is moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bench import Batch, DataSpec, generator
+from bench.engine.runner import plan
+from bench.engine.worker import run_trial
+from bench.record import RunRecord
+from bench.registry import registry
+
+SUITE = """
+metrics = ["parameters"]
+controls = false
+budget = { train_steps = 3, samples = 40, checkpoint_every = 1 }
+[datasets.digits]
+[generators.tried]
+"""
+Draw = Callable[["Family", int, torch.Generator, Tensor | None], Any]
+
+
+class Family(torch.nn.Module):
+    """A family whose samples a test makes."""
+
+    conditional = True
+    draw: Draw
+    steps = 0  # of all models of the family
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.seen, self.drawn = 0, 0
+        self.weight = torch.nn.Parameter(torch.rand(()))
+
+    def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        Family.steps += 1
+        self.seen += 1
+        return {"loss": float(self.weight.detach() + torch.rand(()) + self.drawn + self.training)}
+
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Any:
+        assert not self.training and not torch.is_grad_enabled()
+        self.drawn += 1
+        return Family.draw(self, n, rng, condition)
+
+
+def spread(n: int, rng: torch.Generator) -> Tensor:
+    return 2 * torch.rand(n, 1, 8, 8, generator=rng) - 1
+
+
+Trained = Callable[..., RunRecord]
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
+    """The record of a trial whose family draws as told, in a folder of this name."""
+    monkeypatch.setattr(registry, "tables", {kind: dict(registry.all(kind)) for kind in registry.tables})
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "importing", True)  # as from a package: no other process has to find it
+        generator("tried", modalities={"image"})(Family)
+    (tmp_path / "suite.toml").write_text(SUITE)
+
+    def run(draw: Draw, out: str = "out", as_it_is: bool = False) -> RunRecord:
+        monkeypatch.setattr(Family, "draw", staticmethod(draw), raising=False)
+        monkeypatch.setattr(Family, "steps", 0)
+        (trial,) = plan(tmp_path / "suite.toml", device="cpu")
+        return run_trial(trial, tmp_path / out, as_it_is=as_it_is)
+
+    return run
+
+
+BROKEN: dict[str, tuple[Draw, str]] = {
+    "count": (lambda _, n, rng, y: spread(n + 1, rng), "sample(2) has shape (3, 1, 8, 8), not (2, 1, 8, 8)"),
+    "shape": (lambda _, n, rng, y: spread(n, rng)[:, 0], "sample(2) has shape (2, 8, 8), not (2, 1, 8, 8)"),
+    "range": (lambda _, n, rng, y: 255 * spread(n, rng), "pixels must lie in [-1, 1], got [-2"),
+    "dtype": (lambda _, n, rng, y: spread(n, rng).sign().long(), "pixels must be floats in [-1, 1], got torch.int64"),
+    "complex": (lambda _, n, rng, y: spread(n, rng) * 1j, "pixels must be floats in [-1, 1], got torch.complex64"),
+    "type": (lambda _, n, rng, y: spread(n, rng).numpy(), "sample(2) returned ndarray, not a tensor"),
+    "labels": (lambda _, n, rng, y: spread(n if y is None else 10, rng), "sample(2) has shape (10, 1, 8, 8)"),
+}
+
+
+@pytest.mark.parametrize(("draw", "message"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_promise_is_told_before_training(trained: Trained, draw: Draw, message: str) -> None:
+    record = trained(draw)
+    assert record.status == "failed" and record.error is not None
+    assert record.error.message.startswith(f"before the first training step, {message}")
+    assert Family.steps == 0
+
+
+def unable(model: Family, n: int, rng: torch.Generator, y: Tensor | None) -> Tensor:
+    raise RuntimeError("fit me first")
+
+
+@pytest.mark.parametrize(
+    ("untrained", "remark"),
+    [
+        (lambda _, n, rng, y: spread(n, rng) / 0, "untrained, it makes NaN or infinity"),
+        (unable, "untrained, it raised RuntimeError: fit me first"),
+    ],
+)
+def test_what_cannot_sample_before_it_has_seen_data_is_trained(trained: Trained, untrained: Draw, remark: str) -> None:
+    record = trained(lambda model, n, rng, y: spread(n, rng) if model.seen else untrained(model, n, rng, y))
+    assert record.error is None and Family.steps == 3
+    assert [told.endswith(remark) for told in record.remarks] == [True]
+
+
+@pytest.mark.parametrize(
+    ("draw", "told"),
+    [
+        (lambda _, n, rng, y: spread(n, rng).abs(), 1),
+        (lambda _, n, rng, y: spread(n, rng), 0),
+        (lambda _, n, rng, y: torch.zeros(n, 1, 8, 8), 0),  # one level says nothing of a range
+        (lambda model, n, rng, y: spread(n, rng) if model.seen else spread(n, rng).abs(), 0),
+    ],
+)
+def test_samples_that_use_half_the_range_are_remarked_on(trained: Trained, draw: Draw, told: int) -> None:
+    record = trained(draw)
+    assert record.status == "ok"
+    assert ["below the middle (0) of [-1, 1]" in remark for remark in record.remarks] == [True] * told
+
+
+def test_data_that_is_bright_itself_gives_no_remark(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.measure.trial.Trial.reference", torch.full((9, 1, 8, 8), 200, dtype=torch.uint8))
+    assert trained(lambda _, n, rng, y: spread(n, rng).abs()).remarks == ()
+
+
+def test_it_moves_nothing(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even in a family that draws from the global generator, and whose sampling leaves a trace in it."""
+
+    def careless(model: Family, n: int, rng: torch.Generator, y: Tensor | None) -> Tensor:
+        return spread(n, rng) * torch.rand(()) * model.weight / model.drawn
+
+    tried = trained(careless, "tried")
+    monkeypatch.setattr("bench.engine.worker._try_out", lambda *_: None)
+    plain = trained(careless, "plain")
+    assert [point.losses for point in tried.curve] == [point.losses for point in plain.curve]
+    (one,), (other,) = (list(tmp_path.glob(f"{out}/samples/*.npz")) for out in ("tried", "plain"))
+    assert np.array_equal(np.load(one)["samples"], np.load(other)["samples"])
+
+
+def test_labels_are_asked_for_where_they_are_heeded(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[int] | None] = []
+
+    def noting(model: Family, n: int, rng: torch.Generator, y: Tensor | None) -> Tensor:
+        asked.append(None if y is None else y.tolist())
+        return spread(n, rng)
+
+    trained(noting)
+    assert asked == [None, [0, 1], None]
+    monkeypatch.setattr(Family, "conditional", False)
+    trained(noting, "unconditional")
+    assert asked[3:] == [None, None]
+
+
+def test_a_training_that_goes_on_is_not_tried_again(trained: Trained, tmp_path: Path) -> None:
+    drawn: list[int] = []
+
+    def noting(model: Family, n: int, rng: torch.Generator, y: Tensor | None) -> Tensor:
+        drawn.append(n)
+        return spread(n, rng)
+
+    trained(noting)
+    trained(noting)
+    assert drawn == [2, 2, 40, 40]
+
+
+def test_a_stopped_training_whose_checkpoint_lacks_something_is_measured_and_says_so(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forgetful(model: Family, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        model.kept = torch.full((), float(model.seen))
+        model.seen += 1
+        if model.seen == 3:
+            raise RuntimeError("stopped here")
+        return {"loss": 0.0}
+
+    monkeypatch.setattr(Family, "train_step", forgetful)
+    draw: Draw = lambda _, n, rng, y: spread(n, rng)  # noqa: E731
+    assert trained(draw).status == "failed"
+    record = trained(draw, as_it_is=True)
+    assert record.status == "failed" and record.error is not None and record.steps == 2
+    assert [m.metric for m in record.measurements] == ["parameters"]
+    assert record.error.message == (
+        "measured at step 2 of 3, its last checkpoint, which does not hold kept; run again, and it starts over"
+    )
+    assert ["the model may sample otherwise" in remark for remark in record.remarks] == [True]

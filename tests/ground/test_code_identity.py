@@ -1,0 +1,148 @@
+"""What a result rests on: code that a family reaches in its own folder, and nothing that decides no number."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import code_digest as identity
+from bench.code_digest import reached, script, source_digest
+from bench.registry import registry
+
+FILES = {
+    "run.py": "import helper\nfrom shapes import round_ones\nimport tools.deep\n",
+    "helper.py": "def squash(x):\n    return x / 2\n",
+    "shapes/__init__.py": "from shapes.other import unused\n",
+    "shapes/round_ones.py": "from . import circle\nfrom .sub.area import area\n",
+    "shapes/circle.py": "PI = 3\n",
+    "shapes/other.py": "unused = 1\n",
+    "shapes/sub/area.py": "import importlib\nlate = importlib.import_module('lazy')\ndef area():\n    import inside\n",
+    "tools/__init__.py": "",
+    "tools/deep.py": "",
+    "lazy.py": "",
+    "inside.py": "",
+    "stranger.py": "",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def digest(path: Path) -> str:
+    """As another process would find it."""
+    identity._parsed.cache_clear()
+    return source_digest(str(path))
+
+
+def test_a_script_rests_on_all_it_imports_from_its_folder(folder: Path) -> None:
+    names = {"run", "helper", "shapes.round_ones", "shapes.circle", "shapes.sub.area", "lazy", "inside"}
+    assert set(reached(script(folder / "run.py"))) == names | {"tools", "tools.deep"}
+
+
+@pytest.mark.parametrize("name", ["run.py", "helper.py", "shapes/circle.py", "shapes/sub/area.py", "inside.py"])
+def test_a_change_of_any_of_them_is_another_identity(folder: Path, name: str) -> None:
+    before = digest(folder / "run.py")
+    (folder / name).write_text((folder / name).read_text() + "\nMORE = 1\n")
+    assert digest(folder / "run.py") != before
+
+
+@pytest.mark.parametrize("name", ["run.py", "helper.py"])
+def test_a_file_that_is_edited_while_the_process_lives_is_read_again(folder: Path, name: str) -> None:
+    """As in a notebook, where a module is edited and the same call made again."""
+    before = source_digest(str(folder / "run.py"))
+    assert source_digest(str(folder / "run.py")) == before
+    (folder / name).write_text((folder / name).read_text() + "\nMORE = 1\n")
+    assert source_digest(str(folder / "run.py")) != before
+
+
+@pytest.mark.parametrize("name", ["stranger.py", "shapes/other.py", "shapes/__init__.py"])
+def test_a_change_of_what_it_does_not_import_is_none(folder: Path, name: str) -> None:
+    before = digest(folder / "run.py")
+    (folder / name).write_text("CHANGED = 1\n")
+    assert digest(folder / "run.py") == before
+
+
+BASE = "import helper\ndef f(x: int = 1) -> int:\n    return x + 1\n"
+SAME = {
+    "a comment": BASE + "# done\n",
+    "a docstring": f'"""What it is."""\n{BASE}'.replace("int:\n", 'int:\n    """More."""\n'),
+    "brackets": BASE.replace("x + 1", "(x +\n        1)"),
+    "what it does as the program": BASE + "\nif __name__ == '__main__':\n    import stranger\n",
+}
+DIFFERENT = {
+    "a number": BASE.replace("= 1", "= 2"),
+    "its type": BASE.replace("= 1", "= 1.0"),
+    "an operator": BASE.replace("x + 1", "x - 1"),
+    "None": BASE.replace("= 1", "= None"),
+    "order": BASE.replace("import helper\n", "") + "import helper\n",
+}
+
+
+@pytest.mark.parametrize("change", [*SAME, *DIFFERENT])
+def test_what_decides_no_number_is_no_change(folder: Path, change: str) -> None:
+    path = folder / "run.py"
+    path.write_text(BASE)
+    before = digest(path)
+    path.write_text({**SAME, **DIFFERENT}[change])
+    assert (digest(path) == before) == (change in SAME)
+
+
+@pytest.mark.parametrize(
+    ("text", "reads"),
+    [
+        ("import sys\nWIDTH = int(sys.argv[1])\n", True),
+        (
+            "def options():\n    return parser.parse_args()\ndef all():\n    return options()\nWIDTH = all().width\n",
+            True,
+        ),
+        ("def main():\n    return parser.parse_args()\nif __name__ == '__main__':\n    main()\n", False),
+    ],
+)
+def test_arguments_count_where_loading_reads_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, reads: bool
+) -> None:
+    (folder / "run.py").write_text(text)
+    found = []
+    for width in "12":
+        monkeypatch.setattr(sys, "argv", ["run.py", width])
+        found.append(digest(folder / "run.py"))
+    assert (found[0] != found[1]) == reads
+
+
+def test_what_cannot_be_read_as_python_counts_byte_by_byte(folder: Path) -> None:
+    (folder / "helper.py").write_text("print 'of old'\n")
+    before = digest(folder / "run.py")
+    (folder / "helper.py").write_text("print 'of  old'\n")
+    assert digest(folder / "run.py") != before
+
+
+def test_packages_installed_side_by_side_are_strangers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a family would rest on every line of numpy."""
+    (folder / "acme.py").write_text("import helper\n")
+    monkeypatch.syspath_prepend(str(folder))
+    importlib.import_module("acme")
+    try:
+        assert "helper" in reached(identity._imported("acme") or script(folder))
+        (folder / "acme-1.0.dist-info").mkdir()
+        identity._is_installed.cache_clear()
+        assert set(reached(identity._imported("acme") or script(folder))) == {"acme"}
+    finally:
+        for name in ("acme", "helper"):
+            sys.modules.pop(name, None)
+        identity._is_installed.cache_clear()
+
+
+def test_our_own_rest_on_their_package_and_not_on_the_kernel() -> None:
+    origins = {name: entry.origin for name, entry in registry.all("generators").items()}
+    found = {name: set(reached(identity._imported(origin) or script(Path()))) for name, origin in origins.items()}
+    assert found["gpt"] == {"generators.gpt", "generators._sequence"}
+    assert found["dcgan"] == {"generators.dcgan"}
+    assert len({source_digest(origin) for origin in set(origins.values())}) == len(set(origins.values()))

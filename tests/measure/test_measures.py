@@ -1,0 +1,86 @@
+"""A number is called after what it saw; a suite may name measures, and gets them on each of its extractors."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench import DataSpec, UnknownName
+from bench.measure.names import check_name, expand, find_metric, is_measure, known_names, metric_name
+from bench.registry import registry
+
+DIGITS = DataSpec("image", (1, 28, 28), "continuous", classes=10)
+PHOTOS = DataSpec("image", (3, 32, 32), "continuous", classes=10)
+TEXT = DataSpec("text", (128,), "tokens", vocab=256)
+
+
+@pytest.mark.parametrize(
+    ("name", "measure", "extractor"),
+    [
+        ("fid", "fd", "inception"),
+        ("kid", "kid", "inception"),
+        ("is", "is", "inception"),
+        ("fd_lenet", "fd", "lenet"),
+        ("fd_corrected_lenet", "fd_corrected", "lenet"),
+        ("fd_inception-clean", "fd", "inception-clean"),
+    ],
+)
+def test_a_name_and_its_parts(name: str, measure: str, extractor: str) -> None:
+    entry = find_metric(name)
+    assert (entry.name, entry.extractor, entry.compute) == (name, extractor, registry.get("metrics", measure).compute)
+    assert metric_name(measure, extractor) == name
+
+
+def test_every_known_name_is_found_and_is_its_own() -> None:
+    names = [name for name in known_names() if not is_measure(name)]
+    assert len(set(names)) == len(names) > 50
+    assert [find_metric(name).name for name in names] == names
+
+
+@pytest.mark.parametrize("name", ["fd_lenett", "fid_lenet", "fd_corected", "perplexty"])
+def test_a_wrong_name_is_answered_with_a_near_one(name: str) -> None:
+    with pytest.raises(UnknownName, match="did you mean"):
+        check_name(name)
+
+
+def test_a_metric_on_an_extractor_is_for_what_both_read() -> None:
+    assert find_metric("fd_lenet").on == {"image"}
+    assert find_metric("fd_minilm").on == {"text"}
+
+
+def test_a_measure_stands_for_each_extractor_of_the_suite() -> None:
+    assert expand(["fd", "vendi"], DIGITS, ["lenet", "mobilenet"]) == (
+        "fd_lenet",
+        "fd_mobilenet",
+        "vendi_lenet",
+        "vendi_mobilenet",
+    )
+
+
+def test_what_is_not_wanted_is_left_out_by_measure_or_by_name() -> None:
+    assert expand(["fd", "vendi"], DIGITS, ["lenet", "mobilenet"], ["vendi", "fd_lenet"]) == ("fd_mobilenet",)
+    assert "self_bleu" not in expand(None, TEXT, None, ["self_bleu"])
+
+
+def test_extractors_that_mean_nothing_here_are_left_out() -> None:
+    assert expand(["fd"], PHOTOS, ["lenet", "mobilenet"]) == ("fd_mobilenet",)
+    assert expand(["fd"], TEXT, ["lenet"]) == ()
+
+
+def test_all_that_apply_are_those_whose_weights_are_here_and_a_line_for_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    names = expand(None, DIGITS, None)
+    assert {"fd_lenet", "precision_lenet", "fid", "fd_dinov2", "sample_throughput"} <= set(names)
+    assert not {"kid", "is", "precision_inception", "perplexity", "fd_minilm"} & set(names)
+
+
+def test_a_classic_asked_for_by_name_is_never_silently_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert expand(["kid"], DIGITS, None) == ("kid_lenet", "kid")
+    assert expand(["fid", "fd_lenet"], DIGITS, ["lenet"]) == ("fid", "fd_lenet")
+
+
+def test_a_protocol_at_home_elsewhere_is_taken_only_when_named() -> None:
+    assert "cmmd_v_lenet" not in expand(None, DIGITS, ["lenet"])
+    assert expand(["cmmd_v"], DIGITS, ["lenet"]) == ("cmmd_v_lenet",)

@@ -1,0 +1,153 @@
+"""What a metric is given: samples quantised as the data is, and every other side made once when it is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench import DataSpec, Omitted, Trial, TrialError
+from bench.datasets._text import ByteDataset
+from bench.datasets.digits import digits
+from bench.measure.comparison import measure
+from bench.measure.names import find_metric
+from bench.measure.trial import quantise
+from generators.controls import Noise, Real
+
+CPU = torch.device("cpu")
+
+
+def trial_of(model: Any, dataset: Any, n: int = 64, **changes: Any) -> Trial:
+    return Trial(model, dataset, seed=0, n_samples=n, batch_size=32, device=CPU, **changes)
+
+
+class TestQuantise:
+    spec = DataSpec("image", (1, 1, 3), "continuous")
+
+    def test_it_rounds_and_does_not_cut(self) -> None:
+        x = (torch.tensor([0.6, 100.4, 254.6]) / 127.5 - 1).view(1, 1, 1, 3)
+        assert quantise(x, self.spec).flatten().tolist() == [1, 100, 255]
+
+    def test_every_level_comes_back(self) -> None:
+        levels = torch.arange(256, dtype=torch.uint8).view(-1, 1, 1, 1)
+        assert torch.equal(quantise(levels.float() / 127.5 - 1, self.spec), levels)
+
+    @pytest.mark.parametrize("value", [torch.nan, torch.inf, 1.1, -3.0, 255.0])
+    def test_what_is_no_pixel_is_refused(self, value: float) -> None:
+        with pytest.raises(TrialError):
+            quantise(torch.full((1, 1, 1, 3), value), self.spec)
+
+    @pytest.mark.parametrize("bad", [torch.tensor([[5]]), torch.tensor([[-1]]), torch.tensor([[0.5]])])
+    def test_what_is_no_token_is_refused(self, bad: Tensor) -> None:
+        with pytest.raises(TrialError, match=r"tokens must be int64 in \[0, 5\)"):
+            quantise(bad, DataSpec("text", (1,), "tokens", vocab=5))
+
+    def test_a_wrong_shape_is_named(self) -> None:
+        class Wrong:
+            def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+                return torch.zeros(n, 3)
+
+        with pytest.raises(TrialError, match=r"sample\(32\) has shape \(32, 3\), not \(32, 1, 8, 8\)"):
+            _ = trial_of(Wrong(), digits()).samples
+
+
+class TestSides:
+    def test_each_is_made_once(self) -> None:
+        trial = trial_of(Noise(digits()), digits())
+        assert trial.stored("samples") is trial.stored("samples")
+        assert trial.space("lenet") is trial.space("lenet")
+
+    def test_train_and_reference_are_the_splits_in_stored_form(self) -> None:
+        dataset = digits()
+        trial = trial_of(Noise(dataset), dataset)
+        assert torch.equal(trial.tensor("train"), dataset.train.pixels)
+        assert torch.equal(trial.tensor("reference"), dataset.test.pixels)
+
+    def test_text_is_cut_into_windows_end_to_end(self) -> None:
+        texts = {"train": "abcdefgh" * 3, "valid": "abcd", "test": "0123456789"}
+        dataset = ByteDataset("x", texts, window=4)  # type: ignore[arg-type]
+        trial = trial_of(None, dataset)
+        assert trial.texts("reference") == ["0123", "4567"]
+        assert trial.texts("train")[:3] == ["abcd", "efgh", "abcd"]
+        with pytest.raises(Omitted, match="needs arrays, not text"):
+            trial.tensor("reference")
+
+    def test_labels_are_drawn_for_as_asked(self) -> None:
+        dataset = digits()
+        trial = trial_of(Real(dataset), dataset, 100)
+        assert trial.labels.bincount().tolist() == [10] * 10
+        known = {
+            row.numpy().tobytes(): int(y) for row, y in zip(dataset.valid.pixels, dataset.valid.labels, strict=True)
+        }
+        assert [known[row.numpy().tobytes()] for row in trial.tensor("conditional")] == trial.labels.tolist()
+
+    def test_what_is_not_there_is_a_reason(self) -> None:
+        class Plain:
+            def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+                return torch.zeros(n, 1, 8, 8)
+
+        trial = trial_of(Plain(), digits())
+        for side, message in {
+            "conditional": "told what to make",
+            "reconstructions": "capability 'reconstruct'",
+        }.items():
+            with pytest.raises(Omitted, match=message):
+                trial.stored(side)  # type: ignore[arg-type]
+
+    def test_a_copy_of_the_test_split_is_its_own_reconstruction(self) -> None:
+        class Copy(Noise):
+            def reconstruct(self, x: Tensor) -> Tensor:
+                return x
+
+        trial = trial_of(Copy(digits()), digits())
+        assert torch.equal(trial.tensor("reconstructions"), trial.reference)
+
+
+def test_the_protocol_tells_what_was_compared() -> None:
+    dataset = digits()
+    protocol = measure(find_metric("fd_lenet"), trial_of(Noise(dataset), dataset, 100)).protocol
+    assert (protocol["n_fake"], protocol["n_real"]) == (100, len(dataset.test))
+    assert (protocol["extractor"], protocol["reference"], protocol["dtype"]) == ("lenet", "test", "float32")
+    assert str(protocol["weights"]).startswith("sha256:")
+
+
+def test_samples_are_the_same_at_any_batch_size() -> None:
+    dataset = digits()
+    small, large = (Trial(Noise(dataset), dataset, seed=0, n_samples=50, batch_size=b, device=CPU) for b in (7, 50))
+    assert torch.equal(small.samples, large.samples)
+
+
+def test_a_new_stream_moves_no_other() -> None:
+    one, two = (trial_of(Noise(digits()), digits()) for _ in range(2))
+    torch.rand(100, generator=two.rng("something new"))
+    assert torch.equal(one.samples, two.samples)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_quantised_at_full(dtype: torch.dtype) -> None:
+    x = torch.linspace(-1, 1, 999).to(dtype).view(-1, 1, 1, 1)
+    assert torch.equal(quantise(x, TestQuantise.spec), quantise(x.float(), TestQuantise.spec))
+
+
+@pytest.mark.parametrize("copy", [lambda x: x[:-1], lambda x: x.numpy(), lambda x: x[:, 0]])
+def test_a_reconstruction_that_is_no_copy_is_named(copy: Any) -> None:
+    class Copier(Noise):
+        def reconstruct(self, x: Tensor) -> Any:
+            return copy(x)
+
+    with pytest.raises(TrialError, match=r"reconstruct\(32\) (has shape|returned ndarray)"):
+        trial_of(Copier(digits()), digits()).stored("reconstructions")
+
+
+def test_long_loops_give_a_sign_of_life_with_every_batch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    beats: list[int] = []
+    monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path))  # features that another test has kept would need no loop
+    monkeypatch.setattr("bench.probes.pulse._listeners", [lambda: beats.append(1)])
+    dataset = digits()
+    trial = Trial(Noise(dataset), dataset, seed=0, n_samples=50, batch_size=20, device=torch.device("cpu"))
+    assert len(trial.samples) == 50 and len(beats) == 3
+    trial.space("lenet").of("samples")
+    assert len(beats) == 4

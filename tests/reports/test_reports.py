@@ -1,0 +1,508 @@
+"""Reports: what they promise a reader. Records are made up; nothing is trained."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import reports.data
+import reports.html
+import reports.markdown
+from bench import OutputError, RunRecord, Summary
+from bench.results.board import Board, leaderboards
+from reports._cells import show
+from reports._content import gather
+from reports._escaping import visible
+from reports._figures import curve_table, tradeoff
+from reports._numbers import plain, scale, with_spread
+from reports._samples import gallery, grid
+from reports._svg import inline_svg
+from tests.report_records import (
+    ENVIRONMENT,
+    failed,
+    interval,
+    measured,
+    record,
+    save_images,
+    save_texts,
+)
+
+CURVE = tuple({"step": s, "seconds": s / 10, "losses": {"loss": 9 / s, "kl": 1.0}} for s in range(1, 30))
+Write = Callable[[list[RunRecord], Path, Path, list[str]], Path]
+PAGES: tuple[Write, ...] = (reports.html.write, reports.markdown.write)
+FORMATS: tuple[Write, ...] = (*PAGES, reports.data.write_csv, reports.data.write_json)
+
+
+def board_of(records: list[RunRecord]) -> Board:
+    (board,) = leaderboards(records)
+    return board
+
+
+def seeds(generator: str, metric: str, values: list[float]) -> list[RunRecord]:
+    return [record(generator, seed, scores={metric: value}) for seed, value in enumerate(values)]
+
+
+def marked(board: Board, metric: str) -> dict[str, str]:
+    (column,) = board.find(metric)
+    return {row.name: row.cells[column.key].mark for row in board.rows}
+
+
+def shown(board: Board, metric: str, name: str) -> str:
+    (column,) = board.find(metric)
+    return next(str(show(row.cells[column.key], column)) for row in board.rows if row.name == name)
+
+
+def a_run(folder: Path) -> list[RunRecord]:
+    """A folder with pictures, text, yardsticks, a failure and things left out."""
+    records = []
+    for seed in range(3):
+        for place, name in enumerate(("real", "vae", "dcgan", "noise")):
+            scores = {"fd_lenet": 10.0 ** (place / 2) + seed / 10, "sample_throughput": 100.0 * (place + 1)}
+            records.append(
+                record(
+                    name,
+                    seed,
+                    scores=scores,
+                    omitted={"fid": "weights not found"},
+                    curve=CURVE if name in ("vae", "dcgan") else (),
+                    samples=save_images(folder, f"{name}{seed}.npz"),
+                )
+            )
+        text = save_texts(folder, f"gpt{seed}.json", ["<script>alert('x')</script>", "with ``` inside \x00"])
+        records.append(record("gpt", seed, dataset="kjv", modality="text", samples=text))
+        records.append(failed("flow", seed))
+    return records
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("run")
+    path = reports.html.write(a_run(folder), folder, folder / "report", ["ignored x.json: half written"])
+    return path.read_text(encoding="utf-8")
+
+
+# ---- numbers ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "spread", "expected"),
+    [
+        (12.34, 0.42, ("12.3", "0.4")),
+        (12.34, 0.13, ("12.34", "0.13")),
+        (12345.6, 678.0, ("12,300", "700")),
+        (0.0213, 0.0031, ("0.021", "0.003")),
+        (-0.04, 0.3, ("0.0", "0.3")),
+        (-2.5, 0.3, ("−2.5", "0.3")),
+        (1234567.0, None, ("1,234,567", "")),
+        (3.14159, 0.0, ("3.14", "")),
+        (6.02155, 1e-15, ("6.02", "")),
+        (0.0, 0.5, ("0.0", "0.5")),
+    ],
+)
+def test_digits_follow_the_spread(value: float, spread: float | None, expected: tuple[str, str]) -> None:
+    assert with_spread(value, spread) == expected
+
+
+def test_units_are_chosen_for_the_column() -> None:
+    assert scale("B", 750 * 2**20).unit == "MiB"
+    assert scale("s", 0.0035).unit == "ms"
+    assert scale("examples/s", 5).unit == "examples/s"
+    assert scale("1", 0).factor == 1
+    assert plain(0.5) == "0.500"
+
+
+def test_mean_and_standard_deviation_over_seeds() -> None:
+    board = board_of(seeds("vae", "fd_lenet", [10.0, 12.0, 14.0]))
+    summary = board.rows[0].cells[board.columns[0].key].summary
+    assert summary == Summary(mean=12.0, sd=2.0, n=3)
+    assert shown(board, "fd_lenet", "vae") == "12 ± 2"
+
+
+def test_one_seed_shows_the_interval_within_the_run() -> None:
+    scores = (measured("fd_lenet", 12.3, interval=interval(11.9, 12.7)),)
+    assert shown(board_of([record("vae", measurements=scores)]), "fd_lenet", "vae") == "12.3 [11.9, 12.7]"
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("bits_per_byte", "≤ "), ("is_lenet", "≥ ")])
+def test_a_bound_says_on_which_side_the_truth_lies(metric: str, sign: str) -> None:
+    board = board_of([record("vae", measurements=(measured(metric, 93.1, kind="bound"),))])
+    assert shown(board, metric, "vae") == f"{sign}93.1"
+
+
+# ---- ranking ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("metric", "best"), [("fd_lenet", "vae"), ("is_lenet", "dcgan")])
+def test_the_best_is_marked_in_either_direction(metric: str, best: str) -> None:
+    board = board_of(seeds("vae", metric, [1.0, 1.1, 0.9]) + seeds("dcgan", metric, [9.0, 9.1, 8.9]))
+    assert {name for name, mark in marked(board, metric).items() if mark} == {best}
+
+
+def test_a_difference_within_the_noise_is_a_tie() -> None:
+    board = board_of(seeds("a", "fd_lenet", [10, 12]) + seeds("b", "fd_lenet", [10.5, 12.5]))
+    assert marked(board, "fd_lenet") == {"a": "best", "b": "tied"}
+    assert (
+        "share the lowest"
+        in gather(seeds("a", "fd_lenet", [1.0]) + seeds("b", "fd_lenet", [1.0]), Path(), []).sections[0].verdict
+    )
+
+
+def test_yardsticks_are_shown_last_and_never_marked() -> None:
+    values = {"real": 1.0, "vae": 12.0, "dcgan": 25.0, "noise": 900.0}
+    board = board_of([r for name, value in values.items() for r in seeds(name, "fd_lenet", [value, value + 1])])
+    assert [row.name for row in board.rows] == ["vae", "dcgan", "real", "noise"]
+    assert marked(board, "fd_lenet") == {"vae": "best", "dcgan": "", "real": "", "noise": ""}
+
+
+def test_different_protocols_are_different_columns() -> None:
+    few, many = {"n_fake": 500, "n_real": 1000}, {"n_fake": 1000, "n_real": 1000}
+    board = board_of([
+        record("vae", measurements=(measured("fd_lenet", 1.0, protocol=few),)),
+        record("dcgan", measurements=(measured("fd_lenet", 9.0, protocol=many),)),
+    ])  # fmt: skip
+    assert [column.label for column in board.columns] == ["fd_lenet (n_fake=500)", "fd_lenet (n_fake=1000)"]
+    assert not any(cell.mark for row in board.rows for cell in row.cells.values())
+    assert {cell.why for row in board.rows for cell in row.cells.values()} == {"", "measured under another protocol"}
+
+
+def test_times_of_two_machines_are_never_ranked_together() -> None:
+    other = {**ENVIRONMENT, "cpu": "Other CPU"}
+    records = [
+        record("vae", scores={"latency_p50": 1.0, "fd_lenet": 1.0}),
+        record("dcgan", scores={"latency_p50": 9.0, "fd_lenet": 9.0}, environment=other),
+    ]
+    board = board_of(records)
+    assert len(board.find("latency_p50")) == 2
+    assert len(board.find("fd_lenet")) == 1
+    assert "2 different machines" in gather(records, Path(), []).notes[0]
+
+
+def test_one_label_with_two_settings_is_two_rows() -> None:
+    records = [record("vae", s, params={"latent": n}, scores={"fd_lenet": n}) for s in (0, 1) for n in (8, 64)]
+    assert [row.name for row in board_of(records).rows] == ["vae (latent=8)", "vae (latent=64)"]
+
+
+def test_two_suites_in_one_folder_are_told_apart() -> None:
+    records = [record("vae", suite=suite, scores={"fd_lenet": 1.0}) for suite in ("digits", "nightly")]
+    content = gather(records, Path("runs/both"), [])
+    assert content.title == "digits, nightly"
+    assert [row.name for row in content.sections[0].board.rows] == ["vae (suite=digits)", "vae (suite=nightly)"]
+    assert content.commands[1] == "genbench run nightly"
+
+
+def test_a_trial_run_again_counts_once() -> None:
+    old = record("vae", scores={"fd_lenet": 99.0}, created="2030-01-01T00:00:00+00:00")
+    new = record("vae", scores={"fd_lenet": 1.0})
+    content = gather([new, old], Path(), [])
+    assert shown(content.sections[0].board, "fd_lenet", "vae") == "1"
+    assert old.run_id in content.notes[0]
+
+
+def test_a_killed_trial_stays_with_its_fellows() -> None:
+    cuda = {**ENVIRONMENT, "device": "cuda"}
+    records = [record("vae", 0, environment=cuda, scores={"fd_lenet": 1.0}), failed("vae", 1, environment={})]
+    (row,) = board_of(records).rows
+    assert row.group.seeds == (0, 1)
+    assert row.cells[board_of(records).columns[0].key].why == "seed 1: failed: ValueError: no luck"
+
+
+def test_one_label_with_different_data_is_two_boards() -> None:
+    records = [record("vae", fingerprint=f"sha256:{c * 64}", scores={"fd_lenet": 1.0}) for c in "ab"]
+    assert len(leaderboards(records)) == 2
+
+
+def test_the_main_metric_orders_the_rows() -> None:
+    board = board_of(seeds("a", "kid_lenet", [1.0]) + seeds("b", "fd_lenet", [2.0]) + seeds("c", "fd_lenet", [1.0]))
+    assert board.main is not None and board.main.metric == "fd_lenet"
+    assert [row.name for row in board.rows] == ["c", "b", "a"]
+
+
+def test_the_verdict_says_who_is_best_and_how_fast() -> None:
+    records = [
+        record(name, seed, scores={"fd_lenet": fd + seed / 10, "sample_throughput": speed + seed})
+        for name, fd, speed in (("vae", 12.0, 410.0), ("dcgan", 20.0, 100.0), ("real", 1.0, 1e6))
+        for seed in range(3)
+    ]
+    said = gather(records, Path(), []).sections[0].verdict
+    assert said.startswith("vae has the lowest fd_lenet, 12.10 ± 0.10 over 3 seeds (real data: 1.10 ± 0.10)")
+    assert said.endswith("samples 4.1× as fast as dcgan, the runner-up.")
+
+
+# ---- what is missing ----------------------------------------------------------------------------------------
+
+
+def test_a_missing_number_is_a_dash_with_its_reason(tmp_path: Path) -> None:
+    why = "nothing was trained: the weights were loaded"
+    records = [
+        record("vae", scores={"fd_lenet": 3.0, "train_throughput": 7.0}),
+        record("dcgan", scores={"fd_lenet": 4.0}, omitted={"train_throughput": why}),
+    ]
+    assert shown(board_of(records), "train_throughput", "dcgan") == "–"
+    for write in FORMATS:
+        assert why in write(records, tmp_path, tmp_path, []).read_text(encoding="utf-8")
+    cells = json.loads((tmp_path / "report.json").read_text())["leaderboards"][0]["rows"][1]["cells"]
+    assert cells["train_throughput"]["mean"] is None
+    assert pd.read_csv(tmp_path / "report.csv").query("omitted == @why").value.isna().all()
+
+
+def test_failures_and_notes_are_on_the_page(page: str) -> None:
+    assert "flow on mnist" in page and "ValueError: no luck" in page and "seeds 0, 1, 2" in page
+    assert "Traceback: &lt;here&gt;" in page
+    assert "ignored x.json: half written" in page
+    assert "weights not found" in page
+
+
+def test_a_skipped_trial_is_listed_but_has_no_row(tmp_path: Path) -> None:
+    error = {"kind": "unsupported", "message": "makes tokens only"}
+    records = [record("vae", scores={"fd_lenet": 1.0}), record("gpt", status="skipped", error=error)]
+    assert [row.name for row in board_of(records).rows] == ["vae"]
+    assert "makes tokens only" in reports.html.write(records, tmp_path, tmp_path, []).read_text()
+
+
+@pytest.mark.parametrize("write", FORMATS)
+@pytest.mark.parametrize("records", [[], [failed("vae", seed) for seed in (0, 1)]], ids=["empty", "all failed"])
+def test_folders_without_a_result_have_a_page(write: Write, records: list[RunRecord], tmp_path: Path) -> None:
+    path = write(records, tmp_path, tmp_path / "report", ["ignored y.json: cut short"])
+    text = path.read_text(encoding="utf-8")
+    assert text
+    if records:
+        assert "no luck" in text
+    if path.suffix != ".csv":
+        assert "ignored y.json: cut short" in text
+
+
+def test_a_folder_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        reports.data.write_csv([], tmp_path, tmp_path / "file", [])
+
+
+# ---- pages --------------------------------------------------------------------------------------------------
+
+
+class References(HTMLParser):
+    """Every address a page would load or open, every id, and every script."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+        self.scripts = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.scripts += tag == "script"
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href", "action", "srcset", "data", "poster"):
+                self.addresses.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+
+
+def test_the_page_needs_nothing_from_outside(page: str) -> None:
+    found = References()
+    found.feed(page)
+    assert found.addresses
+    assert all(a.startswith(("#", "data:image/png;base64,")) for a in found.addresses)
+    assert all(u.startswith("#") for u in re.findall(r"url\(['\"]?([^)'\"]*)", page))
+    assert "@import" not in page
+    assert "http:" not in page and "https:" not in page
+
+
+def test_ids_are_unique_though_figures_are_many(page: str) -> None:
+    found = References()
+    found.feed(page)
+    assert page.count("<svg") == 3  # two learning curves, one scatter
+    assert len(found.ids) == len(set(found.ids))
+    assert {a[1:] for a in found.addresses if a.startswith("#")} <= set(found.ids)
+
+
+def test_samples_are_shown_as_text_only(page: str) -> None:
+    found = References()
+    found.feed(page)
+    assert found.scripts == 1  # ours
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in page
+    assert "\x00" not in page and "\\x00" in page
+
+
+def test_names_from_records_are_escaped_everywhere(tmp_path: Path) -> None:
+    nasty = '<img src=x onerror="1">$^{|`'
+    records = [
+        record(name, scores={"fd_lenet": v, "sample_throughput": 1.0 + v}, curve=CURVE, dataset=nasty, suite=nasty)
+        for name, v in ((nasty, 1.0), ("vae", 2.0))
+    ]
+    html = reports.html.write(records, tmp_path, tmp_path, [nasty]).read_text(encoding="utf-8")
+    assert "<img src=x" not in html
+    markdown = reports.markdown.write(records, tmp_path, tmp_path, [nasty]).read_text(encoding="utf-8")
+    assert "<img src=x" not in re.sub(r"```.*?```", "", markdown, flags=re.DOTALL).replace("\\<", "")
+
+
+def test_the_page_marks_what_the_board_marks(page: str) -> None:
+    rows = re.findall(r'<tr><th scope="row">(.*?)</tr>', page, flags=re.DOTALL)
+    best = [row for row in rows if 'class="best"' in row]
+    assert best and all(re.search(r"</i>(vae|dcgan)", row) for row in best)
+
+
+def test_the_page_says_how_to_run_it_again(page: str) -> None:
+    assert "genbench run digits" in page
+    assert "Example CPU 9000" in page and "train_steps=600" in page
+
+
+def test_several_environments_are_told_apart() -> None:
+    other = {**ENVIRONMENT, "versions": {"genbench": "0.1.0", "torch": "2.12.0"}}
+    machines = gather([record("vae"), record("vae", 1, environment=other)], Path(), []).machines
+    assert machines.shared["python"] == "3.12.1"
+    assert sorted(what["torch"] for what, _ in machines.differing) == ["2.11.0", "2.12.0"]
+
+
+# ---- markdown, csv, json ------------------------------------------------------------------------------------
+
+
+def markdown_tables(text: str) -> list[list[list[str]]]:
+    tables = re.findall(r"(?:^\|.*\|$\n?)+", text, flags=re.MULTILINE)
+    split = re.compile(r"(?<!\\)\|")
+    return [[[c.strip() for c in split.split(line)[1:-1]] for line in t.strip().splitlines()] for t in tables]
+
+
+def test_markdown_tables_are_tables(tmp_path: Path) -> None:
+    text = reports.markdown.write(a_run(tmp_path), tmp_path, tmp_path / "report", ["a | note"]).read_text()
+    tables = markdown_tables(text)
+    assert all(len(row) == len(table[0]) for table in tables for row in table)
+    (board,) = [table for table in tables if "fd_lenet ↓" in table[0]]
+    assert [row[0] for row in board[2:]] == ["vae", "dcgan", "flow", "*real*", "*noise*"]
+    assert board[2][1].startswith("**") and not any(row[1].startswith("**") for row in board[3:])
+
+
+def test_markdown_pictures_lie_beside_it(tmp_path: Path) -> None:
+    path = reports.markdown.write(a_run(tmp_path), tmp_path, tmp_path / "report", [])
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]*)\)", path.read_text())
+    assert len(pictures) == 4 + 2
+    assert all((path.parent / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
+
+
+def test_csv_comes_back_through_pandas(tmp_path: Path) -> None:
+    records = a_run(tmp_path)
+    table = pd.read_csv(reports.data.write_csv(records, tmp_path, tmp_path, []))
+    assert len(table.dropna(subset="value")) == sum(len(r.measurements) for r in records)
+    means = table[table.metric == "fd_lenet"].groupby("generator").value.mean()
+    assert means["real"] == pytest.approx(1.1)
+
+
+def test_json_has_the_numbers_and_the_records_behind_them(tmp_path: Path) -> None:
+    records = a_run(tmp_path)
+    data = json.loads(reports.data.write_json(records, tmp_path, tmp_path, []).read_text())
+    board = next(b for b in data["leaderboards"] if b["dataset"] == "mnist")
+    vae = next(row for row in board["rows"] if row["name"] == "vae")
+    assert vae["cells"]["fd_lenet"]["mean"] == pytest.approx(10**0.5 + 0.1)
+    assert vae["cells"]["fd_lenet"]["mark"] == "best"
+    assert set(vae["records"]) == {r.run_id for r in records if r.generator == "vae"}
+    assert data["trials"] == {"ok": 15, "failed": 3}
+
+
+# ---- samples ------------------------------------------------------------------------------------------------
+
+
+def test_samples_stand_side_by_side_at_one_seed(tmp_path: Path) -> None:
+    records = [
+        record(name, seed, samples=save_images(tmp_path, f"{name}{seed}.npz"))
+        for name, its in (("vae", (0, 1, 2)), ("real", (1, 2)), ("noise", (1, 2)))
+        for seed in its
+    ]
+    shelf = gallery(board_of(records), tmp_path)
+    assert [(sample.name, sample.seed) for sample in shelf] == [("real", 1), ("vae", 1), ("noise", 1)]
+    assert all(sample.png for sample in shelf)
+
+
+def test_a_grid_keeps_every_pixel_of_small_pictures() -> None:
+    images = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 1, 4, 4)
+    sheet = grid(images, columns=2, rows=1)
+    factor = 14  # 4 pixels become 56
+    assert sheet.shape == (56, 2 * 56 + 2, 4)
+    assert (sheet[::factor, :56:factor, 0] == images[0, 0]).all()
+    assert (sheet[:, 56:58, 3] == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 8, 8), (40, 1, 200, 100), (1, 1, 1, 1)])
+def test_grids_of_any_size(shape: tuple[int, ...]) -> None:
+    assert grid(np.zeros(shape, np.uint8)).ndim == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("gone.npz", None, "is not in the run folder"),
+        ("bad.npz", b"PK\x03\x04 no archive", "cannot be read"),
+        ("bad.json", b'["cut sho', "cannot be read"),
+        ("other.json", b'{"a": 1}', "holds no list of texts"),
+        ("../secret.json", b'["top secret"]', "is no file name"),
+    ],
+)
+def test_a_damaged_sample_file_is_a_line_not_a_crash(
+    name: str, content: bytes | None, why: str, tmp_path: Path
+) -> None:
+    (tmp_path / "samples").mkdir()
+    if content is not None:
+        (tmp_path / "samples" / name).write_bytes(content)
+    records = [record("vae", samples=name, scores={"fd_lenet": 1.0})]
+    for write in PAGES:
+        text = write(records, tmp_path, tmp_path / "report", []).read_text(encoding="utf-8")
+        assert why in text
+        assert "top secret" not in text
+
+
+def test_arrays_that_are_no_pictures_are_said_to_be_none(tmp_path: Path) -> None:
+    records = [record("wavenet", samples=save_images(tmp_path, "a.npz", np.zeros((4, 16000), np.float32)))]
+    assert "holds no pictures" in gallery(board_of(records), tmp_path)[0].problem
+
+
+def test_characters_that_act_are_written_out() -> None:
+    assert visible("a\nb\x1b[1m\u202ec") == "a\nb\\x1b[1m\\u202ec"
+    assert visible("x" * 10_000, 3) == "xxx…"
+
+
+# ---- figures ------------------------------------------------------------------------------------------------
+
+
+def test_learning_curves_hold_every_seed_and_loss() -> None:
+    board = board_of([record("vae", seed, curve=CURVE) for seed in (0, 1)])
+    table = curve_table(board.rows[0])
+    assert len(table) == 2 * 2 * len(CURVE)
+    assert set(table.loss) == {"loss", "kl"}
+
+
+def test_the_scatter_names_its_points_and_takes_the_pages_colours() -> None:
+    names = ("vae", "dcgan", "real")
+    board = board_of(
+        [record(n, scores={"fd_lenet": 1.0 + i, "sample_throughput": 9.0 + i}) for i, n in enumerate(names)]
+    )
+    figure = tradeoff(board, {"vae": 0, "dcgan": 1})
+    assert figure is not None
+    svg = inline_svg(figure, "one", 'a "label"')
+    assert all(f">{name}<" in svg for name in names)
+    assert "var(--s0" in svg and "var(--ink)" in svg and "http" not in svg
+    assert 'aria-label="a &quot;label&quot;"' in svg
+
+
+def test_without_two_points_there_is_no_scatter() -> None:
+    assert tradeoff(board_of([record("vae", scores={"fd_lenet": 1.0, "sample_throughput": 2.0})]), {"vae": 0}) is None
+
+
+def test_drawing_leaves_matplotlib_as_it_was() -> None:
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    test_the_scatter_names_its_points_and_takes_the_pages_colours()
+    assert dict(mpl.rcParams) == before
+
+
+def test_reports_need_no_torch() -> None:
+    code = "import reports, sys; assert 'torch' not in sys.modules; assert 'seaborn' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -1,0 +1,226 @@
+"""Records that nobody honest wrote: each is named in a line and left alone, and the rest is shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import RunRecord, read_records, render, write_atomic
+from bench.cli._main import run_command
+from bench.record import SCHEMA_FILE, Estimate, Failure
+from bench.results.store import LARGEST_FILE, read_frame, write_record
+from tests.report_records import failed, interval, measured, record
+from tests.results.hostile_stores import LONG, pages, sparse, write_records
+
+SKIP = {"kind": "unsupported", "message": "makes tokens only"}
+Edit = Callable[[dict[str, Any]], Any]
+
+
+def good(folder: Path) -> RunRecord:
+    """A record beside which the hostile one lies."""
+    found = record("honest", scores={"fd_lenet": 3.0, "sample_throughput": 50.0})
+    write_record(folder, found)
+    return found
+
+
+def document(name: str = "vae", seed: int = 0) -> dict[str, Any]:
+    numbers = (measured("fd_lenet", 2.0, interval=interval(1.9, 2.1)), measured("sample_throughput", 9.0))
+    curve = [{"step": s, "seconds": 1.0, "losses": {"loss": 1.0 / s}} for s in (1, 2, 3)]
+    shown: dict[str, Any] = record(name, seed, measurements=numbers, curve=curve).model_dump(mode="json")
+    return shown
+
+
+def number(value: Any) -> Edit:
+    return lambda d: d["measurements"][0].update(value=value)
+
+
+def protocol(value: Any) -> Edit:
+    return lambda d: d["measurements"][0]["protocol"].update(odd=value)
+
+
+def around(**changes: Any) -> Edit:
+    return lambda d: d["measurements"][0]["interval"].update(changes)
+
+
+def point(**changes: Any) -> Edit:
+    return lambda d: d["curve"][1].update(changes)
+
+
+def environment(**changes: Any) -> Edit:
+    return lambda d: d["environment"].update(changes)
+
+
+def fields(**changes: Any) -> Edit:
+    return lambda d: d.update(changes)
+
+
+INFINITE = float("inf")
+REFUSED: dict[str, tuple[Edit, str]] = {
+    "infinity": (number(INFINITE), "measurements.0.value: a number should be finite"),
+    "NaN": (number(float("nan")), "measurements.0.value: a number should be finite"),
+    "NaN in quotes": (number("NaN"), "measurements.0.value: Input should be a valid number"),
+    "a number in quotes": (number("1.5"), "measurements.0.value: Input should be a valid number"),
+    "the largest double": (number(1.7e308), "value: a number should be finite and at most 1e+300"),
+    "400 digits": (number(10**400), "measurements.0.value: a number should be finite"),
+    "infinite end": (around(hi=INFINITE), "measurements.0.interval.hi: a number should be finite"),
+    "impossible level": (around(level=95.0), "measurements.0.interval.level: Input should be less than 1"),
+    "huge n": (lambda d: d["measurements"][0].update(n=10**400), "measurements.0.n: Input should be less than"),
+    "n below zero": (lambda d: d["measurements"][0].update(n=-1), "measurements.0.n: Input should be greater"),
+    "infinite protocol": (protocol(INFINITE), "measurements.0.protocol: a number should be finite"),
+    "long protocol": (protocol(10**400), "measurements.0.protocol: a number should be finite"),
+    "nested protocol": (protocol([1, 2]), "measurements.0.protocol.odd"),
+    "null protocol": (protocol(None), "measurements.0.protocol.odd"),
+    "infinite loss": (point(losses={"loss": INFINITE}), "curve.1.losses.loss: a number should be finite"),
+    "loss of 400 digits": (point(losses={"loss": 10**400}), "curve.1.losses.loss: a number should be finite"),
+    "step of 400 digits": (point(step=10**400), "curve.1.step: Input should be less than"),
+    "infinite seconds": (point(seconds=INFINITE), "curve.1.seconds: a number should be finite"),
+    "infinite phase": (fields(phases={"train": INFINITE}), "phases.train: a number should be finite"),
+    "a machine that is a list": (environment(cpu=[1, 2]), "environment: cpu should be text or null"),
+    "a device that is a table": (environment(device={"a": 1}), "environment: device should be text or null"),
+    "infinity in a table": (environment(versions={"torch": [INFINITE]}), "environment: a number should be finite"),
+    "infinite parameter": (fields(params={"a": {"b": [-INFINITE]}}), "params: a number should be finite"),
+    "NaN in a parameter": (fields(params={"a": float("nan")}), "params: a number should be finite"),
+    "infinite budget": (fields(budget={"time_limit": INFINITE}), "budget: a number should be finite"),
+    "skipped but measured": (fields(status="skipped", error=SKIP), "that is skipped has no measurements"),
+    "two numbers of a metric": (lambda d: d["measurements"].append(d["measurements"][0]), "at most one measurement"),
+    "no name": (fields(generator=""), "generator: String should match pattern"),
+    "a name of blanks": (fields(dataset=" \t"), "dataset: String should match pattern"),
+    "a day that is none": (fields(created="yesterday"), "created: should be a time in UTC, such as 2030-"),
+    "month 13": (fields(created="2030-13-01T00:00:00+00:00"), "created: should be a time in UTC"),
+    "a negative seed": (fields(seed=-1), "seed: Input should be greater than or equal to 0"),
+    "steps below zero": (fields(steps=-1), "steps: Input should be greater than or equal to 0"),
+    "steps of 400 digits": (fields(steps=10**400), "steps: Input should be less than"),
+    "no number where one belongs": (fields(seed="0"), "seed: Input should be a valid integer"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_no_record_of_ours_can_hold_is_named_and_the_rest_is_shown(name: str, tmp_path: Path) -> None:
+    edit, why = REFUSED[name]
+    hostile = document()
+    edit(hostile)
+    kept = good(tmp_path)
+    write_records(tmp_path, [hostile])
+    found, ignored = read_records(tmp_path)
+    assert found == [kept]
+    assert len(ignored) == 1 and ignored[0].startswith("ignored 00.json: ") and why in ignored[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b'{"schema": 1, "seed": 1e999}', "run_id: Field required"),
+        (b'{"params": ' + b"[" * 100_000, "recursion limit exceeded"),
+        (b'{"seed": ' + b"9" * 5000 + b"}", "number out of range"),
+        (b'{"generator": "\\ud800"}', "Invalid JSON"),
+        (b'{"generator": "\xff"}', "Invalid JSON"),
+        (b"\x00" * 1000, "Invalid JSON"),
+        (b"[]", "Input should be an object"),
+        (b"", "Invalid JSON"),
+        (json.dumps({LONG: 1, "\x1b[1m\u202e": 2}).encode(), "Field required"),
+    ],
+    ids=["bare", "deep", "digits", "half a pair", "no utf-8", "zeros", "list", "empty", "long keys"],
+)  # fmt: skip
+def test_files_that_are_no_record_are_a_line(content: bytes, why: str, tmp_path: Path) -> None:
+    good(tmp_path)
+    (tmp_path / "records" / "x.json").write_bytes(content)
+    found, (line,) = read_records(tmp_path)
+    assert len(found) == 1
+    assert why in line and line.isprintable() and len(line) < 300
+
+
+def test_the_page_says_which_file_was_ignored(tmp_path: Path) -> None:
+    good(tmp_path)
+    (tmp_path / "records" / "x\x1b\udcff\u202e.json").write_text("{")
+    shown = pages(tmp_path)
+    for name in ("index.html", "report.md", "report.json"):
+        assert "honest" in shown[name]
+        assert re.search(r"ignored x\\+x1b\\+udcff\\+u202e.json", shown[name])
+
+
+def test_it_is_logged_and_the_command_line_says_it_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good(tmp_path)
+    (tmp_path / "records" / "100%s.json").write_text("{")
+    render(tmp_path, formats=["csv"])
+    (told,) = caplog.messages
+    assert told.startswith("ignored 100%s.json: ") and not capsys.readouterr().err
+    assert run_command(["report", str(tmp_path), "--format", "csv"]) == 0
+    assert capsys.readouterr().err == f"genbench: warning: {told}\n"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link", "device", "huge"])
+def test_a_record_that_is_no_plain_file_is_not_opened(kind: str, tmp_path: Path) -> None:
+    kept = good(tmp_path)
+    path, elsewhere = tmp_path / "records" / "x.json", write_atomic(tmp_path / "y.json", record("foreign").to_json())
+    make: dict[str, tuple[Callable[[], Any], str]] = {
+        "pipe": (lambda: os.mkfifo(path), "is no plain file"),
+        "folder": (path.mkdir, "is no plain file"),
+        "link": (lambda: path.symlink_to(elsewhere), "is a link, which is not followed"),
+        "device": (lambda: path.symlink_to("/dev/zero"), "is a link, which is not followed"),
+        "huge": (lambda: sparse(path), "is larger than 16 MiB, which no record is"),
+    }
+    make[kind][0]()
+    assert read_records(tmp_path) == ([kept], [f"ignored x.json: {make[kind][1]}"])
+    assert LARGEST_FILE == 16 * 2**20
+
+
+def test_the_published_schema_refuses_the_same(tmp_path: Path) -> None:
+    """All but what relates two fields, or looks into free tables."""
+    import jsonschema
+
+    check = jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text())).is_valid
+    assert check(document())
+    free = {"skipped but measured", "two numbers of a metric"}
+    free |= {
+        "infinite protocol",
+        "long protocol",
+        "infinity in a table",
+        "infinite parameter",
+        "NaN in a parameter",
+        "infinite budget",
+    }
+    for name, (edit, _) in REFUSED.items():
+        hostile = document()
+        edit(hostile)
+        if name != "NaN":  # compares with nothing
+            assert check(hostile) == (name in free), name
+
+
+def test_a_copied_record_counts_once(tmp_path: Path) -> None:
+    kept = good(tmp_path)
+    older = kept.model_copy(update={"created": "2029-01-01T00:00:00+00:00"})
+    for name, found in (("a (copy)", kept), ("z (copy)", kept), ("older", older)):
+        (tmp_path / "records" / f"{name}.json").write_text(found.to_json())
+    records, ignored = read_records(tmp_path)
+    assert records == [kept]
+    own = f"the same run is in {kept.run_id}.json"
+    assert sorted(ignored) == [f"ignored {name}.json: {own}" for name in ("a (copy)", "older", "z (copy)")]
+    assert len(read_frame(tmp_path)) == len(kept.measurements)
+
+
+def test_a_record_can_hold_any_text(tmp_path: Path) -> None:
+    """Half a surrogate pair is what Python makes of bytes that are no text."""
+    odd = "a\udcff\x00\u202e"
+    error = Failure(kind="exception", message=odd, traceback=odd)
+    write_record(tmp_path, failed("vae", error=error, omitted={"fid": odd}, command=f"genbench run {odd}"))
+    (found,), ignored = read_records(tmp_path)
+    assert not ignored and found.error is not None
+    assert found.error.message == found.omitted["fid"] == "a\\udcff\\x00\u202e"
+    shown = pages(tmp_path)
+    assert not any("\x00" in page for page in shown.values())
+    assert "\u202e" not in shown["index.html"] + shown["report.md"] + shown["report.csv"]
+
+
+def test_an_estimate_is_as_strict_as_the_record_it_ends_in() -> None:
+    """Or one metric's odd number would cost the others theirs."""
+    for odd in ({"value": 1e301}, {"n": -1}, {"protocol": {"x": 1e301}}, {"protocol": {"x": 10**400}}):
+        with pytest.raises(ValueError, match=r"finite|greater than or equal"):
+            Estimate.model_validate({"value": 1.0, "n": 1, **odd})
