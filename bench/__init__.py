@@ -175,6 +175,7 @@ def evaluate(
 
     Columns: metric, value, lo, hi, level, unit, better, n, protocol, reason (why a value is null).
     What was skipped, turned or resized is warned of (DataWarning), and stands in ``table.attrs["notes"]``.
+    A metric that cannot be measured of these samples is a row without a value, and costs the others nothing.
     Raises GenbenchError (DataError, UnknownName, TooFew, ...) for bad input, and where nothing could be measured.
     """
     from bench.errors import check_system

@@ -6,7 +6,8 @@
     genbench report DIR [--format html|markdown|csv|json] [--to DIR]
     genbench doctor
 
-Exit status: 0 every trial is ok (or skipped with a reason), 1 some failed, 2 wrong command or suite, nothing ran.
+Exit status: 0 every trial is ok (or skipped with a reason), 1 some failed, 2 wrong command, suite or input: nothing
+ran, or nothing could be measured.
 """
 
 from __future__ import annotations

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from bench.errors import DataError, GenbenchError, Omitted
+from bench.errors import DataError, GenbenchError, Omitted, said
 from bench.files import cache_limit
 from bench.foreign import Say
 from bench.measure.comparison import Comparison, Space, measure
@@ -109,7 +111,7 @@ def evaluate(
 
     sources = {"samples": samples, "reference": reference, "train": train}
     given = _given(sources, modality, None if prompts is None else read_prompts(prompts, say), seed, device, say)
-    rows = [_row(entry, given) for entry in _entries(metrics, given.modality, extractor)]
+    rows = [_row(entry, given, extractor) for entry in _entries(metrics, given.modality, extractor)]
     if not any(row["value"] is not None for row in rows):
         raise GenbenchError(_why_nothing(rows))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -166,17 +168,11 @@ def _check_names(metrics: Sequence[str] | None, extractor: str | None) -> None:
 
 def _entries(metrics: Sequence[str] | None, modality: str, extractor: str | None) -> list[MetricEntry]:
     """What to measure, each feature metric on its extractor. Raises UnknownName, or GenbenchError for a misfit."""
-    chosen = extractor or DEFAULT_EXTRACTORS.get(modality)
     if extractor:
         _refuse_reader(extractor, modality)
+    chosen = extractor or DEFAULT_EXTRACTORS.get(modality)
     names = _all_that_apply(modality, chosen) if metrics is None else _asked(metrics)
-    entries = [_entry(name, chosen) for name in names]
-    for entry in entries:
-        _refuse_classic(entry.name, extractor, modality)
-        _refuse_model(entry)
-        if modality not in entry.on:
-            raise GenbenchError(f"{entry.name} is for {' or '.join(sorted(entry.on))}, but the samples are {modality}")
-    return entries
+    return [_entry(name, chosen) for name in names]
 
 
 def _asked(metrics: Sequence[str]) -> list[str]:
@@ -209,25 +205,30 @@ def _refuse_reader(extractor: str, modality: str) -> None:
         raise GenbenchError(f"{extractor} reads {' or '.join(sorted(on))}, but the samples are {modality}")
 
 
-def _refuse_classic(name: str, extractor: str | None, modality: str) -> None:
-    """A classic name belongs to one network: with features from elsewhere it is the measure that is meant."""
-    measure, home = CLASSIC.get(name, (name, extractor))
-    if not is_measure(name) and (modality == "vector" or (extractor and extractor != home)) and measure != name:
-        raise GenbenchError(f"{name} is {measure} on {home} and on nothing else: ask for {measure}")
-
-
-def _refuse_model(entry: MetricEntry) -> None:
+def _refuse_misfit(entry: MetricEntry, extractor: str | None, modality: str) -> None:
+    """Raises Omitted for a metric that cannot be taken of such samples, whatever they hold."""
+    if entry.name in CLASSIC and not is_measure(entry.name):
+        measure, home = CLASSIC[entry.name]
+        # A classic name belongs to one network: with features from elsewhere it is the measure that is meant.
+        if modality == "vector" or extractor not in (None, home):
+            raise Omitted(f"{entry.name} is {measure} on {home} and on nothing else: ask for {measure}")
     if entry.of == "model":
-        raise GenbenchError(f"{entry.name} is measured of a model, not of samples: use `genbench run`")
+        raise Omitted("measured of a model, not of samples: use `genbench run`")
+    if modality not in entry.on:
+        raise Omitted(f"for {' or '.join(sorted(entry.on))}, but the samples are {modality}")
 
 
-def _row(entry: MetricEntry, given: Given) -> dict[str, Any]:
-    """One measurement as a row; null with its reason where there is none."""
+def _row(entry: MetricEntry, given: Given, extractor: str | None) -> dict[str, Any]:
+    """One measurement as a row; null with its reason where there is none: one metric must not cost the others."""
     row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"metric": entry.name, "unit": entry.unit, "better": entry.better}
     try:
+        _refuse_misfit(entry, extractor, given.modality)
         found = measure(entry, given)
     except GenbenchError as error:
         return row | {"reason": str(error)}
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return row | {"reason": f"failed: {said(error)} ({Path(place.filename).name}, line {place.lineno})"}
     interval = found.interval.model_dump(include={"lo", "hi", "level"}) if found.interval else {}
     protocol = {**found.protocol, **({"interval": found.interval.method} if found.interval else {})}
     return row | {"value": found.value, "n": found.n, **interval, "protocol": protocol}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import bench
 from bench import DataError, DataWarning, GenbenchError, TooFew, UnknownName
 from bench.cli._main import run_command
 from bench.measure.evaluation import COLUMNS
+from bench.registry import registry
 
 RNG = np.random.default_rng(0)
 REAL, FAKE = RNG.normal(size=(400, 8)), RNG.normal(size=(300, 8)) + 0.5
@@ -113,7 +116,7 @@ GREYS = FLAT + np.arange(50, dtype=np.uint8)[:, None, None, None]
         (FAKE, REAL, {"extractor": "lennet"}, UnknownName, "did you mean 'lenet'"),
         ("nowhere", REAL, {"metrics": ["fdd"]}, UnknownName, "did you mean 'fd'"),  # before an hour of reading
         (FAKE, REAL, {"extractor": "lenet"}, GenbenchError, "lenet reads image, but the samples are vector"),
-        (FAKE, REAL, {"metrics": ["is"]}, GenbenchError, "is is for image, but the samples are vector"),
+        (FAKE, REAL, {"metrics": ["is"]}, GenbenchError, "is: for image, but the samples are vector"),
         (FAKE, REAL, {"metrics": ["latency_p50"]}, GenbenchError, "measured of a model, not of samples"),
         (FAKE, {"a": 1}, {}, DataError, "must be an array, a list of strings or a path, got dict"),
         (FAKE, REAL, {"device": "cuda"}, GenbenchError, "no CUDA GPU"),
@@ -130,6 +133,38 @@ def test_bad_input_is_an_error_that_names_it(
 ) -> None:
     with pytest.raises(error, match=message):
         bench.evaluate(samples, reference, **{"metrics": ["fd"], **options})
+
+
+def test_what_cannot_be_measured_costs_the_others_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    asked = ["is", "fd", "latency_p50", "fid", "distinct_1"]
+    found = {row["metric"]: row for row in rows(bench.evaluate(FAKE, REAL, metrics=asked))}
+    assert list(found) == asked
+    assert found["fd"]["value"] == value(bench.evaluate(FAKE, REAL, metrics=["fd"]), "fd")
+    reasons = {name: row["reason"] for name, row in found.items() if row["value"] is None}
+    assert reasons == {
+        "is": "for image, but the samples are vector",
+        "latency_p50": "measured of a model, not of samples: use `genbench run`",
+        "fid": "fid is fd on inception and on nothing else: ask for fd",
+        "distinct_1": "for text, but the samples are vector",
+    }
+    np.save(tmp_path / "fake.npy", FAKE)
+    command = ["evaluate", *[str(tmp_path / "fake.npy")] * 2, "--metrics"]
+    assert run_command([*command, "is,fd", "--json"]) == 0
+    left_out, measured = json.loads(capsys.readouterr().out)
+    assert left_out["value"] is None and left_out["reason"] == reasons["is"] and measured["value"] is not None
+    assert run_command([*command, "is,fid"]) == 2
+    assert capsys.readouterr().err == "".join(f"genbench: error: {name}: {reasons[name]}\n" for name in ("is", "fid"))
+
+
+def test_a_metric_that_breaks_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(space: Any) -> Any:
+        raise ZeroDivisionError("of mine\nand more")
+
+    entry = dataclasses.replace(registry.get("metrics", "kid"), compute=broken)
+    monkeypatch.setitem(registry.tables["metrics"], "kid", entry)
+    kid, fd = rows(bench.evaluate(FAKE, REAL, metrics=["kid", "fd"]))
+    assert fd["value"] is not None and kid["value"] is None
+    assert re.fullmatch(r"failed: ZeroDivisionError: of mine \(test_evaluation\.py, line \d+\)", kid["reason"])
 
 
 class TestStatistics:
