@@ -15,7 +15,7 @@ _LONGEST = 300  # characters of one setting in a tooltip
 
 
 class Shown(NamedTuple):
-    """value: "12.3" or "≤ 93.1" or "–".  spread: "± 0.4", "[11.9, 12.7]" or ""."""
+    """value: "12.3" or "≤ 93.1" or "–".  spread: "± 0.4", "± 0" where seeds agree, "[11.9, 12.7]", or "" if unknown."""
 
     value: str
     spread: str = ""
@@ -28,12 +28,11 @@ def show(cell: Cell, column: Column) -> Shown:
     """The cell in the scale of its column, the unit left to the heading."""
     if cell.summary is None:
         return Shown(MISSING)
-    mean = cell.summary.mean / column.scale.factor
-    spread = (cell.summary.sd or 0) / column.scale.factor
     if cell.interval:
         value, spread_text = _interval(cell, column)
     else:
-        value, digits = with_spread(mean, spread)
+        sd, factor = cell.summary.sd, column.scale.factor
+        value, digits = with_spread(cell.summary.mean / factor, None if sd is None else sd / factor)
         spread_text = f"± {digits}" if digits else ""
     return Shown(_sign(cell, column) + value, spread_text)
 
@@ -43,7 +42,7 @@ def _interval(cell: Cell, column: Column) -> tuple[str, str]:
     mean, low, high = (x / column.scale.factor for x in (cell.summary.mean, cell.interval.lo, cell.interval.hi))
     places = places_of(mean, abs(high - low) / 2)
     if places is None:
-        return plain(mean), ""
+        return plain(mean), f"[{plain(low)}, {plain(high)}]"
     return fixed(mean, places), f"[{fixed(low, places)}, {fixed(high, places)}]"
 
 
@@ -71,7 +70,7 @@ def _spread_in_words(cell: Cell) -> str:
         return f"mean ± standard deviation over {cell.summary.n} seeds"
     if cell.interval:
         return f"one seed; {cell.interval.level:.0%} interval within the run ({cell.interval.method})"
-    return "one seed, spread unknown"
+    return "one seed, spread not measured"
 
 
 def _basis(cell: Cell, column: Column) -> list[str]:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEGEND = (
-    f"**Bold**: best mean. ≈: {RULE}. ±: standard deviation over seeds. "
-    "[ ]: interval within one run. Yardsticks (*italic*) are not ranked."
+    f"**Bold**: best mean. ≈: {RULE}. ±: standard deviation over seeds (± 0: they agree). "
+    "[ ]: interval within one run. Neither: spread not measured. Yardsticks (*italic*) are not ranked."
 )
 
 

@@ -16,7 +16,7 @@ import pytest
 
 import reports
 from bench import OutputError, RunRecord, Summary
-from reports.cells import show
+from reports.cells import explain, show
 from reports.content import gather
 from reports.escaping import visible
 from reports.figures import curve_table, tradeoff
@@ -101,8 +101,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
         (-0.04, 0.3, ("0.0", "0.3")),
         (-2.5, 0.3, ("−2.5", "0.3")),
         (1234567.0, None, ("1,234,567", "")),
-        (3.14159, 0.0, ("3.14", "")),
-        (6.02155, 1e-15, ("6.02", "")),
+        (3.14159, None, ("3.14", "")),
+        (3.14159, 0.0, ("3.14", "0")),
+        (6.02155, 1e-15, ("6.02", "0")),
         (0.0, 0.5, ("0.0", "0.5")),
     ],
 )
@@ -128,6 +129,17 @@ def test_mean_and_standard_deviation_over_seeds() -> None:
 def test_one_seed_shows_the_interval_within_the_run() -> None:
     scores = (measured("fd_lenet", 12.3, interval=interval(11.9, 12.7)),)
     assert shown(board_of([record("vae", measurements=scores)]), "fd_lenet", "vae") == "12.3 [11.9, 12.7]"
+
+
+def test_a_spread_of_nothing_is_told_from_one_that_was_not_measured() -> None:
+    agree, alone = seeds("vae", "parameters", [7.0, 7.0]), seeds("gpt", "parameters", [9.0])
+    board = board_of(agree + alone)
+    assert (shown(board, "parameters", "vae"), shown(board, "parameters", "gpt")) == ("7 ± 0", "9")
+    (column,) = board.columns
+    tips = {row.name: explain(row.cells[column.key], column) for row in board.rows}
+    assert "over 2 seeds" in tips["vae"] and "spread not measured" in tips["gpt"]
+    exact = (measured("fd_lenet", 0.0, interval=interval(0.0, 0.0)),)
+    assert shown(board_of([record("vae", measurements=exact)]), "fd_lenet", "vae") == "0 [0, 0]"
 
 
 @pytest.mark.parametrize(("metric", "sign"), [("bits_per_byte", "≤ "), ("is_lenet", "≥ ")])
