@@ -77,7 +77,7 @@ if TYPE_CHECKING:
         summarise,
         wilson_interval,
     )
-    from bench.store import Records, frame, read_frame, read_records
+    from bench.store import Records, Unfinished, frame, read_frame, read_records
     from bench.streams import normal, uniform
     from bench.trial import Costs, Trial
 
@@ -106,7 +106,7 @@ _HOMES = {
         "Summary bounded_interval difference_interval effective_trials median_interval normal_interval "
         "proportion_interval rate_interval ratio_error ratio_interval summarise wilson_interval"
     ),
-    "bench.store": "Records frame read_frame read_records",
+    "bench.store": "Records Unfinished frame read_frame read_records",
     "bench.streams": "normal uniform",
     "bench.trial": "Costs Trial",
 }
@@ -252,6 +252,7 @@ __all__ = [
     "Trainable",
     "Trial",
     "TrialError",
+    "Unfinished",
     "UnknownName",
     "Unsupported",
     "Verbatim",

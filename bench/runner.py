@@ -66,10 +66,19 @@ def run(
     folder = Path(out) if out else default_out(plans)
     with files.lock(folder) as is_ours:
         _clean(folder)
+        _write_plan(folder, plans)
         missing = [p for p in plans if not _has_result(folder, p)]
         _execute(missing, folder, jobs, is_ours)
         page = _render(folder)
     return Outcome(folder, plans, [r for p in plans if (r := _read(folder, p))], page, len(missing))
+
+
+def _write_plan(folder: Path, plans: Sequence[TrialPlan]) -> None:
+    """What is planned stands in the folder, so that a report of a half-finished run can say what is missing."""
+    names = ("run_id", "generator", "dataset", "seed")
+    trials = tuple(store.PlannedTrial(**{name: getattr(p, name) for name in names}) for p in plans)
+    if plans:
+        store.write_planned(folder, store.Planned(suite=plans[0].suite, command=plans[0].command, trials=trials))
 
 
 def _render(folder: Path) -> Path:

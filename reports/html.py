@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 from bench import RunRecord, report, write_atomic
 from reports.cells import ARROWS, DIRECTIONS, explain, protocol, show
 from reports.colours import CONTROL, DARK, LIGHT
-from reports.content import Content, Section, gaps, gather, listed
+from reports.content import MOST_NAMED, Content, Section, gaps, gather, listed
 from reports.escaping import ENTRY, LISTING, LONG_NAME, NAME, SHORT_NAME, TIP, WHOLE, ending, visible
 from reports.figures import curve, learning, tradeoff
 from reports.leaderboard import Board, Column, Row
@@ -107,7 +107,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(listed=listed, base64=_base64, cut=cut, name_tag=name_tag, ending=ending)
     environment.globals.update(show=show, explain=explain, protocol=protocol)
-    environment.globals.update(arrows=ARROWS, directions=DIRECTIONS, rule=RULE)
+    environment.globals.update(arrows=ARROWS, directions=DIRECTIONS, rule=RULE, MOST_NAMED=MOST_NAMED)
     environment.globals.update(SHORT_NAME=SHORT_NAME, LONG_NAME=LONG_NAME, TIP=TIP, ENTRY=ENTRY, LISTING=LISTING)
     return environment
 

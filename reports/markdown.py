@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench import RunRecord, report, write_atomic
 from reports.cells import ARROWS, heading, protocol, show
-from reports.content import Content, Section, Trouble, gaps, gather, listed
+from reports.content import MOST_NAMED, Content, Pending, Section, Trouble, gaps, gather, listed
 from reports.escaping import LISTING, NAME, WHOLE, ending, visible
 from reports.figures import curves, learning, to_png, tradeoff
 from reports.leaderboard import Board, Column, Row
@@ -41,8 +41,15 @@ def _head(content: Content) -> str:
     lines = [f"# {name(content.title)}", " · ".join(filter(None, (text(content.dates), content.trials)))]
     lines += [f"- **{name(s.board.dataset)}**: {text(s.verdict)}" for s in content.sections]
     if not content.sections:
-        lines.append("There are no records in this folder yet.")
-    return "\n\n".join([*lines[:2], "\n".join(lines[2:])])
+        lines.append("No trial in this folder has finished yet.")
+    return "\n\n".join([*lines[:2], "\n".join(lines[2:]), *map(_pending, content.unfinished)])
+
+
+def _pending(pending: Pending) -> str:
+    how = f"\n\nTo go on, run this again; it does only what is missing.\n\n{fence(visible(pending.command, WHOLE))}"
+    which = f"{text(pending.first)}." + (how if pending.command else "")
+    every = fold("All of them", "\n".join(f"- {text(trial)}" for trial in pending.trials))
+    return f"**{text(pending.summary)}:** {which}" + (f"\n\n{every}" if len(pending.trials) > MOST_NAMED else "")
 
 
 def _section(section: Section, content: Content, target: Path, number: int) -> list[str]:

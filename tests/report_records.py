@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench import Interval, Measurement, RunRecord
+from bench.store import Planned, PlannedTrial
 
 _ABOUT: dict[str, tuple[str, str, str]] = {  # metric -> aspect, unit, better
     "fd_lenet": ("realism", "1", "lower"),
@@ -73,6 +74,12 @@ def failed(generator: str, seed: int = 0, **changes: Any) -> RunRecord:
         "traceback": "Traceback: <here>\n  line 7",
     }
     return record(generator, seed, **{"status": "failed", "error": error, **changes})
+
+
+def planned(records: list[RunRecord], command: str = "genbench run digits.toml --out runs/digits") -> Planned:
+    """The plan of a run that set out to make these records."""
+    trials = [PlannedTrial(**{name: getattr(r, name) for name in PlannedTrial.model_fields}) for r in records]
+    return Planned(suite=records[0].suite, command=command, trials=tuple(trials))
 
 
 def save_images(folder: Path, name: str, images: np.ndarray | None = None) -> str:

@@ -12,6 +12,8 @@ import pytest
 
 from bench.cli import run_command
 from bench.registry import KINDS, registry
+from bench.store import write_planned
+from tests.report_records import planned, record
 
 
 def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,8 +41,8 @@ def test_list_is_also_for_people(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (["run", "demo", "--set", "budget.samples=5000"], "holds out only 1000"),
         (["run", "demo", "--device", "cuda"], "no CUDA GPU is usable here"),
-        (["report", "nowhere"], "nowhere is no run folder"),
-        (["report", "."], ". is no run folder: it has no records/"),
+        (["report", "nowhere"], "nowhere is no run folder: there is no such folder"),
+        (["report", "."], ". is no run folder: it has no records/, and no run was ever begun in it"),
     ],
 )
 def test_a_mistake_is_one_message_and_exit_code_2(
@@ -95,6 +97,26 @@ def test_every_format_can_be_asked_for(tmp_path: Path, capsys: pytest.CaptureFix
     for name in registry.all("reports"):
         assert run_command(["report", str(tmp_path), "--format", name, "--to", str(tmp_path / name)]) == 0
         assert Path(capsys.readouterr().out.strip()).is_file()
+
+
+def test_a_report_of_a_run_without_a_finished_trial_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_planned(tmp_path, planned([record("vae"), record("vae", 1)]))
+    assert run_command(["report", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    assert printed.err.splitlines() == [
+        f"genbench: warning: no trial in {tmp_path} has finished yet",
+        "genbench: warning: 2 of 2 trials of digits have no record yet; "
+        "to go on: genbench run digits.toml --out runs/digits",
+    ]
+    assert "No trial in this folder has finished yet" in Path(printed.out.strip()).read_text()
+
+
+def test_so_does_one_of_a_folder_from_before_there_were_plans(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".lock").touch()
+    assert run_command(["report", str(tmp_path), "--format", "html"]) == 0
+    assert capsys.readouterr().err == f"genbench: warning: no trial in {tmp_path} has finished yet\n"
 
 
 def test_doctor_says_how_to_get_what_is_missing(

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import reports
-from bench import OutputError, RunRecord, Summary
+from bench import OutputError, Records, RunRecord, Summary
 from reports.cells import explain, show
 from reports.content import gather
 from reports.escaping import visible
@@ -29,6 +29,7 @@ from tests.report_records import (
     failed,
     interval,
     measured,
+    planned,
     record,
     save_images,
     save_texts,
@@ -288,6 +289,40 @@ def test_folders_without_a_result_have_a_page(write: Write, records: list[RunRec
         assert "no luck" in text
     if path.suffix != ".csv":
         assert "ignored y.json: cut short" in text
+
+
+def half_finished(generators: int = 3, seeds: int = 7) -> Records:
+    """All of the plan but the last seed of each generator."""
+    every = [record(f"g{i}", seed, scores={"fd_lenet": 1.0 + i}) for i in range(generators) for seed in range(seeds)]
+    return Records([r for r in every if r.seed < seeds - 1], [planned(every)])
+
+
+@pytest.mark.parametrize("write", PAGES)
+def test_a_half_finished_run_says_what_is_missing_and_how_to_go_on(write: Write, tmp_path: Path) -> None:
+    text = write(half_finished(), tmp_path, tmp_path, []).read_text(encoding="utf-8")
+    assert "3 of 21 trials of digits have no record yet" in text
+    assert "g0 on mnist, seed 6; g1 on mnist, seed 6; g2 on mnist, seed 6" in text
+    assert "genbench run digits.toml --out runs/digits" in text
+    assert "18 trials: 18 ok" in text
+
+
+@pytest.mark.parametrize("write", PAGES)
+def test_of_many_missing_trials_the_first_are_named_and_all_are_listed(write: Write, tmp_path: Path) -> None:
+    text = write(half_finished(generators=9), tmp_path, tmp_path, []).read_text(encoding="utf-8")
+    assert "; and 4 more" in text and text.count("g8 on mnist, seed 6") == 1
+
+
+@pytest.mark.parametrize("write", PAGES)
+def test_a_run_that_is_whole_or_left_no_plan_misses_nothing(write: Write, tmp_path: Path) -> None:
+    some = half_finished()
+    for records in (list(some), Records(some), Records(some, [planned(some)])):
+        assert "no record yet" not in write(records, tmp_path, tmp_path, []).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("write", PAGES)
+def test_a_run_of_which_nothing_has_finished_has_a_page(write: Write, tmp_path: Path) -> None:
+    text = write(Records([], half_finished().planned), tmp_path, tmp_path, []).read_text(encoding="utf-8")
+    assert "No trial in this folder has finished yet" in text and "21 of 21 trials of digits have no record" in text
 
 
 def test_a_folder_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
