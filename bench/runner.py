@@ -17,7 +17,7 @@ from bench.executors.local import LocalExecutor
 from bench.plan import TrialPlan, plan_trials
 from bench.probes.machine import choose_device, usable_cores
 from bench.progress import Display
-from bench.record import RunRecord
+from bench.record import RunRecord, Status
 from bench.rendering import render
 from bench.suite import read_suite
 from bench.worker import WORKER_FLAG
@@ -175,5 +175,6 @@ def _clean(out: Path) -> None:
             leftover.unlink(missing_ok=True)
 
 
-def count_missing(plans: Iterable[TrialPlan], out: Path) -> int:
-    return sum(not _has_result(out, p) for p in plans)
+def statuses(plans: Iterable[TrialPlan], out: Path) -> list[Status | None]:
+    """What the record of each trial in a run folder says; None where there is none."""
+    return [record.status if (record := _read(out, plan)) else None for plan in plans]

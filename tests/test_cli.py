@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from bench.cli import run_command
+from bench.record import Failure
 from bench.registry import KINDS, registry
-from bench.store import write_planned
+from bench.runner import plan
+from bench.store import write_planned, write_record
+from bench.worker import record_of
 from tests.report_records import planned, record
 
 
@@ -62,15 +65,42 @@ def test_a_wrong_command_exits_with_2(words: list[str], capsys: pytest.CaptureFi
 
 
 def test_a_dry_run_tells_all_and_does_nothing(small: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command(["run", str(small), "--out", str(out), "--dry-run", "--set", "seeds=[3, 4]"]) == 0
+    words = ["run", str(small), "--out", str(out), "--dry-run", "--set", "seeds=[3, 4]", "--json"]
+    assert run_command(words) == 0
     printed = capsys.readouterr()
     trials = json.loads(printed.out)
     assert [(t["generator"], t["seed"]) for t in trials] == [
         (g, s) for s in (3, 4) for g in ("vae", "copycat", "noise", "real")
     ]
     assert trials[0]["params"] == {"latent": 4, "width": 16, "decoder": "bernoulli", "lr": 0.001}
-    assert "trials: 8, 0 of them done" in printed.err
+    assert {t["record"] for t in trials} == {None} and not printed.err
     assert not out.exists()
+
+
+def test_a_dry_run_is_a_row_a_trial_and_says_which_are_done(
+    small: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    words = ["run", str(small), "--out", str(out), "--dry-run", "--set", "generators.vae.preset=tiny"]
+    _, copycat, noise, _ = plan(small, overrides=["generators.vae.preset=tiny"])
+    done, failure = record_of(copycat, "ok", None), Failure(kind="exception", message="no luck")
+    for found in (done, record_of(noise, "failed", failure)):
+        write_record(out, found)
+    assert run_command(words) == 0
+    heading, *rows, count = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert heading == ["generator", "dataset", "seed", "preset", "steps", "metrics", "record"]
+    assert rows == [
+        ["vae", "digits", "0", "tiny", "20", "3", "to", "run"],
+        ["copycat", "digits", "0", "3", "done"],
+        ["noise", "digits", "0", "3", "failed,", "to", "run", "again"],
+        ["real", "digits", "0", "3", "to", "run"],
+    ]
+    assert " ".join(count) == f"4 trials: 1 done in {out}, 3 to run"
+
+
+def test_json_of_a_run_is_that_of_its_plan(small: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["run", str(small), "--out", str(out), "--json"]) == 2
+    assert "--json prints what is planned: add --dry-run" in capsys.readouterr().err and not out.exists()
 
 
 def test_the_exit_code_tells_that_some_failed(tmp_path: Path) -> None:

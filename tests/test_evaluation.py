@@ -292,6 +292,27 @@ class TestCommand:
         assert "0.95" in shown or "95 %" in shown
         assert "nn_ratio: left out: " in shown and "n_fake 300" in shown
 
+    def test_what_differs_shows_in_the_row_and_a_narrow_terminal_holds_it(
+        self, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "100")
+        np.save(tmp_path / "train.npy", REAL + 1)
+        words = ["evaluate", *files, "--train", str(tmp_path / "train.npy"), "--metrics", "fd,vendi,precision,c2st,ct"]
+        assert run_command(words) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= 100
+        starts = [i for i, line in enumerate(lines) if line.split(" ")[0] in ("fd", "vendi", "precision", "c2st", "ct")]
+        own = [" ".join(" ".join(lines[i:j]).split()) for i, j in zip(starts, [*starts[1:], len(lines)], strict=True)]
+        shared = own[-1].partition("under ")[2]
+        assert "extractor none; n_fake 300" in shared and "reference sha256:" in shared and "train sha256:" in shared
+        for row, told in zip(
+            rows(bench.evaluate(FAKE, REAL, train=REAL + 1, metrics=words[-1].split(","))), own, strict=True
+        ):
+            assert f" {row['n']} " in told
+            assert ("n_real 400" in told, "n_train 400" in told, "k 5" in told) == tuple(
+                key in row["protocol"] for key in ("n_real", "n_train", "k")
+            )
+
     def test_remarks_are_lines_beside_the_result(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         for index, image in enumerate(OTHERS):
             Image.fromarray(image[0]).save(tmp_path / f"{index}.png")
