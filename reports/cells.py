@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from reports.escaping import visible
@@ -90,10 +92,40 @@ def heading(column: Column) -> str:
     return f"{column.label}{unit} {ARROWS[column.better]}".strip()
 
 
-def protocol(column: Column) -> str:
-    """The tooltip of a heading: direction, and all that a number must share to be compared with this one."""
-    parts = [f"{key} = {_setting(value)}" for key, value in column.protocol.items()]
-    return "; ".join([DIRECTIONS[column.better], *parts, f"protocol {column.fingerprint}"])
+def describe(column: Column) -> str:
+    """The tooltip of a heading: what the metric measures, then all that a number must share to be compared with it."""
+    return f"{column.about} {protocol(column)}".strip()
+
+
+def protocol(column: Column, but: Collection[str] = ()) -> str:
+    """Direction and settings in words. ``but``: settings that are said elsewhere."""
+    own = {key: value for key, value in column.protocol.items() if key not in but}
+    return "; ".join([DIRECTIONS[column.better], *_settings(own), f"protocol {column.fingerprint}"])
+
+
+class Meanings(NamedTuple):
+    """Columns that look at the same: what they share of their protocols, and each with what is its own."""
+
+    title: str
+    shared: str
+    columns: list[tuple[Column, str]]
+
+
+def meanings(columns: Iterable[Column]) -> Iterator[Meanings]:
+    """What the columns mean, by extractor, so that what is long and the same is said once."""
+    found: dict[str, list[Column]] = defaultdict(list)
+    for column in columns:
+        found[column.extractor].append(column)
+    for extractor, its in found.items():
+        alike = {k: v for k, v in its[0].protocol.items() if all((k, v) in c.protocol.items() for c in its)}
+        if len(its) == 1 or not extractor:
+            alike = {}
+        title = f"Of {extractor} features" if extractor else "Of samples and models"
+        yield Meanings(title, "; ".join(_settings(alike)), [(c, protocol(c, alike)) for c in its])
+
+
+def _settings(values: Mapping[str, object]) -> list[str]:
+    return [f"{key} = {_setting(value)}" for key, value in values.items()]
 
 
 def _setting(value: object) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import RunRecord, report, write_atomic
-from reports.cells import ARROWS, heading, protocol, show
+from reports.cells import ARROWS, heading, meanings, show
 from reports.content import MOST_NAMED, Content, Pending, Section, Trouble, gaps, gather, listed
 from reports.escaping import LISTING, NAME, WHOLE, ending, visible
 from reports.figures import curves, learning, to_png, tradeoff
@@ -57,14 +57,17 @@ def _section(section: Section, content: Content, target: Path, number: int) -> l
     about = f"{board.modality} · {text(section.data)} · suite {name(', '.join(board.suites))}"
     parts = [f"## {name(board.dataset)}", about]
     if board.columns:
-        parts += [_leaderboard(board), LEGEND, _protocols(board.columns), _gaps(board)]
+        parts += [_leaderboard(board, board.headline), LEGEND]
     parts += [section.undrawn, *_samples(section.samples, target, number)]
-    return parts + _figures(board, content, target, number)
+    parts += _figures(board, content, target, number)
+    if board.headline != board.columns:
+        parts += ["### All numbers", _leaderboard(board, board.columns)]
+    return [*parts, _meanings(board.columns), _gaps(board)]
 
 
-def _leaderboard(board: Board) -> str:
-    header = ["generator", *(name(heading(column)) for column in board.columns)]
-    rows = [[_name(row), *(_cell(row, column) for column in board.columns)] for row in board.rows]
+def _leaderboard(board: Board, columns: Sequence[Column]) -> str:
+    header = ["generator", *(name(heading(column)) for column in columns)]
+    rows = [[_name(row), *(_cell(row, column) for column in columns)] for row in board.rows]
     return table(header, rows)
 
 
@@ -78,12 +81,13 @@ def _cell(row: Row, column: Column) -> str:
     return {"best": f"**{shown}**", "tied": f"{shown} ≈", "": shown}[cell.mark]
 
 
-def _protocols(columns: Iterable[Column]) -> str:
-    lines = [
-        f"- **{name(column.label)}** {ARROWS[column.better]} {text(f'{column.about} {protocol(column)}'.strip())}"
-        for column in columns
-    ]
-    return fold("What the columns mean", "\n".join(lines))
+def _meanings(columns: Iterable[Column]) -> str:
+    parts = []
+    for title, shared, its in meanings(columns):
+        parts.append(f"**{text(title)}**{f': {text(shared)}' if shared else ''}")
+        own = ((c, f"{text(c.about)} " if c.about else "", setting) for c, setting in its)
+        parts.append("\n".join(f"- **{name(c.label)}** {ARROWS[c.better]} {about}*{text(s)}*" for c, about, s in own))
+    return fold("What the columns mean", "\n\n".join(parts)) if parts else ""
 
 
 def _gaps(board: Board) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import subprocess
@@ -25,6 +26,7 @@ from reports.numbers import plain, scale, with_spread
 from reports.samples import gallery, grid
 from reports.svg import inline_svg
 from tests.report_records import (
+    ABOUT,
     ENVIRONMENT,
     failed,
     interval,
@@ -394,6 +396,57 @@ def test_the_page_marks_what_the_board_marks(page: str) -> None:
     rows = re.findall(r'<tr><th scope="row">(.*?)</tr>', page, flags=re.DOTALL)
     best = [row for row in rows if 'class="best"' in row]
     assert best and all(re.search(r"</i>(vae|dcgan)", row) for row in best)
+
+
+def a_wide_run(folder: Path) -> list[RunRecord]:
+    """Two generators with numbers of every aspect, a yardstick with one more, and samples."""
+    names = [name for name in ABOUT if not name.startswith(("perplexity", "bits"))]
+    records = []
+    for place, name in enumerate(("vae", "dcgan", "real")):
+        numbers = []
+        for metric in names:
+            if metric != "class_accuracy_lenet" or name == "real":
+                sees = {"extractor": "lenet", "weights": "sha256:feed"} if metric.endswith("_lenet") else {}
+                own = {"k": 5} if metric == "recall_lenet" else {}
+                numbers.append(measured(metric, 1.0 + place, about=f"What {metric} says.", protocol={**sees, **own}))
+        samples = save_images(folder, f"{name}.npz")
+        records.append(record(name, measurements=tuple(numbers), samples=samples))
+    return records
+
+
+def test_samples_stand_right_after_the_headline_and_every_number_below(tmp_path: Path) -> None:
+    records = a_wide_run(tmp_path)
+    board = board_of(records)
+    assert [c.label for c in board.headline] == ["fd_lenet", "recall_lenet", "nn_ratio_lenet", "sample_throughput"]
+    page = reports.html.write(records, tmp_path, tmp_path, []).read_text(encoding="utf-8")
+    first, *others = [found.start() for found in re.finditer('<table class="board">', page)]
+    assert first < page.index("Samples <span>") < page.index("All numbers") < others[0]
+    text = reports.markdown.write(records, tmp_path, tmp_path, []).read_text(encoding="utf-8")
+    head, full = (text.index(line) for line in re.findall(r"^\| generator \|.*", text, flags=re.MULTILINE)[:2])
+    assert head < text.index("### Samples") < text.index("### All numbers") < full
+
+
+def test_small_tables_are_merged_and_hold_every_column_once(tmp_path: Path) -> None:
+    board = board_of(a_wide_run(tmp_path))
+    tables = list(reports.html._tables(board))
+    assert [column for table in tables for column in table.columns] == list(board.columns)
+    assert len(tables) == 2 < len({(c.aspect, c.extractor) for c in board.columns})
+    assert all(len(table.columns) == sum(span.width for span in table.spans) <= reports.html.WIDEST for table in tables)
+    few = board_of([record("vae", scores={"fd_lenet": 1.0, "sample_throughput": 2.0})])
+    assert few.headline == few.columns and not list(reports.html._tables(few))
+
+
+@pytest.mark.parametrize("write", PAGES)
+def test_a_column_means_first_what_its_metric_says(write: Write, tmp_path: Path) -> None:
+    text = html.unescape(write(a_wide_run(tmp_path), tmp_path, tmp_path, []).read_text(encoding="utf-8"))
+    meanings = text[text.index("What the columns mean") :]
+    for metric in ("fd_lenet", "recall_lenet", "parameters"):
+        meaning = re.sub("<[^>]*>|[*]", "", meanings[meanings.index(metric) :])
+        about, better = meaning.index(f"What {metric} says."), re.search("is better|not ranked", meaning)
+        assert better is not None and about < better.start()
+    assert meanings.count("weights = sha256:feed") == 1 and "k = 5" in meanings
+    if "<th" in text:
+        assert 'title="What fd_lenet says. lower is better; extractor = lenet' in text
 
 
 def test_the_page_says_how_to_run_it_again(page: str) -> None:
