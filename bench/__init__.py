@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from bench.record import Estimate, Interval, Measurement, RunRecord
     from bench.registry import Presets, dataset, discover, extractor, generator, metric, metric_scheme, report
     from bench.results.render import render
-    from bench.results.store import Records, frame, read_frame, read_records
+    from bench.results.store import Records, Unfinished, frame, read_frame, read_records
     from bench.statistics import (
         Summary,
         bounded_interval,
@@ -114,7 +114,7 @@ _HOMES = {
         "Summary bounded_interval difference_interval effective_trials median_interval normal_interval "
         "proportion_interval rate_interval ratio_error ratio_interval summarise wilson_interval"
     ),
-    "bench.results.store": "Records frame read_frame read_records",
+    "bench.results.store": "Records Unfinished frame read_frame read_records",
     "bench.streams": "normal uniform",
     "bench.measure.trial": "Costs Trial",
 }
@@ -261,6 +261,7 @@ __all__ = [
     "Trainable",
     "Trial",
     "TrialError",
+    "Unfinished",
     "UnknownName",
     "Unsupported",
     "Verbatim",

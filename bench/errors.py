@@ -140,6 +140,12 @@ def hint(name: str, known: Iterable[str]) -> str:
     return f"; there is {', '.join(names)}" if names else "; there is none"
 
 
+def expect(name: str, value: object, right: bool, wanted: str) -> None:
+    """Raises GenbenchError for an argument that is not what a function takes."""
+    if not right:
+        raise GenbenchError(f"{name} = {shown(value)}: should be {wanted}")
+
+
 def check_system() -> None:
     """Raises GenbenchError on Windows, which knows no process groups, no file locks and no clocks of ours."""
     if platform.system() == "Windows":

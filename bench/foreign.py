@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,6 +12,14 @@ from pathlib import Path
 from bench.errors import DataError, GenbenchError, named, words
 
 Say = Callable[[str], None]  # where remarks go that are no errors
+# What decoders say in words that help nobody, and the fault in those that do.
+_PLAIN = {
+    "cannot identify image file": "it is empty, damaged, or no picture",
+    "image file is truncated": "it is truncated: copy it again, or make it anew",
+    "too large for PngImagePlugin.MAX_TEXT": "its metadata are too large: save it anew, without metadata",
+    "memory used in text chunks": "its metadata are too large: save it anew, without metadata",
+    "File is not a zip file": "it is no archive, or it is truncated: copy it again, or make it anew",
+}
 
 
 @contextlib.contextmanager
@@ -37,6 +46,15 @@ def fault(error: Exception) -> str:
         return "it is nested too deep"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror  # without the path, which stands before it
+    if isinstance(error, UnicodeDecodeError):
+        line, byte = error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
+        return f"line {line} is not UTF-8 (byte 0x{byte:02x}): save it as UTF-8"
+    if isinstance(error, json.JSONDecodeError):
+        place = f"line {error.lineno}, " if "\n" in error.doc else ""
+        return f"no JSON at {place}column {error.colno} ({error.msg})"
+    for theirs, plain in _PLAIN.items():
+        if theirs in words(error):
+            return plain
     return named(words(error).strip().partition("\n")[0] or type(error).__name__)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from bench.results.board import Cell, Column
@@ -15,7 +17,7 @@ _LONGEST = 300  # characters of one setting in a tooltip
 
 
 class Shown(NamedTuple):
-    """value: "12.3" or "≤ 93.1" or "–".  spread: "± 0.4", "[11.9, 12.7]" or ""."""
+    """value: "12.3" or "≤ 93.1" or "–".  spread: "± 0.4", "± 0" where seeds agree, "[11.9, 12.7]", or "" if unknown."""
 
     value: str
     spread: str = ""
@@ -33,12 +35,11 @@ def show(cell: Cell, column: Column) -> Shown:
     """The cell in the scale of its column, the unit left to the heading."""
     if cell.summary is None:
         return Shown(MISSING)
-    mean = cell.summary.mean / scale_of(column).factor
-    spread = (cell.summary.sd or 0) / scale_of(column).factor
     if cell.interval:
         value, spread_text = _interval(cell, column)
     else:
-        value, digits = with_spread(mean, spread)
+        sd, factor = cell.summary.sd, scale_of(column).factor
+        value, digits = with_spread(cell.summary.mean / factor, None if sd is None else sd / factor)
         spread_text = f"± {digits}" if digits else ""
     return Shown(_sign(cell, column) + value, spread_text)
 
@@ -48,7 +49,7 @@ def _interval(cell: Cell, column: Column) -> tuple[str, str]:
     mean, low, high = (x / scale_of(column).factor for x in (cell.summary.mean, cell.interval.lo, cell.interval.hi))
     places = places_of(mean, abs(high - low) / 2)
     if places is None:
-        return plain(mean), ""
+        return plain(mean), f"[{plain(low)}, {plain(high)}]"
     return fixed(mean, places), f"[{fixed(low, places)}, {fixed(high, places)}]"
 
 
@@ -76,7 +77,7 @@ def _spread_in_words(cell: Cell) -> str:
         return f"mean ± standard deviation over {cell.summary.n} seeds"
     if cell.interval:
         return f"one seed; {cell.interval.level:.0%} interval within the run ({cell.interval.method})"
-    return "one seed, spread unknown"
+    return "one seed, spread not measured"
 
 
 def _basis(cell: Cell, column: Column) -> list[str]:
@@ -96,10 +97,40 @@ def heading(column: Column) -> str:
     return f"{column.label}{unit} {ARROWS[column.better]}".strip()
 
 
-def protocol(column: Column) -> str:
-    """The tooltip of a heading: direction, and all that a number must share to be compared with this one."""
-    parts = [f"{key} = {_setting(value)}" for key, value in column.protocol.items()]
-    return "; ".join([DIRECTIONS[column.better], *parts, f"protocol {column.fingerprint}"])
+def describe(column: Column) -> str:
+    """The tooltip of a heading: what the metric measures, then all that a number must share to be compared with it."""
+    return f"{column.about} {protocol(column)}".strip()
+
+
+def protocol(column: Column, but: Collection[str] = ()) -> str:
+    """Direction and settings in words. ``but``: settings that are said elsewhere."""
+    own = {key: value for key, value in column.protocol.items() if key not in but}
+    return "; ".join([DIRECTIONS[column.better], *_settings(own), f"protocol {column.fingerprint}"])
+
+
+class Meanings(NamedTuple):
+    """Columns that look at the same: what they share of their protocols, and each with what is its own."""
+
+    title: str
+    shared: str
+    columns: list[tuple[Column, str]]
+
+
+def meanings(columns: Iterable[Column]) -> Iterator[Meanings]:
+    """What the columns mean, by extractor, so that what is long and the same is said once."""
+    found: dict[str, list[Column]] = defaultdict(list)
+    for column in columns:
+        found[column.extractor].append(column)
+    for extractor, its in found.items():
+        alike = {k: v for k, v in its[0].protocol.items() if all((k, v) in c.protocol.items() for c in its)}
+        if len(its) == 1 or not extractor:
+            alike = {}
+        title = f"Of {extractor} features" if extractor else "Of samples and models"
+        yield Meanings(title, "; ".join(_settings(alike)), [(c, protocol(c, alike)) for c in its])
+
+
+def _settings(values: Mapping[str, object]) -> list[str]:
+    return [f"{key} = {_setting(value)}" for key, value in values.items()]
 
 
 def _setting(value: object) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import Records, RunRecord
+from bench import Records, RunRecord, Unfinished
 from bench.results.board import Board, Cell, Column, Row, leaderboards, seeds_text
 from bench.results.groups import newest
 from reports._colours import slots
@@ -65,6 +65,21 @@ class Trouble:
 
 
 @dataclass(frozen=True)
+class Pending:
+    """Trials of a suite that have no record: how many, which, and the command that goes on with them."""
+
+    summary: str
+    trials: list[str]
+    command: str
+
+    @property
+    def first(self) -> str:
+        """Those that a line has room for, and how many more."""
+        more = len(self.trials) - MOST_NAMED
+        return "; ".join(self.trials[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
+
+
+@dataclass(frozen=True)
 class Setting:
     """How one generator was built and trained, and on which datasets so."""
 
@@ -86,6 +101,7 @@ class Machines:
 @dataclass(frozen=True)
 class Content:
     suites: list[str]
+    unfinished: list[Pending]
     dates: str
     counts: Counter[str]
     seeds: list[int]
@@ -124,9 +140,10 @@ def gather(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[str])
 def _gathered(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[str]) -> Content:
     current, older = newest(records)
     boards = leaderboards(current)
-    suites = sorted({record.suite for record in current})
+    unfinished = records.unfinished if isinstance(records, Records) else []
     return Content(
-        suites=suites,
+        suites=sorted({record.suite for record in current} | {found.planned.suite for found in unfinished}),
+        unfinished=[_pending(found) for found in unfinished],
         dates=_dates(current),
         counts=Counter(record.status for record in current),
         seeds=sorted({record.seed for record in current}),
@@ -140,6 +157,15 @@ def _gathered(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[st
         machines=_machines(current),
         commands=list(dict.fromkeys(record.command for record in current if record.command)),
     )
+
+
+def _pending(unfinished: Unfinished) -> Pending:
+    """The trials of one generator on one dataset in one line."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for trial in unfinished.trials:
+        found[f"{trial.generator} on {trial.dataset}"].append(trial.seed)
+    trials = [f"{who}, {seeds_text(seeds)}" for who, seeds in found.items()]
+    return Pending(str(unfinished), trials, unfinished.planned.command)
 
 
 def _dates(records: Sequence[RunRecord]) -> str:

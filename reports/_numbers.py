@@ -34,16 +34,16 @@ def scale(unit: str, typical: float) -> Scale:
 def with_spread(value: float, spread: float | None) -> tuple[str, str]:
     """("12.3", "0.4"): the spread in one digit (two if the first is 1), the value to the same place.
 
-    The second is "" where there is no spread to show: none, or rounding noise of the arithmetic.
+    The second is "" where no spread is known, and "0" where it is known and is nothing but the arithmetic's rounding.
     """
     places = places_of(value, spread)
-    if places is None or spread is None:
+    if spread is None:
         return plain(value), ""
-    return fixed(value, places), fixed(spread, places)
+    return (plain(value), "0") if places is None else (fixed(value, places), fixed(spread, places))
 
 
 def places_of(value: float, spread: float | None) -> int | None:
-    """How many places after the point a value with this spread has; None where there is no spread to show."""
+    """How many places after the point a value with this spread has; None where the spread is unknown or 0."""
     most = _places(value, _MOST_DIGITS) if value else 999
     if not spread or spread < 10.0**-most / 2:
         return None

@@ -1,6 +1,6 @@
-"""One honest sentence a dataset: who is best, by how much, and how fast it is beside the runner-up.
+"""A few plain sentences a dataset: who is best, by how much, and how fast it is beside the runner-up.
 
-A claim goes only where the data point. Where they do not tell, the sentence says how many seeds would.
+A claim goes only where the data point. Elsewhere a sentence says what is open, and how many seeds would do.
 """
 
 from __future__ import annotations
@@ -27,19 +27,23 @@ class Entry(NamedTuple):
 
 
 def verdict(board: Board) -> str:
-    """The board in a sentence, no claim beyond its numbers."""
+    """The board in a few sentences, no claim beyond its numbers."""
     main = board.main
     if main is None or not (ranked := _entries(board.ranked, main)):
         return _nothing(board)
     best, *others = ranked
     rivals = [entry for entry in others if not told_worse(entry.known, best.known)]
     if not others:
-        sentence = f"{best.name} has {main.label} {_number(best, main, board)}, and no rival yet"
+        lead = (
+            f"{best.name} has {main.label} {_number(best, main, board)}; nothing else was measured to compare it with"
+        )
+        sentences = [lead]
     elif not rivals:
-        sentence = _won(best, others, main, board)
+        sentences = [_won(best, others, main, board), _speed(best.name, others[0].name, board)]
     else:
-        sentence = _undecided(best, rivals, main) + _fastest([best, *rivals], board)
-    return f"{sentence}{_beside_noise([best, *rivals], main, board)}."
+        sentences = [_undecided(best, rivals, main), _fastest([best, *rivals], board)]
+    sentences.append(_beside_noise([best, *rivals], main, board))
+    return " ".join(f"{sentence}." for sentence in sentences if sentence)
 
 
 def _entries(rows: Iterable[Row], column: Column) -> list[Entry]:
@@ -51,10 +55,10 @@ def _entries(rows: Iterable[Row], column: Column) -> list[Entry]:
 def _nothing(board: Board) -> str:
     results = {record.status for group in board.groups if not group.control for record in group.records}
     if not results:
-        return "only yardsticks were run here."
+        return "Only yardsticks were run here."
     if "ok" not in results:
-        return f"no generator has a result; every trial {' or was '.join(sorted(results))}."
-    return "no generator has a number for realism or likelihood."
+        return f"No generator has a result; every trial {' or was '.join(sorted(results))}."
+    return "No generator has a number for realism or likelihood."
 
 
 def _won(best: Entry, others: Sequence[Entry], main: Column, board: Board) -> str:
@@ -63,7 +67,7 @@ def _won(best: Entry, others: Sequence[Entry], main: Column, board: Board) -> st
     if all(single):
         basis = ", as far as the intervals within single runs can tell"
     lead = f"{best.name} has the {_SUPERLATIVE[main.better]} {main.label}"
-    return f"{lead}, {_number(best, main, board)}{basis}{_speed(best.name, others[0].name, board)}"
+    return f"{lead}, {_number(best, main, board)}{basis}"
 
 
 def _undecided(best: Entry, rivals: Sequence[Entry], main: Column) -> str:
@@ -73,30 +77,33 @@ def _undecided(best: Entry, rivals: Sequence[Entry], main: Column) -> str:
     if all(same(entry.known, best.known) for entry in rivals):
         return f"{_listed([best, *rivals], 'and')} share {what} ({_numbers([best, *rivals])})"
     if near:
-        question = f"not enough seeds to tell whether {_listed([best, *near], 'or')} has {what}"
-        return f"{question} ({_numbers([best, *near])}){_takes(best, near)}"
+        names = _listed([best, *near], "or", numbers=True)
+        return f"It is open whether {names} has {what}: {_needed(best, near)}"
     # They are told apart as numbers; but what is a bound may hide a better one.
     of_rivals = f"of {_listed(rivals, 'and')} only a bound is known ({_numbers(rivals)})"
     return f"{best.name} has {what} that is known, {best.shown} {_seeds(best)}; {of_rivals}"
 
 
-def _takes(best: Entry, others: Sequence[Entry]) -> str:
-    """``, which takes about 15 each``: how many seeds would tell these, or the first of them, from the best."""
+def _needed(best: Entry, others: Sequence[Entry]) -> str:
+    """``2 seeds each do not tell, about 15 each would``: these, or the first of them, from the best."""
     compared = (best, *others[:_NAMED])
+    counts = {entry.known.summary.n for entry in compared}
+    tried = f"{max(counts)} seeds each do" if len(counts) == 1 else "the seeds run so far do"
+    tried = "one seed each does" if counts == {1} else tried
     needed = [seeds_to_tell(entry.known, best.known) for entry in compared[1:]]
     if any(n is None for n in needed):
-        return ", and one seed without an interval does not say how many would"
+        return f"{tried} not tell, and without a spread or an interval nobody knows how many would; 2 each are a start"
     most = max(n or 0 for n in needed)
     if most > MOST:
-        return f", which takes more than {MOST:,} each"
+        return f"{tried} not tell, and {MOST:,} each would not either"
     # With single runs the spread is that of samples, and training scatters too.
-    about = "at least" if all(entry.known.summary.n == 1 for entry in compared) else "about"
-    return f", which takes {about} {round(most, -1) if most > 100 else most:,} each"
+    about = "at least" if counts == {1} else "about"
+    return f"{tried} not tell, {about} {round(most, -1) if most > 100 else most:,} each would"
 
 
-def _listed(entries: Sequence[Entry], word: str) -> str:
-    """``a, b and c``; of many the first, and how many more."""
-    names = [entry.name for entry in entries]
+def _listed(entries: Sequence[Entry], word: str, *, numbers: bool = False) -> str:
+    """``a, b and c``; of many the first, and how many more. ``numbers``: each with its own behind it."""
+    names = [f"{entry.name} ({entry.shown})" if numbers else entry.name for entry in entries]
     if len(names) > _NAMED:
         rest = len(names) - _NAMED + 1
         names[_NAMED - 1 :] = [f"{'one of ' if word == 'or' else ''}{rest} others"]
@@ -124,13 +131,16 @@ def _beside_noise(entries: Sequence[Entry], main: Column, board: Board) -> str:
     """Said where those that may be the best are not told to be better than noise: then there is no winner."""
     sign = -1 if main.better == "higher" else 1
     for noise in _entries((row for row in board.controls if row.group.first.family == "noise"), main):
+        best, shown = entries[0], f"noise ({noise.shown})"
         ahead = [entry for entry in entries if sign * entry.known.mean < sign * noise.known.mean]
         if not ahead:
-            does = "does better" if told_worse(entries[0].known, noise.known) else "is not told to be worse"
-            return f"; but noise {does} ({noise.shown})"
+            if same(best.known, noise.known):
+                return f"But {shown} does as well"
+            sure = told_worse(best.known, noise.known)
+            return f"But {shown} does better" if sure else f"But {shown} may do better: {_needed(noise, [best])}"
         if doubtful := [e for e in entries if e not in ahead or not told(e.known, noise.known)]:
-            names = _listed(doubtful, "and")
-            return f"; but not enough seeds to tell {names} from noise ({noise.shown}){_takes(noise, doubtful)}"
+            does = "does" if len(doubtful) == 1 else "do"
+            return f"Whether {_listed(doubtful, 'and')} {does} better than {shown} is open: {_needed(noise, doubtful)}"
     return ""
 
 
@@ -144,7 +154,7 @@ def _fastest(entries: Sequence[Entry], board: Board) -> str:
         first, *others = sorted((entry.known for entry in timed), key=lambda known: -known.mean)
         if 0 < 1.05 * others[0].mean < first.mean and all(told(first, other) for other in others):
             name = next(entry.name for entry in timed if entry.known is first)
-            return f"; {name} samples fastest, {_times(first.mean, others[0].mean)} the speed of the next"
+            return f"Of these, {name} samples fastest, at {_times(first.mean, others[0].mean)} the speed of the next"
     return ""
 
 
@@ -161,13 +171,12 @@ def _compared(mine: Entry, other: Entry) -> str:
     slower, faster = sorted((mine.known.mean, other.known.mean))
     sure, apart = told(mine.known, other.known), difference(mine.known, other.known)
     if (sure and faster < 1.05 * slower) or (apart and abs(apart.value) + apart.reach < _ALIKE * slower):
-        return f", and samples about as fast as {other.name}, the runner-up"
+        return f"It samples about as fast as {other.name}, the runner-up"
     if not sure:
-        question = f"not enough seeds to tell whether it samples faster than {other.name}, the runner-up"
-        return f"; {question}{_takes(mine, [other])}"
+        return f"Whether it samples faster than {other.name}, the runner-up, is open: {_needed(mine, [other])}"
     if faster == mine.known.mean:
-        return f", and samples {_times(faster, slower)} as fast as {other.name}, the runner-up"
-    return f", but takes {_times(faster, slower)} as long to sample as {other.name}, the runner-up"
+        return f"It samples {_times(faster, slower)} as fast as {other.name}, the runner-up"
+    return f"It takes {_times(faster, slower)} as long to sample as {other.name}, the runner-up"
 
 
 def _times(more: float, less: float) -> str:

@@ -46,6 +46,7 @@ def as_data(content: Content) -> dict[str, Any]:
         "schema": SCHEMA,
         "suites": content.suites,
         "trials": dict(content.counts),
+        "unfinished": [asdict(pending) for pending in content.unfinished],
         "leaderboards": [{**_board(s.board), "verdict": s.verdict} for s in content.sections],
         "left_out": [asdict(entry) for entry in content.left_out],
         "failures": [asdict(trouble) for trouble in content.failures],

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -17,9 +17,9 @@ from markupsafe import Markup, escape
 from bench import RunRecord, report, write_atomic
 from bench.results.board import Board, Column, Row
 from bench.results.ranks import RULE
-from reports._cells import ARROWS, DIRECTIONS, explain, protocol, scale_of, show
+from reports._cells import ARROWS, DIRECTIONS, describe, explain, meanings, scale_of, show
 from reports._colours import CONTROL, DARK, LIGHT
-from reports._content import Content, Section, gaps, gather, listed
+from reports._content import MOST_NAMED, Content, Section, gaps, gather, listed
 from reports._escaping import ENTRY, LISTING, LONG_NAME, NAME, SHORT_NAME, TIP, WHOLE, ending, visible
 from reports._figures import curve, learning, tradeoff
 from reports._samples import Sample
@@ -61,15 +61,27 @@ QUESTIONS = {
 WIDEST = 6  # columns of a table that fit a page
 
 
-@dataclass(frozen=True)
-class Table:
-    """Columns of one aspect that read one extractor, and the rows that have any number there."""
+class Span(NamedTuple):
+    """Neighbours in a table that answer one question: what stands above them, and how many they are."""
 
     title: str
     question: str
+    width: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns side by side, what stands above them, and the rows that have any number there."""
+
+    spans: tuple[Span, ...]
     columns: tuple[Column, ...]
+    labels: tuple[str, ...]
     ranked: list[Row]
     controls: list[Row]
+
+    @property
+    def title(self) -> str:
+        return ", ".join(span.title for span in self.spans)
 
     @property
     def units(self) -> bool:
@@ -106,8 +118,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(listed=listed, base64=_base64, cut=cut, name_tag=name_tag, ending=ending)
-    environment.globals.update(show=show, explain=explain, protocol=protocol)
-    environment.globals.update(arrows=ARROWS, directions=DIRECTIONS, rule=RULE)
+    environment.globals.update(show=show, explain=explain, describe=describe, scale_of=scale_of)
+    environment.globals.update(arrows=ARROWS, directions=DIRECTIONS, rule=RULE, MOST_NAMED=MOST_NAMED)
     environment.globals.update(SHORT_NAME=SHORT_NAME, LONG_NAME=LONG_NAME, TIP=TIP, ENTRY=ENTRY, LISTING=LISTING)
     return environment
 
@@ -147,7 +159,9 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         "verdict": section.verdict,
         "data": section.data,
         "undrawn": section.undrawn,
+        "headline": _headline(board) if board.columns else None,
         "tables": list(_tables(board)),
+        "meanings": list(meanings(board.columns)),
         "spreads": {column.key: _spread_width(board, column) for column in board.columns},
         "pictures": [sample for sample in section.samples if not sample.texts],
         "texts": [sample for sample in section.samples if sample.texts],
@@ -158,22 +172,52 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
     }
 
 
+def _headline(board: Board) -> Table:
+    """What is looked at first, each column by its full name below its aspect."""
+    spans = [_span(aspect, "", group) for aspect, group in groupby(board.headline, lambda column: column.aspect)]
+    return _table(board, spans, board.headline, [column.label for column in board.headline])
+
+
 def _tables(board: Board) -> Iterator[Table]:
-    """By aspect, extractor and width: side by side they would be too wide to read."""
-    for (aspect, extractor), group in groupby(board.columns, lambda column: (column.aspect, column.extractor)):
-        columns = list(group)
-        parts = math.ceil(len(columns) / WIDEST)
-        size = math.ceil(len(columns) / parts)
-        of = f" of {extractor} features" if extractor else ""
+    """All columns by aspect and extractor, as many side by side as can be read; none where the headline has them."""
+    row: list[Group] = []
+    for group in _groups(board.columns) if board.headline != board.columns else ():
+        if row and sum(len(columns) for _, columns in [*row, group]) > WIDEST:
+            yield _packed(board, row)
+            row = []
+        row.append(group)
+    if row:
+        yield _packed(board, row)
+
+
+Group = tuple[Span, list[Column]]
+
+
+def _groups(every: Iterable[Column]) -> Iterator[Group]:
+    """Neighbours of one aspect and one extractor, those that are too many in parts of a size."""
+    for (aspect, extractor), found in groupby(every, lambda column: (column.aspect, column.extractor)):
+        columns = list(found)
+        size = math.ceil(len(columns) / math.ceil(len(columns) / WIDEST))
         for start in range(0, len(columns), size):
-            title = f"{aspect.capitalize()}{of}{', continued' if start else ''}"
-            yield _table(board, title, QUESTIONS[aspect], tuple(columns[start : start + size]))
+            part = columns[start : start + size]
+            of = f" of {extractor} features" if extractor else ""
+            yield _span(aspect, f"{of}{', continued' if start else ''}", part), part
 
 
-def _table(board: Board, title: str, question: str, columns: tuple[Column, ...]) -> Table:
+def _span(aspect: str, of: str, columns: Iterable[Column]) -> Span:
+    return Span(aspect.capitalize() + of, QUESTIONS[aspect], len(list(columns)))
+
+
+def _packed(board: Board, groups: Sequence[Group]) -> Table:
+    columns = [column for _, found in groups for column in found]
+    return _table(board, [span for span, _ in groups], columns, [column.short for column in columns])
+
+
+def _table(board: Board, spans: Sequence[Span], columns: Sequence[Column], labels: Sequence[str]) -> Table:
     numbered = [row for row in board.rows if any(row.cells[c.key].summary for c in columns)]
     ranked = [row for row in numbered if not row.group.control]
-    return Table(title, question, columns, ranked, [row for row in numbered if row.group.control])
+    controls = [row for row in numbered if row.group.control]
+    return Table(tuple(spans), tuple(columns), tuple(labels), ranked, controls)
 
 
 def _spread_width(board: Board, column: Column) -> int:

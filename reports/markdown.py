@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from bench import RunRecord, report, write_atomic
 from bench.results.board import Board, Column, Row
 from bench.results.ranks import RULE
-from reports._cells import ARROWS, heading, protocol, show
-from reports._content import Content, Section, Trouble, gaps, gather, listed
+from reports._cells import ARROWS, heading, meanings, show
+from reports._content import MOST_NAMED, Content, Pending, Section, Trouble, gaps, gather, listed
 from reports._escaping import LISTING, NAME, WHOLE, ending, visible
 from reports._figures import curves, learning, to_png, tradeoff
 from reports._samples import Sample, missing
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEGEND = (
-    f"**Bold**: best mean. ≈: {RULE}. ±: standard deviation over seeds. "
-    "[ ]: interval within one run. Yardsticks (*italic*) are not ranked."
+    f"**Bold**: best mean. ≈: {RULE}. ±: standard deviation over seeds (± 0: they agree). "
+    "[ ]: interval within one run. Neither: spread not measured. Yardsticks (*italic*) are not ranked."
 )
 
 
@@ -41,8 +41,15 @@ def _head(content: Content) -> str:
     lines = [f"# {name(content.title)}", " · ".join(filter(None, (text(content.dates), content.trials)))]
     lines += [f"- **{name(s.board.dataset)}**: {text(s.verdict)}" for s in content.sections]
     if not content.sections:
-        lines.append("There are no records in this folder yet.")
-    return "\n\n".join([*lines[:2], "\n".join(lines[2:])])
+        lines.append("No trial in this folder has finished yet.")
+    return "\n\n".join([*lines[:2], "\n".join(lines[2:]), *map(_pending, content.unfinished)])
+
+
+def _pending(pending: Pending) -> str:
+    how = f"\n\nTo go on, run this again; it does only what is missing.\n\n{fence(visible(pending.command, WHOLE))}"
+    which = f"{text(pending.first)}." + (how if pending.command else "")
+    every = fold("All of them", "\n".join(f"- {text(trial)}" for trial in pending.trials))
+    return f"**{text(pending.summary)}:** {which}" + (f"\n\n{every}" if len(pending.trials) > MOST_NAMED else "")
 
 
 def _section(section: Section, content: Content, target: Path, number: int) -> list[str]:
@@ -50,14 +57,17 @@ def _section(section: Section, content: Content, target: Path, number: int) -> l
     about = f"{board.modality} · {text(section.data)} · suite {name(', '.join(board.suites))}"
     parts = [f"## {name(board.dataset)}", about]
     if board.columns:
-        parts += [_leaderboard(board), LEGEND, _protocols(board.columns), _gaps(board)]
+        parts += [_leaderboard(board, board.headline), LEGEND]
     parts += [section.undrawn, *_samples(section.samples, target, number)]
-    return parts + _figures(board, content, target, number)
+    parts += _figures(board, content, target, number)
+    if board.headline != board.columns:
+        parts += ["### All numbers", _leaderboard(board, board.columns)]
+    return [*parts, _meanings(board.columns), _gaps(board)]
 
 
-def _leaderboard(board: Board) -> str:
-    header = ["generator", *(name(heading(column)) for column in board.columns)]
-    rows = [[_name(row), *(_cell(row, column) for column in board.columns)] for row in board.rows]
+def _leaderboard(board: Board, columns: Sequence[Column]) -> str:
+    header = ["generator", *(name(heading(column)) for column in columns)]
+    rows = [[_name(row), *(_cell(row, column) for column in columns)] for row in board.rows]
     return table(header, rows)
 
 
@@ -71,12 +81,13 @@ def _cell(row: Row, column: Column) -> str:
     return {"best": f"**{shown}**", "tied": f"{shown} ≈", "": shown}[cell.mark]
 
 
-def _protocols(columns: Iterable[Column]) -> str:
-    lines = [
-        f"- **{name(column.label)}** {ARROWS[column.better]} {text(f'{column.about} {protocol(column)}'.strip())}"
-        for column in columns
-    ]
-    return fold("What the columns mean", "\n".join(lines))
+def _meanings(columns: Iterable[Column]) -> str:
+    parts = []
+    for title, shared, its in meanings(columns):
+        parts.append(f"**{text(title)}**{f': {text(shared)}' if shared else ''}")
+        own = ((c, f"{text(c.about)} " if c.about else "", setting) for c, setting in its)
+        parts.append("\n".join(f"- **{name(c.label)}** {ARROWS[c.better]} {about}*{text(s)}*" for c, about, s in own))
+    return fold("What the columns mean", "\n\n".join(parts)) if parts else ""
 
 
 def _gaps(board: Board) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from bench import Interval, Measurement, RunRecord
+from bench.results.store import Planned, PlannedTrial
 
-_ABOUT: dict[str, tuple[str, str, str]] = {  # metric -> aspect, unit, better
+ABOUT: dict[str, tuple[str, str, str]] = {  # metric -> aspect, unit, better
     "fd_lenet": ("realism", "1", "lower"),
     "is_lenet": ("realism", "1", "higher"),
     "kid_lenet": ("realism", "1", "lower"),
@@ -22,6 +23,10 @@ _ABOUT: dict[str, tuple[str, str, str]] = {  # metric -> aspect, unit, better
     "latency_p50": ("efficiency", "s", "lower"),
     "peak_rss_bytes": ("efficiency", "B", "lower"),
     "parameters": ("efficiency", "1", "none"),
+    "recall_lenet": ("diversity", "1", "higher"),
+    "vendi_lenet": ("diversity", "1", "higher"),
+    "class_accuracy_lenet": ("relevance", "1", "higher"),
+    "nn_ratio_lenet": ("novelty", "1", "lower"),
 }
 ENVIRONMENT = {
     "python": "3.12.1",
@@ -37,7 +42,7 @@ ENVIRONMENT = {
 
 def measured(metric: str, value: float, **changes: Any) -> Measurement:
     """A measurement with its metric's usual unit and direction."""
-    aspect, unit, better = _ABOUT[metric]
+    aspect, unit, better = ABOUT[metric]
     usual = {
         "unit": unit, "better": better, "aspect": aspect, "kind": "point", "n": 1000, "interval": None,
         "protocol": {"n_fake": 1000, "n_real": 1000} if aspect != "efficiency" else {"batch_size": 64},
@@ -73,6 +78,12 @@ def failed(generator: str, seed: int = 0, **changes: Any) -> RunRecord:
         "traceback": "Traceback: <here>\n  line 7",
     }
     return record(generator, seed, **{"status": "failed", "error": error, **changes})
+
+
+def planned(records: list[RunRecord], command: str = "genbench run digits.toml --out runs/digits") -> Planned:
+    """The plan of a run that set out to make these records."""
+    trials = [PlannedTrial(**{name: getattr(r, name) for name in PlannedTrial.model_fields}) for r in records]
+    return Planned(suite=records[0].suite, command=command, trials=tuple(trials))
 
 
 def save_images(folder: Path, name: str, images: np.ndarray | None = None) -> str:

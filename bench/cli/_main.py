@@ -1,7 +1,8 @@
 """The command line.
 
     genbench list [generators|metrics|datasets|suites|extractors|reports] [--json]
-    genbench run SUITE [--out DIR] [--jobs N] [--device auto|cpu|cuda] [--set k=v ...] [--dry-run]
+    genbench run SUITE [--out DIR] [--jobs N] [--device auto|cpu|cuda] [--set k=v ...]
+    genbench run SUITE --dry-run [--json]
     genbench evaluate SAMPLES REFERENCE [--metrics fd,kid,...] [--modality M] [--extractor E] [--train T] [--json]
     genbench report DIR [--format html|markdown|csv|json] [--to DIR]
     genbench doctor
@@ -19,12 +20,15 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bench.errors import DataWarning, GenbenchError, RunStopped, check_system, hint
 from bench.interrupts import answer_interrupt
@@ -109,7 +113,8 @@ def _add_run(commands: Any) -> None:
         dest="overrides",
         help="change one value of the suite",
     )
-    parser.add_argument("--dry-run", action="store_true", help="print the resolved plan and stop")
+    parser.add_argument("--dry-run", action="store_true", help="print the trials, and which are done, and stop")
+    parser.add_argument("--json", action="store_true", help="with --dry-run: all that is planned as one JSON document")
     parser.set_defaults(command=_run)
 
 
@@ -179,12 +184,14 @@ def _describe(kind: str, entry: Any) -> dict[str, Any]:
     return {"name": entry.name, **shown, "about": entry.about}
 
 
-def _print_table(title: str, rows: list[dict[str, Any]]) -> None:
+def _print_table(title: str, rows: list[dict[str, Any]], wrapped: Collection[str] | None = None) -> None:
+    """A row a line. wrapped: the columns that give way where the terminal is narrow; all but names if left out."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in rows[0] if rows else ():
-        table.add_column(column, no_wrap=column == "name", style="bold" if column == "name" else "")
+    for number, column in enumerate(rows[0] if rows else ()):
+        keep = column == "name" if wrapped is None else column not in wrapped
+        table.add_column(column, no_wrap=keep, style="" if number else "bold")
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(Text(str(value)) for value in row.values()))
     console = _console()
     console.print(table)
     console.print()
@@ -196,11 +203,14 @@ def _console() -> Console:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.json and not options.dry_run:
+        raise GenbenchError("--json prints what is planned: add --dry-run")
     from bench import runner  # imports torch
 
     if options.dry_run:
         plans = runner.plan(options.suite, options.out, options.device, options.overrides)
-        _print_plan(plans, options.out or runner.default_out(plans))
+        show = _print_plan_json if options.json else _print_plan
+        show(plans, options.out or runner.default_out(plans))
         return OK
     outcome = runner.run(
         options.suite, out=options.out, jobs=options.jobs, device=options.device, overrides=options.overrides
@@ -210,13 +220,38 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _print_plan(plans: list[TrialPlan], out: Path) -> None:
-    """The resolved suite as JSON, then the number of trials."""
-    from bench.engine.runner import count_missing
+    """A row a trial, then how many there are and how many are done."""
+    from bench.engine.runner import statuses
+
+    found = statuses(plans, out)
+    rows = [_planned(plan, status) for plan, status in zip(plans, found, strict=True)]
+    _print_table("", rows, wrapped=["generator", "dataset"])
+    done = sum(status in ("ok", "skipped") for status in found)
+    print(f"{len(plans)} trials: {done} done in {out}, {len(plans) - done} to run")
+
+
+def _planned(plan: TrialPlan, status: str | None) -> dict[str, str]:
+    """A trial as a row. What is loaded or is a yardstick is not trained; what failed is run again."""
+    trained = not plan.load and not plan.control
+    return {
+        "generator": plan.generator,
+        "dataset": plan.dataset,
+        "seed": str(plan.seed),
+        "preset": plan.preset or "",
+        "steps": f"{plan.budget.train_steps:,}" if trained else "",
+        "metrics": str(len(plan.metrics)),
+        "record": {None: "to run", "ok": "done", "skipped": "done: skipped", "failed": "failed, to run again"}[status],
+    }
+
+
+def _print_plan_json(plans: list[TrialPlan], out: Path) -> None:
+    """The resolved suite as one document, each trial with the status of its record."""
+    from bench.engine.runner import statuses
 
     shown = {
-        "run_id",
         "generator",
         "family",
+        "preset",
         "params",
         "load",
         "dataset",
@@ -226,12 +261,9 @@ def _print_plan(plans: list[TrialPlan], out: Path) -> None:
         "metrics",
         "device",
     }
-    print(json.dumps([{"run_id": p.run_id, **p.model_dump(include=shown)} for p in plans], indent=1))
-    missing = count_missing(plans, out)
-    print(
-        f"trials: {len(plans)}, {len(plans) - missing} of them done in {out}, {missing} to run",
-        file=sys.stderr,
-    )
+    found = zip(plans, statuses(plans, out), strict=True)
+    rows = [{"run_id": p.run_id, **p.model_dump(include=shown), "record": status} for p, status in found]
+    print(json.dumps(rows, indent=1))
 
 
 def _conclude(outcome: Outcome) -> None:
@@ -293,21 +325,46 @@ def _remarks_on_stderr() -> Iterator[None]:
 
 
 def _print_measured(rows: list[dict[str, Any]]) -> None:
-    """Values with their intervals, then what was compared, then what is missing and why."""
+    """Values with their intervals and what is theirs alone of the protocol; what all share; what is missing and why."""
     measured = [row for row in rows if row["value"] is not None]
-    _print_table("", [_shown(row) for row in measured])
-    common = set.intersection(*(set(row["protocol"].items()) for row in measured))
-    print("under " + ", ".join(f"{k} {v}" for k, v in sorted(common)))
-    for row in rows:
-        if row["value"] is None:
-            print(f"{row['metric']}: left out: {row['reason']}")
+    common = _common([row["protocol"] for row in measured])
+    shown = [_shown(row, common) for row in measured]
+    used = [column for column in shown[0] if any(row[column] for row in shown)]
+    _print_table("", [{column: row[column] for column in used} for row in shown], wrapped=["protocol"])
+    lines = ["under " + _settings(common)] if common else []
+    lines += [f"{row['metric']}: left out: {row['reason']}" for row in rows if row["value"] is None]
+    for line in lines:
+        _console().print(Text(line))
 
 
-def _shown(row: dict[str, Any]) -> dict[str, str]:
-    interval = "" if row["lo"] is None else f"[{row['lo']:.6g}, {row['hi']:.6g}]"
-    unit = "" if row["unit"] == "1" else row["unit"]
-    value = f"{row['value']:.6g}"
-    return {"metric": row["metric"], "value": value, "95 %": interval, "unit": unit, "better": row["better"]}
+def _common(protocols: Sequence[Mapping[str, Any]]) -> set[tuple[str, Any]]:
+    """What all have alike, and the data that some read: whether one does, its n_real or n_train says in its row."""
+    every = {pair for protocol in protocols for pair in protocol.items()}
+    counts = Counter(name for name, _ in every)
+    return {
+        pair
+        for pair in every
+        if all(pair in p.items() for p in protocols) or (pair[0] in ("reference", "train") and counts[pair[0]] == 1)
+    }
+
+
+def _shown(row: dict[str, Any], common: AbstractSet[tuple[str, Any]]) -> dict[str, str]:
+    """A number as a row. ``common``: what its protocol shares with all others, and which is said once."""
+    return {
+        "metric": row["metric"],
+        "value": f"{row['value']:.6g}",
+        "95 %": "" if row["lo"] is None else f"[{row['lo']:.6g}, {row['hi']:.6g}]",
+        "unit": "" if row["unit"] == "1" else row["unit"],
+        "better": row["better"],
+        "n": f"{row['n']:,}",
+        "protocol": _settings(pair for pair in row["protocol"].items() if pair not in common),
+    }
+
+
+def _settings(pairs: Iterable[tuple[str, Any]]) -> str:
+    """What was seen before how: the extractor, the rest by name, the method of the interval last."""
+    order = sorted(pairs, key=lambda pair: (pair[0] == "interval", pair[0] != "extractor", pair[0]))
+    return "; ".join(f"{name} {value}" for name, value in order)
 
 
 def _report(options: argparse.Namespace) -> int:

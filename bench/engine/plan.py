@@ -32,6 +32,7 @@ class TrialPlan(BaseModel):
     generator: str
     family: str
     control: bool
+    preset: str | None
     params: dict[str, Any]
     load: str | None
     load_digest: str | None
@@ -99,7 +100,7 @@ def _generators(suite: Suite, data: DatasetUse) -> list[GeneratorUse]:
 
 
 def _control(entry: GeneratorEntry, budget: Budget) -> GeneratorUse:
-    return GeneratorUse(entry.name, entry.name, {}, budget, None, None, entry)
+    return GeneratorUse(entry.name, entry.name, None, {}, budget, None, None, entry)
 
 
 def _load(data: DatasetUse, suite: Suite) -> Dataset:
@@ -151,6 +152,7 @@ def _plan(
         generator=use.label,
         family=use.family,
         control=use.entry.control,
+        preset=use.preset,
         params=dict(use.params),
         load=str(use.load.resolve()) if use.load else None,
         load_digest=sha256(use.load) if use.load else None,

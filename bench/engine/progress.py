@@ -43,9 +43,13 @@ class Display:
             self._bars.stop()
 
     def event(self, plan: TrialPlan, event: Mapping[str, Any]) -> None:
-        """A worker's message: a phase begun, a step done, or a remark."""
+        """A worker's message: a phase begun, a training resumed, a step done, or a remark."""
         if "remark" in event:
             self._remark(plan, str(event["remark"]))
+            return
+        if "resumed" in event:
+            with self._lock:
+                self._say(f"{plan.title}: {_resumed(event['resumed'], plan.budget.train_steps)}")
             return
         with self._lock:
             if "step" in event:
@@ -105,6 +109,11 @@ class Display:
             TextColumn("{task.fields[note]}", markup=False),
         )
         return Progress(*columns, console=self.console)
+
+
+def _resumed(step: int, steps: int) -> str:
+    """Of each trial, though several may say the same."""
+    return f"goes on from step {step} of {steps}" if step < steps else f"was trained before, all {steps} steps"
 
 
 def _phase(event: Mapping[str, Any]) -> str:

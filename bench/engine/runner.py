@@ -19,7 +19,7 @@ from bench.engine.suite import read_suite
 from bench.engine.worker import WORKER_FLAG
 from bench.errors import DataError, GenbenchError, OutputError, RunStopped
 from bench.probes.machine import choose_device, usable_cores
-from bench.record import RunRecord
+from bench.record import RunRecord, Status
 from bench.results import store
 from bench.results.render import render
 
@@ -67,10 +67,19 @@ def run(
     folder = Path(out) if out else default_out(plans)
     with files.lock(folder) as is_ours:
         _clean(folder)
+        _write_plan(folder, plans)
         missing = [p for p in plans if not _has_result(folder, p)]
         _execute(missing, folder, jobs, is_ours)
         page = _render(folder)
     return Outcome(folder, plans, [r for p in plans if (r := _read(folder, p))], page, len(missing))
+
+
+def _write_plan(folder: Path, plans: Sequence[TrialPlan]) -> None:
+    """What is planned stands in the folder, so that a report of a half-finished run can say what is missing."""
+    names = ("run_id", "generator", "dataset", "seed")
+    trials = tuple(store.PlannedTrial(**{name: getattr(p, name) for name in names}) for p in plans)
+    if plans:
+        store.write_planned(folder, store.Planned(suite=plans[0].suite, command=plans[0].command, trials=trials))
 
 
 def _render(folder: Path) -> Path:
@@ -167,5 +176,6 @@ def _clean(out: Path) -> None:
             leftover.unlink(missing_ok=True)
 
 
-def count_missing(plans: Iterable[TrialPlan], out: Path) -> int:
-    return sum(not _has_result(out, p) for p in plans)
+def statuses(plans: Iterable[TrialPlan], out: Path) -> list[Status | None]:
+    """What the record of each trial in a run folder says; None where there is none."""
+    return [record.status if (record := _read(out, plan)) else None for plan in plans]

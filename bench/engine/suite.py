@@ -87,11 +87,13 @@ class DatasetUse:
 class GeneratorUse:
     """A generator as the suite names it; ``params`` are complete.
 
+    preset: whose values they begin with, None for the family's defaults.
     load: a checkpoint to use as it is. trained_on: the spec of the data it was trained on, as JSON has it.
     """
 
     label: str
     family: str
+    preset: str | None
     params: Mapping[str, Any]
     budget: Budget
     load: Path | None
@@ -333,7 +335,8 @@ class _Checker:
         own = self.section(table, "budget", f"{where}.")
         if own:
             budget = self.budget({**budget.model_dump(), **own}, f"{where}.budget")
-        return GeneratorUse(label, family, params, budget, load, saved.get("spec"), entry)
+        preset = None if table.get("preset") is None else str(table["preset"])
+        return GeneratorUse(label, family, preset, params, budget, load, saved.get("spec"), entry)
 
     def preset(self, entry: GeneratorEntry, table: Table, where: str) -> Table:
         name = table.get("preset")

@@ -77,10 +77,12 @@ def train(
     checkpoint: Path,
     about: Mapping[str, Any],
     on_step: OnStep = lambda step, losses: None,
+    on_resume: Callable[[int], None] = lambda step: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Progress:
     """Train ``model`` to the end of the schedule, from its checkpoint if there is one that holds all it needs.
 
+    on_resume: told the step of the checkpoint that training goes on from, or was done at.
     stop: asked before every step; where it says so, training ends there, with a checkpoint of that step.
 
     Why a training starts over, and why it would if it was interrupted, is logged.
@@ -88,6 +90,8 @@ def train(
     """
     baseline = Baseline(model)
     progress = _resume(model, checkpoint, schedule)
+    if progress.step:
+        on_resume(progress.step)
     saved, stopped = progress.step, False
     while progress.step < schedule.steps and not stopped:
         if not (stopped := stop()):

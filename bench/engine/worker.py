@@ -1,10 +1,11 @@
 """One trial in one fresh process: data, model, training, samples, costs, metrics, record.
 
 The process is started as ``python -m bench.engine.worker OUT``. It reads its TrialPlan as one line of JSON from
-standard input and answers with JSON lines on standard output: ``{"step": ...}`` while training, ``{"phase": ...}`` at
-every phase and metric, ``{"beat": 1}`` at other signs of life, ``{"so_far": ...}`` as the record grows, and at last
-``{"record": ...}``. Standard input stays open as long as the parent lives; when it closes, the worker ends, so that a
-killed run leaves no orphan that writes on. With ``--as-it-is`` it trains no further, and measures the last checkpoint.
+standard input and answers with JSON lines on standard output: ``{"resumed": ...}`` where training goes on from a
+checkpoint, ``{"step": ...}`` while training, ``{"phase": ...}`` at every phase and metric, ``{"beat": 1}`` at other
+signs of life, ``{"so_far": ...}`` as the record grows, and at last ``{"record": ...}``. Standard input stays open as
+long as the parent lives; when it closes, the worker ends, so that a killed run leaves no orphan that writes on.
+With ``--as-it-is`` it trains no further, and measures the last checkpoint.
 """
 
 from __future__ import annotations
@@ -300,6 +301,7 @@ def _train(run: _Run, model: Trainable, dataset: Dataset, device: torch.device) 
         checkpoint=checkpoint_path(run.out, plan),
         about={"family": plan.family, "params": plan.params, "spec": dataset.spec.to_dict()},
         on_step=lambda step, losses: run.emit({"step": step, "loss": losses["loss"]}),
+        on_resume=lambda step: run.emit({"resumed": step}),  # not in the record, which is the same as of one go
         stop=functools.partial(_is_over, run),
     )
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from bench.errors import DataError, GenbenchError, Omitted, said
+from bench.errors import DataError, GenbenchError, Omitted, expect, hint, said, shown
 from bench.files import cache_limit
 from bench.foreign import Say
 from bench.measure.comparison import Comparison, Space, measure
@@ -22,9 +23,10 @@ from bench.measure.names import CLASSIC, check_name, is_measure
 from bench.measure.reading import Source, check, guess_modality, read, read_prompts, read_reference, warn
 from bench.modalities._pictures import Pictures
 from bench.probes.machine import choose_device
-from bench.protocols import Modality
+from bench.protocols import MODALITIES, Modality
 from bench.registry import MetricEntry, Side, registry
 
+T = TypeVar("T")
 COLUMNS = ("metric", "value", "lo", "hi", "level", "unit", "better", "n", "protocol", "reason")
 # What a modality is seen through where nobody says; vectors are taken as they are.
 DEFAULT_EXTRACTORS: Mapping[str, str] = {"image": "inception", "text": "minilm"}
@@ -102,7 +104,8 @@ def evaluate(
 ) -> pd.DataFrame:
     """Measure samples against a reference; see ``bench.evaluate``."""
     cache_limit()  # raises
-    _check_names(metrics, extractor)
+    _check_names(metrics, modality, extractor)
+    expect("seed", seed, isinstance(seed, Integral) and seed >= 0, "a whole number of at least 0")
     notes: list[str] = []
 
     def say(remark: str) -> None:
@@ -110,7 +113,8 @@ def evaluate(
         warn(remark)
 
     sources = {"samples": samples, "reference": reference, "train": train}
-    given = _given(sources, modality, None if prompts is None else read_prompts(prompts, say), seed, device, say)
+    told = None if prompts is None else _bring(read_prompts, "prompts", prompts, say)
+    given = _given(sources, modality, told, seed, device, say)
     rows = [_row(entry, given, extractor) for entry in _entries(metrics, given.modality, extractor)]
     if not any(row["value"] is not None for row in rows):
         raise GenbenchError(_why_nothing(rows))
@@ -130,15 +134,42 @@ def _given(
     given = {side: source for side, source in sources.items() if source is not None}
     if missing := [side for side in ("samples", "reference") if side not in given]:
         raise GenbenchError(f"there are no {missing[0]}: give an array, a list of strings or a path")
-    reference = read_reference(given.pop("reference"), say)
-    examples = {side: read(source, say) for side, source in given.items()}
+    reference = _bring(read_reference, "reference", given.pop("reference"), say)
+    examples: dict[str, Examples] = {side: _bring(read, side, source, say) for side, source in given.items()}
     statistics = reference if isinstance(reference, Statistics) else None
     if not isinstance(reference, Statistics):
         examples["reference"] = reference
-    kind = modality or guess_modality(examples["samples"])
+    kind = modality or _common_modality(examples)
     sides: dict[Any, Examples] = {side: check(value, kind, side) for side, value in examples.items()}
     _compare_shapes(sides, kind, say)
+    if prompts is not None and len(prompts) != len(sides["samples"]):
+        raise DataError(
+            f"{len(prompts)} prompts for {len(sides['samples'])} samples: give one a sample, in their order"
+        )
     return Given(sides, kind, seed=seed, device=choose_device(device), prompts=prompts, statistics=statistics)
+
+
+def _bring(reader: Callable[[Source, Say], T], side: str, source: Source, say: Say) -> T:
+    """What a source holds. What is said of one in memory, which has no name, names its side."""
+    if isinstance(source, str | Path):
+        return reader(source, say)
+    try:
+        return reader(source, lambda remark: say(f"{side}: {remark}"))
+    except DataError as error:
+        raise DataError(f"{side}: {error}") from error
+
+
+def _common_modality(examples: Mapping[str, Examples]) -> Modality:
+    """What the samples look like. Raises DataError where another side looks otherwise; empty ones look like nothing."""
+    there = {side: x for side, x in examples.items() if not isinstance(x, Tensor) or x.numel()}
+    seen = {side: guess_modality(x, side) for side, x in there.items() if len(x)}
+    for side, kind in seen.items():
+        if kind != seen.get("samples", kind):
+            raise DataError(
+                f"{side}: {kind}, but the samples are {seen['samples']}: they must be of one kind (images are "
+                "(n, C, H, W), vectors (n, D), texts strings)"
+            )
+    return seen.get("samples") or guess_modality(examples["samples"], "samples")
 
 
 def _sizes(sides: Mapping[Side, Examples]) -> set[tuple[int, ...]]:
@@ -158,10 +189,13 @@ def _compare_shapes(sides: Mapping[Side, Examples], modality: str, say: Say) -> 
         say(f"{side} are of shape {shape}, samples of {shapes['samples']}: the extractor brings each to what it sees")
 
 
-def _check_names(metrics: Sequence[str] | None, extractor: str | None) -> None:
-    """Raises UnknownName before data is read, which may take minutes."""
+def _check_names(metrics: Sequence[str] | None, modality: str | None, extractor: str | None) -> None:
+    """Raises UnknownName, or GenbenchError for what is no name, before data is read, which may take minutes."""
     for name in () if metrics is None else _asked(metrics):
         check_name(name)
+    if modality is not None and modality not in MODALITIES:
+        raise GenbenchError(f"unknown modality {shown(modality)}{hint(str(modality), MODALITIES)}")
+    expect("extractor", extractor, extractor is None or isinstance(extractor, str), "a name, such as 'inception'")
     if extractor:
         registry.get("extractors", extractor)
 
@@ -179,6 +213,8 @@ def _asked(metrics: Sequence[str]) -> list[str]:
     """The names, each once. Raises GenbenchError for none, or for one string in place of a list."""
     if isinstance(metrics, str):
         raise GenbenchError(f'metrics must be a list of names: ["{metrics}"]')
+    names = isinstance(metrics, Sequence) and all(isinstance(name, str) for name in metrics)
+    expect("metrics", metrics, names, 'a list of names, such as ["fd", "kid"]')
     if not metrics:
         raise GenbenchError("no metric is named: leave metrics out for all that apply")
     return list(dict.fromkeys(metrics))

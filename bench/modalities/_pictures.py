@@ -26,12 +26,12 @@ class Pictures:
     are grey and some RGB, grey is repeated to RGB.
 
     grey: how many are grey where others are RGB.  sizes: how many there are of each (height, width).
-    same, flat: whether all are the same, and each of one single level.
+    same, flat: whether all are the same, and each of one single level.  brightest: the highest level of all.
     """
 
     def __init__(self, names: Sequence[str], read: Callable[[int], np.ndarray]) -> None:
         self._names, self._read = names, read
-        self.same = self.flat = True
+        self.same, self.flat, self.brightest = True, True, 0
         self._shapes, whole = self._survey()
         count = Counter(self._shapes)
         greys = sum(n for shape, n in count.items() if shape[0] == 1)
@@ -49,6 +49,7 @@ class Pictures:
                 first, total = pixels, array_hash(pixels.dtype, (len(self._names), *pixels.shape))
             self.same = self.same and np.array_equal(pixels, first)
             self.flat = self.flat and bool((pixels == pixels[:, :1, :1]).all())
+            self.brightest = max(self.brightest, int(pixels.max()))
             total.update(np.ascontiguousarray(pixels).data)
             shapes.append(known.setdefault(pixels.shape, pixels.shape))
         return shapes, total.hexdigest()

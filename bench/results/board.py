@@ -21,6 +21,10 @@ from bench.statistics import Summary, summarise
 Aspect = Literal["realism", "likelihood", "diversity", "relevance", "novelty", "efficiency"]
 ASPECTS: tuple[str, ...] = get_args(Aspect)
 PICTURED, PICTURED_IN_ALL = 12, 24  # generators whose samples and curves are drawn: of a board, and of a page
+FEW = 6  # columns that a board may show at once
+# What a reader asks first of each aspect, where it was measured; of what is not named here the first column.
+_HEADLINE = ("precision", "bits_per_byte", "recall", "self_bleu", "class_accuracy", "nn_ratio", "copied_ngram",
+             "sample_throughput")  # fmt: skip
 Key = str
 Number = tuple[RunRecord, Measurement]
 Numbers = dict[Key, list[Number]]
@@ -118,6 +122,18 @@ class Board:
     @property
     def suites(self) -> tuple[str, ...]:
         return tuple(sorted({record.suite for group in self.groups for record in group.records}))
+
+    @property
+    def headline(self) -> tuple[Column, ...]:
+        """What is looked at first: all columns where they are few, else the main one and one of each other aspect."""
+        if len(self.columns) <= FEW:
+            return self.columns
+        first = {self.main.aspect: self.main} if self.main else {}
+        measured = [column for column in self.columns if _measured(self.rows, column)]
+        for column in sorted(measured, key=lambda c: (_headline_place(c), -_measured(self.rows, c))):
+            first.setdefault(column.aspect, column)
+        others = [first[aspect] for aspect in ASPECTS if aspect in first and first[aspect] is not self.main]
+        return tuple(([self.main] if self.main else []) + others)[:FEW] or self.columns[:FEW]
 
     def find(self, metric: str) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if column.metric == metric)
@@ -277,6 +293,11 @@ def main_column(columns: Sequence[Column], rows: Sequence[Row]) -> Column | None
     """The quality metric that orders the board; of its protocols the one that most generators share."""
     candidates = [c for c in columns if c.better != "none" and c.aspect in ("realism", "likelihood")]
     return min(candidates, key=lambda c: (_preference(c.metric), -_measured(rows, c)), default=None)
+
+
+def _headline_place(column: Column) -> int:
+    measure = column.metric.removesuffix(f"_{column.extractor}")
+    return _HEADLINE.index(measure) if measure in _HEADLINE else len(_HEADLINE)
 
 
 def _preference(metric: str) -> int:

@@ -16,15 +16,26 @@ log = logging.getLogger("genbench")
 def render(folder: str | Path, target: str | Path | None = None, formats: Sequence[str] = ()) -> Path:
     """Write reports of a run folder (all formats if none is named) and return the path of the page to open.
 
-    Files that are no records are named in the log "genbench" and on the page.
-    Raises OutputError for a folder without records, UnknownName for an unknown format.
+    Files that are no records, and trials that were planned and have none, are named on the page; the log "genbench"
+    says so. Raises OutputError for what is no run folder, UnknownName for an unknown format.
     """
     folder = Path(folder)
-    if not (folder / "records").is_dir():
-        raise OutputError(f"{folder} is no run folder: it has no records/")
+    _check_run_folder(folder)
     entries = [registry.get("reports", f) for f in formats] or list(registry.all("reports").values())
     records, notes = read_records(folder)
     for note in notes:
         log.warning("%s", note)
+    if not records:
+        log.warning("no trial in %s has finished yet", folder)
+    for unfinished in records.unfinished:
+        log.warning("%s; to go on: %s", unfinished, unfinished.planned.command)
     written = {e.name: e.write(records, folder, Path(target or folder / "report"), notes) for e in entries}
     return Path(written.get("html") or next(iter(written.values())))
+
+
+def _check_run_folder(folder: Path) -> None:
+    """A run makes its lock and its plan before its first record. Raises OutputError with what is the case."""
+    if not folder.is_dir():
+        raise OutputError(f"{folder} is no run folder: there is no such folder")
+    if not any((folder / name).exists() for name in ("records", "plans", ".lock")):
+        raise OutputError(f"{folder} is no run folder: it has no records/, and no run was ever begun in it")

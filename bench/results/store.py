@@ -1,23 +1,28 @@
-"""A folder of records as objects and as a pandas table. Copying files between folders merges results."""
+"""A run folder as objects and as a pandas table: its records, and what its suites set out to do.
+
+Copying files between folders merges results.
+"""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from bench.errors import DataError, named
 from bench.files import open_plain, write_atomic
-from bench.record import RunRecord
+from bench.record import Count, Frozen, Label, RunRecord, Text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 T = TypeVar("T")
-LARGEST_FILE = 2**24  # bytes of a record; a hundred times what the longest of ours takes
+M = TypeVar("M", bound=BaseModel)
+LARGEST_FILE = 2**24  # bytes of a record or a plan; a hundred times what the longest of ours takes
 COLUMNS = (
     "suite", "dataset", "generator", "family", "control", "modality", "seed", "status", "metric", "value", "lo", "hi",
     "level", "method", "unit", "better", "aspect", "kind", "n", "protocol", "omitted", "error", "run_id",
@@ -27,11 +32,44 @@ _OF_MEASUREMENT = ("metric", "value", "unit", "better", "aspect", "kind", "n")
 _OF_INTERVAL = ("lo", "hi", "level", "method")
 
 
-class Records(list[RunRecord]):
-    """Records as they were read; what one report makes of them, ``once`` keeps for the next, until the list changes."""
+class PlannedTrial(Frozen):
+    """A trial that a run set out to do."""
 
-    def __init__(self, records: Iterable[RunRecord] = ()) -> None:
+    run_id: str = Field(pattern="^[0-9a-f]{16}$")
+    generator: Label
+    dataset: Label
+    seed: Count
+
+
+class Planned(Frozen):
+    """The trials of a suite as it was last run into a folder: ``plans/<suite>.json``."""
+
+    suite: Label
+    command: Text = ""
+    trials: tuple[PlannedTrial, ...]
+
+
+class Unfinished(NamedTuple):
+    """What is missing of a suite: ``trials`` of those ``planned`` have no record."""
+
+    planned: Planned
+    trials: list[PlannedTrial]
+
+    def __str__(self) -> str:
+        count, total = len(self.trials), len(self.planned.trials)
+        have = "has" if count == 1 else "have"
+        return f"{count} of {total} trials of {self.planned.suite} {have} no record yet"
+
+
+class Records(list[RunRecord]):
+    """Records as they were read; what one report makes of them, ``once`` keeps for the next, until the list changes.
+
+    planned: what was to be done, as far as the run folder says.
+    """
+
+    def __init__(self, records: Iterable[RunRecord] = (), planned: Iterable[Planned] = ()) -> None:
         super().__init__(records)
+        self.planned = tuple(planned)
         self._made: dict[Hashable, Any] = {}
         self._made_of = list(self)
 
@@ -43,6 +81,13 @@ class Records(list[RunRecord]):
             self._made[key] = make()
         made: T = self._made[key]
         return made
+
+    @property
+    def unfinished(self) -> list[Unfinished]:
+        """The suites of which a planned trial has no record, and those trials. A failed trial has one."""
+        done = {record.run_id for record in self}
+        found = (Unfinished(p, [trial for trial in p.trials if trial.run_id not in done]) for p in self.planned)
+        return [unfinished for unfinished in found if unfinished.trials]
 
 
 def record_path(out: Path, run_id: str) -> Path:
@@ -56,12 +101,21 @@ def write_record(out: Path, record: RunRecord) -> Path:
 
 def read_record(path: Path) -> RunRecord:
     """Raises DataError for a file that is half-written, foreign or none at all, with the reason in one line."""
+    return _read(path, RunRecord, "record")
+
+
+def write_planned(out: Path, planned: Planned) -> Path:
+    """Keep what a run sets out to do, in place of what the last run of its suite did."""
+    return write_atomic(out / "plans" / f"{planned.suite}.json", json.dumps(planned.model_dump(), indent=1) + "\n")
+
+
+def _read(path: Path, model: type[M], what: str) -> M:
     try:
         with open_plain(path) as file:
             text = file.read(LARGEST_FILE + 1)
         if len(text) > LARGEST_FILE:
-            raise DataError(f"is larger than {LARGEST_FILE >> 20} MiB, which no record is")
-        return RunRecord.model_validate_json(text, strict=True)
+            raise DataError(f"is larger than {LARGEST_FILE >> 20} MiB, which no {what} is")
+        return model.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise DataError(f"{named(path.name)}: {_first(error)}") from error
     except (DataError, OSError) as error:
@@ -77,7 +131,10 @@ def _first(error: ValidationError) -> str:
 
 
 def read_records(out: Path) -> tuple[Records, list[str]]:
-    """The records under ``out/records``, one a run; and a line for each file that is foreign, cut short or a copy."""
+    """The records under ``out/records``, one a run; and a line for each file that is foreign, cut short or a copy.
+
+    They know the plans under ``out/plans``. Older run folders have none.
+    """
     found: dict[str, list[tuple[Path, RunRecord]]] = defaultdict(list)
     ignored = []
     for path in sorted((out / "records").glob("[!.]*.json")):
@@ -91,7 +148,13 @@ def read_records(out: Path) -> tuple[Records, list[str]]:
         same.sort(key=lambda pair: (pair[1].created, pair[0].stem == pair[1].run_id))
         newest = named(same[-1][0].name)
         ignored += [f"ignored {named(path.name)}: the same run is in {newest}" for path, _ in same[:-1]]
-    return Records(same[-1][1] for same in found.values()), ignored
+    planned = []
+    for path in sorted((out / "plans").glob("[!.]*.json")):
+        try:
+            planned.append(_read(path, Planned, "plan"))
+        except DataError as error:
+            ignored.append(f"ignored plans/{error}")
+    return Records((same[-1][1] for same in found.values()), planned), ignored
 
 
 def frame(records: list[RunRecord]) -> pd.DataFrame:

@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 
 from bench.cli._main import run_command
+from bench.engine.runner import plan
+from bench.engine.worker import record_of
+from bench.record import Failure
 from bench.registry import KINDS, registry
+from bench.results.store import write_planned, write_record
+from tests.report_records import planned, record
 
 
 def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,8 +44,8 @@ def test_list_is_also_for_people(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (["run", "demo", "--set", "budget.samples=5000"], "holds out only 1000"),
         (["run", "demo", "--device", "cuda"], "no CUDA GPU is usable here"),
-        (["report", "nowhere"], "nowhere is no run folder"),
-        (["report", "."], ". is no run folder: it has no records/"),
+        (["report", "nowhere"], "nowhere is no run folder: there is no such folder"),
+        (["report", "."], ". is no run folder: it has no records/, and no run was ever begun in it"),
     ],
 )
 def test_a_mistake_is_one_message_and_exit_code_2(
@@ -60,15 +65,42 @@ def test_a_wrong_command_exits_with_2(words: list[str], capsys: pytest.CaptureFi
 
 
 def test_a_dry_run_tells_all_and_does_nothing(small: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command(["run", str(small), "--out", str(out), "--dry-run", "--set", "seeds=[3, 4]"]) == 0
+    words = ["run", str(small), "--out", str(out), "--dry-run", "--set", "seeds=[3, 4]", "--json"]
+    assert run_command(words) == 0
     printed = capsys.readouterr()
     trials = json.loads(printed.out)
     assert [(t["generator"], t["seed"]) for t in trials] == [
         (g, s) for s in (3, 4) for g in ("vae", "copycat", "noise", "real")
     ]
     assert trials[0]["params"] == {"latent": 4, "width": 16, "decoder": "bernoulli", "lr": 0.001}
-    assert "trials: 8, 0 of them done" in printed.err
+    assert {t["record"] for t in trials} == {None} and not printed.err
     assert not out.exists()
+
+
+def test_a_dry_run_is_a_row_a_trial_and_says_which_are_done(
+    small: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    words = ["run", str(small), "--out", str(out), "--dry-run", "--set", "generators.vae.preset=tiny"]
+    _, copycat, noise, _ = plan(small, overrides=["generators.vae.preset=tiny"])
+    done, failure = record_of(copycat, "ok", None), Failure(kind="exception", message="no luck")
+    for found in (done, record_of(noise, "failed", failure)):
+        write_record(out, found)
+    assert run_command(words) == 0
+    heading, *rows, count = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert heading == ["generator", "dataset", "seed", "preset", "steps", "metrics", "record"]
+    assert rows == [
+        ["vae", "digits", "0", "tiny", "20", "3", "to", "run"],
+        ["copycat", "digits", "0", "3", "done"],
+        ["noise", "digits", "0", "3", "failed,", "to", "run", "again"],
+        ["real", "digits", "0", "3", "to", "run"],
+    ]
+    assert " ".join(count) == f"4 trials: 1 done in {out}, 3 to run"
+
+
+def test_json_of_a_run_is_that_of_its_plan(small: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["run", str(small), "--out", str(out), "--json"]) == 2
+    assert "--json prints what is planned: add --dry-run" in capsys.readouterr().err and not out.exists()
 
 
 def test_the_exit_code_tells_that_some_failed(tmp_path: Path) -> None:
@@ -95,6 +127,26 @@ def test_every_format_can_be_asked_for(tmp_path: Path, capsys: pytest.CaptureFix
     for name in registry.all("reports"):
         assert run_command(["report", str(tmp_path), "--format", name, "--to", str(tmp_path / name)]) == 0
         assert Path(capsys.readouterr().out.strip()).is_file()
+
+
+def test_a_report_of_a_run_without_a_finished_trial_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_planned(tmp_path, planned([record("vae"), record("vae", 1)]))
+    assert run_command(["report", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    assert printed.err.splitlines() == [
+        f"genbench: warning: no trial in {tmp_path} has finished yet",
+        "genbench: warning: 2 of 2 trials of digits have no record yet; "
+        "to go on: genbench run digits.toml --out runs/digits",
+    ]
+    assert "No trial in this folder has finished yet" in Path(printed.out.strip()).read_text()
+
+
+def test_so_does_one_of_a_folder_from_before_there_were_plans(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".lock").touch()
+    assert run_command(["report", str(tmp_path), "--format", "html"]) == 0
+    assert capsys.readouterr().err == f"genbench: warning: no trial in {tmp_path} has finished yet\n"
 
 
 def test_doctor_says_how_to_get_what_is_missing(

@@ -191,6 +191,19 @@ def test_a_line_of_a_trial_is_short_and_safe_for_a_terminal(capsys: pytest.Captu
     assert said.replace("\n", "").isprintable()
 
 
+def test_each_trial_says_from_where_its_training_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = trials = plan("demo")[:2]
+    with Display(trials) as display:
+        for trial in trials:
+            display.event(trial, {"resumed": 200})
+        display.event(first, {"resumed": first.budget.train_steps})
+    assert capsys.readouterr().err.splitlines() == [
+        f"[0/2] {first.title}: goes on from step 200 of 500",
+        f"[0/2] {second.title}: goes on from step 200 of 500",
+        f"[0/2] {first.title}: was trained before, all 500 steps",
+    ]
+
+
 def test_a_remark_of_many_trials_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     trials = plan("demo")[:3]
     with Display(trials) as display:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -223,8 +224,13 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_result(small: Path, tmp_
     process.wait()
     assert not list(cut.glob("records/*.json"))  # it was killed in time
     wait_until(lambda: not _workers(cut))  # and left no worker behind
+    told = genbench("report", cut)
+    assert told.returncode == 0 and "1 of 1 trials of small has no record yet" in told.stderr
 
-    assert genbench(*words, "--out", cut).returncode == 0
+    resumed = genbench(*words, "--out", cut)
+    assert resumed.returncode == 0
+    assert re.search(r"vae on digits, seed 0: goes on from step \d+ of 3000", resumed.stderr)
+    assert "no record yet" not in (cut / "report" / "index.html").read_text()
     first, second = records(whole)["vae"], records(cut)["vae"]
     assert first.run_id == second.run_id
     assert [m.value for m in first.measurements] == [m.value for m in second.measurements]

@@ -372,7 +372,7 @@ HOSTILE: Mapping[str, tuple[np.ndarray, str]] = {
     "empty": (rows(0), "empty; at least 2 examples are needed"),
     "one row": (rows(1), "at least 2 are needed"),
     "another width": (rows(d=7), "both must be the same"),
-    "no width": (rows(d=0), "both must be the same"),
+    "no width": (rows(d=0), "hold no numbers"),
     "boolean": (rows() > 0, "must be real numbers, got torch.bool"),
     "complex": (rows() * 1j, "must be real numbers, got torch.complex128"),
     "flat": (rows().ravel(), r"must be \(n, D\)"),

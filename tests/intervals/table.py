@@ -1,6 +1,8 @@
 """How often each metric's 95 % interval holds what it is of, as Markdown.
 
-OMP_NUM_THREADS=1 python -m tests.intervals.table [REPEATS]     # simulates, and rewrites the tables in docs/sanity.md
+OMP_NUM_THREADS=1 python -m tests.intervals.table [NAME ...] [--drawings N]
+
+simulates, and rewrites the rows of these metrics in docs/sanity.md, or all of them.
 
 What an interval is of stands in its method: "of the expectation at this n" means the mean of the values that the
 estimator gives at this n, "given this training data" that the training data stays as it is. Every other interval has to
@@ -9,10 +11,12 @@ hold the value of the population, which is taken from samples of ten times the s
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from typing import NamedTuple, get_args
 
 import numpy as np
@@ -27,7 +31,7 @@ from tests.sanity.table import DOCS, rewrite
 BEGIN, END = "<!-- written by python -m tests.intervals.table -->", "<!-- end of intervals -->"
 SIZES = (300, 1000)
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
-REPEATS = 80
+DRAWINGS = 80
 # A quarter as often: these train networks, fit mixtures or draw again within their own intervals.
 SLOW = {"c2st_nn", "fld", "fld_gap", "frontier_integral", "mauve", "mind"}
 LARGE, LARGE_REPEATS = 10, 12  # times the rows, and how often, for the value of the population
@@ -114,59 +118,89 @@ def _covered(estimates: Sequence[Estimate], large: Sequence[Estimate], least: fl
     return 100 * float(np.mean([i.lo - slack <= truth <= i.hi + slack for i in intervals]))
 
 
-def simulate(repeats: int) -> dict[tuple[str, str, int, Relation], Mapping[str, Cell]]:
-    """Every place of every table, as many at a time as there are cores."""
+class Row(NamedTuple):
+    """What the page shows of a metric: a cell for each law and relation, what its interval is of, and drawings."""
+
+    cells: Sequence[str]
+    of: str
+    drawings: int
+
+    @property
+    def short(self) -> bool:
+        """Whether a cell is below what is due by more than twice the error of so many drawings."""
+        share = LEAST / 100
+        bound = LEAST - 200 * np.sqrt(share * (1 - share) / self.drawings)
+        return any(int(part) < bound for cell in self.cells for part in cell.split(" · ") if part.isdigit())
+
+
+def simulate(names: Iterable[str], drawings: int) -> dict[str, Row]:
+    """Rows of these metrics; as many places of their tables at a time as there are cores."""
+    worlds = [replace(world, metrics=[name for name in world.metrics if name in names]) for world in WORLDS]
     places = [
-        (world, law, n, relation) for world in WORLDS for law in world.laws for n in SIZES for relation in RELATIONS
+        (world, law, n, relation)
+        for world in worlds
+        if world.metrics
+        for law in world.laws
+        for relation in RELATIONS
+        for n in SIZES
     ]
-    found = Parallel(n_jobs=usable_cores(), verbose=5)(delayed(cells)(*place, repeats) for place in places)
-    return {(world.title, law, n, relation): c for (world, law, n, relation), c in zip(places, found, strict=True)}
+    found = Parallel(n_jobs=usable_cores(), verbose=5)(delayed(cells)(*place, drawings) for place in places)
+    of_metric: dict[str, list[Cell]] = defaultdict(list)
+    for at in found:
+        for name, cell in at.items():
+            of_metric[name].append(cell)
+    return {name: _row(of, drawings // 4 if name in SLOW else drawings) for name, of in of_metric.items()}
 
 
-def render(found: Mapping[tuple[str, str, int, Relation], Mapping[str, Cell]], repeats: int) -> str:
+def _row(found: Sequence[Cell], drawings: int) -> Row:
+    shown = ["–" if cell.covered is None else f"{cell.covered:.0f}" for cell in found]
+    places = [" · ".join(shown[i : i + len(SIZES)]) for i in range(0, len(shown), len(SIZES))]
+    said = sorted({method for cell in found for method in cell.methods})
+    return Row(places, "; ".join(said) or "no interval", drawings)
+
+
+def read_rows(path: Path) -> dict[str, Row]:
+    """The rows of a page, by metric."""
+    found: dict[str, Row] = {}
+    for line in path.read_text().split(BEGIN)[1].split(END)[0].splitlines():
+        name, *shown = (part.strip() for part in line.strip("|").split("|"))
+        if line.startswith("| ") and name:
+            found[name] = Row(shown[:-2], shown[-2], int(shown[-1]))
+    return found
+
+
+def render(rows: Mapping[str, Row]) -> str:
     """A table a world, then what falls short, and what has no interval."""
-    short = sorted({name for at in found.values() for name, cell in at.items() if _short(name, cell, repeats)})
+    short = [f"`{name}`" for name in sorted(rows) if rows[name].short]
     parts = [
-        *(_table(world, found) for world in WORLDS),
-        f"{repeats} drawings, {repeats // 4} of {_names(SLOW)}.",
-        f"Below {LEAST} by more than twice the error of so many: {_names(short) or 'none'}.",
+        *(_table(world, rows) for world in WORLDS),
+        f"Below {LEAST} by more than twice the error of so many drawings: {', '.join(short) or 'none'}.",
         "No interval: " + ", ".join(f"`{name}` ({why})" for name, why in NO_INTERVAL.items()) + ".",
     ]
     return "\n\n".join(parts)
 
 
-def _short(name: str, cell: Cell, repeats: int) -> bool:
-    share, count = LEAST / 100, repeats // 4 if name in SLOW else repeats
-    return cell.covered is not None and cell.covered < LEAST - 200 * np.sqrt(share * (1 - share) / count)
-
-
-def _names(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in sorted(names))
-
-
-def _table(world: World, found: Mapping[tuple[str, str, int, Relation], Mapping[str, Cell]]) -> str:
+def _table(world: World, rows: Mapping[str, Row]) -> str:
     heads = [f"{law}, {relation}" for law in world.laws for relation in RELATIONS]
     lines = [f"#### {world.title}", "", f"{world.about[0].upper()}{world.about[1:]}.", ""]
-    lines += ["| | " + " | ".join(heads) + " | of |", "|---" * (len(heads) + 2) + "|"]
-    for name in world.metrics:
-        row = [
-            " · ".join(_shown(found[world.title, law, n, relation][name]) for n in SIZES)
-            for law in world.laws
-            for relation in RELATIONS
-        ]
-        said = {m for key, at in found.items() if key[0] == world.title for m in at[name].methods}
-        lines.append(f"| {name} | " + " | ".join(row) + f" | {_of(said)} |")
+    lines += ["| | " + " | ".join(heads) + " | of | drawings |", "|---" * (len(heads) + 3) + "|"]
+    shown = [(name, rows[name]) for name in world.metrics if name in rows]
+    lines += [f"| {name} | {' | '.join(row.cells)} | {row.of} | {row.drawings} |" for name, row in shown]
     return "\n".join(lines)
 
 
-def _shown(cell: Cell) -> str:
-    return "–" if cell.covered is None else f"{cell.covered:.0f}"
-
-
-def _of(methods: Iterable[str]) -> str:
-    return "; ".join(sorted(methods)) or "no interval"
+def main(names: Sequence[str], drawings: int, path: Path = DOCS) -> None:
+    """Simulate these metrics, or all of them, and write their rows; those of other metrics stay as they are."""
+    known = [name for world in WORLDS for name in world.metrics]
+    if unknown := set(names) - set(known):
+        raise SystemExit(f"in no table: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    rows = simulate(names or known, drawings)
+    rewrite(path, render({**read_rows(path), **rows}), BEGIN, END)
 
 
 if __name__ == "__main__":
-    drawings = int(sys.argv[1]) if len(sys.argv) > 1 else REPEATS
-    rewrite(DOCS, render(simulate(drawings), drawings), BEGIN, END)
+    parser = argparse.ArgumentParser(description="How often intervals hold what they are of: rows of docs/sanity.md.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="metrics to simulate; all if none is named")
+    parser.add_argument("--drawings", type=int, default=DRAWINGS, help="a quarter as many of the slow ones")
+    options = parser.parse_args()
+    main(options.names, options.drawings)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from bench import Estimate, Interval
 from bench.registry import registry
-from tests.intervals.table import BEGIN, END, EXPECTATION, FIXED, cells
+from tests.intervals import table
+from tests.intervals.table import EXPECTATION, FIXED, Row, cells, read_rows
 from tests.intervals.worlds import NO_INTERVAL, WORLDS, Drawing, Found, World
 from tests.sanity.table import DOCS
 
@@ -18,10 +22,33 @@ def test_every_metric_stands_in_a_table_or_has_no_interval() -> None:
 
 
 def test_the_page_shows_every_metric() -> None:
-    tables = DOCS.read_text().split(BEGIN)[1].split(END)[0]
-    for world in WORLDS:
-        for name in world.metrics:
-            assert f"\n| {name} |" in tables, f"run python -m tests.intervals.table: {name} is not in docs/sanity.md"
+    shown = read_rows(DOCS)
+    missing = [name for world in WORLDS for name in world.metrics if name not in shown]
+    assert not missing, f"run python -m tests.intervals.table {' '.join(missing)}"
+
+
+def test_rows_of_the_metrics_named_are_rewritten_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "usable_cores", lambda: 1)
+    page = Path(shutil.copy(DOCS, tmp_path))
+    table.main(["is_1"], 2, page)
+    before, after = read_rows(DOCS), read_rows(page)
+    assert after["is_1"].drawings == 2
+    assert {name: row for name, row in after.items() if name != "is_1"} == {
+        name: row for name, row in before.items() if name != "is_1"
+    }
+    old, new = (path.read_text().splitlines() for path in (DOCS, page))
+    assert [line for line in old if line not in new and not line.startswith(("| is_1 |", "Below 90"))] == []
+    with pytest.raises(SystemExit, match="in no table: fid; there are c2st, "):
+        table.main(["fid"], 2, page)
+
+
+@pytest.mark.parametrize(
+    ("worst", "drawings", "short"), [(84, 80, False), (83, 80, True), (84, 400, True), (95, 1, False)]
+)
+def test_what_chance_may_do_to_so_many_drawings_does_not_fall_short(worst: int, drawings: int, short: bool) -> None:
+    assert Row([f"– · {worst}", "97 · 100"], "", drawings).short == short
 
 
 def mean_of(width: float, method: str, bias: float = 0.0) -> World:

@@ -84,6 +84,11 @@ class TestImages:
             bench.evaluate(OTHERS, DIGITS, metrics=["fd"], extractor="lenet"), "fd"
         )
 
+    def test_grey_arrays_need_no_channel_where_it_is_said_that_they_are_images(self) -> None:
+        named: dict[str, Any] = {"metrics": ["fd"], "extractor": "lenet"}
+        bare = bench.evaluate(OTHERS[:, 0], DIGITS[:, 0], modality="image", **named)
+        assert rows(bare) == rows(bench.evaluate(OTHERS, DIGITS, **named))
+
     def test_folders_and_arrays_give_the_same(self, tmp_path: Path) -> None:
         for index, image in enumerate(OTHERS):
             Image.fromarray(image[0]).save(tmp_path / f"{index:03}.png")
@@ -118,12 +123,23 @@ GREYS = FLAT + np.arange(50, dtype=np.uint8)[:, None, None, None]
         (FAKE, REAL, {"extractor": "lenet"}, GenbenchError, "lenet reads image, but the samples are vector"),
         (FAKE, REAL, {"metrics": ["is"]}, GenbenchError, "is: for image, but the samples are vector"),
         (FAKE, REAL, {"metrics": ["latency_p50"]}, GenbenchError, "measured of a model, not of samples"),
-        (FAKE, {"a": 1}, {}, DataError, "must be an array, a list of strings or a path, got dict"),
+        (FAKE, {"a": 1}, {}, DataError, "reference: examples must be an array, .* or a path, got dict"),
         (FAKE, REAL, {"device": "cuda"}, GenbenchError, "no CUDA GPU"),
         ("", REAL, {}, DataError, "an empty path"),
         (FAKE, REAL, {"train": ""}, DataError, "an empty path"),
         (FAKE, REAL, {"prompts": ""}, DataError, "an empty path"),
         (FAKE, REAL, {"prompts": DIGITS}, DataError, "prompts must be texts"),
+        (OTHERS, DIGITS, {"prompts": ["a cat"] * 7}, DataError, "7 prompts for 50 samples: give one a sample"),
+        (FAKE, DIGITS, {}, DataError, "reference: image, but the samples are vector: they must be of one kind"),
+        (OTHERS, ["a"], {}, DataError, "reference: text, but the samples are image"),
+        (OTHERS, DIGITS[:, 0], {}, DataError, r"reference: cannot tell .* give x\[:, None\]"),
+        (FAKE, REAL, {"train": [np.zeros(3), np.zeros(2)]}, DataError, "train: a list must hold vectors of one length"),
+        (FAKE, REAL, {"metrics": 3}, GenbenchError, "metrics = 3: should be a list of names"),
+        (FAKE, REAL, {"metrics": ["fd", None]}, GenbenchError, r"metrics = \['fd', None\]: should be a list of names"),
+        (FAKE, REAL, {"extractor": 3}, GenbenchError, "extractor = 3: should be a name"),
+        (FAKE, REAL, {"modality": ["image"]}, GenbenchError, "unknown modality"),
+        ("nowhere", REAL, {"seed": -1}, GenbenchError, "seed = -1: should be a whole number"),
+        (FAKE, REAL, {"seed": "0"}, GenbenchError, "seed = '0': should be a whole number"),
         (FAKE, REAL, {"metrics": ["fid"]}, GenbenchError, "fid is fd on inception and on nothing else: ask for fd"),
         (OTHERS, DIGITS, {"metrics": ["fid"], "extractor": "lenet"}, GenbenchError, "ask for fd"),
     ],
@@ -275,6 +291,27 @@ class TestCommand:
         shown = capsys.readouterr().out
         assert "0.95" in shown or "95 %" in shown
         assert "nn_ratio: left out: " in shown and "n_fake 300" in shown
+
+    def test_what_differs_shows_in_the_row_and_a_narrow_terminal_holds_it(
+        self, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "100")
+        np.save(tmp_path / "train.npy", REAL + 1)
+        words = ["evaluate", *files, "--train", str(tmp_path / "train.npy"), "--metrics", "fd,vendi,precision,c2st,ct"]
+        assert run_command(words) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= 100
+        starts = [i for i, line in enumerate(lines) if line.split(" ")[0] in ("fd", "vendi", "precision", "c2st", "ct")]
+        own = [" ".join(" ".join(lines[i:j]).split()) for i, j in zip(starts, [*starts[1:], len(lines)], strict=True)]
+        shared = own[-1].partition("under ")[2]
+        assert "extractor none; n_fake 300" in shared and "reference sha256:" in shared and "train sha256:" in shared
+        for row, told in zip(
+            rows(bench.evaluate(FAKE, REAL, train=REAL + 1, metrics=words[-1].split(","))), own, strict=True
+        ):
+            assert f" {row['n']} " in told
+            assert ("n_real 400" in told, "n_train 400" in told, "k 5" in told) == tuple(
+                key in row["protocol"] for key in ("n_real", "n_train", "k")
+            )
 
     def test_remarks_are_lines_beside_the_result(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         for index, image in enumerate(OTHERS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import subprocess
@@ -17,9 +18,9 @@ import pytest
 import reports.data
 import reports.html
 import reports.markdown
-from bench import OutputError, RunRecord, Summary
+from bench import OutputError, Records, RunRecord, Summary
 from bench.results.board import Board, leaderboards
-from reports._cells import show
+from reports._cells import explain, show
 from reports._content import gather
 from reports._escaping import visible
 from reports._figures import curve_table, tradeoff
@@ -27,10 +28,12 @@ from reports._numbers import plain, scale, with_spread
 from reports._samples import gallery, grid
 from reports._svg import inline_svg
 from tests.report_records import (
+    ABOUT,
     ENVIRONMENT,
     failed,
     interval,
     measured,
+    planned,
     record,
     save_images,
     save_texts,
@@ -103,8 +106,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
         (-0.04, 0.3, ("0.0", "0.3")),
         (-2.5, 0.3, ("−2.5", "0.3")),
         (1234567.0, None, ("1,234,567", "")),
-        (3.14159, 0.0, ("3.14", "")),
-        (6.02155, 1e-15, ("6.02", "")),
+        (3.14159, None, ("3.14", "")),
+        (3.14159, 0.0, ("3.14", "0")),
+        (6.02155, 1e-15, ("6.02", "0")),
         (0.0, 0.5, ("0.0", "0.5")),
     ],
 )
@@ -130,6 +134,17 @@ def test_mean_and_standard_deviation_over_seeds() -> None:
 def test_one_seed_shows_the_interval_within_the_run() -> None:
     scores = (measured("fd_lenet", 12.3, interval=interval(11.9, 12.7)),)
     assert shown(board_of([record("vae", measurements=scores)]), "fd_lenet", "vae") == "12.3 [11.9, 12.7]"
+
+
+def test_a_spread_of_nothing_is_told_from_one_that_was_not_measured() -> None:
+    agree, alone = seeds("vae", "parameters", [7.0, 7.0]), seeds("gpt", "parameters", [9.0])
+    board = board_of(agree + alone)
+    assert (shown(board, "parameters", "vae"), shown(board, "parameters", "gpt")) == ("7 ± 0", "9")
+    (column,) = board.columns
+    tips = {row.name: explain(row.cells[column.key], column) for row in board.rows}
+    assert "over 2 seeds" in tips["vae"] and "spread not measured" in tips["gpt"]
+    exact = (measured("fd_lenet", 0.0, interval=interval(0.0, 0.0)),)
+    assert shown(board_of([record("vae", measurements=exact)]), "fd_lenet", "vae") == "0 [0, 0]"
 
 
 @pytest.mark.parametrize(("metric", "sign"), [("bits_per_byte", "≤ "), ("is_lenet", "≥ ")])
@@ -280,6 +295,40 @@ def test_folders_without_a_result_have_a_page(write: Write, records: list[RunRec
         assert "ignored y.json: cut short" in text
 
 
+def half_finished(generators: int = 3, seeds: int = 7) -> Records:
+    """All of the plan but the last seed of each generator."""
+    every = [record(f"g{i}", seed, scores={"fd_lenet": 1.0 + i}) for i in range(generators) for seed in range(seeds)]
+    return Records([r for r in every if r.seed < seeds - 1], [planned(every)])
+
+
+@pytest.mark.parametrize("write", PAGES)
+def test_a_half_finished_run_says_what_is_missing_and_how_to_go_on(write: Write, tmp_path: Path) -> None:
+    text = write(half_finished(), tmp_path, tmp_path, []).read_text(encoding="utf-8")
+    assert "3 of 21 trials of digits have no record yet" in text
+    assert "g0 on mnist, seed 6; g1 on mnist, seed 6; g2 on mnist, seed 6" in text
+    assert "genbench run digits.toml --out runs/digits" in text
+    assert "18 trials: 18 ok" in text
+
+
+@pytest.mark.parametrize("write", PAGES)
+def test_of_many_missing_trials_the_first_are_named_and_all_are_listed(write: Write, tmp_path: Path) -> None:
+    text = write(half_finished(generators=9), tmp_path, tmp_path, []).read_text(encoding="utf-8")
+    assert "; and 4 more" in text and text.count("g8 on mnist, seed 6") == 1
+
+
+@pytest.mark.parametrize("write", PAGES)
+def test_a_run_that_is_whole_or_left_no_plan_misses_nothing(write: Write, tmp_path: Path) -> None:
+    some = half_finished()
+    for records in (list(some), Records(some), Records(some, [planned(some)])):
+        assert "no record yet" not in write(records, tmp_path, tmp_path, []).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("write", PAGES)
+def test_a_run_of_which_nothing_has_finished_has_a_page(write: Write, tmp_path: Path) -> None:
+    text = write(Records([], half_finished().planned), tmp_path, tmp_path, []).read_text(encoding="utf-8")
+    assert "No trial in this folder has finished yet" in text and "21 of 21 trials of digits have no record" in text
+
+
 def test_a_folder_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write"):
@@ -349,6 +398,57 @@ def test_the_page_marks_what_the_board_marks(page: str) -> None:
     rows = re.findall(r'<tr><th scope="row">(.*?)</tr>', page, flags=re.DOTALL)
     best = [row for row in rows if 'class="best"' in row]
     assert best and all(re.search(r"</i>(vae|dcgan)", row) for row in best)
+
+
+def a_wide_run(folder: Path) -> list[RunRecord]:
+    """Two generators with numbers of every aspect, a yardstick with one more, and samples."""
+    names = [name for name in ABOUT if not name.startswith(("perplexity", "bits"))]
+    records = []
+    for place, name in enumerate(("vae", "dcgan", "real")):
+        numbers = []
+        for metric in names:
+            if metric != "class_accuracy_lenet" or name == "real":
+                sees = {"extractor": "lenet", "weights": "sha256:feed"} if metric.endswith("_lenet") else {}
+                own = {"k": 5} if metric == "recall_lenet" else {}
+                numbers.append(measured(metric, 1.0 + place, about=f"What {metric} says.", protocol={**sees, **own}))
+        samples = save_images(folder, f"{name}.npz")
+        records.append(record(name, measurements=tuple(numbers), samples=samples))
+    return records
+
+
+def test_samples_stand_right_after_the_headline_and_every_number_below(tmp_path: Path) -> None:
+    records = a_wide_run(tmp_path)
+    board = board_of(records)
+    assert [c.label for c in board.headline] == ["fd_lenet", "recall_lenet", "nn_ratio_lenet", "sample_throughput"]
+    page = reports.html.write(records, tmp_path, tmp_path, []).read_text(encoding="utf-8")
+    first, *others = [found.start() for found in re.finditer('<table class="board">', page)]
+    assert first < page.index("Samples <span>") < page.index("All numbers") < others[0]
+    text = reports.markdown.write(records, tmp_path, tmp_path, []).read_text(encoding="utf-8")
+    head, full = (text.index(line) for line in re.findall(r"^\| generator \|.*", text, flags=re.MULTILINE)[:2])
+    assert head < text.index("### Samples") < text.index("### All numbers") < full
+
+
+def test_small_tables_are_merged_and_hold_every_column_once(tmp_path: Path) -> None:
+    board = board_of(a_wide_run(tmp_path))
+    tables = list(reports.html._tables(board))
+    assert [column for table in tables for column in table.columns] == list(board.columns)
+    assert len(tables) == 2 < len({(c.aspect, c.extractor) for c in board.columns})
+    assert all(len(table.columns) == sum(span.width for span in table.spans) <= reports.html.WIDEST for table in tables)
+    few = board_of([record("vae", scores={"fd_lenet": 1.0, "sample_throughput": 2.0})])
+    assert few.headline == few.columns and not list(reports.html._tables(few))
+
+
+@pytest.mark.parametrize("write", PAGES)
+def test_a_column_means_first_what_its_metric_says(write: Write, tmp_path: Path) -> None:
+    text = html.unescape(write(a_wide_run(tmp_path), tmp_path, tmp_path, []).read_text(encoding="utf-8"))
+    meanings = text[text.index("What the columns mean") :]
+    for metric in ("fd_lenet", "recall_lenet", "parameters"):
+        meaning = re.sub("<[^>]*>|[*]", "", meanings[meanings.index(metric) :])
+        about, better = meaning.index(f"What {metric} says."), re.search("is better|not ranked", meaning)
+        assert better is not None and about < better.start()
+    assert meanings.count("weights = sha256:feed") == 1 and "k = 5" in meanings
+    if "<th" in text:
+        assert 'title="What fd_lenet says. lower is better; extractor = lenet' in text
 
 
 def test_the_page_says_how_to_run_it_again(page: str) -> None:

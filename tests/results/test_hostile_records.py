@@ -14,8 +14,8 @@ import pytest
 from bench import RunRecord, read_records, render, write_atomic
 from bench.cli._main import run_command
 from bench.record import SCHEMA_FILE, Estimate, Failure
-from bench.results.store import LARGEST_FILE, read_frame, write_record
-from tests.report_records import failed, interval, measured, record
+from bench.results.store import LARGEST_FILE, read_frame, write_planned, write_record
+from tests.report_records import failed, interval, measured, planned, record
 from tests.results.hostile_stores import LONG, pages, sparse, write_records
 
 SKIP = {"kind": "unsupported", "message": "makes tokens only"}
@@ -154,6 +154,26 @@ def test_it_is_logged_and_the_command_line_says_it_in_one_line(
     assert told.startswith("ignored 100%s.json: ") and not capsys.readouterr().err
     assert run_command(["report", str(tmp_path), "--format", "csv"]) == 0
     assert capsys.readouterr().err == f"genbench: warning: {told}\n"
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"suite": "x", "trials": [{"run_id": "../x"}]}', '{"suite": 1}'])
+def test_a_plan_that_is_none_is_named_and_the_records_are_shown(content: str, tmp_path: Path) -> None:
+    kept = good(tmp_path)
+    write_atomic(tmp_path / "plans" / "x\x1b.json", content)
+    found, (line,) = read_records(tmp_path)
+    assert found == [kept] and found.unfinished == []
+    assert line.startswith("ignored plans/x\\x1b.json: ") and line.isprintable()
+    assert all("honest" in page for name, page in pages(tmp_path).items() if name != "report.csv")
+
+
+def test_a_plan_can_hold_any_text(tmp_path: Path) -> None:
+    kept = good(tmp_path)
+    odd = kept.model_copy(update={"generator": "<b>\u202e|", "run_id": "0" * 16})
+    write_planned(tmp_path, planned([kept, odd], command="genbench run a\udcff<i>\x00"))
+    shown = pages(tmp_path)
+    for name in ("index.html", "report.md"):
+        assert "no record yet" in shown[name]
+        assert not re.search(r"(?<!\\)<b>|<i>|\u202e|\x00", re.sub(r"```.*?```", "", shown[name], flags=re.DOTALL))
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link", "device", "huge"])

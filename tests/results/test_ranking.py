@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from pathlib import Path
 
 import numpy as np
@@ -207,22 +208,29 @@ def test_the_number_of_seeds_has_ends() -> None:
 def test_a_tie_says_how_many_seeds_would_tell() -> None:
     sentence = said(trials("dcgan", [190, 250]), trials("vae", [248, 262]))
     assert sentence == (
-        "not enough seeds to tell whether dcgan or vae has the lowest fd_lenet "
-        "(220 ± 40, 255 ± 10 over 2 seeds), which takes about 15 each."
+        "It is open whether dcgan (220 ± 40) or vae (255 ± 10) has the lowest fd_lenet: "
+        "2 seeds each do not tell, about 15 each would."
     )
 
 
 def test_nothing_far_better_than_noise_is_said_to_be_no_better() -> None:
     """220 ± 40 of two seeds is not told from 536, but 255 ± 10 is, and neither is worse."""
     sentence = said(trials("dcgan", [190, 250]), trials("vae", [248, 262]), trials("noise", [536.0, 537.2]))
-    assert sentence.endswith("but not enough seeds to tell dcgan from noise (536.6 ± 0.8), which takes about 3 each.")
+    assert sentence.endswith(
+        " Whether dcgan does better than noise (536.6 ± 0.8) is open: 2 seeds each do not tell, about 3 each would."
+    )
     assert "none is better" not in sentence
 
 
 def test_noise_that_does_better_is_said_to() -> None:
-    assert said(trials("a", [4.1, 4.2]), trials("noise", [1.4, 1.5])).endswith("; but noise does better (1.45 ± 0.07).")
+    assert said(trials("a", [4.1, 4.2]), trials("noise", [1.4, 1.5])).endswith(". But noise (1.45 ± 0.07) does better.")
     level = said(trials("a", [4.1, 4.2, 4.3]), trials("noise", [4.1, 4.2, 4.2]))
-    assert level.endswith("; but noise is not told to be worse (4.17 ± 0.06).")
+    assert re.search(
+        r"\. But noise \(4.17 ± 0.06\) may do better: 3 seeds each do not tell, about \d+ each would\.$", level
+    )
+    assert said(trials("a", [4.1, 4.2]), trials("noise", [4.1, 4.2])).endswith(
+        ". But noise (4.15 ± 0.07) does as well."
+    )
     assert "noise" not in said(trials("a", [4.1, 4.2, 4.3]), trials("noise", [9.1, 9.2, 9.3]))
 
 
@@ -239,8 +247,8 @@ def test_what_is_as_good_as_noise_is_called_better_in_a_twentieth_at_most(seeds:
 def test_with_one_seed_a_claim_says_what_it_rests_on() -> None:
     close = [record(n, measurements=(measured("fd_lenet", v, interval=interval(v - 0.2, v + 0.2)),))
              for n, v in (("a", 4.10), ("b", 4.12))]  # fmt: skip
-    assert said(close).startswith("not enough seeds to tell whether a or b has the lowest fd_lenet (4.1 [3.9, 4.3]")
-    assert "from one seed), which takes at least" in said(close)
+    assert said(close).startswith("It is open whether a (4.1 [3.9, 4.3]) or b (4.1 [3.9, 4.3]) has the lowest")
+    assert "one seed each does not tell, at least" in said(close)
     (column,) = gather(close, Path(), []).sections[0].board.columns
     cells = [row.cells[column.key].mark for row in gather(close, Path(), []).sections[0].board.rows]
     assert cells == ["best", "tied"]
@@ -251,9 +259,9 @@ def test_with_one_seed_a_claim_says_what_it_rests_on() -> None:
 def test_one_seed_without_intervals_claims_nothing() -> None:
     sentence = said(trials("a", [4.1]), trials("b", [9.0]))
     assert sentence.startswith(
-        "not enough seeds to tell whether a or b has the lowest fd_lenet (4.10, 9 from one seed)"
+        "It is open whether a (4.10) or b (9) has the lowest fd_lenet: one seed each does not tell"
     )
-    assert "one seed without an interval does not say how many would" in sentence
+    assert sentence.endswith("nobody knows how many would; 2 each are a start.")
 
 
 def test_who_has_one_seed_among_several_is_mentioned() -> None:
@@ -275,30 +283,43 @@ def test_numbers_below_nothing_are_compared_as_any() -> None:
 
 def test_of_many_rivals_the_first_are_named() -> None:
     sentence = said(*[trials(f"g{i}", [4 + i / 100, 5.0, 6.0]) for i in range(9)])
-    assert "whether g0, g1, g2 or one of 6 others has" in sentence
+    assert re.search(r"whether g0 \([^()]*\), g1 \([^()]*\), g2 \([^()]*\) or one of 6 others has", sentence)
 
 
 @pytest.mark.parametrize(
     ("mine", "other", "expected"),
     [
-        ([410.0, 411.0, 412.0], [100.0, 101.0, 102.0], "and samples 4.1× as fast as b, the runner-up."),
-        ([100.0, 101.0, 102.0], [410.0, 411.0, 412.0], "but takes 4.1× as long to sample as b, the runner-up."),
-        ([100.0, 101.0, 102.0], [101.0, 100.0, 103.0], "and samples about as fast as b, the runner-up."),
+        ([410.0, 411.0, 412.0], [100.0, 101.0, 102.0], " It samples 4.1× as fast as b, the runner-up."),
+        ([100.0, 101.0, 102.0], [410.0, 411.0, 412.0], " It takes 4.1× as long to sample as b, the runner-up."),
+        ([100.0, 101.0, 102.0], [101.0, 100.0, 103.0], " It samples about as fast as b, the runner-up."),
         (
             [160.0, 110.0, 150.0],
             [100.0, 150.0, 102.0],
-            "not enough seeds to tell whether it samples faster than b, the runner-up, which takes about 24 each.",
+            " Whether it samples faster than b, the runner-up, is open: 3 seeds each do not tell, about 24 each would.",
         ),
-        ([1e300, 1e300, 1e300], [1e-300, 1e-300, 1e-300], "and samples over 1,000,000× as fast as b, the runner-up."),
+        ([1e300, 1e300, 1e300], [1e-300, 1e-300, 1e-300], " It samples over 1,000,000× as fast as b, the runner-up."),
     ],
 )
 def test_speed_is_claimed_only_where_it_is_told(mine: list[float], other: list[float], expected: str) -> None:
     assert said(timed("a", [1.0, 1.1, 1.2], mine), timed("b", [9.0, 9.1, 9.2], other)).endswith(expected)
 
 
+@pytest.mark.parametrize("found", [[], ["a"], ["a", "b"], ["a", "b", "c"]], ids=len)
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+@pytest.mark.parametrize("noise", [[], ["noise"]], ids=len)
+def test_what_is_said_are_whole_sentences(found: list[str], noise: list[str], seeds: int) -> None:
+    rng = np.random.default_rng(seeds)
+    for _ in range(20):
+        groups = [trials(name, rng.normal(5, rng.choice([0.1, 2]), seeds).tolist()) for name in [*found, *noise]]
+        if groups:
+            sentences = re.split(r"(?<=\.) (?=[A-Z])", said(*groups))
+            assert all(re.match(r"([A-Z]|[abc] |a, |[ab] and )", s) and s.endswith(".") for s in sentences)
+            assert all(" tell" not in s or re.search(r"each would( not either)?\.$|a start\.$", s) for s in sentences)
+
+
 def test_speed_may_decide_between_those_that_are_not_told_apart() -> None:
     quick, slow = timed("a", [1.0, 1.1, 1.2], [400.0, 401.0, 402.0]), timed("b", [1.0, 1.1, 1.3], [100.0, 101.0, 102.0])
-    assert said(quick, slow).endswith("; a samples fastest, 4.0× the speed of the next.")
+    assert said(quick, slow).endswith(" Of these, a samples fastest, at 4.0× the speed of the next.")
     assert "fastest" not in said(quick, timed("b", [1.0, 1.1, 1.3], [300.0, 401.0, 402.0]))
 
 

@@ -55,7 +55,9 @@ def _from_archive(archive: zipfile.ZipFile, path: Path, say: Say) -> np.ndarray 
         return statistics(mean, covariance, _part(archive, parts["n"], path) if "n" in parts else None, path)
     if not found:
         held = ", ".join(parts or archive.namelist()) or "nothing"
-        raise DataError(f"{named(path)} holds {named(held)}; expected an array named {KEYS[0]!r}")
+        raise DataError(
+            f"{named(path)} holds {named(held)}; expected an array named {KEYS[0]!r}: give that name to the samples"
+        )
     if unused := [name for name in parts if name != found[0]]:
         alone = "; mu and sigma serve as a reference where they are alone" if {*unused} >= set(STATISTICS) else ""
         say(f"{named(path)}: {found[0]} is read; not used: {named(', '.join(unused))}{alone}")

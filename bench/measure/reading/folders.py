@@ -155,7 +155,7 @@ class _Decoder:
     def read(self, index: int) -> np.ndarray:
         """``(C, H, W)`` uint8, grey or RGB."""
         name = self._names[index]
-        with decoding(name, "; save it anew, without metadata"), self._open(index) as file, Image.open(file) as image:
+        with decoding(name), self._open(index) as file, Image.open(file) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise DataError(f"{named(name)} claims {image.width}x{image.height}, more than {MOST_PIXELS:,} pixels")
             image.load()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bench.errors import DataError
+from bench.errors import DataError, named
 from bench.foreign import Say, decoding
 from bench.measure.feature_store import Examples
-from bench.measure.reading.folders import pixels_of, size_remarks
+from bench.measure.reading.folders import SUFFIXES, pixels_of, size_remarks
 from bench.modalities._pictures import Pictures
 
 Held = np.ndarray | Tensor | Sequence[Any]
@@ -29,9 +30,20 @@ def from_memory(source: Held, say: Say) -> Examples:
         with decoding(type(source).__name__):
             return from_array(np.asarray(source), type(source).__name__)
     if not isinstance(source, Sequence) or isinstance(source, bytes | bytearray | memoryview):
-        raise DataError(f"samples must be an array, a list of strings or a path, got {type(source).__name__}")
-    if all(isinstance(text, str) for text in source):
-        return list(source)
+        raise DataError(
+            f"examples must be an array, a list of strings, arrays or pictures, or a path, got {type(source).__name__}"
+        )
+    if len(strings := [text for text in source if isinstance(text, str)]) == len(source):
+        if strings and all(Path(text).suffix.lower() in SUFFIXES for text in strings):
+            raise DataError(
+                f"a list of strings is a list of texts, and these name pictures ({named(strings[0])}, ...): give their "
+                "folder, or a list of Image.open(path)"
+            )
+        return strings
+    if strings:
+        place = next(place for place, value in enumerate(source) if not isinstance(value, str))
+        kind = type(source[place]).__name__
+        raise DataError(f"a list that holds strings must hold nothing else; entry {place} is {kind}")
     return _from_list([_item(value, place) for place, value in enumerate(source)], say)
 
 
@@ -41,6 +53,9 @@ def from_array(array: np.ndarray, what: str) -> Examples:
         raise DataError(f"{what} is masked: fill what is missing, or leave those rows out")
     if array.ndim == 1 and (array.dtype.kind in "UT" or (array.size and all(isinstance(x, str) for x in array))):
         return [str(text) for text in array]
+    if array.dtype == object:
+        kinds = ", ".join(sorted({type(value).__name__ for value in array.flat}))
+        raise DataError(f"{what} holds {named(kinds)}: it must hold numbers alone, or strings alone in one dimension")
     try:
         return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))  # copied if need be
     except (TypeError, ValueError) as error:
@@ -73,7 +88,8 @@ def _item(value: Any, place: int) -> np.ndarray:
     with decoding(f"entry {place} of the list"):
         array = np.asarray(value)
     if array.dtype.kind not in "biufc":
-        raise DataError(f"a list must hold strings, arrays or pictures; entry {place} is {type(value).__name__}")
+        then = ": open it with Image.open, or give the folder" if isinstance(value, Path) else ""
+        raise DataError(f"a list must hold strings, arrays or pictures; entry {place} is {type(value).__name__}{then}")
     return array
 
 

@@ -28,7 +28,10 @@ def read_texts(path: Path, say: Say) -> list[str]:
         if blank := sum(not line.strip() for line in lines):
             say(f"{named(path)}: {blank} of {len(lines)} lines are blank: each is kept as a text")
         return lines
-    found = _parse(content, path) if path.suffix.lower() == ".json" else _records(content, path)
+    if path.suffix.lower() == ".jsonl":
+        records = enumerate(_records(content, path), 1)
+        return [_text(value, f"{named(path)}: line {number}") for number, value in records]
+    found = _parse(content, path)
     if not isinstance(found, list):
         raise DataError(f"{named(path)} must hold a JSON list of strings, not {_kind(found)}")
     return [_text(value, f"{named(path)}: entry {place} (from 0)") for place, value in enumerate(found)]
@@ -52,7 +55,7 @@ def _records(content: str, path: Path) -> list[Any]:
 
 
 def _parse(content: str, what: object) -> Any:
-    with decoding(what):
+    with decoding(what, "; .json holds one list, .jsonl one string or object a line"):
         return json.loads(content)
 
 
@@ -64,6 +67,6 @@ def _text(value: Any, what: str) -> str:
 
 
 def _kind(value: Any) -> str:
-    return {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}.get(
-        type(value), "a number"
-    )
+    if isinstance(value, dict):
+        return f"an object with {named(', '.join(map(repr, value)))}" if value else "an object with nothing in it"
+    return {list: "a list", str: "a string", bool: "true or false", type(None): "null"}.get(type(value), "a number")

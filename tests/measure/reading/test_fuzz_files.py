@@ -115,7 +115,7 @@ def look(path: Path) -> bool:
     try:
         found = read_reference(path.parent if path.parent.name == "p" else path, lambda remark: None)
         if not isinstance(found, Statistics):
-            content_hash(check(found, guess_modality(found), "samples"))
+            content_hash(check(found, guess_modality(found, "samples"), "samples"))
     except GenbenchError as error:
         assert str(error).isprintable() and len(str(error)) < 600, str(error)
         return False

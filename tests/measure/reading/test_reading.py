@@ -98,9 +98,7 @@ def test_texts_are_the_same_in_every_form_and_blank_ones_are_kept(tmp_path: Path
     assert read(HARD) == read(np.array(HARD)) == read(np.array(HARD, dtype=object)) == HARD
 
 
-@pytest.mark.parametrize(
-    ("content", "texts"), [("a", ["a"]), ("a\n", ["a"]), ("a\n\n", ["a", ""]), ("\n", [""]), ("", [])]
-)
+@pytest.mark.parametrize(("content", "texts"), [("a", ["a"]), ("a\n", ["a"]), ("a\n\n", ["a", ""]), ("\n", [""])])
 def test_only_one_end_of_line_ends_the_last_line(tmp_path: Path, content: str, texts: list[str]) -> None:
     (tmp_path / "x.txt").write_text(content)
     assert read(tmp_path / "x.txt", lambda remark: None) == texts
@@ -108,12 +106,12 @@ def test_only_one_end_of_line_ends_the_last_line(tmp_path: Path, content: str, t
 
 @pytest.mark.parametrize(("source", "modality"), [(np.zeros((4, 2)), "vector"), (RGB, "image"), (["a", "b"], "text")])
 def test_what_it_is_can_be_seen(source: Any, modality: str) -> None:
-    assert guess_modality(read(source)) == modality
+    assert guess_modality(read(source), "samples") == modality
 
 
 def test_what_cannot_be_seen_is_asked_for() -> None:
-    with pytest.raises(DataError, match="say it with modality"):
-        guess_modality(torch.zeros(2, 3, 4))
+    with pytest.raises(DataError, match=r"samples: .*say it with modality.*of grey pictures .* give x\[:, None\]"):
+        guess_modality(torch.zeros(2, 3, 4), "samples")
 
 
 NAN = np.array([[1.0, np.nan], [0.0, 1.0], [np.inf, 2.0]])
@@ -127,8 +125,23 @@ NAN = np.array([[1.0, np.nan], [0.0, 1.0], [np.inf, 2.0]])
         (np.zeros((3, 2), bool), "vector", "must be real numbers"),
         (np.zeros((3, 2), complex), "vector", "must be real numbers"),
         (["a"], "vector", "must be an array of numbers"),
-        (RGB / 255, "image", r"must be uint8 0..255, got torch.float64 in \[0, 1\]; scale to 0..255"),
-        (RGB.astype(np.int64), "image", "must be uint8"),
+        (RGB / 255, "image", r"must be uint8 0..255, got float64 in \[0, 1\]; where 1 is white, multiply by 255"),
+        (RGB.astype(np.int64), "image", r"got int64 in \[0, 255\]; .*only a cast is needed: x.astype\('uint8'\)"),
+        (RGB.astype(np.float16), "image", r"got float16 in \[0, 255\]; .*x.round\(\).astype\('uint8'\)"),
+        (RGB / 127.5 - 1, "image", r"in \[-1, 1\]; where -1 is black and 1 white: \(\(x \+ 1\) \* 127.5\)"),
+        (RGB / 64 - 2, "image", r"in \[-2, 1.98\]; scale so that 0 is black and 255 white"),
+        (RGB > 9, "image", r"got bool in \[0, 1\]; where 1 is white"),
+        (np.where(RGB > 250, np.nan, 0), "image", "got float64: . of 5 images hold NaN or infinity"),
+        (RGB // 128, "image", "no pixel is brighter than 1 of 255.*multiply by 255 before the cast"),
+        (RGB[:, [0, 1, 2, 2]], "image", "got .*: lay what is transparent on a background"),
+        (RGB[:, :, :0], "image", r"examples of shape \(3, 0, 6\) hold no numbers"),
+        (
+            RGB[0].transpose(1, 2, 0),
+            "image",
+            r"got \(8, 6, 3\): of grey pictures .*give x\[:, None\]; a single picture",
+        ),
+        (np.zeros((3, 0)), "vector", r"examples of shape \(0,\) hold no numbers"),
+        (np.zeros(3), "vector", r"got \(3,\): of a single number each give x\[:, None\]"),
         (RGB[:, :2], "image", "1 or 3 channels"),
         (RGB[0], "image", r"must be \(n, C, H, W\)"),
         (["a"], "image", "got text"),
@@ -147,9 +160,14 @@ def test_nothing_is_too_few(empty: Any, modality: Any) -> None:
         check(read(empty), modality, "reference")
 
 
+def test_pictures_of_zeros_and_ones_are_no_pictures(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="samples: no pixel is brighter than 1 of 255"):
+        check(read(pictures(tmp_path / "p", RGB // 128)), "image", "samples")
+
+
 def test_grey_pictures_keep_one_channel(tmp_path: Path) -> None:
     grey = RGB[:, :1]
-    for source in (pictures(tmp_path / "grey", grey), list(grey[:, 0])):
+    for source in (pictures(tmp_path / "grey", grey), list(grey[:, 0]), grey[:, 0]):  # the last where it is said
         assert content_hash(check(read(source), "image", "samples")) == content_hash(torch.from_numpy(grey))
 
 
@@ -170,8 +188,8 @@ def test_lists_of_vectors_and_of_batches_are_joined(source: Any, expected: list[
     ("given", "modality", "words"),
     [
         (np.array(5.0), "vector", "a single number is no set"),
-        (np.zeros((4, 1, 2, 2), np.uint16), "image", r"must be uint8 0..255, got torch.uint16 in \[0, 0\]"),
-        (np.zeros((4, 1, 2, 2), complex), "image", "must be uint8 0..255, got torch.complex128;"),
+        (np.zeros((4, 1, 2, 2), np.uint16), "image", r"must be uint8 0..255, got uint16 in \[0, 0\]"),
+        (np.zeros((4, 1, 2, 2), complex), "image", "must be uint8 0..255, got complex128: give real"),
         (["a", "\ud800"], "text", "text 1 holds half a character"),
     ],
 )
@@ -201,10 +219,19 @@ def nested(layout: torch.layout) -> torch.Tensor:
         (lambda: torch.zeros(3, 2, device="meta"), "'meta' holds no numbers"),
         (lambda: torch.zeros(2, 2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2), "cannot read a tensor of"),
         (lambda: np.ma.masked_array(np.eye(3), np.eye(3) > 0), "is masked"),
-        (lambda: np.array([{}, 1]), "not numbers"),
+        (lambda: np.array([{}, 1]), "the array holds dict, int: it must hold numbers alone"),
+        (lambda: pd.Series(["a", None, "b"]), "Series holds .*str: .*or strings alone"),
+        (lambda: np.array(["1", "2"])[:, None], "not numbers"),
+        (lambda: [Path("a/0.png")], "entry 0 is PosixPath: open it with Image.open, or give the folder"),
+        (
+            lambda: ["a/0.png", "a/1.JPG"],
+            r"a list of texts, and these name pictures \(a/0.png, ...\): give their folder",
+        ),
+        (lambda: (x for x in "ab"), "must be an array, .* or a path, got generator"),
         (lambda: b"text", "got bytes"),
         (lambda: [b"text"], "entry 0 is bytes"),
-        (lambda: ["text", 1], "strings, arrays or pictures; entry 0 is str"),
+        (lambda: ["text", 1], "a list that holds strings must hold nothing else; entry 1 is int"),
+        (lambda: [1, "text"], "a list that holds strings must hold nothing else; entry 0 is int"),
         (lambda: [[1, 2], [3]], r"vectors of one length.*got \(1,\), \(2,\)"),
         (lambda: [[1, [2]]], "cannot read entry 0 of the list"),
         (lambda: [np.zeros((4, 4, 3)), np.zeros((5, 4, 3))], "uint8 pictures"),
