@@ -67,7 +67,7 @@ if TYPE_CHECKING:
         Verbatim,
     )
     from bench.record import Estimate, Interval, Measurement, RunRecord
-    from bench.registry import Presets, dataset, discover, extractor, generator, metric, metric_scheme, report
+    from bench.registry import Presets, dataset, discover, extractor, generator, metric, report
     from bench.results.render import render
     from bench.results.store import Records, Unfinished, frame, read_frame, read_records
     from bench.statistics import (
@@ -108,7 +108,7 @@ _HOMES = {
         "Split SplitName Streaming Textual Trainable Verbatim"
     ),
     "bench.record": "Estimate Interval Measurement RunRecord",
-    "bench.registry": "Presets dataset discover extractor generator metric metric_scheme report",
+    "bench.registry": "Presets dataset discover extractor generator metric report",
     "bench.results.render": "render",
     "bench.statistics": (
         "Summary bounded_interval difference_interval effective_trials median_interval normal_interval "
@@ -152,7 +152,7 @@ def evaluate(
     samples: Source,
     reference: Source,
     *,
-    metrics: Sequence[str] | None = None,
+    metrics: str | Sequence[str] | None = None,
     modality: Modality | None = None,
     extractor: str | None = None,
     train: Source | None = None,
@@ -166,7 +166,8 @@ def evaluate(
         ``.npz``, a folder or ``.zip`` of pictures, ``.txt`` with a text a line, ``.json``, ``.jsonl``). Vectors are
         ``(n, D)``, images uint8 ``(n, C, H, W)``. Files of a folder are taken in natural order: 0, 1, 2, 10.
         A reference may also be a ``.npz`` of ``mu`` and ``sigma``, as other tools keep it: it serves ``fd``, ``fid``.
-    metrics: names such as "fd", "kid", "precision", "fid", "fd_lenet"; left out: all that apply.
+    metrics: names such as "fd", "kid", "precision", "fid", "fd_lenet", in a list or in one string; left out: all that
+        apply.
     modality: "vector" (features taken as they are), "image", "text", ...; left out: what the samples look like.
     extractor: whose features to use; left out: "inception" for images, "minilm" for text, none for vectors.
     train: what the model was trained on, for the measures of novelty.
@@ -285,7 +286,6 @@ __all__ = [
     "locate",
     "median_interval",
     "metric",
-    "metric_scheme",
     "named",
     "normal",
     "normal_interval",

@@ -126,7 +126,7 @@ class Trainable(Generator, Protocol):
 
 
 @runtime_checkable
-class Likelihood(Protocol):
+class Likelihood(Generator, Protocol):
     """A generator that knows how likely data is.
 
     Tokens and binary data have a probability mass, continuous data a density. A family of which this is not so says
@@ -157,7 +157,7 @@ class Sequential(Likelihood, Protocol):
 
 
 @runtime_checkable
-class Reconstructor(Protocol):
+class Reconstructor(Generator, Protocol):
     """A generator with an encoder."""
 
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -166,7 +166,7 @@ class Reconstructor(Protocol):
 
 
 @runtime_checkable
-class Streaming(Protocol):
+class Streaming(Generator, Protocol):
     """A generator that can hand out its work piece by piece."""
 
     def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:

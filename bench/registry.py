@@ -3,6 +3,10 @@
 Built-ins and other people's packages come through the same door. Modules are imported only when a name is asked
 for: looking up a report never imports a generator (or torch). A plugin that fails to import is remembered, named
 beside every list and lookup error, and stops nobody else.
+
+Names are found whatever their case. One with a colon, ``folder:pictures``, finds the entry that was registered as
+``folder:`` and hands it the rest, behind what it is given anyway: a source is called as ``make(rest, **options)``, a
+loader as ``make(spec, rest, **params)``, a metric as ``compute(what it looks at, rest)``.
 """
 
 from __future__ import annotations
@@ -11,17 +15,18 @@ import functools
 import hashlib
 import importlib
 import importlib.metadata
+import inspect
 import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar, get_args, get_origin
 
 from bench.code_digest import source_digest
 from bench.doors import RUN_AS, Door, door
-from bench.errors import DataError, DuplicateName, GenbenchError, UnknownName, said
+from bench.errors import DataError, DuplicateName, GenbenchError, UnknownName, said, shown
 from bench.protocols import MODALITIES, Aspect, Dataset, DataSpec, Extractor, Generator, Modality
 from bench.record import Better, Estimate, RunRecord
 
@@ -54,6 +59,10 @@ class Entry:
     about: str
     door: Door | None = None
 
+    def named(self, name: str, rest: str) -> Self:
+        """The entry under a name whose rest it is handed. Raises GenbenchError for a kind that takes none."""
+        raise GenbenchError(f"{shown(self.name)} takes nothing behind its colon")
+
     @property
     def digest(self) -> str:
         """SHA-256 of the code the thing rests on: a changed family is another family."""
@@ -71,12 +80,18 @@ class GeneratorEntry(Entry):
     presets: Presets
     control: bool
 
+    def named(self, name: str, rest: str) -> Self:
+        return replace(self, name=name, make=_handed(self.make, rest))
+
 
 @dataclass(frozen=True, kw_only=True)
 class MetricEntry(Entry):
-    """``extractor``: of a feature metric, once it is bound to one (see ``bench.measure.names``).
+    """``of`` and ``needs`` are read from the signature: what it is given, and the capability it asks of a model.
 
-    ``extractors``: those a feature metric is taken on where nobody names one; None for all.
+    extractor: of a feature metric, once it is bound to one (see ``bench.measure.names``).
+    extractors: those a feature metric is taken on where nobody names one; None for all.
+    classic: the name under which it is known on an extractor, where that is another than ``fd_lenet``'s kind.
+    headline: stands for an extractor whose weights are not here: one line that says so, instead of one a measure.
     """
 
     compute: Callable[[Any], Estimate]
@@ -90,13 +105,28 @@ class MetricEntry(Entry):
     paper: str | None
     extractors: frozenset[str] | None = None
     extractor: str | None = None
+    classic: Mapping[str, str] = field(default_factory=dict)
+    headline: bool = False
+    check: Callable[[str], object] | None = None
+
+    def named(self, name: str, rest: str) -> Self:
+        if self.check:
+            self.check(rest)
+        return replace(self, name=name, compute=_handed(self.compute, rest))
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetEntry(Entry):
+    """modality_of: of a source with a rest, says what lies there, where that is not always the same."""
+
     make: Callable[..., Dataset]
-    modality: Modality
+    modality: Modality | Literal["any"]
     locate: Locate
+    modality_of: Callable[[str], Modality] | None = None
+
+    def named(self, name: str, rest: str) -> Self:
+        modality = self.modality_of(rest) if self.modality_of else self.modality
+        return replace(self, name=name, make=_handed(self.make, rest), modality=modality, modality_of=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,14 +158,6 @@ class ReportEntry(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SchemeEntry(Entry):
-    """``make`` gives the function of a name; ``template`` all else that is known of such a metric."""
-
-    make: Callable[[str], Callable[[Any], Estimate]]
-    template: MetricEntry
-
-
-@dataclass(frozen=True, kw_only=True)
 class SuiteEntry(Entry):
     path: Path
 
@@ -144,31 +166,44 @@ class SuiteEntry(Entry):
 class Registry:
     """Tables of entries by kind, filled by decorators while plugins are imported."""
 
-    tables: dict[str, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in (*KINDS, "schemes")})
+    tables: dict[str, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     failures: dict[str, str] = field(default_factory=dict)
     importing: bool = False
     _loaded: set[str] = field(default_factory=set)
     _order: dict[str, list[importlib.metadata.EntryPoint]] = field(default_factory=dict)
 
     def add(self, kind: str, entry: Entry) -> None:
-        table = self.tables[kind]
-        if entry.name in table:
-            first = table[entry.name].origin
-            raise DuplicateName(f"{kind} {entry.name!r} of {entry.origin} is registered already by {first}")
-        table[entry.name] = entry
+        first = _find(self.tables[kind], entry.name)
+        if first is not None:
+            raise DuplicateName(f"{kind} {entry.name!r} of {entry.origin} is registered already by {first.origin}")
+        self.tables[kind][entry.name] = entry
 
     def get(self, kind: str, name: str) -> Any:
-        """The entry of this name. Raises UnknownName with the nearest right one."""
+        """The entry of this name, in any case; of ``name:rest`` the one of ``name:``, which is handed the rest.
+
+        Raises UnknownName with the nearest right one, GenbenchError for a name that ends at its colon.
+        """
+        head, colon, rest = name.partition(":")
         for _ in self._load(kind):
-            if name in self.tables[kind]:
-                return self.tables[kind][name]
+            entry = _find(self.tables[kind], head + colon)
+            if entry is None:
+                continue
+            if not colon:
+                return entry
+            if not rest.strip():
+                raise GenbenchError(f"{shown(name)} names nothing behind its colon: {entry.about}")
+            return entry.named(entry.name + rest, rest)
         raise UnknownName(kind.removesuffix("s"), name, self.tables[kind], self.failure_note())
 
-    def all(self, kind: str) -> dict[str, Any]:
-        """Every entry of a kind, by name, all plugins imported."""
+    def all(self, kind: str, *, with_rest: bool = False) -> dict[str, Any]:
+        """Every entry of a kind, by name, all plugins imported.
+
+        with_rest: also those registered as ``name:``, which are nothing without what stands behind the colon.
+        """
         for _ in self._load(kind):
             pass
-        return dict(sorted(self.tables[kind].items()))
+        table = sorted(self.tables[kind].items())
+        return {name: entry for name, entry in table if with_rest or not name.endswith(":")}
 
     def failure_note(self) -> str:
         return "".join(f"\n  (plugin {name!r} could not be imported: {why})" for name, why in self.failures.items())
@@ -204,6 +239,23 @@ class Registry:
             self.failures[point.name] = said(error)
         finally:
             self.importing = False
+
+
+def _find(table: Mapping[str, Any], name: str) -> Any:
+    """The entry of this name in any case; None where there is none."""
+    if name in table:
+        return table[name]
+    return next((entry for known, entry in table.items() if known.casefold() == name.casefold()), None)
+
+
+def _handed(call: Callable[..., Any], rest: str) -> Callable[..., Any]:
+    """``call`` with the rest of a name behind what it is given otherwise; its signature is still that of ``call``."""
+
+    @functools.wraps(call)
+    def handed(*given: Any, **options: Any) -> Any:
+        return call(*given, rest, **options)
+
+    return handed
 
 
 @functools.cache
@@ -258,37 +310,47 @@ def generator(
 def metric(
     name: str,
     *,
-    on: Iterable[Modality],
     aspect: Aspect,
     unit: str,
     better: Better,
-    of: Subject = "model",
+    on: Iterable[Modality] | None = None,
     sides: Iterable[Side] | None = None,
     extractors: Iterable[str] | None = None,
-    needs: type = Generator,
+    classic: Mapping[str, str] | None = None,
+    headline: bool = False,
+    check: Callable[[str], object] | None = None,
     paper: str | None = None,
 ) -> Callable[[T], T]:
     """Register a measure: a function that returns an Estimate, or raises Omitted with the reason.
 
-    of: what the function is given: "model" a Trial, "samples" a Comparison, "features" a Space. The last two need no
-        model, so that they also serve ``bench.evaluate``; the last makes one metric an extractor (``fd_lenet``).
-    on: modalities it applies to.  unit: "1" for a pure number.  needs: the capability it asks of the generator.
+    The type of its first parameter says what it is given. ``Trial[Likelihood]``: a model of that capability, with its
+    data and samples; ``Trial``: any model. ``Comparison``: samples and data, no model. ``Space``: the features of both;
+    such a metric exists on every extractor (``fd_lenet``). The last two serve ``bench.evaluate`` too.
+
+    on: modalities it applies to; left out: every one.  unit: "1" for a pure number.
     sides: what it looks at; their sizes become part of the protocol. Left out: samples, and for features reference.
     extractors: where a feature metric is at home; on others it is taken only when asked for by name. Left out: all.
+    classic: its name on an extractor where the field has one, ``{"inception": "fid"}``.
+    headline: of feature metrics the one that says, for all of them, that an extractor's weights are not here.
+    check: of a metric ``name:``, raises GenbenchError for a rest that stands for nothing, as soon as it is named.
     """
 
     def register(compute: T) -> T:
+        of, needs = _given(name, compute)
         entry = MetricEntry(
             compute=compute,
             of=of,
             sides=_SIDES[of] if sides is None else tuple(sides),
-            on=frozenset(on),
+            on=frozenset(MODALITIES if on is None else on),
             aspect=aspect,
             unit=unit,
             better=better,
             needs=needs,
             paper=paper,
             extractors=None if extractors is None else frozenset(extractors),
+            classic=dict(classic or {}),
+            headline=headline,
+            check=check,
             **_common(name, compute),
         )
         registry.add("metrics", entry)
@@ -297,40 +359,43 @@ def metric(
     return register
 
 
-def metric_scheme(
-    prefix: str,
-    *,
-    on: Iterable[Modality],
-    aspect: Aspect,
-    unit: str,
-    better: Better,
-    of: Subject = "samples",
+def _given(name: str, compute: Callable[..., Any]) -> tuple[Subject, type]:
+    """What a metric is given and the capability that it needs, by the type of its first parameter."""
+    wanted = f"metric {name!r}: the type of its first parameter must be Trial, Trial[Likelihood], Comparison or Space"
+    first = next(iter(inspect.signature(compute).parameters.values()), None)
+    if first is None:
+        raise GenbenchError(f"{wanted}; it has none")
+    found = first.annotation
+    if isinstance(found, str):  # of a module that imports annotations from __future__
+        try:
+            found = eval(found, inspect.unwrap(compute).__globals__)
+        except Exception as error:
+            raise GenbenchError(f"{wanted}; {first.annotation!r} is not to be found there ({said(error)})") from error
+    of: Subject | None = getattr(get_origin(found) or found, "subject", None)
+    if of is None:
+        raise GenbenchError(f"{wanted}; {'it has none' if found is first.empty else f'it is {shown(found)}'}")
+    needs = next(iter(get_args(found)), Generator)
+    try:
+        isinstance(None, needs)
+    except TypeError as error:
+        raise GenbenchError(f"{wanted}; {shown(needs)} is neither a class nor a runtime_checkable protocol") from error
+    return of, needs
+
+
+def dataset(
+    name: str, *, modality: Modality | Callable[[str], Modality], locate: Locate = lambda: "embedded"
 ) -> Callable[[T], T]:
-    """Register a function from a name such as ``prefix:rest`` to the function that measures it, as for ``metric``.
+    """Register a function of keyword-only options that returns a Dataset; of a source ``name:``, first of the rest.
 
-    It is called when such a name is met; it should load nothing yet, and raise GenbenchError for a name that is wrong.
-    """
-
-    def register(make: T) -> T:
-        about = _common(prefix, make)
-        template = MetricEntry(
-            compute=make, of=of, sides=_SIDES[of], on=frozenset(on), aspect=aspect, unit=unit, better=better,
-            needs=Generator, paper=None, **about,
-        )  # fmt: skip
-        registry.add("schemes", SchemeEntry(make=make, template=template, **about))
-        return make
-
-    return register
-
-
-def dataset(name: str, *, modality: Modality, locate: Locate = lambda: "embedded") -> Callable[[T], T]:
-    """Register a function of keyword-only options that returns a Dataset.
-
+    modality: of a source ``name:`` also a function of the rest, which says what lies there and reads no more than that.
     locate: says where the data was found, or raises DataError with the way to get it; it must not read the data.
     """
 
     def register(make: T) -> T:
-        registry.add("datasets", DatasetEntry(make=make, modality=modality, locate=locate, **_common(name, make)))
+        look = modality if callable(modality) else None
+        known: Modality | Literal["any"] = "any" if callable(modality) else modality
+        entry = DatasetEntry(make=make, modality=known, modality_of=look, locate=locate, **_common(name, make))
+        registry.add("datasets", entry)
         return make
 
     return register

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bench import GenbenchError, Modality, TooFew
+from bench import GenbenchError, TooFew
 
 Array = np.ndarray | Tensor
 LARGEST = 1e100  # beyond it the cubes that some measures take leave float64
-EVERY: frozenset[Modality] = frozenset(get_args(Modality))
 
 
 def checked(features: Array, least: int = 2, largest: float = LARGEST) -> Tensor:

@@ -28,42 +28,41 @@ from bench import (
     cache_folder,
     content_hash,
     metric,
-    metric_scheme,
     said,
     sha256,
     without_home,
 )
-from metrics._arrays import EVERY
 from metrics.text._texts import checked_texts, spread
 
-SCHEME = "evaluate:"
 REFERENCES = 100  # beside each sample, where a module takes many: enough to cover, few enough to repeat n times
 Better = Literal["lower", "higher", "none"]
 Compute = Callable[[Comparison], Estimate]
 
 
-@metric_scheme("evaluate", on=EVERY, aspect="realism", unit="1", better="none")
-def metric_of(name: str) -> Compute:
-    """A module of Hugging Face evaluate, on the samples.
-
-    Raises GenbenchError for a name without NAME. The module is loaded when a number is first asked for: one that is not
-    there is a reason in the record, like weights that are not.
-    """
-    module, _, key = name.removeprefix(SCHEME).partition("#")
+def parts(name: str) -> tuple[str, str]:
+    """Module and key of NAME#KEY. Raises GenbenchError for a name without NAME."""
+    module, _, key = name.partition("#")
     if not module:
-        raise GenbenchError(f"{name!r} names no module: write {SCHEME}NAME, and #KEY behind it to pick a number")
+        raise GenbenchError(f"{name!r} names no module: write evaluate:NAME, and #KEY behind it to pick a number")
+    return module, key
 
-    def compute(c: Comparison) -> Estimate:
-        return estimate(load(module), c, key)
 
-    return compute
+@metric("evaluate:", aspect="realism", unit="1", better="none", check=parts)
+def module_on_samples(c: Comparison, name: str) -> Estimate:
+    """A module of Hugging Face evaluate on the samples; evaluate:NAME#KEY picks one of several numbers.
+
+    It is loaded when a number is first asked for: one that is not there is a reason in the record, like weights that
+    are not.
+    """
+    module, key = parts(name)
+    return estimate(load(module), c, key)
 
 
 def adapt(
     instance: Any,
     *,
     name: str = "",
-    on: Iterable[Modality] = EVERY,
+    on: Iterable[Modality] | None = None,
     better: Better = "none",
     aspect: Literal["realism", "diversity", "relevance", "novelty"] = "realism",
     unit: str = "1",
@@ -79,7 +78,7 @@ def adapt(
 
     compute.__doc__ = str(instance.description or "A module of Hugging Face evaluate, on the samples.").strip()
     compute.__module__ = sys._getframe(1).f_globals["__name__"]  # where a worker finds the registration again
-    return metric(name or instance.name, of="samples", on=on, aspect=aspect, unit=unit, better=better)(compute)
+    return metric(name or instance.name, on=on, aspect=aspect, unit=unit, better=better)(compute)
 
 
 def load(module: str) -> Any:
@@ -142,7 +141,7 @@ def number(result: Any, name: str, key: str = "") -> tuple[str, float]:
         numbers = {k: v for k, v in numbers.items() if k == key}
     if len(numbers) != 1:
         given = ", ".join(map(str, result or {})) or "nothing"
-        raise Omitted(f"{name} of evaluate gives {given}: pick one number with {SCHEME}NAME#KEY")
+        raise Omitted(f"{name} of evaluate gives {given}: pick one number with evaluate:NAME#KEY")
     ((found, value),) = numbers.items()
     if not np.isfinite(value):
         raise Omitted(f"{name} of evaluate gives {value} for {found}")

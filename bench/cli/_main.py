@@ -125,7 +125,7 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument(
         "reference", metavar="REFERENCE", help="held-out real data, in any of these forms; for fd, .npz of mu, sigma"
     )
-    parser.add_argument("--metrics", metavar="A,B", help="names, such as fd,kid,precision; all that apply if left out")
+    parser.add_argument("--metrics", metavar="A,B", help="such as fd,kid or 'fd kid'; all that apply if left out")
     parser.add_argument("--modality", choices=MODALITIES, help="what the samples are; guessed if left out")
     parser.add_argument("--extractor", metavar="E", help="whose features (genbench list extractors)")
     parser.add_argument("--train", metavar="TRAIN", help="the training data, for measures of novelty")
@@ -157,7 +157,7 @@ def _list(options: argparse.Namespace) -> int:
     if options.kind and options.kind not in KINDS:
         raise GenbenchError(f"unknown kind {options.kind!r}{hint(options.kind, KINDS)}")
     kinds = [options.kind] if options.kind else list(KINDS)
-    rows = {kind: [_describe(kind, entry) for entry in registry.all(kind).values()] for kind in kinds}
+    rows = {kind: [_describe(kind, entry) for entry in registry.all(kind, with_rest=True).values()] for kind in kinds}
     if options.json:
         print(json.dumps({**rows, "failed_plugins": registry.failures}, indent=1))
     else:
@@ -205,7 +205,7 @@ def _console() -> Console:
 def _run(options: argparse.Namespace) -> int:
     if options.json and not options.dry_run:
         raise GenbenchError("--json prints what is planned: add --dry-run")
-    from bench import runner  # imports torch
+    from bench.engine import runner  # imports torch
 
     if options.dry_run:
         plans = runner.plan(options.suite, options.out, options.device, options.overrides)
@@ -286,7 +286,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     table = evaluate(
         options.samples,
         options.reference,
-        metrics=None if options.metrics is None else [m.strip() for m in options.metrics.split(",") if m.strip()],
+        metrics=options.metrics,
         modality=options.modality,
         extractor=options.extractor,
         train=options.train,

@@ -2,7 +2,7 @@
 
 name = "digits"                 # the file's name if left out
 seeds = [0, 1, 2]
-metrics = ["fd", "kid_lenet"]   # measures on every extractor, or on one; left out: all that apply
+metrics = ["fd", "kid_lenet"]   # or "fd, kid_lenet": measures on every extractor, or on one; left out: all
 without = ["judge_gap"]         # measures or metrics that nobody wants to wait for
 extractors = ["lenet"]          # left out: all whose weights are here and that fit the data
 controls = true                 # let the yardsticks `real`, `copycat` and `noise` join in
@@ -33,7 +33,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
 from bench.errors import DataError, GenbenchError, SuiteError, UnknownName, hint, named, shown
-from bench.measure.names import check_name
+from bench.measure.names import check_name, separated
 from bench.parameters import check, resolve
 from bench.registry import RESERVED, DatasetEntry, GeneratorEntry, registry
 
@@ -267,16 +267,16 @@ class _Checker:
         return tuple(value)
 
     def names(self, table: Table, key: str, find: Callable[[str], Any]) -> tuple[str, ...] | None:
-        """A list of registered names; None where it is left out."""
+        """Names as they are registered, of a list or of one string; None where it is left out."""
         value = table.get(key)
         if value is None:
             return None
+        value = separated(value) if isinstance(value, str) else value
         if not isinstance(value, list) or not value or not all(isinstance(m, str) for m in value):
             self.problems.append(f"{key} = {shown(value)}: should be a list of names; leave it out for all that apply")
             return None
-        for name in value:
-            self.found(partial(find, name), key)
-        return tuple(dict.fromkeys(value))
+        found = [self.found(partial(find, name), key) for name in value]
+        return tuple(dict.fromkeys(entry.name for entry in found if entry))
 
     def budget(self, table: Table, where: str) -> Budget:
         found, problems = check(Budget, table, where)
@@ -306,7 +306,7 @@ class _Checker:
         given = {k: v for k, v in table.items() if k != "source"}
         options, problems = resolve(entry.make, given, f"datasets.{label}")
         self.problems += problems
-        return DatasetUse(label, source, options, entry)
+        return DatasetUse(label, entry.name, options, entry)
 
     def generator(self, label: str, table: Table, budget: Budget) -> GeneratorUse | None:
         where = f"generators.{label}"
@@ -324,7 +324,7 @@ class _Checker:
         if load and entry.control:
             self.problems.append(f"{where}.load: {family} is a control, which has no weights")
             return None
-        if saved and family != saved["family"]:
+        if saved and entry.name != saved["family"]:
             self.problems.append(f"{where}.family = {shown(family)}, but {load} holds a {saved['family']}")
             return None
         given = {k: v for k, v in table.items() if k not in RESERVED}
@@ -336,7 +336,7 @@ class _Checker:
         if own:
             budget = self.budget({**budget.model_dump(), **own}, f"{where}.budget")
         preset = None if table.get("preset") is None else str(table["preset"])
-        return GeneratorUse(label, family, preset, params, budget, load, saved.get("spec"), entry)
+        return GeneratorUse(label, entry.name, preset, params, budget, load, saved.get("spec"), entry)
 
     def preset(self, entry: GeneratorEntry, table: Table, where: str) -> Table:
         name = table.get("preset")

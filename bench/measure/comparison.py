@@ -6,8 +6,8 @@ A Comparison holds the sides (samples, reference, train) in their stored form; a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,10 +18,12 @@ from bench.measure.moments import Statistics
 from bench.modalities._pictures import Pictures
 from bench.protocols import Extractor
 from bench.record import Estimate
-from bench.registry import MetricEntry, Side, registry
+from bench.registry import MetricEntry, Side, Subject, registry
 from bench.streams import stream
 
 T = TypeVar("T")
+U = TypeVar("U")
+P = ParamSpec("P")
 Protocol = Mapping[str, str | int | float | bool]
 COUNTS: Mapping[str, str] = {
     "samples": "n_fake",
@@ -35,9 +37,11 @@ COUNTS: Mapping[str, str] = {
 class Comparison(ABC):
     """Sides to be compared, each made when first asked for and kept."""
 
+    subject: ClassVar[Subject] = "samples"  # what a metric whose first parameter is of this type is given
+
     def __init__(self, modality: str, *, seed: int, device: torch.device) -> None:
         self.modality, self.seed, self.device = modality, seed, device
-        self._kept: dict[str, Any] = {}
+        self._kept: dict[Hashable, Any] = {}
 
     @abstractmethod
     def _stored(self, side: Side) -> Examples:
@@ -48,13 +52,13 @@ class Comparison(ABC):
 
         Raises Omitted where there is none.
         """
-        return self.once(f"stored/{side}", lambda: self._stored(side))
+        return self.once(type(self)._stored, side)
 
     def tensor(self, side: Side) -> Tensor:
         """One side of a modality that is stored as a tensor. Raises Omitted for text."""
         found = self.stored(side)
         if isinstance(found, Pictures):
-            return self.once(f"pixels/{side}", found.load)
+            return self.once(_pixels, found)
         if not isinstance(found, Tensor):
             raise Omitted(f"needs arrays, not {self.modality}")
         return found
@@ -99,12 +103,12 @@ class Comparison(ABC):
         """The text each sample was made for. Raises Omitted."""
         raise Omitted("needs the prompts the samples were made for (prompts, --prompts)")
 
-    def once(self, key: str, compute: Callable[[], T]) -> T:
-        """Compute a value that several metrics share the first time it is asked for, and keep it."""
-        if key not in self._kept:
-            self._kept[key] = compute()
-        kept: T = self._kept[key]
-        return kept
+    def once(self, work: Callable[Concatenate[Self, P], T], *args: P.args, **options: P.kwargs) -> T:
+        """What ``work(self, ...)`` returns, done the first time that any metric asks for it, and kept.
+
+        It is kept by the function itself and by what it is given, which must be hashable.
+        """
+        return _once(self, self._kept, work, *args, **options)
 
     def rng(self, name: str, index: int = 0) -> torch.Generator:
         """The random stream of this name, at its start, on the CPU."""
@@ -112,7 +116,7 @@ class Comparison(ABC):
 
     def space(self, extractor: str | None) -> Space:
         """All sides as one extractor sees them; None takes vectors as they are."""
-        return self.once(f"space/{extractor}", lambda: Space(self, extractor))
+        return self.once(Space, extractor)
 
     @property
     def statistics(self) -> Statistics | None:
@@ -126,14 +130,17 @@ class Comparison(ABC):
 class Space:
     """Features of one extractor: what a feature metric is given. Extracted once per side, for all metrics."""
 
+    subject: ClassVar[Subject] = "features"
+
     def __init__(self, comparison: Comparison, extractor: str | None) -> None:
         self.comparison, self.name = comparison, extractor
         self._extract = _load(extractor, comparison.device) if extractor else None
         self._store = FeatureStore()
+        self._kept: dict[Hashable, Any] = {}
 
     def of(self, side: Side) -> FeatureSet:
         """Features, logits and moments of one side. Raises Omitted where there is none."""
-        return self.once(f"features/{side}", lambda: self._features(side))
+        return self.once(Space._features, side)
 
     @property
     def fake(self) -> Tensor:
@@ -169,9 +176,9 @@ class Space:
             return {"extractor": "none"}
         return {"extractor": str(self.name), **self._extract.protocol, "dtype": "float32"}
 
-    def once(self, key: str, compute: Callable[[], T]) -> T:
-        """Compute a value that several metrics share the first time it is asked for, and keep it."""
-        return self.comparison.once(f"{self.name}/{key}", compute)
+    def once(self, work: Callable[Concatenate[Self, P], T], *args: P.args, **options: P.kwargs) -> T:
+        """As ``Comparison.once``, for work on this space."""
+        return _once(self, self._kept, work, *args, **options)
 
     def rng(self, name: str, index: int = 0) -> torch.Generator:
         return self.comparison.rng(name, index)
@@ -187,6 +194,23 @@ class Space:
         entry = registry.get("extractors", str(self.name))
         identity = {"extractor": entry.name, "source": entry.digest, **self._extract.protocol}
         return self._store.get(self._extract, identity, examples, self.comparison.device)
+
+
+def _once(
+    of: U, kept: dict[Hashable, Any], work: Callable[Concatenate[U, P], T], *args: P.args, **options: P.kwargs
+) -> T:
+    """Raises GenbenchError for a function that is made anew with every call, of which nothing would be shared."""
+    if "<locals>" in work.__qualname__:
+        raise GenbenchError(f"once keeps by the function: define {work.__qualname__} at the top of its module")
+    key = (work, args, *options.items())
+    if key not in kept:
+        kept[key] = work(of, *args, **options)
+    found: T = kept[key]
+    return found
+
+
+def _pixels(comparison: Comparison, pictures: Pictures) -> Tensor:
+    return pictures.load()
 
 
 def measure(entry: MetricEntry, comparison: Comparison) -> Estimate:

@@ -19,7 +19,7 @@ from bench.foreign import Say
 from bench.measure.comparison import Comparison, Space, measure
 from bench.measure.feature_store import Examples, content_hash, unordered_hash
 from bench.measure.moments import Statistics
-from bench.measure.names import CLASSIC, check_name, is_measure
+from bench.measure.names import check_name, classic_names, is_measure, separated
 from bench.measure.reading import Source, check, guess_modality, read, read_prompts, read_reference, warn
 from bench.modalities._pictures import Pictures
 from bench.probes.machine import choose_device
@@ -65,7 +65,7 @@ class Given(Comparison):
         if side == "reference" and self.statistics:
             known = torch.cat([self.statistics.mean[None], self.statistics.covariance])
             return f"statistics sha256:{content_hash(known)[:16]}"
-        return "sha256:" + self.once(f"hash/{side}", lambda: unordered_hash(self.stored(side)))[:16]
+        return "sha256:" + self.once(_hash_of, side)[:16]
 
     def space(self, extractor: str | None) -> Space:
         """Raises Omitted where sizes differ and the extractor names no rule by which it resizes."""
@@ -90,11 +90,15 @@ class Given(Comparison):
         raise Omitted(told.get(side, f"there are no {side}: needs a generator"))
 
 
+def _hash_of(given: Given, side: Side) -> str:
+    return unordered_hash(given.stored(side))
+
+
 def evaluate(
     samples: Source,
     reference: Source,
     *,
-    metrics: Sequence[str] | None = None,
+    metrics: str | Sequence[str] | None = None,
     modality: Modality | None = None,
     extractor: str | None = None,
     train: Source | None = None,
@@ -104,8 +108,13 @@ def evaluate(
 ) -> pd.DataFrame:
     """Measure samples against a reference; see ``bench.evaluate``."""
     cache_limit()  # raises
-    _check_names(metrics, modality, extractor)
     expect("seed", seed, isinstance(seed, Integral) and seed >= 0, "a whole number of at least 0")
+    # What is wrong with names is told before data is read, which may take minutes.
+    names = None if metrics is None else _asked(metrics)
+    if modality is not None and modality not in MODALITIES:
+        raise GenbenchError(f"unknown modality {shown(modality)}{hint(str(modality), MODALITIES)}")
+    expect("extractor", extractor, extractor is None or isinstance(extractor, str), "a name, such as 'inception'")
+    extractor = registry.get("extractors", extractor).name if extractor else None
     notes: list[str] = []
 
     def say(remark: str) -> None:
@@ -115,7 +124,7 @@ def evaluate(
     sources = {"samples": samples, "reference": reference, "train": train}
     told = None if prompts is None else _bring(read_prompts, "prompts", prompts, say)
     given = _given(sources, modality, told, seed, device, say)
-    rows = [_row(entry, given, extractor) for entry in _entries(metrics, given.modality, extractor)]
+    rows = [_row(entry, given, extractor) for entry in _entries(names, given.modality, extractor)]
     if not any(row["value"] is not None for row in rows):
         raise GenbenchError(_why_nothing(rows))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -189,35 +198,22 @@ def _compare_shapes(sides: Mapping[Side, Examples], modality: str, say: Say) -> 
         say(f"{side} are of shape {shape}, samples of {shapes['samples']}: the extractor brings each to what it sees")
 
 
-def _check_names(metrics: Sequence[str] | None, modality: str | None, extractor: str | None) -> None:
-    """Raises UnknownName, or GenbenchError for what is no name, before data is read, which may take minutes."""
-    for name in () if metrics is None else _asked(metrics):
-        check_name(name)
-    if modality is not None and modality not in MODALITIES:
-        raise GenbenchError(f"unknown modality {shown(modality)}{hint(str(modality), MODALITIES)}")
-    expect("extractor", extractor, extractor is None or isinstance(extractor, str), "a name, such as 'inception'")
-    if extractor:
-        registry.get("extractors", extractor)
-
-
-def _entries(metrics: Sequence[str] | None, modality: str, extractor: str | None) -> list[MetricEntry]:
+def _entries(asked: Sequence[str] | None, modality: str, extractor: str | None) -> list[MetricEntry]:
     """What to measure, each feature metric on its extractor. Raises UnknownName, or GenbenchError for a misfit."""
     if extractor:
         _refuse_reader(extractor, modality)
     chosen = extractor or DEFAULT_EXTRACTORS.get(modality)
-    names = _all_that_apply(modality, chosen) if metrics is None else _asked(metrics)
+    names = _all_that_apply(modality, chosen) if asked is None else asked
     return [_entry(name, chosen) for name in names]
 
 
-def _asked(metrics: Sequence[str]) -> list[str]:
-    """The names, each once. Raises GenbenchError for none, or for one string in place of a list."""
-    if isinstance(metrics, str):
-        raise GenbenchError(f'metrics must be a list of names: ["{metrics}"]')
-    names = isinstance(metrics, Sequence) and all(isinstance(name, str) for name in metrics)
-    expect("metrics", metrics, names, 'a list of names, such as ["fd", "kid"]')
-    if not metrics:
+def _asked(metrics: str | Sequence[str]) -> list[str]:
+    """The names as they are registered, each once. Raises GenbenchError for none, and for what is no name."""
+    right = isinstance(metrics, Sequence) and all(isinstance(name, str) for name in metrics)
+    expect("metrics", metrics, right, 'a list of names, such as ["fd", "kid"], or one string of them')
+    if not (names := separated(metrics)):
         raise GenbenchError("no metric is named: leave metrics out for all that apply")
-    return list(dict.fromkeys(metrics))
+    return separated([check_name(name).name for name in names])
 
 
 def _entry(name: str, extractor: str | None) -> MetricEntry:
@@ -243,8 +239,8 @@ def _refuse_reader(extractor: str, modality: str) -> None:
 
 def _refuse_misfit(entry: MetricEntry, extractor: str | None, modality: str) -> None:
     """Raises Omitted for a metric that cannot be taken of such samples, whatever they hold."""
-    if entry.name in CLASSIC and not is_measure(entry.name):
-        measure, home = CLASSIC[entry.name]
+    if (pair := classic_names().get(entry.name)) and not is_measure(entry.name):
+        measure, home = pair
         # A classic name belongs to one network: with features from elsewhere it is the measure that is meant.
         if modality == "vector" or extractor not in (None, home):
             raise Omitted(f"{entry.name} is {measure} on {home} and on nothing else: ask for {measure}")

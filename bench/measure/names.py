@@ -3,45 +3,51 @@
 fd_lenet, precision_dinov2     a measure on an extractor
 fid, kid, is                   their classic names, which belong to the Inception weights of 2015-12-05 alone
 fd, precision                  in a suite: the measure on each of the suite's extractors
-evaluate:rouge                 made when asked for, by the scheme before the colon
+evaluate:rouge                 a metric that is registered as `evaluate:`, handed what stands behind the colon
+
+They are found whatever their case.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 
 from bench.errors import UnknownName
 from bench.protocols import DataSpec
-from bench.registry import ExtractorEntry, MetricEntry, SchemeEntry, registry
+from bench.registry import ExtractorEntry, MetricEntry, registry
 
-CLASSIC: Mapping[str, tuple[str, str]] = {
-    "fid": ("fd", "inception"),
-    "kid": ("kid", "inception"),
-    "is": ("is", "inception"),
-}
-# What stands for an extractor whose weights are not here: one line that says so, instead of one a measure.
-HEADLINE = "fd"
+
+def classic_names() -> dict[str, tuple[str, str]]:
+    """The measure and the extractor behind every classic name."""
+    every: Iterable[MetricEntry] = registry.all("metrics").values()
+    return {name: (entry.name, extractor) for entry in every for extractor, name in entry.classic.items()}
 
 
 def metric_name(measure: str, extractor: str) -> str:
     """The name of a measure on an extractor."""
-    classic = {pair: name for name, pair in CLASSIC.items()}
-    return classic.get((measure, extractor), f"{measure}_{extractor}")
+    entry: MetricEntry = registry.get("metrics", measure)
+    return entry.classic.get(extractor, f"{measure}_{extractor}")
+
+
+def separated(names: str | Sequence[str]) -> list[str]:
+    """Names as somebody writes them, each once: a list, or one string in which commas or spaces stand between them."""
+    return list(dict.fromkeys(names.replace(",", " ").split() if isinstance(names, str) else names))
 
 
 def find_metric(name: str) -> MetricEntry:
     """The metric of a full name, bound to its extractor. Raises UnknownName with the nearest right name."""
-    scheme, colon, _ = name.partition(":")
-    if colon:
-        found: SchemeEntry = registry.get("schemes", scheme)
-        return replace(found.template, name=name, compute=found.make(name))
-    if name in CLASSIC:
-        return bind(*CLASSIC[name])
-    if pair := _split(name):
+    classic = {known.casefold(): pair for known, pair in classic_names().items()}
+    if pair := classic.get(name.casefold()) or _split(name):
         return bind(*pair)
-    return _plain(name)
+    with contextlib.suppress(UnknownName):
+        entry: MetricEntry = registry.get("metrics", name)
+        if entry.of != "features":
+            return entry
+    near = get_close_matches(name, known_names(), n=1)
+    raise UnknownName("metric", name, near or registry.all("metrics", with_rest=True), registry.failure_note())
 
 
 def bind(measure: str, extractor: str) -> MetricEntry:
@@ -53,14 +59,16 @@ def bind(measure: str, extractor: str) -> MetricEntry:
 
 def check_name(name: str) -> MetricEntry:
     """The entry that a name in a suite stands for, a bare measure included. Raises UnknownName."""
-    table = registry.all("metrics")
-    return table[name] if name in table else find_metric(name)
+    with contextlib.suppress(UnknownName):
+        entry: MetricEntry = registry.get("metrics", name)
+        return entry
+    return find_metric(name)
 
 
 def is_measure(name: str) -> bool:
     """Whether a name is that of a feature metric without its extractor."""
-    table = registry.all("metrics")
-    return name in table and table[name].of == "features"
+    entry = registry.all("metrics").get(name)
+    return entry is not None and entry.of == "features"
 
 
 def expand(
@@ -81,14 +89,15 @@ def expand(
 
 
 def _on_each(measure: str, spec: DataSpec, extractors: Sequence[str] | None, explicit: bool) -> list[str]:
-    home = None if explicit else registry.get("metrics", measure).extractors
+    entry: MetricEntry = registry.get("metrics", measure)
+    home = None if explicit else entry.extractors
     fitting = [e for e in _fitting(spec) if home is None or e.name in home]
     if extractors is not None:
         names = {e.name for e in fitting}
         return [metric_name(measure, name) for name in extractors if name in names]
-    names_here = [metric_name(measure, e.name) for e in fitting if e.here or measure == HEADLINE]
+    names_here = [metric_name(measure, e.name) for e in fitting if e.here or entry.headline]
     # `kid` asked for by name is also the classic one, which says what is missing where it cannot be had.
-    return [*names_here, measure] if explicit and measure in CLASSIC else names_here
+    return [*names_here, measure] if explicit and measure in entry.classic.values() else names_here
 
 
 def _fitting(spec: DataSpec) -> list[ExtractorEntry]:
@@ -98,26 +107,15 @@ def _fitting(spec: DataSpec) -> list[ExtractorEntry]:
 
 def _split(name: str) -> tuple[str, str] | None:
     """(measure, extractor) of a name such as ``fd_lenet``."""
+    named = {measure.casefold(): measure for measure in registry.all("metrics") if is_measure(measure)}
     for extractor in registry.all("extractors"):
-        measure = name.removesuffix(f"_{extractor}")
-        if measure != name and is_measure(measure):
-            return measure, extractor
+        measure = name.casefold().removesuffix(f"_{extractor.casefold()}")
+        if measure != name.casefold() and measure in named:
+            return named[measure], extractor
     return None
 
 
-def _plain(name: str) -> MetricEntry:
-    """A metric that reads no features."""
-    table = registry.all("metrics")
-    if name in table and table[name].of != "features":
-        found: MetricEntry = table[name]
-        return found
-    near = get_close_matches(name, known_names(), n=1)
-    raise UnknownName("metric", name, near or table, registry.failure_note())
-
-
 def known_names() -> list[str]:
-    """Every name a metric can have."""
-    extractors = registry.all("extractors")
-    table: Mapping[str, MetricEntry] = registry.all("metrics")
-    bound = [metric_name(m, x) for m, e in table.items() if e.of == "features" for x in extractors]
-    return sorted({*table, *bound})
+    """Every name a metric can have, but for what may stand behind a colon."""
+    extractors, measures = registry.all("extractors"), registry.all("metrics")
+    return sorted({*measures, *(metric_name(m, x) for m in measures if is_measure(m) for x in extractors)})

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic
 
 import torch
 from torch import Tensor
+from typing_extensions import TypeVar  # with a default, which that of Python 3.11 cannot have
 
 from bench.errors import Omitted, TrialError
 from bench.measure.comparison import Comparison
@@ -15,6 +17,7 @@ from bench.probes.pulse import alive
 from bench.protocols import Dataset, DataSpec, Generator, Reconstructor, Split, SplitName, Textual
 from bench.registry import Side
 
+Model = TypeVar("Model", bound=Generator, default=Generator, covariant=True)
 MIDDLE = 127  # the level of what is a little less than 0 in [-1, 1]
 
 
@@ -34,16 +37,20 @@ class Costs:
     pace: Sequence[tuple[int, float]] = ()
 
 
-class Trial(Comparison):
+class Trial(Comparison, Generic[Model]):
     """What a metric of a model is given; also the Comparison of the model's samples with its data.
+
+    ``Trial[Likelihood]`` is one whose model has that capability, and what a metric asks for in its signature.
 
     model: the trained or loaded generator, in evaluation mode.   dataset: the data, all splits.
     n_samples: how many samples a metric may expect.               batch_size: how many are drawn at a time.
     """
 
+    subject = "model"
+
     def __init__(
         self,
-        model: Generator,
+        model: Model,
         dataset: Dataset,
         *,
         seed: int,
@@ -67,12 +74,12 @@ class Trial(Comparison):
     @property
     def samples(self) -> Tensor:
         """``(n_samples, *shape)`` on the CPU: images uint8 0..255, tokens int64. Raises TrialError if out of range."""
-        return self.once("drawn", lambda: self._draw(None))
+        return self.once(type(self)._draw, None)
 
     @property
     def reference(self) -> Tensor:
         """The test split in the form of ``samples``; of text, its windows end to end."""
-        return self.once("held out", lambda: examples(self.dataset, "test"))
+        return self.once(_held_out)
 
     @property
     def only_upper_half(self) -> bool:
@@ -135,6 +142,10 @@ class Trial(Comparison):
         if tuple(made.shape) != (n, *self.spec.shape):
             raise TrialError(f"{method}({n}) has shape {tuple(made.shape)}, not {(n, *self.spec.shape)}")
         return quantise(made.detach().cpu(), self.spec)
+
+
+def _held_out(trial: Trial) -> Tensor:
+    return examples(trial.dataset, "test")
 
 
 class NotFinite(TrialError):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import statistics
 
 from bench import Estimate, Trial, median_interval, metric, time_calls
-from metrics._arrays import EVERY
 from metrics.cost.throughput import draw_anew
 
 
-@metric("latency_p50", on=EVERY, aspect="efficiency", unit="s", better="lower")
+@metric("latency_p50", aspect="efficiency", unit="s", better="lower")
 def latency_p50(trial: Trial) -> Estimate:
     """Median seconds for one example; the device idle before and after each call."""
     seconds = time_calls(lambda: draw_anew(trial, 1), trial.device)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from torch import nn
 
 from bench import Estimate, Omitted, Trial, metric
-from metrics._arrays import EVERY
 
 
-@metric("parameters", on=EVERY, aspect="efficiency", unit="1", better="lower")
+@metric("parameters", aspect="efficiency", unit="1", better="lower")
 def parameters(trial: Trial) -> Estimate:
     """Distinct learned numbers, shared ones counted once, those that only training needs included."""
     if not isinstance(trial.model, nn.Module):

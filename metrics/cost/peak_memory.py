@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from bench import Estimate, Omitted, Trial, metric
-from metrics._arrays import EVERY
 from metrics.cost._cost import costs
 
 
-@metric("peak_rss_bytes", on=EVERY, aspect="efficiency", unit="B", better="lower")
+@metric("peak_rss_bytes", aspect="efficiency", unit="B", better="lower")
 def peak_rss_bytes(trial: Trial) -> Estimate:
     """Largest resident set of the process, interpreter, libraries and data included."""
     return Estimate(value=costs(trial).peak_rss_bytes, n=1, protocol=trial.conditions)
 
 
-@metric("peak_gpu_bytes", on=EVERY, aspect="efficiency", unit="B", better="lower")
+@metric("peak_gpu_bytes", aspect="efficiency", unit="B", better="lower")
 def peak_gpu_bytes(trial: Trial) -> Estimate:
     """Most bytes that tensors held on the GPU at once (the allocator's peak)."""
     spent = costs(trial)

@@ -9,7 +9,6 @@ import numpy as np
 from bench import (
     Costs,
     Estimate,
-    Generator,
     Interval,
     Omitted,
     Trainable,
@@ -20,14 +19,13 @@ from bench import (
     ratio_error,
     time_calls,
 )
-from metrics._arrays import EVERY
 from metrics.cost._cost import costs
 
 STRETCHES = 30  # of training: enough to tell their spread by, and long enough that one says little of the next
 
 
-@metric("train_throughput", on=EVERY, aspect="efficiency", unit="examples/s", better="higher", needs=Trainable)
-def train_throughput(trial: Trial) -> Estimate:
+@metric("train_throughput", aspect="efficiency", unit="examples/s", better="higher")
+def train_throughput(trial: Trial[Trainable]) -> Estimate:
     """Examples trained on per second of training steps; checkpoints and start-up left out."""
     spent = costs(trial)
     if spent.train_examples == 0:
@@ -46,7 +44,7 @@ def _over_stretches(spent: Costs) -> Interval | None:
     return None if error is None else normal_interval(value, error, method, lo=0)
 
 
-@metric("sample_throughput", on=EVERY, aspect="efficiency", unit="examples/s", better="higher", needs=Generator)
+@metric("sample_throughput", aspect="efficiency", unit="examples/s", better="higher")
 def sample_throughput(trial: Trial) -> Estimate:
     """Examples drawn per second, in batches, warmed up; the median batch decides."""
     size = min(trial.batch_size, trial.n_samples)

@@ -156,18 +156,18 @@ def as_pair(fake: Array, real: Array, least: int) -> tuple[Tensor, Tensor]:
 
 
 def among_train(space: Space, side: Literal["samples", "reference"]) -> Nearest:
-    """The training examples nearest to each example of a side, found once for all measures of a space.
+    """The training examples nearest to each example of a side: ``space.once(among_train, side)`` for all measures.
 
     As many as ``NEAREST``, or all of fewer. Raises Omitted where no training data was given.
     """
     train, rows = space.train, space.of(side).features
     k = min(NEAREST, len(train))
-    return space.once(f"neighbours/{side}", lambda: neighbours_among(*as_pair(rows, train, 2), k))
+    return neighbours_among(*as_pair(rows, train, 2), k)
 
 
 def within_train(space: Space) -> Nearest:
     """The training example nearest to each training example. Raises Omitted where no training data was given."""
-    return space.once("neighbours/train", lambda: neighbours(as_rows(space.train, 2), 1))
+    return neighbours(as_rows(space.train, 2), 1)
 
 
 def by_content(rows: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ difference Newcombe's (1998, method 10). Another draw of training data moves the
 from __future__ import annotations
 
 from bench import Estimate, Interval, Omitted, Space, difference_interval, metric, proportion_interval
-from metrics._arrays import EVERY, Array
+from metrics._arrays import Array
 from metrics.features._neighbours import (
     Nearest,
     among_train,
@@ -71,8 +71,6 @@ def _gap(fake: Estimate, held_out: Estimate) -> Estimate:
 
 @metric(
     "auth_pct",
-    of="features",
-    on=EVERY,
     aspect="novelty",
     unit="%",
     better="none",
@@ -81,13 +79,11 @@ def _gap(fake: Estimate, held_out: Estimate) -> Estimate:
 )
 def auth_pct(space: Space) -> Estimate:
     """Percentage of samples farther from the training data than its nearest example is from the rest."""
-    return _percentage(among_train(space, "samples"), within_train(space))
+    return _percentage(space.once(among_train, "samples"), space.once(within_train))
 
 
 @metric(
     "auth_gap",
-    of="features",
-    on=EVERY,
     aspect="novelty",
     unit="%",
     better="none",
@@ -96,5 +92,5 @@ def auth_pct(space: Space) -> Estimate:
 )
 def auth_gap(space: Space) -> Estimate:
     """Authentic percentage of samples less that of held-out data: below 0 hugs the training data, above 0 avoids it."""
-    within = within_train(space)
-    return _gap(*(_percentage(among_train(space, side), within) for side in ("samples", "reference")))
+    within = space.once(within_train)
+    return _gap(*(_percentage(space.once(among_train, side), within) for side in ("samples", "reference")))

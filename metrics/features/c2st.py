@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from bench import Estimate, GenbenchError, Space, TooFew, alive, metric, wilson_interval
-from metrics._arrays import EVERY, Array, by_content, checked_pair
+from metrics._arrays import Array, by_content, checked_pair
 
 Fit = Callable[[np.ndarray, np.ndarray], Any]
 CHANCE = 0.5
@@ -74,7 +74,7 @@ def held_out_accuracy(
     )
 
 
-@metric("c2st", of="features", on=EVERY, aspect="realism", unit="1", better="lower", paper="arXiv:1610.06545")
+@metric("c2st", aspect="realism", unit="1", better="lower", paper="arXiv:1610.06545")
 def c2st(space: Space) -> Estimate:
     """How often a held-out linear classifier tells samples from real data: 0.5 never, 1 always. Blind to spread."""
     return classifier_test(space.fake, space.real, numpy_rng(space, "c2st"))

@@ -44,7 +44,6 @@ def _checked(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 @metric(
     "class_accuracy",
-    of="features",
     sides=("conditional",),
     on={"image"},
     aspect="relevance",

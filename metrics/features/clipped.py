@@ -34,7 +34,7 @@ from scipy.special import betaln, gammaln
 from torch import Tensor
 
 from bench import Estimate, GenbenchError, Space, TooFew, metric, proportion_interval, rate_interval
-from metrics._arrays import EVERY, Array
+from metrics._arrays import Array
 from metrics.features._balls import K, Overlap, named_by, overlap, shared_overlap, wilson
 
 PAPER = "arXiv:2507.01761"
@@ -149,13 +149,13 @@ def _fill_error(found: Overlap) -> float:
     return math.sqrt(filled.var().item() / m + (together + widened) / m**2)
 
 
-@metric("clipped_density", of="features", on=EVERY, aspect="realism", unit="1", better="higher", paper=PAPER)
+@metric("clipped_density", aspect="realism", unit="1", better="higher", paper=PAPER)
 def clipped_density(space: Space) -> Estimate:
     """Realism as an equivalent share of good samples: robust density, 1 for samples as good as real data."""
-    return clipped_density_of(shared_overlap(space))
+    return clipped_density_of(space.once(shared_overlap))
 
 
-@metric("clipped_coverage", of="features", on=EVERY, aspect="diversity", unit="1", better="higher", paper=PAPER)
+@metric("clipped_coverage", aspect="diversity", unit="1", better="higher", paper=PAPER)
 def clipped_coverage(space: Space) -> Estimate:
     """Diversity as an equivalent share of good samples: how many good ones would fill as much of the data."""
-    return clipped_coverage_of(shared_overlap(space))
+    return clipped_coverage_of(space.once(shared_overlap))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from bench import Estimate, GenbenchError, Interval, Space, metric
-from metrics._arrays import EVERY, Array, checked_pair
+from metrics._arrays import Array, checked_pair
 from metrics.features._mmd import LEAST, Discrepancy, discrepancy, gaussian
 
 SIGMA, SCALE = 10.0, 1000
@@ -34,20 +34,20 @@ def gaussian_distance(fake: Array, real: Array, statistic: Statistic) -> Estimat
     return _estimate(_pass(fake, real), statistic)
 
 
-@metric("cmmd_u", of="features", extractors=HOME, on=EVERY, aspect="realism", unit="1", better="lower", paper=PAPER)
+@metric("cmmd_u", extractors=HOME, aspect="realism", unit="1", better="lower", paper=PAPER)
 def cmmd_u(space: Space) -> Estimate:
     """Gaussian kernel distance of unit-length features, unbiased as the paper says."""
-    return _estimate(_shared(space), "U")
+    return _estimate(space.once(_shared), "U")
 
 
-@metric("cmmd_v", of="features", extractors=HOME, on=EVERY, aspect="realism", unit="1", better="lower", paper=PAPER)
+@metric("cmmd_v", extractors=HOME, aspect="realism", unit="1", better="lower", paper=PAPER)
 def cmmd_v(space: Space) -> Estimate:
     """Gaussian kernel distance of unit-length features, biased as the released code computes it."""
-    return _estimate(_shared(space), "V")
+    return _estimate(space.once(_shared), "V")
 
 
 def _shared(space: Space) -> Discrepancy:
-    return space.once("cmmd pass", lambda: _pass(space.fake, space.real))
+    return _pass(space.fake, space.real)
 
 
 def _pass(fake: Array, real: Array) -> Discrepancy:

@@ -35,7 +35,7 @@ from scipy import stats
 from torch import Tensor
 
 from bench import Estimate, GenbenchError, Interval, Space, TooFew, metric, normal_interval
-from metrics._arrays import EVERY, Array
+from metrics._arrays import Array
 from metrics.features._neighbours import among_train, as_pair, by_content, neighbours_among
 
 CELLS = 5
@@ -198,17 +198,12 @@ def _protocol(found: Cells) -> dict[str, int | str]:
 
 
 def _shared(space: Space) -> Cells:
-    def compute() -> Cells:
-        distances = [among_train(space, side).squared[:, 0] for side in ("samples", "reference")]
-        return _cells(distances, [space.fake, space.real], as_pair(space.fake, space.train, CELLS)[1], CELLS)
-
-    return space.once("ct", compute)
+    distances = [space.once(among_train, side).squared[:, 0] for side in ("samples", "reference")]
+    return _cells(distances, [space.fake, space.real], as_pair(space.fake, space.train, CELLS)[1], CELLS)
 
 
 @metric(
     "ct",
-    of="features",
-    on=EVERY,
     aspect="novelty",
     unit="1",
     better="none",
@@ -217,13 +212,11 @@ def _shared(space: Space) -> Cells:
 )
 def ct(space: Space) -> Estimate:
     """Distance to the training data beside held-out data's, as a z-score: far below 0 copies, far above 0 underfits."""
-    return _mean(_shared(space))
+    return _mean(space.once(_shared))
 
 
 @metric(
     "ct_worst",
-    of="features",
-    on=EVERY,
     aspect="novelty",
     unit="1",
     better="none",
@@ -232,4 +225,4 @@ def ct(space: Space) -> Estimate:
 )
 def ct_worst(space: Space) -> Estimate:
     """The lowest z-score of any cell of the data: copying in one place, which the mean over cells hides."""
-    return _worst(_shared(space))
+    return _worst(space.once(_shared))

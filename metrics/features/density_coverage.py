@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from bench import Estimate, Space, metric, rate_interval
-from metrics._arrays import EVERY, Array
+from metrics._arrays import Array
 from metrics.features._balls import K, Overlap, named_by, overlap, shared_overlap, wilson
 
 
@@ -88,17 +88,13 @@ def _shared_density(found: Overlap) -> float:
     return max(0.0, counted.item()) / (found.k * len(found.real.balls)) ** 2
 
 
-@metric(
-    "density", of="features", on=EVERY, aspect="realism", unit="1", better="higher", paper="arXiv:2002.09797, Eq. 4"
-)
+@metric("density", aspect="realism", unit="1", better="higher", paper="arXiv:2002.09797, Eq. 4")
 def density(space: Space) -> Estimate:
     """How densely real data surrounds the samples: 1 where they are spread as it is, more in its densest parts."""
-    return density_of(shared_overlap(space))
+    return density_of(space.once(shared_overlap))
 
 
-@metric(
-    "coverage", of="features", on=EVERY, aspect="diversity", unit="1", better="higher", paper="arXiv:2002.09797, Eq. 5"
-)
+@metric("coverage", aspect="diversity", unit="1", better="higher", paper="arXiv:2002.09797, Eq. 5")
 def coverage(space: Space) -> Estimate:
     """Share of real examples with a sample among their nearest neighbours."""
-    return coverage_of(shared_overlap(space))
+    return coverage_of(space.once(shared_overlap))

@@ -42,7 +42,7 @@ from scipy import stats
 from torch import Tensor
 
 from bench import Estimate, GenbenchError, Interval, Space, alive, metric
-from metrics._arrays import EVERY, Array, checked_pair
+from metrics._arrays import Array, checked_pair
 from metrics.features._neighbours import by_content, slices
 
 MOST = 10_000  # samples
@@ -260,16 +260,16 @@ def _estimate(value: float, error: float | None, found: Likelihoods) -> Estimate
 
 
 def _shared(space: Space) -> Likelihoods:
-    return space.once("fld", lambda: likelihoods(space.fake, space.real, space.train))
+    return likelihoods(space.fake, space.real, space.train)
 
 
-@metric("fld", of="features", on=EVERY, aspect="realism", unit="1", better="lower", sides=SIDES, paper=PAPER)
+@metric("fld", aspect="realism", unit="1", better="lower", sides=SIDES, paper=PAPER)
 def fld(space: Space) -> Estimate:
     """How badly samples describe held-out data, as a density: 0 for real data, large for bad, few or copied samples."""
-    return _divergence(_shared(space))
+    return _divergence(space.once(_shared))
 
 
-@metric("fld_gap", of="features", on=EVERY, aspect="novelty", unit="1", better="none", sides=SIDES, paper=PAPER)
+@metric("fld_gap", aspect="novelty", unit="1", better="none", sides=SIDES, paper=PAPER)
 def fld_gap(space: Space) -> Estimate:
     """How much better samples describe held-out than training data; far below 0, they repeat the training data."""
-    return _gap(_shared(space))
+    return _gap(space.once(_shared))

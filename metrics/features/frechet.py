@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from bench import Estimate, GenbenchError, Moments, Space, alive, metric
-from metrics._arrays import EVERY, Array, by_content, checked, checked_pair
+from metrics._arrays import Array, by_content, checked, checked_pair
 from metrics.features._gaussian import Covariances, root_trace, root_trace_of_rows, transport, transport_to
 from metrics.features._mmd import score_interval
 
@@ -119,24 +119,24 @@ def gaussian_distance(mean_1: Array, covariance_1: Array, mean_2: Array, covaria
     return max(0.0, float(shift @ shift + s1.trace() + s2.trace() - 2 * root_trace(s1, s2)))
 
 
-@metric("fd", of="features", on=EVERY, aspect="realism", unit="1", better="lower", paper=PAPER)
+@metric("fd", aspect="realism", unit="1", better="lower", classic={"inception": "fid"}, headline=True, paper=PAPER)
 def fd(space: Space) -> Estimate:
     """Fréchet distance: how far mean and covariance of the samples' features are from real ones; falls with n."""
     if known := space.comparison.statistics:
         return frechet_to_statistics(space.fake, known.mean, known.covariance)
-    return _estimate(_shared(space), len(space.fake))
+    return _estimate(space.once(_shared), len(space.fake))
 
 
-@metric("fd_corrected", of="features", on=EVERY, aspect="realism", unit="1", better="lower", paper=PAPER)
+@metric("fd_corrected", aspect="realism", unit="1", better="lower", paper=PAPER)
 def fd_corrected(space: Space) -> Estimate:
     """Fréchet distance without its bias of order 1/n, by extrapolation from halves; near 0 it may be negative."""
     x, y = arrays(space.fake, space.real, LEAST)
-    return _corrected(_shared(space), x, y)
+    return _corrected(space.once(_shared), x, y)
 
 
 def _shared(space: Space) -> Distance:
     """The distance that both metrics start from, taken once."""
-    return space.once("frechet distance", lambda: _distance(*arrays(space.fake, space.real), _covariances(space)))
+    return _distance(*arrays(space.fake, space.real), _covariances(space))
 
 
 def _covariances(space: Space) -> Covariances | None:

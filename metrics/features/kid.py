@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from bench import Estimate, Interval, Space, metric
-from metrics._arrays import EVERY, Array, checked_pair
+from metrics._arrays import Array, checked_pair
 from metrics.features._mmd import Discrepancy, cubic, discrepancy, subset_means
 
 SUBSETS, SUBSET_SIZE, SEED = 100, 1000, 2020
@@ -41,22 +41,20 @@ def subset_kernel_distance(fake: Array, real: Array, *, subsets: int = SUBSETS, 
     return _of_subsets(fake, real, lambda: discrepancy(fake, real, cubic), subsets, size)
 
 
-@metric("kid", of="features", on=EVERY, aspect="realism", unit="1", better="lower", paper=PAPER)
+@metric("kid", aspect="realism", unit="1", better="lower", classic={"inception": "kid"}, paper=PAPER)
 def kid(space: Space) -> Estimate:
     """Kernel distance under a cubic polynomial, over all pairs, without bias."""
-    return _full(_shared(space))
+    return _full(space.once(_shared))
 
 
-@metric(
-    "kid_subsets", of="features", extractors=HOME, on=EVERY, aspect="realism", unit="1", better="lower", paper=PAPER
-)
+@metric("kid_subsets", extractors=HOME, aspect="realism", unit="1", better="lower", paper=PAPER)
 def kid_subsets(space: Space) -> Estimate:
     """Kernel distance by the published protocol: mean over 100 drawn subsets of 1,000."""
-    return _of_subsets(space.fake, space.real, lambda: _shared(space), SUBSETS, SUBSET_SIZE)
+    return _of_subsets(space.fake, space.real, lambda: space.once(_shared), SUBSETS, SUBSET_SIZE)
 
 
 def _shared(space: Space) -> Discrepancy:
-    return space.once("kid pass", lambda: discrepancy(space.fake, space.real, cubic))
+    return discrepancy(space.fake, space.real, cubic)
 
 
 def _full(found: Discrepancy) -> Estimate:

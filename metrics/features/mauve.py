@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench import Estimate, GenbenchError, Space, alive, metric, normal_interval
-from metrics._arrays import EVERY, Array, by_content, checked_pair
+from metrics._arrays import Array, by_content, checked_pair
 
 SCALING = 5
 POINTS = 25  # of the curve, besides its two ends
@@ -204,18 +204,18 @@ def _whole(first: float, second: float) -> float:
 
 
 def _shared(space: Space) -> Clusters:
-    return space.once("mauve clusters", lambda: clusters(space.fake, space.real))
+    return clusters(space.fake, space.real)
 
 
-@metric("mauve", of="features", on=EVERY, aspect="realism", unit="1", better="higher",
+@metric("mauve", aspect="realism", unit="1", better="higher",
         paper="arXiv:2102.01454, Eqs. 1-3")  # fmt: skip
 def mauve_of_space(space: Space) -> Estimate:
     """Area under the divergence frontier of clustered features; 1 where samples and real data fall alike."""
-    return mauve(_shared(space))
+    return mauve(space.once(_shared))
 
 
-@metric("frontier_integral", of="features", on=EVERY, aspect="realism", unit="1", better="lower",
+@metric("frontier_integral", aspect="realism", unit="1", better="lower",
         paper="arXiv:2212.14578; arXiv:2106.07898, Prop. 2")  # fmt: skip
 def frontier_integral_of_space(space: Space) -> Estimate:
     """KL divergences from mixtures of samples and real data, averaged over mixtures; 0 where the two fall alike."""
-    return frontier_integral(_shared(space))
+    return frontier_integral(space.once(_shared))

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from bench import Estimate, Space, alive, metric
-from metrics._arrays import EVERY, Array, checked_pair
+from metrics._arrays import Array, checked_pair
 from metrics.features._mmd import score_interval
 
 PROJECTIONS, SEED = 1000, 2020
@@ -63,7 +63,7 @@ def sliced_distance(fake: Array, real: Array, *, projections: int = PROJECTIONS,
     )
 
 
-@metric("mind", of="features", on=EVERY, aspect="realism", unit="1", better="lower", paper="arXiv:2605.06797")
+@metric("mind", aspect="realism", unit="1", better="lower", paper="arXiv:2605.06797")
 def mind(space: Space) -> Estimate:
     """Squared Wasserstein distance averaged over 1,000 projections, times three times the number of features."""
     return sliced_distance(space.fake, space.real)

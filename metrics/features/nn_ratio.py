@@ -22,7 +22,7 @@ from scipy import stats
 from torch import Tensor
 
 from bench import Estimate, Interval, Omitted, Space, TooFew, metric, proportion_interval
-from metrics._arrays import EVERY, Array
+from metrics._arrays import Array
 from metrics.features._neighbours import NEAREST, Nearest, among_train, as_pair, neighbours_among
 
 RATE = 0.01
@@ -80,8 +80,6 @@ def _joined(share: float, counted: Interval, least: int, most: int, n: int) -> I
 
 @metric(
     "nn_ratio",
-    of="features",
-    on=EVERY,
     aspect="novelty",
     unit="1",
     better="lower",
@@ -90,4 +88,4 @@ def _joined(share: float, counted: Interval, least: int, most: int, n: int) -> I
 )
 def nn_ratio(space: Space) -> Estimate:
     """Share of samples suspiciously near to one training example; 0.01 or less is what new data shows."""
-    return copied_share(ratios(among_train(space, "samples")), ratios(among_train(space, "reference")))
+    return copied_share(ratios(space.once(among_train, "samples")), ratios(space.once(among_train, "reference")))

@@ -24,7 +24,7 @@ such there is no number; of fewer the interval's method tells their share.
 from __future__ import annotations
 
 from bench import Estimate, Space, metric
-from metrics._arrays import EVERY, Array
+from metrics._arrays import Array
 from metrics.features._balls import Contained, K, Overlap, named_by, overlap, shared_overlap, wilson
 from metrics.features._neighbours import Nearest
 
@@ -63,17 +63,13 @@ def _share(held: Contained, near: Nearest, found: Overlap, method: str) -> Estim
     return Estimate(value=share, n=n, interval=interval, protocol=found.protocol)
 
 
-@metric(
-    "precision", of="features", on=EVERY, aspect="realism", unit="1", better="higher", paper="arXiv:1904.06991, Eq. 1"
-)
+@metric("precision", aspect="realism", unit="1", better="higher", paper="arXiv:1904.06991, Eq. 1")
 def precision(space: Space) -> Estimate:
     """Share of samples that lie among the real data (inside the ball of some real example)."""
-    return precision_of(shared_overlap(space))
+    return precision_of(space.once(shared_overlap))
 
 
-@metric(
-    "recall", of="features", on=EVERY, aspect="diversity", unit="1", better="higher", paper="arXiv:1904.06991, Eq. 2"
-)
+@metric("recall", aspect="diversity", unit="1", better="higher", paper="arXiv:1904.06991, Eq. 2")
 def recall(space: Space) -> Estimate:
     """Share of real data that lies among the samples (inside the ball of some sample)."""
-    return recall_of(shared_overlap(space))
+    return recall_of(space.once(shared_overlap))

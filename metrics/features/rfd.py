@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import math
 
-from bench import Estimate, GenbenchError, Reconstructor, Space, metric, normal_interval
+from bench import Estimate, GenbenchError, Space, metric, normal_interval
 from metrics._arrays import Array
 from metrics.features.frechet import arrays, influences
 
 
 @metric(
     "rfd",
-    of="features",
     on={"image"},
     sides=("reconstructions", "reference"),
     aspect="realism",
     unit="1",
     better="lower",
-    needs=Reconstructor,
     paper="arXiv:1706.08500, Eq. 6",
 )
 def rfd(space: Space) -> Estimate:

@@ -21,7 +21,7 @@ import numpy as np
 from scipy.special import entr
 
 from bench import Estimate, GenbenchError, Space, metric, normal_interval
-from metrics._arrays import EVERY, Array, verified
+from metrics._arrays import Array, verified
 
 METHOD = "delta method, of the expectation at this n"
 ROWS = 1000  # that the standard error is estimated from: enough for two digits of it
@@ -49,8 +49,6 @@ def vendi_score(features: Array) -> Estimate:
 
 @metric(
     "vendi",
-    of="features",
-    on=EVERY,
     sides=["samples"],
     aspect="diversity",
     unit="1",

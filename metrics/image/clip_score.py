@@ -75,7 +75,6 @@ def _directions(embeddings: Array, what: str) -> Tensor:
 
 @metric(
     "clip_score",
-    of="samples",
     on={"image"},
     aspect="relevance",
     unit="1",

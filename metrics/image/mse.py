@@ -15,10 +15,9 @@ from metrics.image._reconstruction import Images, both, checked_images, mean_of_
     aspect="realism",
     unit="1",
     better="lower",
-    needs=Reconstructor,
     sides=("reconstructions", "reference"),
 )
-def mse(trial: Trial) -> Estimate:
+def mse(trial: Trial[Reconstructor]) -> Estimate:
     """Mean squared error of the test images' reconstructions, pixels in [0, 1]."""
     return mean_squared_error(*both(trial))
 

@@ -19,10 +19,9 @@ from metrics.image.mse import squared_errors
     aspect="realism",
     unit="dB",
     better="higher",
-    needs=Reconstructor,
     sides=("reconstructions", "reference"),
 )
-def psnr(trial: Trial) -> Estimate:
+def psnr(trial: Trial[Reconstructor]) -> Estimate:
     """Peak signal-to-noise ratio of the test images' reconstructions, from the mean squared error over all."""
     return peak_signal_to_noise(*both(trial))
 

@@ -36,11 +36,10 @@ PROTOCOL: Mapping[str, str | int | float | bool] = {
     aspect="realism",
     unit="1",
     better="higher",
-    needs=Reconstructor,
     sides=("reconstructions", "reference"),
     paper="Wang et al. 2004, Eq. 13",
 )
-def ssim(trial: Trial) -> Estimate:
+def ssim(trial: Trial[Reconstructor]) -> Estimate:
     """Structural similarity of the test images and their reconstructions, 1 for perfect copies."""
     return structural_similarity(*both(trial))
 

@@ -84,8 +84,8 @@ def score(trial: Trial, unit: Unit, windows: Windows = "disjoint") -> Score:
 
     Raises Omitted where the model cannot be run so, or where the tokens do not spell the text that has such units.
     """
-    count = trial.once(f"text/{unit}", lambda: _count(trial, unit))
-    nats, protocol = trial.once(f"text nats/{windows}", lambda: _nats(trial, windows))
+    count = trial.once(_count, unit)
+    nats, protocol = trial.once(_nats, windows)
     named = {"tokeniser": _tokeniser(trial)} if unit == "token" else {}
     return Score(nats, count, unit, _likelihood(trial).bound, {**protocol, **named})
 
@@ -176,7 +176,7 @@ def _count(trial: Trial, unit: Unit) -> np.ndarray:
     blocks = _tokens(trial).split(trial.spec.shape[0])
     if unit == "token":
         return np.array([len(block) for block in blocks])
-    text = trial.once("text/spelled", lambda: _spelled(trial))
+    text = trial.once(_spelled)
     ends = np.cumsum([_textual(trial).count_bytes(block) for block in blocks])
     if ends[-1] != (true := len(text.encode())):
         raise GenbenchError(f"the dataset's count_bytes says {ends[-1]} for a text of {true} bytes")

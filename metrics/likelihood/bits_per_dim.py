@@ -28,10 +28,9 @@ LEVEL = 1 / 127.5  # the distance of two levels on the scale [-1, 1]
     aspect="likelihood",
     unit="bit/dim",
     better="lower",
-    needs=Likelihood,
     paper="arXiv:1511.01844, section 3.1",
 )
-def bits_per_dim(trial: Trial) -> Estimate:
+def bits_per_dim(trial: Trial[Likelihood]) -> Estimate:
     """Bits needed to code one colour value (of 256 levels) of the test images with the model's density; a bound."""
     model = _density(trial)
     rng, nats = trial.rng("dequantise"), []
@@ -72,7 +71,7 @@ def _nats(model: Likelihood, x: Tensor) -> Tensor:
     return -model.log_prob(x).double().cpu()
 
 
-def _density(trial: Trial) -> Likelihood:
+def _density(trial: Trial[Likelihood]) -> Likelihood:
     """The model, if its log_prob is a density of grey levels. Raises Omitted with what it is instead."""
     if not isinstance(trial.model, Likelihood):
         raise Omitted("needs a model with log_prob")

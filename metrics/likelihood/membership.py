@@ -23,7 +23,6 @@ from bench import (
     GenbenchError,
     Interval,
     Likelihood,
-    Omitted,
     Split,
     SplitName,
     Textual,
@@ -46,10 +45,9 @@ MOST = 1000  # examples of each side
     aspect="novelty",
     unit="1",
     better="none",
-    needs=Likelihood,
     paper="arXiv:1709.01604",
 )
-def membership_auc(trial: Trial) -> Estimate:
+def membership_auc(trial: Trial[Likelihood]) -> Estimate:
     """How well the model's likelihood tells training examples from held-out ones: 0.5 not at all, 1 always."""
     n = min(len(_examples(trial, "train")), len(_examples(trial, "test")), MOST)
     return auc(_scores(trial, "train", n), _scores(trial, "test", n))
@@ -122,10 +120,8 @@ def _examples(trial: Trial, split: SplitName) -> Split:
 
 
 @torch.no_grad()
-def _scores(trial: Trial, split: SplitName, n: int) -> np.ndarray:
+def _scores(trial: Trial[Likelihood], split: SplitName, n: int) -> np.ndarray:
     """log_prob of n examples drawn from a split without replacement, ``(n,)`` nats."""
-    if not isinstance(trial.model, Likelihood):
-        raise Omitted("needs a model with log_prob")
     examples = _examples(trial, split)
     chosen = torch.randperm(len(examples), generator=trial.rng(f"membership/{split}"))[:n]
     batches = (examples.batch(index).data.to(trial.device) for index in alive(chosen.split(trial.batch_size)))

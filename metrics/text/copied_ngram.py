@@ -110,7 +110,7 @@ def longest_copy(longest: np.ndarray) -> Estimate:
 
 def matched(c: Comparison, side: Literal["samples", "reference"] = "samples") -> tuple[Tokens, np.ndarray]:
     """Words of one side and their match lengths in the training text, found once for all measures of copying."""
-    return c.once(f"matches/{side}", lambda: _matched(c, side))
+    return c.once(_matched, side)
 
 
 def _matched(c: Comparison, side: Literal["samples", "reference"]) -> tuple[Tokens, np.ndarray]:
@@ -131,7 +131,7 @@ def with_train(c: Comparison, estimate: Estimate) -> Estimate:
     return estimate.model_copy(update={"protocol": {**estimate.protocol, "searched": "stream" if whole else "texts"}})
 
 
-@metric("copied_ngram", of="samples", sides=("samples", "train"), on={"text"}, aspect="novelty", unit="words",
+@metric("copied_ngram", sides=("samples", "train"), on={"text"}, aspect="novelty", unit="words",
         better="none", paper=PAPER)  # fmt: skip
 def mean_copied_ngram(c: Comparison) -> Estimate:
     """Longest run of words that a sample shares with the training text, mean over samples."""
@@ -139,7 +139,7 @@ def mean_copied_ngram(c: Comparison) -> Estimate:
     return with_train(c, copied_ngram(longest_by_text(matches, tokens), int(tokens.lengths.max())))
 
 
-@metric("longest_copy", of="samples", sides=("samples", "train"), on={"text"}, aspect="novelty", unit="words",
+@metric("longest_copy", sides=("samples", "train"), on={"text"}, aspect="novelty", unit="words",
         better="none", paper=PAPER)  # fmt: skip
 def longest_copy_of_all(c: Comparison) -> Estimate:
     """Longest run of words that any sample shares with the training text; grows with the number of samples."""

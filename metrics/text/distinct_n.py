@@ -68,7 +68,6 @@ def _register(n: int) -> Callable[[Comparison], Estimate]:
     compute.__doc__ = f"Share of distinct {n}-grams of words among all, on a fixed number of tokens."
     return metric(
         f"distinct_{n}",
-        of="samples",
         on={"text"},
         aspect="diversity",
         unit="1",

@@ -13,7 +13,7 @@ to match is that of held-out text in pieces of the same length, and ``judge_gap`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
@@ -84,27 +84,22 @@ def _under(by: Judge, found: Estimate) -> Estimate:
     return found.model_copy(update={"protocol": {**by.protocol, "texts": f"at most {TEXTS}, evenly spread"}})
 
 
-def _of_side(c: Comparison, side: Any, by: Judge) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of one side, on the comparison's device, shared by both metrics."""
-
-    def compute() -> tuple[np.ndarray, np.ndarray]:
-        by.net.to(c.device)
-        return judged(c.texts(side), by, min(TEXTS, c.count("samples")))
-
-    return c.once(f"judge/{side}", compute)
+def _of_side(c: Comparison, side: Literal["samples", "reference"]) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of one side, on the comparison's device."""
+    by = judge()
+    by.net.to(c.device)
+    return judged(c.texts(side), by, min(TEXTS, c.count("samples")))
 
 
-@metric("judge_perplexity", of="samples", on={"text"}, aspect="realism", unit="1", better="none",
+@metric("judge_perplexity", on={"text"}, aspect="realism", unit="1", better="none",
         paper=PAPER)  # fmt: skip
 def judge_perplexity_of_samples(c: Comparison) -> Estimate:
     """Perplexity of the samples under a language model that did not make them; match held-out text, not 1."""
-    by = judge()
-    return _under(by, perplexity(*_of_side(c, "samples", by)))
+    return _under(judge(), perplexity(*c.once(_of_side, "samples")))
 
 
-@metric("judge_gap", of="samples", sides=("samples", "reference"), on={"text"}, aspect="realism", unit="nat/token",
+@metric("judge_gap", sides=("samples", "reference"), on={"text"}, aspect="realism", unit="nat/token",
         better="lower", paper=PAPER)  # fmt: skip
 def judge_gap_of_samples(c: Comparison) -> Estimate:
     """How far the samples' log perplexity under that language model is from held-out text's, in nats a token."""
-    by = judge()
-    return _under(by, gap(*_of_side(c, "samples", by), *_of_side(c, "reference", by)))
+    return _under(judge(), gap(*c.once(_of_side, "samples"), *c.once(_of_side, "reference")))

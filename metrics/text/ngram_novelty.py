@@ -66,14 +66,14 @@ def novelty_gap(ours: Counts, held_out: Counts, n: int = N) -> Estimate:
     return first.model_copy(update={"value": first.value - second.value, "interval": interval})
 
 
-@metric("ngram_novelty", of="samples", sides=("samples", "train"), on={"text"}, aspect="novelty", unit="1",
+@metric("ngram_novelty", sides=("samples", "train"), on={"text"}, aspect="novelty", unit="1",
         better="none", paper=PAPER)  # fmt: skip
 def ngram_novelty_of_samples(c: Comparison) -> Estimate:
     """Share of 5-grams of words that the training text does not hold; compare with that of held-out text."""
     return with_train(c, novelty(*new_and_all(*matched(c, "samples"))))
 
 
-@metric("ngram_novelty_gap", of="samples", sides=("samples", "reference", "train"), on={"text"}, aspect="novelty",
+@metric("ngram_novelty_gap", sides=("samples", "reference", "train"), on={"text"}, aspect="novelty",
         unit="1", better="none", paper=PAPER)  # fmt: skip
 def ngram_novelty_gap(c: Comparison) -> Estimate:
     """Share of new 5-grams less that of held-out text: below 0 copies more than people do, above 0 less."""

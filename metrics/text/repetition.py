@@ -36,7 +36,6 @@ def repetition(texts: Sequence[str], n: int = N) -> Estimate:
 
 @metric(
     "rep_4",
-    of="samples",
     on={"text"},
     aspect="realism",
     unit="1",

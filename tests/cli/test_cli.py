@@ -23,7 +23,7 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     for kind in KINDS:
-        assert [row["name"] for row in listed[kind]] == list(registry.all(kind))
+        assert [row["name"] for row in listed[kind]] == list(registry.all(kind, with_rest=True))
 
 
 def test_list_is_also_for_people(capsys: pytest.CaptureFixture[str]) -> None:

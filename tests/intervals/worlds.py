@@ -81,7 +81,7 @@ class Drawn(Comparison):
         return self.sides[side]
 
     def space(self, extractor: str | None) -> Space:
-        return self.once("space", lambda: _Rows(self, None))
+        return self.once(_Rows, None)
 
 
 class _Rows(Space):
@@ -335,7 +335,7 @@ def _pace(seconds: Array) -> Estimate:
     ends = np.linspace(0, len(seconds), 101).astype(int)[1:]
     pace = [(int(end), float(seconds[:end].sum())) for end in ends]
     spent = Costs(float(seconds.sum()), len(seconds), 0, None, "", pace=pace)
-    return train_throughput(cast(Trial, SimpleNamespace(costs=spent, conditions={}, batch_size=1)))
+    return train_throughput(cast(Trial[Any], SimpleNamespace(costs=spent, conditions={}, batch_size=1)))
 
 
 def _median(values: list[float]) -> Estimate:

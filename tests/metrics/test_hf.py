@@ -165,7 +165,7 @@ class TestTheirs:
 
     def test_a_name_without_a_module_is_refused_at_once(self) -> None:
         for name in ("evaluate:", "evaluate:#key"):
-            with pytest.raises(GenbenchError, match="names no module"):
+            with pytest.raises(GenbenchError, match=r"names no(thing| module)"):
                 find_metric(name)
 
     def test_a_module_is_not_loaded_before_it_is_asked(self) -> None:

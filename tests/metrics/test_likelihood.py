@@ -32,10 +32,10 @@ from metrics.likelihood.perplexity import (
 )
 
 CPU = torch.device("cpu")
-Metric = Callable[[Trial], Estimate]
+Metric = Callable[[Trial[Any]], Estimate]
 
 
-def trial_of(model: Any, dataset: Any, batch_size: int = 32) -> Trial:
+def trial_of(model: Any, dataset: Any, batch_size: int = 32) -> Trial[Any]:
     return Trial(model, dataset, seed=0, n_samples=8, batch_size=batch_size, device=CPU)
 
 

@@ -25,7 +25,7 @@ def interval_of(estimate: Estimate) -> Interval:
     return estimate.interval
 
 
-def trial_of(model: Any, dataset: Any, batch_size: int = 32) -> Trial:
+def trial_of(model: Any, dataset: Any, batch_size: int = 32) -> Trial[Any]:
     return Trial(model, dataset, seed=0, n_samples=8, batch_size=batch_size, device=torch.device("cpu"))
 
 

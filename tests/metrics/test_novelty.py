@@ -431,16 +431,18 @@ class TestFeatureLikelihood:
 
 def space(**sides: Tensor) -> Any:
     """What a registered measure reads of a Space."""
-    kept: dict[str, Any] = {}
+    kept: dict[tuple[Any, ...], Any] = {}
     names = {"samples": "fake", "reference": "real", "train": "train"}
 
-    def once(key: str, compute: Callable[[], Any]) -> Any:
-        return kept[key] if key in kept else kept.setdefault(key, compute())
+    def once(work: Callable[..., Any], *given: Any) -> Any:
+        key = (work.__module__, work.__name__, *given)
+        return kept[key] if key in kept else kept.setdefault(key, work(seen, *given))
 
     def of(side: str) -> Any:
         return SimpleNamespace(features=sides[names[side]])
 
-    return SimpleNamespace(**sides, once=once, of=of, kept=kept)
+    seen = SimpleNamespace(**sides, once=once, of=of, kept=kept)
+    return seen
 
 
 def test_registered_measures_are_the_pure_ones_and_share_their_passes() -> None:
@@ -458,7 +460,9 @@ def test_registered_measures_are_the_pure_ones_and_share_their_passes() -> None:
     ]
     for registered, pure in pairs:
         assert registered(seen) == pure
-    assert set(seen.kept) == {"neighbours/samples", "neighbours/reference", "neighbours/train", "ct", "fld"}
+    nearest = [("_neighbours", "among_train", "samples"), ("_neighbours", "among_train", "reference")]
+    passes = [*nearest, ("_neighbours", "within_train"), ("ct_score", "_shared"), ("fld", "_shared")]
+    assert set(seen.kept) == {(f"metrics.features.{module}", *work) for module, *work in passes}
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ class Shifter:
         return torch.zeros(n, 1, 28, 28)
 
 
-def trial_of(model: Any, dataset: Any) -> Trial:
+def trial_of(model: Any, dataset: Any) -> Trial[Any]:
     return Trial(model, dataset, seed=0, n_samples=8, batch_size=64, device=torch.device("cpu"))
 
 
