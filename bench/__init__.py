@@ -41,11 +41,14 @@ if TYPE_CHECKING:
     from bench.files import cache_folder, open_plain, sha256, without_home, write_atomic
     from bench.foreign import decoding, fault, locate
     from bench.measure.comparison import Comparison, Space
-    from bench.measure.feature_store import FeatureSet, content_hash
+    from bench.measure.feature_store import FeatureSet
     from bench.measure.moments import Moments
     from bench.measure.reading import Source
     from bench.measure.trial import Costs, Trial
+    from bench.modalities._base import Modality, modality_of
+    from bench.modalities._examples import content_hash
     from bench.modalities._pictures import Pictures
+    from bench.modalities._sequences import Sequences
     from bench.probes.pulse import alive
     from bench.probes.stopwatch import time_calls
     from bench.protocols import (
@@ -56,7 +59,6 @@ if TYPE_CHECKING:
         Features,
         Generator,
         Likelihood,
-        Modality,
         Reconstructor,
         Sequential,
         Split,
@@ -67,7 +69,7 @@ if TYPE_CHECKING:
         Verbatim,
     )
     from bench.record import Estimate, Interval, Measurement, RunRecord
-    from bench.registry import Presets, dataset, discover, extractor, generator, metric, report
+    from bench.registry import Presets, dataset, discover, extractor, generator, metric, modality, report
     from bench.results.render import render
     from bench.results.store import Records, Unfinished, frame, read_frame, read_records
     from bench.statistics import (
@@ -95,8 +97,11 @@ _HOMES = {
         "DataError DataWarning DeviceError GenbenchError Omitted OutputError SuiteError TooFew TrialError "
         "UnknownName Unsupported named said"
     ),
-    "bench.measure.feature_store": "FeatureSet content_hash",
+    "bench.measure.feature_store": "FeatureSet",
+    "bench.modalities._base": "Modality modality_of",
+    "bench.modalities._examples": "content_hash",
     "bench.modalities._pictures": "Pictures",
+    "bench.modalities._sequences": "Sequences",
     "bench.escapes": "acts escape",
     "bench.foreign": "decoding fault locate",
     "bench.files": "cache_folder open_plain sha256 without_home write_atomic",
@@ -104,11 +109,11 @@ _HOMES = {
     "bench.probes.pulse": "alive",
     "bench.probes.stopwatch": "time_calls",
     "bench.protocols": (
-        "Batch Dataset DataSpec Extractor Features Generator Likelihood Modality Reconstructor Sequential "
+        "Batch Dataset DataSpec Extractor Features Generator Likelihood Reconstructor Sequential "
         "Split SplitName Streaming Textual Trainable Verbatim"
     ),
     "bench.record": "Estimate Interval Measurement RunRecord",
-    "bench.registry": "Presets dataset discover extractor generator metric report",
+    "bench.registry": "Presets dataset discover extractor generator metric modality report",
     "bench.results.render": "render",
     "bench.statistics": (
         "Summary bounded_interval difference_interval effective_trials median_interval normal_interval "
@@ -153,7 +158,7 @@ def evaluate(
     reference: Source,
     *,
     metrics: str | Sequence[str] | None = None,
-    modality: Modality | None = None,
+    modality: str | None = None,
     extractor: str | None = None,
     train: Source | None = None,
     prompts: Source | None = None,
@@ -250,6 +255,7 @@ __all__ = [
     "Reconstructor",
     "Records",
     "RunRecord",
+    "Sequences",
     "Sequential",
     "Space",
     "Split",
@@ -286,6 +292,8 @@ __all__ = [
     "locate",
     "median_interval",
     "metric",
+    "modality",
+    "modality_of",
     "named",
     "normal",
     "normal_interval",

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Modality = Literal["image", "text", "music", "audio", "video", "vector"]
+Modality = str  # the name of one that is registered
 Aspect = Literal["realism", "likelihood", "diversity", "relevance", "novelty", "efficiency"]
 SplitName = Literal["train", "valid", "test"]
-MODALITIES: tuple[str, ...] = get_args(Modality)
+# Those that come with genbench, by their files, so that their names are known before anything is imported.
+MODALITIES = tuple(sorted(file.stem for file in Path(__file__).with_name("modalities").glob("[!_]*.py")))
 
 
 @dataclass(frozen=True)
 class DataSpec:
     """All a model may know before it sees data.
 
-    shape: one example: ``(3, 32, 32)`` pixels, ``(256,)`` tokens, ``(T, 88)`` piano roll, ``(16000,)`` samples.
-    kind: chooses the output head of a sequence model.
+    modality: the name of a registered one.
+    shape: one example: ``(3, 32, 32)`` pixels, ``(256,)`` tokens, ``(T, 88)`` piano roll, ``(16000,)`` samples,
+        ``(T, C, H, W)`` frames; of sequences of unequal length the longest.
+    kind: chooses the output head of a sequence model; binary data is 0 or 1.
     vocab: number of distinct tokens; tokens only.
     classes: number of condition labels; None = unconditional.
+    rate: entries of the first axis a second (16000 samples, 25 frames); None where it does not run in time.
     """
 
     modality: Modality
@@ -31,19 +36,34 @@ class DataSpec:
     kind: Literal["continuous", "binary", "tokens"]
     vocab: int | None = None
     classes: int | None = None
+    rate: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
 class Batch(NamedTuple):
-    """data: ``(batch, *shape)``, images float32 in [-1, 1], tokens int64; condition: ``(batch,)`` int64 or None."""
+    """Examples at a time, as models see them.
+
+    data: ``(batch, *shape)``: float32 in [-1, 1], vectors any float32; tokens int64; binary data float32, 0 or 1.
+    condition: ``(batch,)`` int64, or None.
+    lengths: of sequences of unequal length, how many entries of the first axis each has, ``(batch,)`` int64 in
+        0..shape[0]; what stands in ``data`` behind them is padding, and means nothing. None: all are full.
+    """
 
     data: Tensor
     condition: Tensor | None = None
+    lengths: Tensor | None = None
+
+    @property
+    def mask(self) -> Tensor:
+        """``(batch, shape[0])`` bool: where there is data, and no padding. For sequences."""
+        places = self.data.new_ones(self.data.shape[1]).cumsum(0)
+        full = places.new_full((len(self.data), 1), self.data.shape[1])
+        return places <= (full if self.lengths is None else self.lengths[:, None])
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(self.data.to(device), None if self.condition is None else self.condition.to(device))
+        return Batch(*(None if part is None else part.to(device) for part in self))  # type: ignore[arg-type]
 
 
 @runtime_checkable
@@ -107,8 +127,11 @@ class Verbatim(Textual, Protocol):
 class Generator(Protocol):
     """What every entry can do. One that heeds ``condition`` says so by the class attribute ``conditional = True``."""
 
-    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
-        """n examples, ``(n, *shape)``: images float in [-1, 1], tokens int64. ``rng`` lives on the CPU."""
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor | Batch:
+        """n examples in the form of ``Batch.data``, ``(n, *shape)``. ``rng`` lives on the CPU.
+
+        A family that makes sequences of unequal length returns a Batch, whose ``lengths`` say where each ends.
+        """
         ...
 
 
@@ -191,7 +214,10 @@ class Extractor(Protocol):
         ...
 
     def __call__(self, x: Any) -> Features:
-        """Features of stored examples: images uint8 ``(n, channels, height, width)``, or a list of strings."""
+        """Features of stored examples: images uint8 ``(n, channels, height, width)``, or a list of strings.
+
+        Sequences of unequal length come as a list of tensors ``(length, ...)``.
+        """
         ...
 
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from bench.escapes import escape
-from bench.protocols import Aspect, Modality
+from bench.protocols import Aspect
 
 SCHEMA_FILE = Path(__file__).with_name("record.schema.json")
 Status = Literal["ok", "failed", "skipped"]
@@ -188,7 +188,7 @@ class RunRecord(Frozen):
     generator: Label = Field(description="label in the suite")
     family: Label
     control: bool = False
-    modality: Modality
+    modality: Label
     dataset: Label = Field(description="label in the suite")
     fingerprint: str
     seed: Count

@@ -20,22 +20,27 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args, get_origin
 
 from bench.code_digest import source_digest
 from bench.doors import RUN_AS, Door, door
-from bench.errors import DataError, DuplicateName, GenbenchError, UnknownName, said, shown
+from bench.errors import DataError, DuplicateName, GenbenchError, UnknownName, hint, said, shown
 from bench.protocols import MODALITIES, Aspect, Dataset, DataSpec, Extractor, Generator, Modality
 from bench.record import Better, Estimate, RunRecord
 
+if TYPE_CHECKING:
+    from bench.modalities._base import Modality as ModalityObject
+
 GROUP = "genbench.plugins"
-KINDS = ("generators", "metrics", "datasets", "suites", "extractors", "reports")
+KINDS = ("generators", "metrics", "datasets", "suites", "extractors", "reports", "modalities")
 # What a generator's table in a suite says besides its hyperparameters.
 RESERVED = frozenset({"family", "preset", "budget", "load"})
 
 T = TypeVar("T", bound=Callable[..., Any])
+M = TypeVar("M", bound="ModalityObject")
 Locate = Callable[[], str]
 Presets = Mapping[str, Mapping[str, Any]]
 Subject = Literal["model", "samples", "features"]
@@ -45,6 +50,18 @@ _SIDES: Mapping[Subject, tuple[Side, ...]] = {
     "samples": ("samples",),
     "features": ("samples", "reference"),
 }
+
+
+class EveryModality(frozenset[str]):
+    """All modalities: it lists those that come with genbench, and holds those of other packages too."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __and__(self, other: AbstractSet[object]) -> frozenset[str]:
+        return frozenset(map(str, other))
+
+    __rand__ = __and__
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +79,11 @@ class Entry:
     def named(self, name: str, rest: str) -> Self:
         """The entry under a name whose rest it is handed. Raises GenbenchError for a kind that takes none."""
         raise GenbenchError(f"{shown(self.name)} takes nothing behind its colon")
+
+    @property
+    def speaks_of(self) -> frozenset[str]:
+        """The modalities that it names."""
+        return frozenset()
 
     @property
     def digest(self) -> str:
@@ -82,6 +104,10 @@ class GeneratorEntry(Entry):
 
     def named(self, name: str, rest: str) -> Self:
         return replace(self, name=name, make=_handed(self.make, rest))
+
+    @property
+    def speaks_of(self) -> frozenset[str]:
+        return self.modalities
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +140,10 @@ class MetricEntry(Entry):
             self.check(rest)
         return replace(self, name=name, compute=_handed(self.compute, rest))
 
+    @property
+    def speaks_of(self) -> frozenset[str]:
+        return self.on
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetEntry(Entry):
@@ -128,13 +158,24 @@ class DatasetEntry(Entry):
         modality = self.modality_of(rest) if self.modality_of else self.modality
         return replace(self, name=name, make=_handed(self.make, rest), modality=modality, modality_of=None)
 
+    @property
+    def speaks_of(self) -> frozenset[str]:
+        return frozenset({self.modality} - {"any"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractorEntry(Entry):
+    """``default_for``: the modalities that are seen through it where nobody names an extractor."""
+
     make: Callable[[], Extractor]
     on: frozenset[str]
     fits: Callable[[DataSpec], bool]
     locate: Locate
+    default_for: frozenset[str] = frozenset()
+
+    @property
+    def speaks_of(self) -> frozenset[str]:
+        return self.on | self.default_for
 
     @property
     def here(self) -> bool:
@@ -162,6 +203,14 @@ class SuiteEntry(Entry):
     path: Path
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModalityEntry(Entry):
+    modality: ModalityObject
+
+
+EVERY: frozenset[str] = EveryModality(MODALITIES)
+
+
 @dataclass
 class Registry:
     """Tables of entries by kind, filled by decorators while plugins are imported."""
@@ -169,6 +218,7 @@ class Registry:
     tables: dict[str, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     failures: dict[str, str] = field(default_factory=dict)
     importing: bool = False
+    _unchecked: list[tuple[str, Entry]] = field(default_factory=list)
     _loaded: set[str] = field(default_factory=set)
     _order: dict[str, list[importlib.metadata.EntryPoint]] = field(default_factory=dict)
 
@@ -176,7 +226,21 @@ class Registry:
         first = _find(self.tables[kind], entry.name)
         if first is not None:
             raise DuplicateName(f"{kind} {entry.name!r} of {entry.origin} is registered already by {first.origin}")
+        if self.importing:  # what it speaks of may be registered further on
+            self._unchecked.append((kind, entry))
+        else:
+            self._check_modalities(kind, entry)
         self.tables[kind][entry.name] = entry
+
+    def _check_modalities(self, kind: str, entry: Entry) -> None:
+        for name in sorted(entry.speaks_of - {*MODALITIES}):
+            for _ in self._load("modalities"):
+                if name in self.tables["modalities"]:
+                    break
+            else:
+                known = {*MODALITIES, *self.tables["modalities"]}
+                what = f"{singular(kind)} {entry.name!r}: unknown modality {shown(name)}{hint(name, known)}"
+                raise GenbenchError(f"{what}{self.failure_note()}")
 
     def get(self, kind: str, name: str) -> Any:
         """The entry of this name, in any case; of ``name:rest`` the one of ``name:``, which is handed the rest.
@@ -193,7 +257,7 @@ class Registry:
             if not rest.strip():
                 raise GenbenchError(f"{shown(name)} names nothing behind its colon: {entry.about}")
             return entry.named(entry.name + rest, rest)
-        raise UnknownName(kind.removesuffix("s"), name, self.tables[kind], self.failure_note())
+        raise UnknownName(singular(kind), name, self.tables[kind], self.failure_note())
 
     def all(self, kind: str, *, with_rest: bool = False) -> dict[str, Any]:
         """Every entry of a kind, by name, all plugins imported.
@@ -239,6 +303,13 @@ class Registry:
             self.failures[point.name] = said(error)
         finally:
             self.importing = False
+        while self._unchecked:
+            kind, entry = self._unchecked.pop()
+            try:
+                self._check_modalities(kind, entry)
+            except GenbenchError as error:
+                self.tables[kind].pop(entry.name, None)
+                self.failures[point.name] = said(error)
 
 
 def _find(table: Mapping[str, Any], name: str) -> Any:
@@ -263,6 +334,11 @@ def _entry_points() -> tuple[importlib.metadata.EntryPoint, ...]:
     return tuple(importlib.metadata.entry_points(group=GROUP))
 
 
+def singular(kind: str) -> str:
+    """One of a kind: ``generator`` of ``generators``."""
+    return "modality" if kind == "modalities" else kind.removesuffix("s")
+
+
 def _is_ours(point: importlib.metadata.EntryPoint) -> bool:
     return point.dist is not None and point.dist.name == "genbench"
 
@@ -273,20 +349,19 @@ registry = Registry()
 def generator(
     name: str,
     *,
-    modalities: Iterable[Modality],
+    modalities: Iterable[Modality] | None,
     paper: str | None = None,
     presets: Presets | None = None,
     control: bool = False,
 ) -> Callable[[T], T]:
     """Register a family. Its constructor takes a DataSpec, then keyword-only hyperparameters with defaults.
 
+    modalities: those it makes; None: every one.
     presets: rows of hyperparameters by name, ``tiny`` and ``paper`` by custom.
     control: a yardstick rather than a model: it is constructed from the Dataset itself, never trained, shown but
         not ranked, and joins every suite that has data of its modality.
     """
-    known = frozenset(modalities)
-    if wrong := known - set(MODALITIES):
-        raise GenbenchError(f"generator {name!r}: no such modality: {', '.join(sorted(wrong))}")
+    known = _named(modalities)
 
     def register(make: T) -> T:
         from bench.parameters import schema  # pydantic is not needed to import a family, only to file it
@@ -341,7 +416,7 @@ def metric(
             compute=compute,
             of=of,
             sides=_SIDES[of] if sides is None else tuple(sides),
-            on=frozenset(MODALITIES if on is None else on),
+            on=_named(on),
             aspect=aspect,
             unit=unit,
             better=better,
@@ -407,14 +482,19 @@ def extractor(
     on: Iterable[Modality] = ("image",),
     fits: Callable[[DataSpec], bool] = lambda spec: True,
     locate: Locate = lambda: "embedded",
+    default_for: Iterable[Modality] = (),
 ) -> Callable[[T], T]:
     """Register a function without arguments that loads an Extractor.
 
     on: modalities it reads.  fits: whether it means anything on such data.  locate: as for a dataset, for its weights.
+    default_for: modalities that ``bench.evaluate`` sees through it where nobody names an extractor.
     """
 
     def register(make: T) -> T:
-        entry = ExtractorEntry(make=make, on=frozenset(on), fits=fits, locate=locate, **_common(name, make))
+        seen_by_default = frozenset(default_for)
+        entry = ExtractorEntry(
+            make=make, on=frozenset(on), fits=fits, locate=locate, default_for=seen_by_default, **_common(name, make)
+        )
         registry.add("extractors", entry)
         return make
 
@@ -427,6 +507,19 @@ def report(name: str) -> Callable[[T], T]:
     def register(write: T) -> T:
         registry.add("reports", ReportEntry(write=write, **_common(name, write)))
         return write
+
+    return register
+
+
+def modality(name: str) -> Callable[[type[M]], type[M]]:
+    """Register a kind of data: a class, whose one object says all that is true of it; see ``bench.Modality``.
+
+    From then on ``DataSpec.modality``, and ``on`` and ``modalities`` of everything else, may name it.
+    """
+
+    def register(make: type[M]) -> type[M]:
+        registry.add("modalities", ModalityEntry(modality=make(name), **_common(name, make)))
+        return make
 
     return register
 
@@ -444,6 +537,10 @@ def discover(package: str) -> None:
 def register_suite(path: Path, about: str, origin: str) -> None:
     """File a suite under the name of its TOML file."""
     registry.add("suites", SuiteEntry(name=path.stem, path=path, origin=origin, about=about))
+
+
+def _named(modalities: Iterable[Modality] | None) -> frozenset[str]:
+    return EVERY if modalities is None else frozenset(modalities)
 
 
 def _common(name: str, thing: Any) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def _add_evaluate(commands: Any) -> None:
         "reference", metavar="REFERENCE", help="held-out real data, in any of these forms; for fd, .npz of mu, sigma"
     )
     parser.add_argument("--metrics", metavar="A,B", help="such as fd,kid or 'fd kid'; all that apply if left out")
-    parser.add_argument("--modality", choices=MODALITIES, help="what the samples are; guessed if left out")
+    parser.add_argument("--modality", help="what the samples are; guessed if left out")
     parser.add_argument("--extractor", metavar="E", help="whose features (genbench list extractors)")
     parser.add_argument("--train", metavar="TRAIN", help="the training data, for measures of novelty")
     parser.add_argument("--prompts", metavar="FILE", help="one text a sample, in the samples' order")

@@ -40,7 +40,8 @@ from bench.engine.training import Progress, Schedule, load_last, train
 from bench.errors import GenbenchError, Omitted, TrialError, Unsupported, said
 from bench.measure.comparison import measure
 from bench.measure.names import find_metric
-from bench.measure.trial import Costs, NotFinite, Trial
+from bench.measure.trial import Costs, Trial
+from bench.modalities import NotFinite
 from bench.probes.load import Reading, between, reading
 from bench.probes.machine import environment
 from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
@@ -216,7 +217,7 @@ def _measure_all(run: _Run) -> None:
         conditions={"device": device.type, "threads": torch.get_num_threads(), **_setting()},
     )
     with run.phase("sample"):
-        run.samples = save_samples(run.out / "samples", plan.run_id, trial.samples, dataset)
+        run.samples = save_samples(run.out / "samples", plan.run_id, trial.drawn, dataset)
     # Read before any metric runs, or an extractor's memory would count as the model's.
     trial.costs = _costs(run, device)
     if trial.only_upper_half:

@@ -12,9 +12,11 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 import torch
 from torch import Tensor
 
-from bench.errors import DataError, GenbenchError, Omitted, TooFew
-from bench.measure.feature_store import Examples, FeatureSet, FeatureStore, unnamed
+from bench.errors import GenbenchError, Omitted, TooFew
+from bench.measure.feature_store import FeatureSet, FeatureStore, unnamed
 from bench.measure.moments import Statistics
+from bench.modalities import modality_of
+from bench.modalities._examples import Examples, arrays_of, texts_of
 from bench.modalities._pictures import Pictures
 from bench.protocols import Extractor
 from bench.record import Estimate
@@ -55,13 +57,8 @@ class Comparison(ABC):
         return self.once(type(self)._stored, side)
 
     def tensor(self, side: Side) -> Tensor:
-        """One side of a modality that is stored as a tensor. Raises Omitted for text."""
-        found = self.stored(side)
-        if isinstance(found, Pictures):
-            return self.once(_pixels, found)
-        if not isinstance(found, Tensor):
-            raise Omitted(f"needs arrays, not {self.modality}")
-        return found
+        """One side as a tensor. Raises Omitted for text, and for sequences of unequal length."""
+        return self.once(_arrays, side)
 
     def images(self, side: Side) -> Tensor | Pictures:
         """One side of pictures, for what looks at a few at a time: not all are held in memory. Raises Omitted."""
@@ -70,10 +67,7 @@ class Comparison(ABC):
 
     def texts(self, side: Side) -> list[str]:
         """One side as strings. Raises Omitted for other modalities."""
-        found = self.stored(side)
-        if isinstance(found, Tensor | Pictures):
-            raise Omitted(f"needs text, not {self.modality}")
-        return list(found)
+        return texts_of(self.stored(side), self.modality)
 
     @property
     def samples(self) -> Tensor:
@@ -133,6 +127,10 @@ class Space:
     subject: ClassVar[Subject] = "features"
 
     def __init__(self, comparison: Comparison, extractor: str | None) -> None:
+        modality = modality_of(comparison.modality)
+        if extractor is None and not modality.is_features:
+            known = f": name one of {', '.join(modality.readers)}" if modality.readers else ", and none is registered"
+            raise Omitted(f"{modality.examples} are seen through an extractor (extractor, --extractor){known}")
         self.comparison, self.name = comparison, extractor
         self._extract = _load(extractor, comparison.device) if extractor else None
         self._store = FeatureStore()
@@ -189,8 +187,7 @@ class Space:
             raise TooFew(f"{len(examples)} {side} are too few: at least 2 are needed")
         if self._extract is None:
             return unnamed(self.comparison.tensor(side))
-        if isinstance(examples, Tensor | Pictures):
-            refuse_constant(examples, side)
+        modality_of(self.comparison.modality).refuse_constant(examples, side)
         entry = registry.get("extractors", str(self.name))
         identity = {"extractor": entry.name, "source": entry.digest, **self._extract.protocol}
         return self._store.get(self._extract, identity, examples, self.comparison.device)
@@ -209,8 +206,8 @@ def _once(
     return found
 
 
-def _pixels(comparison: Comparison, pictures: Pictures) -> Tensor:
-    return pictures.load()
+def _arrays(comparison: Comparison, side: Side) -> Tensor:
+    return arrays_of(comparison.stored(side), comparison.modality)
 
 
 def measure(entry: MetricEntry, comparison: Comparison) -> Estimate:
@@ -237,23 +234,6 @@ def _count(comparison: Comparison, side: Side) -> int | str:
     """How many examples a side has, as far as it is known."""
     known = comparison.statistics if side == "reference" else None
     return known.n or "unknown" if known else comparison.count(side)
-
-
-def refuse_constant(images: Tensor | Pictures, what: str) -> None:
-    """Raises DataError for images that are all alike, or each of one single level: no model or decoder made those."""
-    same, flat = (images.same, images.flat) if isinstance(images, Pictures) else _constant(images)
-    if same:
-        raise DataError(f"all {len(images)} {what} are the same image: check what was sampled or loaded")
-    if flat:
-        raise DataError(
-            f"every one of the {len(images)} {what} is of one flat colour: check what was sampled or loaded"
-        )
-
-
-def _constant(images: Tensor) -> tuple[bool, bool]:
-    """Whether all are the same, and each of one single level a channel."""
-    flat, planes = images.flatten(1), images.flatten(2)
-    return bool((flat == flat[0]).all()), bool((planes == planes[:, :, :1]).all())
 
 
 def _load(name: str, device: torch.device) -> Extractor:

@@ -11,25 +11,22 @@ from typing import Any, TypeVar
 
 import pandas as pd
 import torch
-from torch import Tensor
 
-from bench.errors import DataError, GenbenchError, Omitted, expect, hint, said, shown
+from bench.errors import DataError, GenbenchError, Omitted, expect, said
 from bench.files import cache_limit
 from bench.foreign import Say
 from bench.measure.comparison import Comparison, Space, measure
-from bench.measure.feature_store import Examples, content_hash, unordered_hash
 from bench.measure.moments import Statistics
 from bench.measure.names import check_name, classic_names, is_measure, separated
 from bench.measure.reading import Source, check, guess_modality, read, read_prompts, read_reference, warn
-from bench.modalities._pictures import Pictures
+from bench.modalities import modality_of
+from bench.modalities._examples import Examples, content_hash, shape_of, sizes_of, unordered_hash
 from bench.probes.machine import choose_device
-from bench.protocols import MODALITIES, Modality
+from bench.protocols import Modality
 from bench.registry import MetricEntry, Side, registry
 
 T = TypeVar("T")
 COLUMNS = ("metric", "value", "lo", "hi", "level", "unit", "better", "n", "protocol", "reason")
-# What a modality is seen through where nobody says; vectors are taken as they are.
-DEFAULT_EXTRACTORS: Mapping[str, str] = {"image": "inception", "text": "minilm"}
 
 
 class Given(Comparison):
@@ -111,8 +108,7 @@ def evaluate(
     expect("seed", seed, isinstance(seed, Integral) and seed >= 0, "a whole number of at least 0")
     # What is wrong with names is told before data is read, which may take minutes.
     names = None if metrics is None else _asked(metrics)
-    if modality is not None and modality not in MODALITIES:
-        raise GenbenchError(f"unknown modality {shown(modality)}{hint(str(modality), MODALITIES)}")
+    modality = None if modality is None else modality_of(str(modality)).name
     expect("extractor", extractor, extractor is None or isinstance(extractor, str), "a name, such as 'inception'")
     extractor = registry.get("extractors", extractor).name if extractor else None
     notes: list[str] = []
@@ -170,7 +166,7 @@ def _bring(reader: Callable[[Source, Say], T], side: str, source: Source, say: S
 
 def _common_modality(examples: Mapping[str, Examples]) -> Modality:
     """What the samples look like. Raises DataError where another side looks otherwise; empty ones look like nothing."""
-    there = {side: x for side, x in examples.items() if not isinstance(x, Tensor) or x.numel()}
+    there = {side: x for side, x in examples.items() if 0 not in (shape_of(x) or ())}
     seen = {side: guess_modality(x, side) for side, x in there.items() if len(x)}
     for side, kind in seen.items():
         if kind != seen.get("samples", kind):
@@ -183,17 +179,16 @@ def _common_modality(examples: Mapping[str, Examples]) -> Modality:
 
 def _sizes(sides: Mapping[Side, Examples]) -> set[tuple[int, ...]]:
     """Heights and widths of all pictures."""
-    several = [set(x.sizes) for x in sides.values() if isinstance(x, Pictures)]
-    return set().union(*several, (tuple(x.shape[2:]) for x in sides.values() if isinstance(x, Tensor) and x.ndim == 4))
+    return set().union(*map(sizes_of, sides.values()))
 
 
 def _compare_shapes(sides: Mapping[Side, Examples], modality: str, say: Say) -> None:
     """Every side must hold examples of one shape, but for pictures, which an extractor resizes: that is said."""
-    shapes = {side: tuple(x.shape[1:]) for side, x in sides.items() if isinstance(x, Tensor | Pictures) and x.shape}
+    shapes = {side: shape for side, x in sides.items() if (shape := shape_of(x))}
     for side, shape in shapes.items():
         if shape == shapes.get("samples", shape):
             continue
-        if modality != "image":
+        if not modality_of(modality).resizes:
             raise DataError(f"{side} are of shape {shape}, samples of {shapes['samples']}: both must be the same")
         say(f"{side} are of shape {shape}, samples of {shapes['samples']}: the extractor brings each to what it sees")
 
@@ -202,7 +197,7 @@ def _entries(asked: Sequence[str] | None, modality: str, extractor: str | None) 
     """What to measure, each feature metric on its extractor. Raises UnknownName, or GenbenchError for a misfit."""
     if extractor:
         _refuse_reader(extractor, modality)
-    chosen = extractor or DEFAULT_EXTRACTORS.get(modality)
+    chosen = extractor or modality_of(modality).default_extractor
     names = _all_that_apply(modality, chosen) if asked is None else asked
     return [_entry(name, chosen) for name in names]
 
@@ -242,7 +237,7 @@ def _refuse_misfit(entry: MetricEntry, extractor: str | None, modality: str) -> 
     if (pair := classic_names().get(entry.name)) and not is_measure(entry.name):
         measure, home = pair
         # A classic name belongs to one network: with features from elsewhere it is the measure that is meant.
-        if modality == "vector" or extractor not in (None, home):
+        if modality_of(modality).is_features or extractor not in (None, home):
             raise Omitted(f"{entry.name} is {measure} on {home} and on nothing else: ask for {measure}")
     if entry.of == "model":
         raise Omitted("measured of a model, not of samples: use `genbench run`")

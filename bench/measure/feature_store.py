@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import importlib.metadata
 import io
 import json
@@ -21,7 +20,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -34,13 +33,12 @@ from torch import Tensor
 from bench.errors import GenbenchError
 from bench.files import cache_folder, cache_limit, private_folder, sha256, without_home
 from bench.measure.moments import Moments, MomentSum
-from bench.modalities._pictures import Pictures, array_hash, see_each_size
+from bench.modalities._examples import Examples, chunks, content_hash, see
 from bench.probes.pulse import alive
 from bench.protocols import Extractor, Features
 from bench.record import digest
 from bench.streams import stream
 
-Examples = Tensor | Sequence[str] | Pictures
 BATCH = 250
 ARITHMETIC = ("torch", "torchvision", "torch_fidelity", "PIL", "transformers", "tokenizers")
 DAY = 86_400.0
@@ -61,44 +59,6 @@ class FeatureSet:
     def moments(self) -> Moments:
         """Mean and covariance of the features."""
         return self.gathered or MomentSum().update(self.features).result()
-
-
-def content_hash(examples: Examples) -> str:
-    """SHA-256 over type, shape and every byte of the examples."""
-    if isinstance(examples, Pictures):
-        return examples.digest
-    if isinstance(examples, Tensor):
-        array = examples.detach().cpu().contiguous().numpy()
-        total = array_hash(array.dtype, array.shape)
-        total.update(array.data)
-    else:
-        total = hashlib.sha256()
-        for text in examples:
-            encoded = text.encode("utf-8", "surrogatepass")
-            total.update(f"{len(encoded)}:".encode() + encoded)
-    return total.hexdigest()
-
-
-def unordered_hash(examples: Examples) -> str:
-    """SHA-256 of what examples are, in whatever order they come and whatever dtype holds their numbers.
-
-    Pixels and texts are taken as they are, other numbers as float64, and -0 as 0.
-    """
-    rows = sorted(hashlib.sha256(row).digest() for chunk in _chunks(examples) for row in _rows_of(chunk))
-    return hashlib.sha256(b"".join(rows)).hexdigest()
-
-
-def _rows_of(chunk: Tensor | Sequence[Tensor | str]) -> Iterator[bytes]:
-    """Each example of a chunk as bytes that tell it from every other."""
-    if not isinstance(chunk, Tensor):
-        for one in chunk:
-            yield from [one.encode("utf-8", "surrogatepass")] if isinstance(one, str) else _rows_of(one[None])
-        return
-    array = chunk.detach().cpu().numpy()
-    array = array if array.dtype == np.uint8 else array.astype("<f8") + 0.0
-    shape = str(array.shape[1:]).encode()
-    for row in array:
-        yield shape + row.tobytes()
 
 
 class FeatureStore:
@@ -210,23 +170,13 @@ class _Entry(NamedTuple):
 @torch.no_grad()
 def batches(extract: Extractor, examples: Examples, device: torch.device) -> Iterable[Features]:
     """Features batch by batch, on the CPU."""
-    for chunk in alive(_chunks(examples)):
-        if isinstance(chunk, Tensor):
-            found = extract(chunk.to(device))
-        else:  # texts, or pictures of several sizes
-            found = see_each_size(extract, chunk, device) if isinstance(examples, Pictures) else extract(chunk)
+    for chunk in alive(chunks(examples, BATCH)):
+        found = see(extract, examples, chunk, device)
         if len(found.features) != len(chunk):
             raise GenbenchError(f"the extractor returned {len(found.features)} rows for {len(chunk)} examples")
         if not torch.isfinite(found.features).all():
             raise GenbenchError("the extractor returned NaN or infinity")
         yield Features(found.features.cpu().float(), None if found.logits is None else found.logits.cpu().float())
-
-
-def _chunks(examples: Examples) -> Iterable[Any]:
-    """BATCH examples at a time, or fewer; of pictures of several sizes a list."""
-    if isinstance(examples, Pictures):
-        return examples.chunks(BATCH)
-    return (examples[start : start + BATCH] for start in range(0, len(examples), BATCH))
 
 
 @cache

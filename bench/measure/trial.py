@@ -12,13 +12,14 @@ from typing_extensions import TypeVar  # with a default, which that of Python 3.
 
 from bench.errors import Omitted, TrialError
 from bench.measure.comparison import Comparison
-from bench.measure.feature_store import Examples
+from bench.modalities import Modality, modality_of
+from bench.modalities._examples import Examples, Stored, arrays_of, numbers
+from bench.modalities._sequences import joined
 from bench.probes.pulse import alive
-from bench.protocols import Dataset, DataSpec, Generator, Reconstructor, Split, SplitName, Textual
+from bench.protocols import Batch, Dataset, DataSpec, Generator, Reconstructor
 from bench.registry import Side
 
 Model = TypeVar("Model", bound=Generator, default=Generator, covariant=True)
-MIDDLE = 127  # the level of what is a little less than 0 in [-1, 1]
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,24 @@ class Trial(Comparison, Generic[Model]):
         return self.dataset.spec
 
     @property
-    def samples(self) -> Tensor:
-        """``(n_samples, *shape)`` on the CPU: images uint8 0..255, tokens int64. Raises TrialError if out of range."""
+    def drawn(self) -> Stored:
+        """The samples as they are stored, of text its tokens. Raises TrialError for what breaks a model's promise."""
         return self.once(type(self)._draw, None)
 
     @property
-    def reference(self) -> Tensor:
-        """The test split in the form of ``samples``; of text, its windows end to end."""
+    def held_out(self) -> Stored:
+        """The test split in the form of ``drawn``; of text, its windows end to end."""
         return self.once(_held_out)
+
+    @property
+    def samples(self) -> Tensor:
+        """``(n_samples, *shape)`` on the CPU: images uint8 0..255, tokens int64. Raises TrialError if out of range."""
+        return arrays_of(self.drawn, self.modality)
+
+    @property
+    def reference(self) -> Tensor:
+        """The test split in the form of ``samples``."""
+        return arrays_of(self.held_out, self.modality)
 
     @property
     def only_upper_half(self) -> bool:
@@ -87,10 +98,11 @@ class Trial(Comparison, Generic[Model]):
 
         So look those of a model that takes pixels for [0, 1]. Samples of one single level say nothing of their range.
         """
-        samples = self.samples
-        if samples.dtype != torch.uint8 or samples.min() < MIDDLE or samples.min() == samples.max():
+        middle, samples = self._modality.middle(self.spec), self.drawn
+        if middle is None or numbers(samples).min() < middle or numbers(samples).min() == numbers(samples).max():
             return False
-        return int((self.reference < MIDDLE).sum()) > 0.01 * self.reference.numel()
+        reference = numbers(self.held_out)
+        return int((reference < middle).sum()) > 0.01 * reference.numel()
 
     @property
     def labels(self) -> Tensor:
@@ -102,83 +114,51 @@ class Trial(Comparison, Generic[Model]):
     def _stored(self, side: Side) -> Examples:
         match side:
             case "samples":
-                return self._written(self.samples)
+                return self._written(self.drawn)
             case "reference":
-                return self._written(self.reference)
+                return self._written(self.held_out)
             case "train":
-                return self._written(examples(self.dataset, "train"))
+                return self._written(self._modality.held(self.dataset, "train"))
             case "conditional":
                 return self._written(self._draw(self.labels))
             case "reconstructions":
-                return self._reconstruct()
+                return self._written(self._reconstruct())
 
-    def _written(self, x: Tensor) -> Examples:
-        """Text as strings, anything else as it is."""
-        return self.dataset.decode(x) if isinstance(self.dataset, Textual) else x
+    @property
+    def _modality(self) -> Modality:
+        return modality_of(self.spec)
+
+    def _written(self, stored: Stored) -> Examples:
+        return self._modality.written(stored, self.dataset)
 
     @torch.no_grad()
-    def _draw(self, labels: Tensor | None) -> Tensor:
+    def _draw(self, labels: Tensor | None) -> Stored:
         rng = self.rng("sample" if labels is None else "conditional")
         chunks = torch.arange(self.n_samples).split(self.batch_size)
-        return torch.cat([self._batch(c, None if labels is None else labels[c], rng) for c in alive(chunks)])
+        return joined([self._batch(c, None if labels is None else labels[c], rng) for c in alive(chunks)])
 
-    def _batch(self, index: Tensor, labels: Tensor | None, rng: torch.Generator) -> Tensor:
+    def _batch(self, index: Tensor, labels: Tensor | None, rng: torch.Generator) -> Stored:
         n, condition = len(index), None if labels is None else labels.to(self.device)
         return self._stored_form(self.model.sample(n, rng, condition), n, "sample")
 
     @torch.no_grad()
-    def _reconstruct(self) -> Tensor:
+    def _reconstruct(self) -> Stored:
         """The model's copies of the test split, quantised as the data is."""
         if not isinstance(self.model, Reconstructor):
             raise Omitted("needs the capability 'reconstruct'")
         test, chunks = self.dataset.test, torch.arange(len(self.dataset.test)).split(self.batch_size)
         copies = (self.model.reconstruct(test.batch(c).data.to(self.device)) for c in alive(chunks))
-        return torch.cat([self._stored_form(x, len(c), "reconstruct") for x, c in zip(copies, chunks, strict=True)])
+        return joined([self._stored_form(x, len(c), "reconstruct") for x, c in zip(copies, chunks, strict=True)])
 
-    def _stored_form(self, made: object, n: int, method: str) -> Tensor:
+    def _stored_form(self, made: object, n: int, method: str) -> Stored:
         """What a method of the model returned for ``n`` examples, quantised. Raises TrialError where it is not that."""
-        if not isinstance(made, Tensor):
+        batch = made if isinstance(made, Batch) else Batch(made)  # type: ignore[arg-type]
+        if not isinstance(batch.data, Tensor):
             raise TrialError(f"{method}({n}) returned {type(made).__name__}, not a tensor")
-        if tuple(made.shape) != (n, *self.spec.shape):
-            raise TrialError(f"{method}({n}) has shape {tuple(made.shape)}, not {(n, *self.spec.shape)}")
-        return quantise(made.detach().cpu(), self.spec)
+        if tuple(batch.data.shape) != (n, *self.spec.shape):
+            raise TrialError(f"{method}({n}) has shape {tuple(batch.data.shape)}, not {(n, *self.spec.shape)}")
+        return self._modality.stored(batch, self.spec)
 
 
-def _held_out(trial: Trial) -> Tensor:
-    return examples(trial.dataset, "test")
-
-
-class NotFinite(TrialError):
-    """Samples that hold NaN or infinity, as those of a model may that has not seen data yet."""
-
-
-def quantise(x: Tensor, spec: DataSpec) -> Tensor:
-    """Bring examples to the form the data is stored in: images rounded and clipped to uint8, tokens checked.
-
-    Raises TrialError for pixels that are no floats in [-1, 1] (NotFinite for NaN and infinity), and for tokens that are
-    not int64 or outside the vocabulary.
-    """
-    if spec.kind == "tokens":
-        if x.dtype != torch.int64 or (x.numel() and not 0 <= int(x.min()) <= int(x.max()) < (spec.vocab or 0)):
-            raise TrialError(f"tokens must be int64 in [0, {spec.vocab}), got {x.dtype}")
-        return x
-    if not x.is_floating_point():
-        raise TrialError(f"pixels must be floats in [-1, 1], got {x.dtype}")
-    x = x if x.dtype == torch.float64 else x.float()  # a level is finer than what 16 bits tell apart
-    if not torch.isfinite(x).all():
-        raise NotFinite("samples hold NaN or infinity: training diverged, or sample() divides by zero")
-    if x.abs().max() > 1 + 1e-4:
-        raise TrialError(f"pixels must lie in [-1, 1], got [{x.min():.3g}, {x.max():.3g}]")
-    # Round to the nearest level; truncation would darken every sample by half a level.
-    return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-
-
-def examples(dataset: Dataset, split: SplitName) -> Tensor:
-    """All examples of a split in their stored form, in order; of text, windows end to end, none overlapping."""
-    if isinstance(dataset, Textual):
-        size = dataset.spec.shape[0]
-        stream = dataset.tokens(split)
-        return stream[: len(stream) // size * size].view(-1, size)
-    part: Split = getattr(dataset, split)
-    chunks = torch.arange(len(part)).split(1000)
-    return torch.cat([quantise(part.batch(index).data, dataset.spec) for index in chunks])
+def _held_out(trial: Trial) -> Stored:
+    return trial._modality.held(trial.dataset, "test")

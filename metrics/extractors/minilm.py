@@ -103,7 +103,7 @@ def _network(path: Path) -> nn.Module:
     return net.eval().requires_grad_(False)
 
 
-@extractor("minilm", on={"text"}, locate=locate)
+@extractor("minilm", on={"text"}, locate=locate, default_for={"text"})
 def minilm() -> MiniLM:
     """Sentence embedding all-MiniLM-L6-v2, 384 features; weights from the extra `text`."""
     try:

@@ -20,7 +20,8 @@ import torch
 import bench
 from bench import DataSpec, GenbenchError, ratio_interval, summarise
 from bench.datasets.digits import digits
-from bench.measure.trial import Trial, quantise
+from bench.measure.trial import Trial
+from bench.modalities import quantise
 from bench.probes.memory import reset_peak_gpu
 from bench.probes.stopwatch import time_calls
 from bench.registry import registry

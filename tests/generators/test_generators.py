@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bench import Batch, DataSpec, GenbenchError, Likelihood, Reconstructor, Streaming, Trainable, Unsupported
 from bench.engine.checkpoint import restore, save_checkpoint
 from bench.engine.state import capture
-from bench.measure.trial import quantise
+from bench.modalities import quantise
 from bench.parameters import resolve
 from bench.protocols import capabilities
 from bench.registry import GeneratorEntry, registry

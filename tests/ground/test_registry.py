@@ -63,8 +63,11 @@ def test_a_parameter_named_like_a_suite_key_is_refused() -> None:
 
 
 def test_an_unknown_modality_is_refused() -> None:
-    with pytest.raises(GenbenchError, match="smell"):
-        generator("nose", modalities={"smell"})  # type: ignore[arg-type]
+    with pytest.raises(GenbenchError, match="generator 'nose': unknown modality 'images'; did you mean 'image'"):
+
+        @generator("nose", modalities={"images"})
+        class Nose:
+            def __init__(self, spec: DataSpec) -> None: ...
 
 
 class Mute(Exception):

@@ -14,7 +14,7 @@ import torch
 from bench import Estimate, GenbenchError, Omitted
 from bench.measure.comparison import COUNTS, measure
 from bench.measure.evaluation import Given
-from bench.measure.feature_store import Examples
+from bench.modalities._examples import Examples
 from bench.protocols import Modality
 from bench.registry import MetricEntry, Side, registry
 

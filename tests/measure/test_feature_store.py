@@ -26,7 +26,8 @@ from bench.cli.doctor import examine
 from bench.engine.runner import plan
 from bench.engine.worker import run_trial
 from bench.files import cache_limit, private_folder
-from bench.measure.feature_store import FeatureSet, FeatureStore, _say_unkept, content_hash
+from bench.measure.feature_store import FeatureSet, FeatureStore, _say_unkept
+from bench.modalities._examples import content_hash
 from tests.disks import full_disk, read_only
 
 CPU = torch.device("cpu")

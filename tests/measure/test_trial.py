@@ -14,7 +14,7 @@ from bench.datasets._text import ByteDataset
 from bench.datasets.digits import digits
 from bench.measure.comparison import measure
 from bench.measure.names import find_metric
-from bench.measure.trial import quantise
+from bench.modalities import quantise
 from generators.controls import Noise, Real
 
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ from scipy import stats
 
 from bench import Estimate, GenbenchError, Interval, Space, TooFew, proportion_interval
 from bench.measure.evaluation import Given
-from bench.measure.feature_store import Examples
+from bench.modalities._examples import Examples
 from bench.registry import Side
 from metrics.features import c2st as module
 from metrics.features.c2st import c2st, classifier_test, copies, folds_of, held_out, logistic

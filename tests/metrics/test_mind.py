@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench import Estimate, GenbenchError, Interval, TooFew
 from bench.measure.evaluation import Given
-from bench.measure.feature_store import Examples
+from bench.modalities._examples import Examples
 from bench.registry import Side
 from metrics.features import mind as module
 from metrics.features.mind import couple, directions, mind, potential, sliced, sliced_distance

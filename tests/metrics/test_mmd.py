@@ -15,7 +15,7 @@ from torchmetrics.image.kid import poly_mmd
 
 from bench import Estimate, GenbenchError, Interval, Space, TooFew
 from bench.measure.evaluation import Given
-from bench.measure.feature_store import Examples
+from bench.modalities._examples import Examples
 from bench.registry import Side
 from metrics.features import cmmd, kid
 from metrics.features._mmd import Discrepancy, Kernel, cubic, discrepancy, gaussian, score_interval

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bench import Comparison, Estimate, GenbenchError, Omitted
 from bench.datasets.mnist import mnist5k
-from bench.measure.feature_store import Examples
+from bench.modalities._examples import Examples
 from bench.modalities._pictures import Pictures
 from bench.streams import normal
 from metrics.features.class_accuracy import class_accuracy, class_accuracy_of

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from bench.errors import DataError, named
 from bench.foreign import Say, decoding
-from bench.measure.feature_store import Examples
 from bench.measure.reading.folders import SUFFIXES, pixels_of, size_remarks
+from bench.modalities._examples import Examples
 from bench.modalities._pictures import Pictures
 
 Held = np.ndarray | Tensor | Sequence[Any]

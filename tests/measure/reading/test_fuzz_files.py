@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from bench import GenbenchError
-from bench.measure.feature_store import content_hash
 from bench.measure.moments import Statistics
 from bench.measure.reading import check, guess_modality, read_reference
+from bench.modalities._examples import content_hash
 from bench.probes.memory import peak_rss_bytes
 from tests.processes import alone
 

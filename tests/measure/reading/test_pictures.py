@@ -17,8 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from bench import DataError, DataWarning, Features
-from bench.measure.feature_store import BATCH, batches, content_hash
+from bench.measure.feature_store import BATCH, batches
 from bench.measure.reading import read
+from bench.modalities._examples import content_hash
 from bench.modalities._pictures import Pictures
 
 RNG = np.random.default_rng(0)
@@ -230,7 +231,8 @@ PEAK = """
 import sys
 import torch
 from bench import Features
-from bench.measure.feature_store import batches, content_hash
+from bench.measure.feature_store import batches
+from bench.modalities._examples import content_hash
 from bench.probes.memory import peak_rss_bytes
 from bench.measure.reading import read
 

@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 from bench import DataError, DataWarning, GenbenchError, TooFew
-from bench.measure.feature_store import content_hash
 from bench.measure.reading import check, guess_modality, read, read_prompts
+from bench.modalities._examples import content_hash
 from bench.modalities._pictures import Pictures
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 3, 8, 6), dtype=np.uint8)
