@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeVar
@@ -139,8 +140,10 @@ def _given(
     given = {side: source for side, source in sources.items() if source is not None}
     if missing := [side for side in ("samples", "reference") if side not in given]:
         raise GenbenchError(f"there are no {missing[0]}: give an array, a list of strings or a path")
-    reference = _bring(read_reference, "reference", given.pop("reference"), say)
-    examples: dict[str, Examples] = {side: _bring(read, side, source, say) for side, source in given.items()}
+    sequences = modality is not None and modality_of(modality).ordered
+    reference = _bring(partial(read_reference, sequences=sequences), "reference", given.pop("reference"), say)
+    bring = partial(read, sequences=sequences)
+    examples: dict[str, Examples] = {side: _bring(bring, side, source, say) for side, source in given.items()}
     statistics = reference if isinstance(reference, Statistics) else None
     if not isinstance(reference, Statistics):
         examples["reference"] = reference

@@ -90,7 +90,7 @@ class Modality:
         data, lengths = batch.data.detach().cpu(), batch.lengths.detach().cpu()
         try:
             return Sequences(self.quantise(without_padding(data, lengths), spec), lengths)
-        except (ValueError, RuntimeError) as error:
+        except ValueError as error:
             raise TrialError(str(error)) from error
 
     def disjoint(self, dataset: Dataset, split: SplitName) -> Split:

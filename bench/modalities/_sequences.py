@@ -15,10 +15,6 @@ class Sequences:
     """
 
     def __init__(self, data: Tensor, lengths: Tensor) -> None:
-        if lengths.dtype != torch.int64 or tuple(lengths.shape) != (len(data),):
-            raise ValueError(f"lengths must be int64 ({len(data)},), got {lengths.dtype} {tuple(lengths.shape)}")
-        if len(data) and not 0 <= int(lengths.min()) <= int(lengths.max()) <= data.shape[1]:
-            raise ValueError(f"lengths must lie in 0..{data.shape[1]}, got {int(lengths.min())}..{int(lengths.max())}")
         self.data, self.lengths = without_padding(data, lengths), lengths
 
     @classmethod
@@ -43,7 +39,11 @@ class Sequences:
 
 
 def without_padding(data: Tensor, lengths: Tensor) -> Tensor:
-    """``data`` ``(n, T, ...)`` with 0 behind each row's end."""
+    """``data`` ``(n, T, ...)`` with 0 behind each row's end. Raises ValueError for lengths that do not fit."""
+    if lengths.dtype != torch.int64 or tuple(lengths.shape) != (len(data),):
+        raise ValueError(f"lengths must be int64 ({len(data)},), got {lengths.dtype} {tuple(lengths.shape)}")
+    if len(data) and not 0 <= int(lengths.min()) <= int(lengths.max()) <= data.shape[1]:
+        raise ValueError(f"lengths must lie in 0..{data.shape[1]}, got {int(lengths.min())}..{int(lengths.max())}")
     beyond = torch.arange(data.shape[1]) >= lengths[:, None]  # (n, T)
     return data.masked_fill(beyond.view(*beyond.shape, *[1] * (data.ndim - 2)), 0)
 

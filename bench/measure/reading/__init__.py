@@ -35,17 +35,20 @@ def warn(remark: str) -> None:
     warnings.warn(remark, DataWarning, stacklevel=2)
 
 
-def read(source: Source, say: Say = warn) -> Examples:
-    """What a source holds, not yet checked. Raises DataError for what cannot be read. say: takes remarks."""
-    found = read_reference(source, say)
+def read(source: Source, say: Say = warn, *, sequences: bool = False) -> Examples:
+    """What a source holds, not yet checked. Raises DataError for what cannot be read.
+
+    say: takes remarks.  sequences: each array of a list is one example, and their lengths may differ.
+    """
+    found = read_reference(source, say, sequences=sequences)
     if isinstance(found, Statistics):
         raise DataError(f"{named(source)} holds mu and sigma alone, which serve as a reference only: give the examples")
     return found
 
 
-def read_reference(source: Source, say: Say = warn) -> Examples | Statistics:
+def read_reference(source: Source, say: Say = warn, *, sequences: bool = False) -> Examples | Statistics:
     """As ``read``; statistics in place of examples are taken too."""
-    return _read_path(source, say) if isinstance(source, str | Path) else from_memory(source, say)
+    return _read_path(source, say) if isinstance(source, str | Path) else from_memory(source, say, sequences=sequences)
 
 
 def read_prompts(source: Source, say: Say = warn) -> list[str]:

@@ -16,12 +16,16 @@ from bench.foreign import Say, decoding
 from bench.measure.reading.folders import SUFFIXES, pixels_of, size_remarks
 from bench.modalities._examples import Examples
 from bench.modalities._pictures import Pictures
+from bench.modalities._sequences import Sequences
 
 Held = np.ndarray | Tensor | Sequence[Any]
 
 
-def from_memory(source: Held, say: Say) -> Examples:
-    """What is held, as a tensor, as strings, or as pictures of several sizes. Raises DataError for anything else."""
+def from_memory(source: Held, say: Say, *, sequences: bool = False) -> Examples:
+    """What is held, as a tensor, as strings, as pictures of several sizes, or, if it says so, as ``sequences``.
+
+    Raises DataError for anything else.
+    """
     if isinstance(source, Tensor):
         return _plain(source)
     if isinstance(source, np.ndarray):
@@ -44,7 +48,18 @@ def from_memory(source: Held, say: Say) -> Examples:
         place = next(place for place, value in enumerate(source) if not isinstance(value, str))
         kind = type(source[place]).__name__
         raise DataError(f"a list that holds strings must hold nothing else; entry {place} is {kind}")
-    return _from_list([_item(value, place) for place, value in enumerate(source)], say)
+    arrays = [_item(value, place) for place, value in enumerate(source)]
+    return _sequences(arrays) if sequences and arrays else _from_list(arrays, say)
+
+
+def _sequences(arrays: Sequence[np.ndarray]) -> Tensor | Sequences:
+    """One example each, ``(length, ...)``."""
+    if min(array.ndim for array in arrays) == 0 or len({(a.shape[1:], a.dtype) for a in arrays}) > 1:
+        some = ", ".join(sorted({f"{a.shape} {a.dtype}" for a in arrays})[:3])
+        raise DataError(f"a list of sequences must hold arrays that differ in length alone; got {some}")
+    if len({array.shape for array in arrays}) == 1:
+        return torch.from_numpy(np.stack(arrays))
+    return Sequences.of(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
 
 
 def from_array(array: np.ndarray, what: str) -> Examples:
