@@ -16,7 +16,20 @@ import torch
 from torch import Tensor
 
 import bench
-from bench import Batch, DataError, DataSpec, Features, GenbenchError, Modality, Omitted, Sequences, Trial, TrialError
+from bench import (
+    Batch,
+    Comparison,
+    DataError,
+    DataSpec,
+    Estimate,
+    Features,
+    GenbenchError,
+    Modality,
+    Omitted,
+    Sequences,
+    Trial,
+    TrialError,
+)
 from bench.engine.artifacts import save_samples
 from bench.modalities import modality_of, quantise
 from bench.modalities._examples import content_hash, unordered_hash
@@ -35,6 +48,10 @@ class Fixed:
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Any:
         return self.made
+
+
+def nothing(c: Comparison) -> Estimate:
+    raise Omitted("nothing")
 
 
 def trial_of(made: Any, dataset: Any, n: int) -> Trial:
@@ -226,7 +243,7 @@ class TestNames:
     def test_an_unknown_one_is_answered_with_the_nearest(self, kind: str) -> None:
         register = {
             "generator": lambda: generator("x", modalities={"vidoe"})(Fixed),
-            "metric": lambda: metric("x", on={"vidoe"}, aspect="realism", unit="1", better="none")(lambda c: c),
+            "metric": lambda: metric("x", on={"vidoe"}, aspect="realism", unit="1", better="none")(nothing),
             "extractor": lambda: extractor("x", on={"vidoe"})(Fixed),
         }[kind]
         with pytest.raises(GenbenchError, match=f"{kind} 'x': unknown modality 'vidoe'; did you mean 'video'"):
