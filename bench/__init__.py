@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from bench.measure.reading import Source
     from bench.measure.trial import Costs, Trial
     from bench.modalities._base import Modality, modality_of
+    from bench.modalities._dequantise import dequantise, spacing
     from bench.modalities._examples import content_hash
     from bench.modalities._pictures import Pictures
     from bench.modalities._sequences import Sequences
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
         Batch,
         Dataset,
         DataSpec,
+        ExampleLoss,
         Extractor,
         Features,
         Generator,
@@ -86,7 +88,7 @@ if TYPE_CHECKING:
         summarise,
         wilson_interval,
     )
-    from bench.streams import normal, uniform
+    from bench.streams import Rows, normal, uniform
 
 # Every name is loaded when it is first used, so that importing this package costs milliseconds.
 _HOMES = {
@@ -99,6 +101,7 @@ _HOMES = {
     ),
     "bench.measure.feature_store": "FeatureSet",
     "bench.modalities._base": "Modality modality_of",
+    "bench.modalities._dequantise": "dequantise spacing",
     "bench.modalities._examples": "content_hash",
     "bench.modalities._pictures": "Pictures",
     "bench.modalities._sequences": "Sequences",
@@ -109,7 +112,7 @@ _HOMES = {
     "bench.probes.pulse": "alive",
     "bench.probes.stopwatch": "time_calls",
     "bench.protocols": (
-        "Batch Dataset DataSpec Extractor Features Generator Likelihood Reconstructor Sequential "
+        "Batch Dataset DataSpec ExampleLoss Extractor Features Generator Likelihood Reconstructor Sequential "
         "Split SplitName Streaming Textual Trainable Verbatim"
     ),
     "bench.record": "Estimate Interval Measurement RunRecord",
@@ -120,7 +123,7 @@ _HOMES = {
         "proportion_interval rate_interval ratio_error ratio_interval summarise wilson_interval"
     ),
     "bench.results.store": "Records Unfinished frame read_frame read_records",
-    "bench.streams": "normal uniform",
+    "bench.streams": "Rows normal uniform",
     "bench.measure.trial": "Costs Trial",
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names.split()}
@@ -237,6 +240,7 @@ __all__ = [
     "Dataset",
     "DeviceError",
     "Estimate",
+    "ExampleLoss",
     "Extractor",
     "FeatureSet",
     "Features",
@@ -254,6 +258,7 @@ __all__ = [
     "Presets",
     "Reconstructor",
     "Records",
+    "Rows",
     "RunRecord",
     "Sequences",
     "Sequential",
@@ -280,6 +285,7 @@ __all__ = [
     "content_hash",
     "dataset",
     "decoding",
+    "dequantise",
     "difference_interval",
     "discover",
     "effective_trials",
@@ -309,6 +315,7 @@ __all__ = [
     "run",
     "said",
     "sha256",
+    "spacing",
     "summarise",
     "time_calls",
     "uniform",

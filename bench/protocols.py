@@ -137,7 +137,10 @@ class Generator(Protocol):
 
 @runtime_checkable
 class Trainable(Generator, Protocol):
-    """A generator that learns. Optimisers and schedulers are its own; kept as attributes, they are checkpointed."""
+    """A generator that learns. Optimisers and schedulers are its own; kept as attributes, they are checkpointed.
+
+    Every step moves every parameter, but for those that the attribute ``idle_parameters`` names, if there is one.
+    """
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> Mapping[str, float]:
         """One update. Returns the losses by name, ``loss`` among them. ``rng`` lives on the model's device."""
@@ -150,10 +153,10 @@ class Trainable(Generator, Protocol):
 
 @runtime_checkable
 class Likelihood(Generator, Protocol):
-    """A generator that knows how likely data is.
+    """A generator that knows how likely data is: of each example the logarithm of its probability, or a bound on it.
 
-    Tokens and binary data have a probability mass, continuous data a density. A family of which this is not so says
-    what it gives in an attribute ``log_prob_of``: "mass", "density", or "none" for a score that is not normalised.
+    Both attributes are required, as no number can be told from its value alone to be one or the other. A score that is
+    not normalised is no likelihood; ``ExampleLoss`` is for those.
     """
 
     @property
@@ -161,21 +164,39 @@ class Likelihood(Generator, Protocol):
         """True: ``log_prob`` is a lower bound (a VAE's evidence bound); False: it is exact."""
         ...
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Natural-log probability (density) of each example, ``(batch,)``, in nats, summed over its dimensions."""
+    @property
+    def log_prob_of(self) -> Literal["mass", "density"]:
+        """ "mass": of values as they are stored (tokens, levels, 0 or 1); "density": of points in the range of data."""
+        ...
+
+    def log_prob(self, batch: Batch) -> Tensor:
+        """Natural-log probability (density) of each example, ``(batch,)``, in nats, summed over its dimensions.
+
+        Of a family that heeds labels it is that given ``batch.condition``.
+        Raises Omitted where the data it was made for has no probability under this model.
+        """
         ...
 
 
 @runtime_checkable
 class Sequential(Likelihood, Protocol):
-    """A generator of sequences that knows how likely each token is after those before it."""
+    """A generator of sequences that knows how likely each step, a token or a frame, is after those before it."""
 
-    def token_log_prob(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Natural-log probability of each token of ``x`` given those before it, ``(batch, tokens)`` in nats.
+    def step_log_prob(self, batch: Batch, state: Any = None) -> tuple[Tensor, Any]:
+        """Natural-log probability of each step given those before it, ``(batch, steps)`` in nats.
 
-        state: what the last call returned, so that ``x`` goes on where that text ended; None at the start of a text.
+        state: what the last call returned, so that the batch goes on where that one ended; None at the start.
         The returned state is None where the model cannot go on, because its context is one window long.
         """
+        ...
+
+
+@runtime_checkable
+class ExampleLoss(Generator, Protocol):
+    """A generator that says how badly each example fits: enough to compare examples under one model, and no more."""
+
+    def example_loss(self, batch: Batch) -> Tensor:
+        """What training lowers, example by example, ``(batch,)``. No other example of the batch changes it."""
         ...
 
 
@@ -183,8 +204,8 @@ class Sequential(Likelihood, Protocol):
 class Reconstructor(Generator, Protocol):
     """A generator with an encoder."""
 
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """The model's copy of each example, same shape and range as ``x``."""
+    def reconstruct(self, batch: Batch) -> Tensor:
+        """The model's copy of each example, same shape and range as ``batch.data``."""
         ...
 
 
@@ -225,20 +246,32 @@ CAPABILITIES: dict[str, type] = {
     "sample": Generator,
     "train": Trainable,
     "likelihood": Likelihood,
-    "score tokens": Sequential,
+    "score steps": Sequential,
+    "score examples": ExampleLoss,
     "reconstruct": Reconstructor,
     "stream": Streaming,
 }
 _MEMBERS = {
     "sample": ("sample",),
     "train": ("train_step",),
-    "likelihood": ("log_prob", "bound"),
-    "score tokens": ("token_log_prob",),
+    "likelihood": ("log_prob", "bound", "log_prob_of"),
+    "score steps": ("step_log_prob",),
+    "score examples": ("example_loss",),
     "reconstruct": ("reconstruct",),
     "stream": ("stream",),
 }
 
 
 def capabilities(family: type) -> list[str]:
-    """Names of what a family can do, read from its class."""
-    return [name for name, members in _MEMBERS.items() if all(hasattr(family, m) for m in members)]
+    """Names of what a family can do, read from its class; "labels": it makes what it is told to."""
+    found = [name for name, members in _MEMBERS.items() if all(hasattr(family, m) for m in members)]
+    return [*found, *(["labels"] if getattr(family, "conditional", False) else [])]
+
+
+def unmet(model: Generator, needs: type) -> str:
+    """Why a model has not the capability that is needed: what of it is missing, if it has the rest."""
+    name = next((name for name, protocol in CAPABILITIES.items() if protocol is needs), needs.__name__)
+    members = _MEMBERS.get(name, ())
+    missing = [member for member in members if not hasattr(model, member)]
+    reason = f"needs the capability {name!r}"
+    return f"{reason}: the model has no {' and no '.join(missing)}" if 0 < len(missing) < len(members) else reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -28,24 +29,45 @@ def seed_globals(seed: int) -> None:
     random.seed(seed)
 
 
-def normal(rng: torch.Generator, n: int, *shape: int) -> Tensor:
-    """``(n, *shape)`` standard normal draws. Row i depends on the i-th seed taken from ``rng`` and on nothing else,
+class Rows:
+    """Draws for n samples. Those of row i come from the i-th seed taken from ``rng`` and depend on nothing else,
 
-    so that sample 17 is the same whatever the batch size. ``rng`` must live on the CPU.
+    so that sample 17 is the same whatever the batch size. ``rng`` must live on the CPU, and so do the draws.
+    A sampler that draws more than once takes all of it from one Rows: each row goes on in its own stream.
     """
-    return _rows(rng, n, shape, normal=True)
+
+    def __init__(self, rng: torch.Generator, n: int) -> None:
+        seeds = torch.randint(2**63 - 1, (n,), generator=rng).tolist()
+        self._streams = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def normal(self, *shape: int) -> Tensor:
+        """``(n, *shape)`` standard normal draws."""
+        return self._fill(torch.Tensor.normal_, shape)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """``(n, *shape)`` draws from [0, 1)."""
+        return self._fill(torch.Tensor.uniform_, shape)
+
+    def labels(self, classes: int, asked: Tensor | None = None) -> Tensor:
+        """The labels asked for, or each class as likely as any other, ``(n,)`` int64 in 0..classes - 1.
+
+        They are drawn in either case, so that asking for what would have been drawn gives the same samples.
+        """
+        drawn = (self.uniform().double() * classes).long()
+        return drawn if asked is None else asked
+
+    def _fill(self, fill: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
+        out = torch.empty(len(self._streams), *shape)
+        for row, rng in zip(out, self._streams, strict=True):
+            fill(row, generator=rng)
+        return out
+
+
+def normal(rng: torch.Generator, n: int, *shape: int) -> Tensor:
+    """``(n, *shape)`` standard normal draws, of a sampler that draws but once; see ``Rows``."""
+    return Rows(rng, n).normal(*shape)
 
 
 def uniform(rng: torch.Generator, n: int, *shape: int) -> Tensor:
-    """``(n, *shape)`` draws from [0, 1), row by row as in ``normal``."""
-    return _rows(rng, n, shape, normal=False)
-
-
-def _rows(rng: torch.Generator, n: int, shape: tuple[int, ...], *, normal: bool) -> Tensor:
-    out = torch.empty(n, *shape)
-    seeds = torch.randint(2**63 - 1, (n,), generator=rng).tolist()
-    row_rng = torch.Generator()
-    for row, seed in zip(out, seeds, strict=True):
-        row_rng.manual_seed(seed)
-        row.normal_(generator=row_rng) if normal else row.uniform_(generator=row_rng)
-    return out
+    """``(n, *shape)`` draws from [0, 1), of a sampler that draws but once; see ``Rows``."""
+    return Rows(rng, n).uniform(*shape)

@@ -16,11 +16,6 @@ def each_log_prob(logits: Tensor, x: Tensor) -> Tensor:
     return log_p.gather(-1, x[..., None]).squeeze(-1).double()
 
 
-def sequence_log_prob(logits: Tensor, x: Tensor) -> Tensor:
-    """Sum of log p(x_t | x_<t) in nats, ``(batch,)`` float64; logits ``(batch, tokens, vocab)`` predict ``x``."""
-    return each_log_prob(logits, x).sum(1)
-
-
 def draw(logits: Tensor, u: Tensor, temperature: float) -> Tensor:
     """Next tokens by inversion of the cumulative distribution at ``u`` in [0, 1), ``(batch,)``.
 

@@ -21,7 +21,7 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from bench import Batch, DataSpec, GenbenchError, Presets, Unsupported, generator, uniform
-from generators._sequence import clip_and_step, draw, draw_sequences, each_log_prob, sequence_log_prob, shifted
+from generators._sequence import clip_and_step, draw, draw_sequences, each_log_prob, shifted
 
 PRESETS: Presets = {
     "tiny": {"layers": 2, "heads": 4, "width": 96, "lr": 5e-3, "weight_decay": 0.0, "warmup": 50},
@@ -138,14 +138,14 @@ class GPT(nn.Module):
         return {"loss": loss.item()}
 
     @torch.no_grad()
-    def log_prob(self, x: Tensor) -> Tensor:
+    def log_prob(self, batch: Batch) -> Tensor:
         """Exact log-probability of each sequence of at most ``window`` tokens in nats, ``(batch,)``."""
-        return sequence_log_prob(self(shifted(x, self.start))[0], x)
+        return self.step_log_prob(batch)[0].sum(1)
 
     @torch.no_grad()
-    def token_log_prob(self, x: Tensor, state: None = None) -> tuple[Tensor, None]:
+    def step_log_prob(self, batch: Batch, state: None = None) -> tuple[Tensor, None]:
         """log p of each of at most ``window`` tokens in nats, ``(batch, tokens)``; no state, as positions end there."""
-        return each_log_prob(self(shifted(x, self.start))[0], x), None
+        return each_log_prob(self(shifted(batch.data, self.start))[0], batch.data), None
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:

@@ -17,7 +17,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from bench import Batch, DataSpec, Presets, Unsupported, generator, uniform
-from generators._sequence import clip_and_step, draw, draw_sequences, each_log_prob, sequence_log_prob, shifted
+from generators._sequence import clip_and_step, draw, draw_sequences, each_log_prob, shifted
 
 PRESETS: Presets = {
     "tiny": {"width": 192, "embedding": 64, "layers": 1, "lr": 6e-3},
@@ -70,13 +70,14 @@ class LSTM(nn.Module):
         return {"loss": loss.item()}
 
     @torch.no_grad()
-    def log_prob(self, x: Tensor) -> Tensor:
+    def log_prob(self, batch: Batch) -> Tensor:
         """Exact log-probability of each sequence in nats, ``(batch,)``."""
-        return sequence_log_prob(self(shifted(x, self.start))[0], x)
+        return self.step_log_prob(batch)[0].sum(1)
 
     @torch.no_grad()
-    def token_log_prob(self, x: Tensor, state: Seen | None = None) -> tuple[Tensor, Seen]:
+    def step_log_prob(self, batch: Batch, state: Seen | None = None) -> tuple[Tensor, Seen]:
         """log p of each token in nats, ``(batch, tokens)``, and the state from which the text goes on without end."""
+        x = batch.data
         last, hidden = state or (x.new_full((len(x), 1), self.start), None)
         logits, hidden = self(torch.cat([last, x[:, :-1]], dim=1), hidden)
         return each_log_prob(logits, x), (x[:, -1:], hidden)

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from bench import Batch, DataSpec, Presets, generator, normal
+from bench import Batch, DataSpec, Omitted, Presets, Unsupported, generator, normal
 
 PRESETS: Presets = {
     "tiny": {"latent": 16, "width": 256, "lr": 2e-3},
@@ -32,10 +32,10 @@ PRESETS: Presets = {
 class VAE(nn.Module):
     """Variational autoencoder with multi-layer perceptrons.
 
-    latent: size of z. width: of the hidden layers. decoder: "bernoulli" for grey levels as probabilities,
-    "gaussian" for a density. ``log_prob`` is the evidence bound by one draw of z: of the Gaussian decoder on the
-    density of pixels in [-1, 1]; of the Bernoulli one on binary pixels, and for grey levels on no density (the cross
-    entropy of levels in [0, 1] is not normalised), so compare it only with its like.
+    latent: size of z. width: of the hidden layers. decoder: "bernoulli" for binary pixels, or grey levels as
+    probabilities; "gaussian" for a density. ``log_prob`` is the evidence bound by one draw of z: of the Gaussian
+    decoder on the density of pixels in [-1, 1], of the Bernoulli one on the mass of binary pixels. The cross entropy of
+    grey levels in [0, 1] is not normalised, and so no likelihood.
     """
 
     bound = True
@@ -50,6 +50,8 @@ class VAE(nn.Module):
         lr: PositiveFloat = 1e-3,
     ) -> None:
         super().__init__()
+        if spec.kind == "binary" and decoder == "gaussian":
+            raise Unsupported("vae: binary pixels have no density; take decoder = 'bernoulli'")
         self.shape, self.latent, self.kind = spec.shape, latent, decoder
         self.binary = spec.kind == "binary"
         size = math.prod(spec.shape)
@@ -59,11 +61,13 @@ class VAE(nn.Module):
         self.optimiser = torch.optim.Adam(self.parameters(), lr=lr)
 
     @property
-    def log_prob_of(self) -> Literal["mass", "density", "none"]:
-        """What ``log_prob`` bounds: the cross entropy of grey levels is neither a mass nor a density."""
-        if self.kind == "gaussian":
-            return "density"
-        return "mass" if self.binary else "none"
+    def log_prob_of(self) -> Literal["mass", "density"]:
+        return "density" if self.kind == "gaussian" else "mass"
+
+    @property
+    def idle_parameters(self) -> set[str]:
+        """The variance is the Gaussian decoder's alone."""
+        return set() if self.kind == "gaussian" else {"log_sigma"}
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         eps = torch.randn(len(batch.data), self.latent, generator=rng, device=rng.device)
@@ -80,19 +84,25 @@ class VAE(nn.Module):
         return self.mean(normal(rng, n, self.latent).to(self.log_sigma.device))
 
     @torch.no_grad()
-    def reconstruct(self, x: Tensor) -> Tensor:
+    def reconstruct(self, batch: Batch) -> Tensor:
         """Mean of p(x|z) at the mean of q(z|x)."""
-        mu, _ = self.encoder(x).chunk(2, dim=1)
+        mu, _ = self.encoder(batch.data).chunk(2, dim=1)
         return self.mean(mu)
 
+    def log_prob(self, batch: Batch) -> Tensor:
+        """The evidence lower bound in nats, ``(batch,)``. Raises Omitted for a Bernoulli decoder of grey levels."""
+        if self.kind == "bernoulli" and not self.binary:
+            raise Omitted('a Bernoulli decoder gives grey levels no probability: take decoder = "gaussian"')
+        return -self.example_loss(batch)
+
     @torch.no_grad()
-    def log_prob(self, x: Tensor) -> Tensor:
-        """The evidence lower bound of each image in nats, ``(batch,)``.
+    def example_loss(self, batch: Batch) -> Tensor:
+        """Minus the evidence lower bound of each image in nats, ``(batch,)``.
 
         eps is drawn from a seed found from the image itself: the bound can be repeated, and no batch changes it.
         """
-        reconstruction, kl = self.terms(x, own_noise(x, self.latent))
-        return reconstruction - kl
+        reconstruction, kl = self.terms(batch.data, own_noise(batch.data, self.latent))
+        return kl - reconstruction
 
     def terms(self, x: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
         """E_q log p(x|z) by one draw, and the KL divergence, each ``(batch,)`` in nats."""
@@ -103,15 +113,17 @@ class VAE(nn.Module):
     def log_likelihood(self, x: Tensor, out: Tensor) -> Tensor:
         """log p(x|z) summed over pixels, ``(batch,)``; ``out`` is the decoder's last layer."""
         if self.kind == "bernoulli":
-            return -F.binary_cross_entropy_with_logits(out, (x + 1) / 2, reduction="none").sum(1)
+            share = x if self.binary else (x + 1) / 2
+            return -F.binary_cross_entropy_with_logits(out, share, reduction="none").sum(1)
         z = (x - out.tanh()) / self.log_sigma.exp()
         return (-0.5 * z.square() - self.log_sigma - 0.5 * math.log(2 * math.pi)).sum(1)
 
     def mean(self, z: Tensor) -> Tensor:
-        """Mean image of p(x|z) in [-1, 1]."""
-        out: Tensor = self.decoder(z)
-        pixels = 2 * out.sigmoid() - 1 if self.kind == "bernoulli" else out.tanh()
-        return pixels.view(-1, *self.shape)
+        """Mean image of p(x|z) in [-1, 1]; of binary pixels the likelier value, 0 or 1."""
+        out: Tensor = self.decoder(z).view(-1, *self.shape)
+        if self.kind == "gaussian":
+            return out.tanh()
+        return (out > 0).float() if self.binary else 2 * out.sigmoid() - 1
 
 
 def gaussian_kl(mu: Tensor, log_var: Tensor) -> Tensor:

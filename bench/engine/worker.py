@@ -47,7 +47,7 @@ from bench.probes.machine import environment
 from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
 from bench.probes.pulse import listen
 from bench.probes.stopwatch import Phases
-from bench.protocols import CAPABILITIES, Dataset, Generator, Trainable
+from bench.protocols import Dataset, Generator, Trainable, unmet
 from bench.record import Estimate, Failure, FailureKind, Measurement, RunRecord, Status, legible
 from bench.registry import MetricEntry, registry
 from bench.streams import seed_globals, stream_seed
@@ -351,9 +351,7 @@ def _measure(run: _Run, entry: MetricEntry, trial: Trial) -> None:
         run.omitted[entry.name] = "a yardstick, not a model"
         return
     if not isinstance(trial.model, entry.needs):
-        names = {protocol: name for name, protocol in CAPABILITIES.items()}
-        missing = names.get(entry.needs, entry.needs.__name__)
-        run.omitted[entry.name] = f"needs the capability {missing!r}"
+        run.omitted[entry.name] = unmet(trial.model, entry.needs)
         return
     try:
         measured = _as_measurement(entry, measure(entry, trial))

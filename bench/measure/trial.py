@@ -147,7 +147,7 @@ class Trial(Comparison, Generic[Model]):
         if not isinstance(self.model, Reconstructor):
             raise Omitted("needs the capability 'reconstruct'")
         test, chunks = self.dataset.test, torch.arange(len(self.dataset.test)).split(self.batch_size)
-        copies = (self.model.reconstruct(test.batch(c).data.to(self.device)) for c in alive(chunks))
+        copies = (self.model.reconstruct(test.batch(c).to(self.device)) for c in alive(chunks))
         return joined([self._stored_form(x, len(c), "reconstruct") for x, c in zip(copies, chunks, strict=True)])
 
     def _stored_form(self, made: object, n: int, method: str) -> Stored:

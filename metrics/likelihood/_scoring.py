@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from bench import (
+    Batch,
     Estimate,
     GenbenchError,
     Interval,
@@ -114,7 +115,7 @@ def disjoint_nats(model: Likelihood, tokens: Tensor, window: int, batch_size: in
     whole = tokens[: len(tokens) // window * window].view(-1, window)
     rest = tokens[whole.numel() :]
     batches = [*whole.split(batch_size), *([rest[None]] if len(rest) else [])]
-    return _finite([-model.log_prob(batch.to(device)) for batch in alive(batches) if len(batch)])
+    return _finite([-model.log_prob(Batch(tokens).to(device)) for tokens in alive(batches) if len(tokens)])
 
 
 @torch.no_grad()
@@ -135,7 +136,7 @@ def sliding_nats(
     seen = torch.cat([starts.new_zeros(1), starts[:-1] + window])  # where the window before ended
     parts = []
     for place, end in alive(zip(places.split(batch_size), seen.split(batch_size), strict=True)):
-        log_p, _ = model.token_log_prob(tokens[place].to(device))
+        log_p, _ = model.step_log_prob(Batch(tokens[place]).to(device))
         parts.append(-log_p.cpu()[place >= end[:, None]])
     return _finite(parts)
 
@@ -152,7 +153,7 @@ def stateful_nats(model: Sequential, tokens: Tensor, window: int, batch_size: in
     for piece in alive((tokens[:window], *tokens[window:].split(window * batch_size))):
         if parts and state is None:
             raise Omitted("the model carries no state from one window to the next")
-        log_p, state = model.token_log_prob(piece[None].to(device), state)
+        log_p, state = model.step_log_prob(Batch(piece[None]).to(device), state)
         parts.append(-log_p[0])
     return _finite(parts)
 
@@ -219,7 +220,7 @@ def _likelihood(trial: Trial) -> Likelihood:
 
 def _sequential(trial: Trial) -> Sequential:
     if not isinstance(trial.model, Sequential):
-        raise Omitted("needs a model that scores single tokens, with token_log_prob")
+        raise Omitted("needs a model that scores single tokens, with step_log_prob")
     return trial.model
 
 

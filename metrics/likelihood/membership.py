@@ -1,15 +1,17 @@
-"""Membership inference by likelihood: how well log_prob tells training examples from held-out ones.
+"""Membership inference: how well a model's loss, or log_prob, tells training examples from held-out ones.
 
 The loss-threshold attack (Yeom et al. 2018, arXiv:1709.01604) read at every threshold at once: the area
-under its ROC curve, which is P(log_prob of a training example > that of a held-out one), ties counting half
-(Mann & Whitney 1947). 0.5: nothing to tell them by; 1: every training example is recognised. It is not ranked: the goal
-is 0.5, which a model that learned nothing reaches too, and where train and test text differ by themselves (other
-books) the area leaves 0.5 without memory, to either side.
+under its ROC curve, which is P(score of a training example > that of a held-out one), ties counting half
+(Mann & Whitney 1947). The score is minus the model's loss of the example, or else its log_prob. 0.5: nothing to tell
+them by; 1: every training example is recognised. It is not ranked: the goal is 0.5, which a model that learned nothing
+reaches too, and where train and test text differ by themselves (other books) the area leaves 0.5 without memory, to
+either side.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -20,9 +22,12 @@ from torch import Tensor
 from bench import (
     Batch,
     Estimate,
+    ExampleLoss,
     GenbenchError,
+    Generator,
     Interval,
     Likelihood,
+    Omitted,
     Split,
     SplitName,
     Textual,
@@ -35,8 +40,10 @@ from bench import (
     proportion_interval,
 )
 from metrics._arrays import Array
+from metrics.likelihood._labels import given
 
 MOST = 1000  # examples of each side
+Score = Callable[[Batch], Tensor]  # (batch,), higher for what fits better
 
 
 @metric(
@@ -47,10 +54,12 @@ MOST = 1000  # examples of each side
     better="none",
     paper="arXiv:1709.01604",
 )
-def membership_auc(trial: Trial[Likelihood]) -> Estimate:
-    """How well the model's likelihood tells training examples from held-out ones: 0.5 not at all, 1 always."""
+def membership_auc(trial: Trial) -> Estimate:
+    """How well the model's loss tells training examples from held-out ones: 0.5 not at all, 1 always."""
     n = min(len(_examples(trial, "train")), len(_examples(trial, "test")), MOST)
-    return auc(_scores(trial, "train", n), _scores(trial, "test", n))
+    found = auc(_scores(trial, "train", n), _scores(trial, "test", n))
+    protocol = {**found.protocol, "score": _score(trial.model)[0], **given(trial)}
+    return found.model_copy(update={"protocol": protocol})
 
 
 def auc(train_scores: Array, test_scores: Array) -> Estimate:
@@ -64,10 +73,10 @@ def auc(train_scores: Array, test_scores: Array) -> Estimate:
         if len(scores) < 2:
             raise TooFew(f"{len(scores)} {name} examples are too few: at least 2 are needed")
         if np.isnan(scores).any():
-            raise GenbenchError("log_prob returned NaN")
+            raise GenbenchError("the model's score of an example is NaN")
     places = _placements(train, test)
     value = float(places.train.mean())
-    protocol: dict[str, str | int] = {"n_train": len(train), "n_heldout": len(test), "score": "log_prob"}
+    protocol: dict[str, str | int] = {"n_train": len(train), "n_heldout": len(test)}
     return Estimate(value=value, n=len(train) + len(test), interval=_interval(value, places), protocol=protocol)
 
 
@@ -119,10 +128,19 @@ def _examples(trial: Trial, split: SplitName) -> Split:
     return part
 
 
+def _score(model: Generator) -> tuple[str, Score]:
+    """What tells how well an example fits, and its name. Raises Omitted where nothing does."""
+    if isinstance(model, ExampleLoss):  # first, as some of those are likelihoods of other data alone
+        return "loss", lambda batch: -model.example_loss(batch)
+    if isinstance(model, Likelihood):
+        return "log_prob", model.log_prob
+    raise Omitted("needs the capability 'likelihood' or 'score examples'")
+
+
 @torch.no_grad()
-def _scores(trial: Trial[Likelihood], split: SplitName, n: int) -> np.ndarray:
-    """log_prob of n examples drawn from a split without replacement, ``(n,)`` nats."""
-    examples = _examples(trial, split)
+def _scores(trial: Trial, split: SplitName, n: int) -> np.ndarray:
+    """Scores of n examples drawn from a split without replacement, ``(n,)``."""
+    examples, (_, score) = _examples(trial, split), _score(trial.model)
     chosen = torch.randperm(len(examples), generator=trial.rng(f"membership/{split}"))[:n]
-    batches = (examples.batch(index).data.to(trial.device) for index in alive(chosen.split(trial.batch_size)))
-    return torch.cat([trial.model.log_prob(x).double().cpu() for x in batches]).numpy()
+    batches = (examples.batch(index).to(trial.device) for index in alive(chosen.split(trial.batch_size)))
+    return torch.cat([score(batch).double().cpu() for batch in batches]).numpy()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import Batch, DataSpec, GenbenchError, Likelihood, Reconstructor, Streaming, Trainable, Unsupported
+from bench import (
+    Batch,
+    DataSpec,
+    ExampleLoss,
+    GenbenchError,
+    Likelihood,
+    Omitted,
+    Reconstructor,
+    Streaming,
+    Trainable,
+    Unsupported,
+)
 from bench.engine.checkpoint import restore, save_checkpoint
 from bench.engine.state import capture
 from bench.modalities import quantise
@@ -79,12 +92,11 @@ class TestEveryFamily:
     def test_a_step_reaches_every_parameter(self, entry: GeneratorEntry, spec: DataSpec) -> None:
         model = make(entry, spec)
         before = {name: p.clone() for name, p in model.named_parameters()}
-        unused = {"log_sigma"} if entry.name == "vae" else set()  # of the decoder that is not the default
         for step in range(2):
             losses = model.train_step(Batch(data(spec)), stream(0, "train", step))
             assert all(isinstance(v, float) and math.isfinite(v) for v in losses.values())
         still = {name for name, p in model.named_parameters() if torch.equal(p, before[name])}
-        assert still == unused
+        assert still == set(getattr(model, "idle_parameters", ()))
 
     def test_state_goes_through_a_file(self, entry: GeneratorEntry, spec: DataSpec, tmp_path: Path) -> None:
         model = make(entry, spec)
@@ -115,16 +127,27 @@ class TestEveryFamily:
 
     def test_capabilities_keep_their_promises(self, entry: GeneratorEntry, spec: DataSpec) -> None:
         model, x = make(entry, spec).eval(), data(spec)
+        batch = Batch(x, torch.arange(len(x)) % spec.classes if spec.classes else None)
         assert isinstance(model, Trainable)
         if isinstance(model, Likelihood):
-            found = model.log_prob(x)
-            assert found.shape == (8,) and torch.isfinite(found).all()
-            torch.testing.assert_close(found[:3], model.log_prob(x[:3]), atol=1e-3, rtol=1e-5)
+            assert model.log_prob_of in ("mass", "density") and isinstance(model.bound, bool)
+            with contextlib.suppress(Omitted):
+                check_scores(model.log_prob, batch)
+        if isinstance(model, ExampleLoss):
+            check_scores(model.example_loss, batch)
         if isinstance(model, Reconstructor):
-            assert model.reconstruct(x).shape == x.shape
+            assert model.reconstruct(batch).shape == x.shape
         if isinstance(model, Streaming):
             made = list(itertools.islice(model.stream(x[0][:3], stream(0, "s")), 3 * spec.shape[0]))
             assert all(token.shape == () and 0 <= token < (spec.vocab or 0) for token in made)
+
+
+def check_scores(score: Callable[[Batch], Tensor], batch: Batch) -> None:
+    """One number an example, which its neighbours do not change."""
+    found = score(batch)
+    assert found.shape == (len(batch.data),) and torch.isfinite(found).all()
+    first = Batch(batch.data[:3], None if batch.condition is None else batch.condition[:3])
+    torch.testing.assert_close(found[:3], score(first), atol=1e-3, rtol=1e-5)
 
 
 @pytest.mark.parametrize("family", [LSTM, GPT])
@@ -142,7 +165,7 @@ class TestAutoregressive:
 
     def test_probabilities_of_all_sequences_sum_to_one(self, family: type) -> None:
         everything = torch.tensor(list(itertools.product(range(3), repeat=4)))
-        assert self.make(family).log_prob(everything).exp().sum().item() == pytest.approx(1, abs=1e-5)
+        assert self.make(family).log_prob(Batch(everything)).exp().sum().item() == pytest.approx(1, abs=1e-5)
 
     def test_the_future_is_not_seen(self, family: type) -> None:
         model = self.make(family)
@@ -157,7 +180,7 @@ class TestAutoregressive:
         codes = (drawn * torch.tensor([27, 9, 3, 1])).sum(1)
         seen = torch.bincount(codes, minlength=81) / len(drawn)
         everything = torch.tensor(list(itertools.product(range(3), repeat=4)))
-        expected = model.log_prob(everything).exp()
+        expected = model.log_prob(Batch(everything)).exp()
         # Total variation of 20,000 draws over 81 outcomes stays below 0.05 by a wide margin.
         assert 0.5 * (seen - expected).abs().sum() < 0.05
 
@@ -289,7 +312,25 @@ class TestVAE:
     def test_log_prob_can_be_repeated(self) -> None:
         model = VAE(SPECS["image"], latent=3, width=8)
         x = data(SPECS["image"])
-        assert torch.equal(model.log_prob(x), model.log_prob(x))
+        assert torch.equal(model.example_loss(Batch(x)), model.example_loss(Batch(x)))
+
+    def test_grey_levels_have_no_probability_under_a_bernoulli_decoder(self) -> None:
+        """Black and white have, and grey levels have a density under a Gaussian one; the loss is minus that bound."""
+        black = DataSpec("image", (1, 8, 8), "binary")
+        x = Batch((data(black) > 0).float())
+        with pytest.raises(Omitted, match="gives grey levels no probability"):
+            VAE(SPECS["image"], latent=3, width=8).log_prob(x)
+        for spec, decoder in ((black, "bernoulli"), (SPECS["image"], "gaussian")):
+            model = VAE(spec, latent=3, width=8, decoder=decoder)  # type: ignore[arg-type]
+            assert torch.equal(model.log_prob(x), -model.example_loss(x))
+            assert (model.sample(3, stream(0, "s")) % 1 == 0).all() == (spec is black)
+
+    def test_all_binary_images_have_a_probability_of_one_together(self) -> None:
+        """Of four pixels, by importance sampling over z: the Bernoulli decoder's mass sums to 1 at every z."""
+        black = DataSpec("image", (1, 2, 2), "binary")
+        model, every = VAE(black, latent=2, width=8), torch.tensor(list(itertools.product((0.0, 1.0), repeat=4)))
+        out = model.decoder(torch.randn(2)).expand(16, 4)
+        assert model.log_likelihood(every, out).exp().sum().item() == pytest.approx(1, rel=1e-5)
 
 
 class TestControls:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from bench.streams import normal, stream, stream_seed, uniform
+from bench.streams import Rows, normal, stream, stream_seed, uniform
 
 
 def test_a_stream_depends_on_seed_name_and_index_alone() -> None:
@@ -29,3 +29,29 @@ def test_rows_differ_and_have_the_right_moments() -> None:
     assert abs(z.mean()) < 0.03 and abs(z.var() - 1) < 0.03
     assert abs(u.mean() - 0.5) < 0.01 and u.min() >= 0 and u.max() < 1
     assert abs(torch.corrcoef(z[:, :2].T)[0, 1]) < 0.08
+
+
+def test_a_sampler_that_draws_often_does_not_depend_on_the_batch_size_either() -> None:
+    """Two calls of ``normal`` would: each takes n seeds, and which come second depends on n."""
+
+    def draws(rows: Rows) -> list[torch.Tensor]:
+        return [rows.labels(10), rows.normal(3), rows.uniform(), rows.normal(2, 2)]
+
+    whole, rng = draws(Rows(stream(0, "z"), 23)), stream(0, "z")
+    parts = zip(*(draws(Rows(rng, n)) for n in (1, 16, 6)), strict=True)
+    assert all(torch.equal(one, torch.cat(some)) for one, some in zip(whole, parts, strict=True))
+    assert torch.equal(Rows(stream(0, "z"), 5).normal(4), normal(stream(0, "z"), 5, 4))
+
+
+def test_labels_that_nobody_asks_for_are_drawn_evenly() -> None:
+    counts = Rows(stream(0, "y"), 10000).labels(7).bincount(minlength=7)
+    assert len(counts) == 7 and abs(counts - 10000 / 7).max() < 4 * (10000 / 7) ** 0.5
+
+
+def test_asking_for_the_labels_that_would_be_drawn_changes_nothing() -> None:
+    free, asked = Rows(stream(0, "y"), 5), Rows(stream(0, "y"), 5)
+    labels = free.labels(10)
+    assert torch.equal(asked.labels(10, labels), labels)
+    assert torch.equal(free.normal(3), asked.normal(3))
+    other = Rows(stream(0, "y"), 5)
+    assert other.labels(10, torch.arange(5)).tolist() == [0, 1, 2, 3, 4]

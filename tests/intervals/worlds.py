@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import Costs, Estimate, Omitted, Trial, median_interval
+from bench import Batch, Costs, Estimate, Omitted, Trial, median_interval, spacing
 from bench.datasets._text import ByteDataset
 from bench.measure.comparison import Comparison, Space, measure
 from bench.measure.feature_store import FeatureSet
@@ -31,7 +31,7 @@ from metrics.image.clip_score import clip_score
 from metrics.image.mse import mean_squared_error
 from metrics.image.psnr import peak_signal_to_noise
 from metrics.image.ssim import structural_similarity
-from metrics.likelihood.bits_per_dim import bits_of_density
+from metrics.likelihood.bits_per_dim import bits_of
 from metrics.text.judge_perplexity import gap, perplexity
 
 Array = np.ndarray
@@ -235,17 +235,18 @@ class _Chain:
     """A model of letters that believes in ``p``."""
 
     bound = False
+    log_prob_of: Literal["mass", "density"] = "mass"
 
     def __init__(self, p: Array) -> None:
         self.log_p = torch.from_numpy(np.log(p))
 
-    def token_log_prob(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        index = _letters(x, len(self.log_p))
-        first = torch.full((len(x),), -np.log(len(self.log_p))) if state is None else self.log_p[state, index[:, 0]]
+    def step_log_prob(self, batch: Batch, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        index = _letters(batch.data, len(self.log_p))
+        first = torch.full((len(index),), -np.log(len(self.log_p))) if state is None else self.log_p[state, index[:, 0]]
         return torch.cat([first[:, None], self.log_p[index[:, :-1], index[:, 1:]]], 1), index[:, -1]
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        return self.token_log_prob(x)[0].sum(1)
+    def log_prob(self, batch: Batch) -> Tensor:
+        return self.step_log_prob(batch)[0].sum(1)
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
         return torch.full((n, WINDOW), 97)
@@ -324,7 +325,7 @@ def numbers(d: Drawing) -> Found:
         "psnr": peak_signal_to_noise(copies, pictures.astype(np.uint8)),
         "ssim": structural_similarity(copies, pictures.astype(np.uint8)),
         "rfd": paired_distance(made, meant),
-        "bits_per_dim": bits_of_density(nats, DIMENSIONS),
+        "bits_per_dim": bits_of(nats, DIMENSIONS, spacing()),
         "train_throughput": _pace(np.array(seconds)),
     }
     return {name: every_one[name] for name in d.names}

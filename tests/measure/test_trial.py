@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import DataSpec, Omitted, Trial, TrialError
+from bench import Batch, DataSpec, Omitted, Trial, TrialError
 from bench.datasets._text import ByteDataset
 from bench.datasets.digits import digits
 from bench.measure.comparison import measure
@@ -99,8 +99,8 @@ class TestSides:
 
     def test_a_copy_of_the_test_split_is_its_own_reconstruction(self) -> None:
         class Copy(Noise):
-            def reconstruct(self, x: Tensor) -> Tensor:
-                return x
+            def reconstruct(self, batch: Batch) -> Tensor:
+                return batch.data
 
         trial = trial_of(Copy(digits()), digits())
         assert torch.equal(trial.tensor("reconstructions"), trial.reference)
@@ -135,8 +135,8 @@ def test_half_precision_is_quantised_at_full(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("copy", [lambda x: x[:-1], lambda x: x.numpy(), lambda x: x[:, 0]])
 def test_a_reconstruction_that_is_no_copy_is_named(copy: Any) -> None:
     class Copier(Noise):
-        def reconstruct(self, x: Tensor) -> Any:
-            return copy(x)
+        def reconstruct(self, batch: Batch) -> Any:
+            return copy(batch.data)
 
     with pytest.raises(TrialError, match=r"reconstruct\(32\) (has shape|returned ndarray)"):
         trial_of(Copier(digits()), digits()).stored("reconstructions")

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
+from scipy import integrate, stats
 from torch import Tensor, nn
 
-from bench import DataSpec, Estimate, GenbenchError, Interval, Omitted, Trial
+from bench import Batch, DataSpec, Estimate, GenbenchError, Interval, Omitted, Trial, spacing
 from bench.datasets._image import SPLITS
 from bench.datasets._text import ByteDataset
 from bench.datasets.digits import digits
-from bench.protocols import Likelihood, Sequential, SplitName, Textual, Verbatim, capabilities
+from bench.protocols import Likelihood, Sequential, SplitName, Textual, Verbatim, capabilities, unmet
 from generators.gpt import GPT
 from generators.lstm import LSTM
 from generators.vae import VAE
 from metrics.likelihood._scoring import Score, count_units, disjoint_nats, score, sliding_nats, stateful_nats
 from metrics.likelihood.bits_per_byte import bits_per_byte, bits_per_byte_sliding, bits_per_byte_stateful
 from metrics.likelihood.bits_per_char import bits_per_char
-from metrics.likelihood.bits_per_dim import bits_of_density, bits_per_dim
+from metrics.likelihood.bits_per_dim import bits_of, bits_per_dim
 from metrics.likelihood.perplexity import (
     perplexity,
     perplexity_byte,
@@ -47,6 +49,7 @@ class Markov:
     """A first-order chain over bytes with a known entropy, as data and as its own perfect model."""
 
     bound = False
+    log_prob_of: Literal["mass", "density"] = "mass"
 
     def __init__(self, table: Mapping[str, Mapping[str, float]]) -> None:
         self.letters = sorted(table)
@@ -60,16 +63,16 @@ class Markov:
             drawn.append(self.letters[state])
         return "".join(drawn)
 
-    def token_log_prob(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def step_log_prob(self, batch: Batch, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Without a letter before it, the first is as if drawn evenly."""
-        index = torch.tensor([[self.letters.index(chr(t)) for t in row] for row in x.tolist()])
+        index = torch.tensor([[self.letters.index(chr(t)) for t in row] for row in batch.data.tolist()])
         inner = self.p[index[:, :-1], index[:, 1:]].log()
-        even = torch.full((len(x),), math.log(1 / len(self.letters)), dtype=torch.float64)
+        even = torch.full((len(index),), math.log(1 / len(self.letters)), dtype=torch.float64)
         first = even if state is None else self.p[state, index[:, 0]].log()
         return torch.cat([first[:, None], inner], dim=1), index[:, -1]
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        return self.token_log_prob(x)[0].sum(1)
+    def log_prob(self, batch: Batch) -> Tensor:
+        return self.step_log_prob(batch)[0].sum(1)
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
         return torch.zeros(n, 10, dtype=torch.int64)
@@ -79,12 +82,13 @@ class Uniform:
     """Every byte as likely as any other: 8 bits a byte, whatever the text."""
 
     bound = False
+    log_prob_of: Literal["mass", "density"] = "mass"
 
-    def token_log_prob(self, x: Tensor, state: int | None = None) -> tuple[Tensor, int]:
-        return torch.full(x.shape, -math.log(256)), 0
+    def step_log_prob(self, batch: Batch, state: int | None = None) -> tuple[Tensor, int]:
+        return torch.full(batch.data.shape, -math.log(256)), 0
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        return self.token_log_prob(x)[0].sum(1)
+    def log_prob(self, batch: Batch) -> Tensor:
+        return self.step_log_prob(batch)[0].sum(1)
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
         return torch.zeros(n, 10, dtype=torch.int64)
@@ -140,7 +144,7 @@ class TestText:
         found = bits_per_byte(trial_of(CHAIN, dataset))
         assert found.n == 20003
         windows = dataset.tokens("test").split(100)
-        nats = -sum(CHAIN.log_prob(w[None]).item() for w in windows)
+        nats = -sum(CHAIN.log_prob(Batch(w[None])).item() for w in windows)
         assert found.value == pytest.approx(nats / math.log(2) / 20003, rel=1e-12)
 
     def test_a_text_of_whole_windows_has_no_tail(self) -> None:
@@ -156,8 +160,8 @@ class TestText:
     @pytest.mark.parametrize("measure", [perplexity, perplexity_sliding, perplexity_stateful])
     def test_nan_is_refused(self, dataset: ByteDataset, measure: Metric) -> None:
         class Broken(Uniform):
-            def token_log_prob(self, x: Tensor, state: int | None = None) -> tuple[Tensor, int]:
-                return torch.full(x.shape, torch.nan), 0
+            def step_log_prob(self, batch: Batch, state: int | None = None) -> tuple[Tensor, int]:
+                return torch.full(batch.data.shape, torch.nan), 0
 
         with pytest.raises(GenbenchError, match="log_prob returned NaN"):
             measure(trial_of(Broken(), dataset))
@@ -166,8 +170,8 @@ class TestText:
         """A million tokens of a thousandth of a nat, whose sum in single precision would stray by more than this."""
 
         class Sure(Uniform):
-            def token_log_prob(self, x: Tensor, state: int | None = None) -> tuple[Tensor, int]:
-                return torch.full(x.shape, -1e-3), 0
+            def step_log_prob(self, batch: Batch, state: int | None = None) -> tuple[Tensor, int]:
+                return torch.full(batch.data.shape, -1e-3), 0
 
         found = stateful_nats(Sure(), torch.zeros(10**6, dtype=torch.int64), 100, 100, CPU)
         assert found.dtype == np.float64
@@ -296,13 +300,13 @@ class TestWindows:
         assert sliding == pytest.approx(stateful, rel=1e-12)
 
     def test_only_the_first_token_is_without_context_in_a_stream(self, dataset: ByteDataset) -> None:
-        whole = -CHAIN.log_prob(dataset.tokens("test")[None]).item()
+        whole = -CHAIN.log_prob(Batch(dataset.tokens("test")[None])).item()
         assert score(trial_of(CHAIN, dataset), "token", "stateful").nats.sum() == pytest.approx(whole, rel=1e-12)
 
     @pytest.mark.parametrize("batch_size", [1, 3, 100])
     def test_a_carried_state_is_one_long_text(self, batch_size: int) -> None:
         model, tokens = tiny(LSTM), torch.randint(256, (203,), generator=torch.Generator().manual_seed(0))
-        whole = -model.log_prob(tokens[None]).item()
+        whole = -model.log_prob(Batch(tokens[None])).item()
         found = stateful_nats(model, tokens, 8, batch_size, CPU)
         assert found.shape == (203,)
         assert found.sum() == pytest.approx(whole, rel=1e-6)
@@ -316,8 +320,8 @@ class TestWindows:
         while end < length:
             start = max(0, min(start, length - 8))
             window, context = tokens[None, start : start + 8], end - start
-            nats -= model.log_prob(window).item()
-            nats += model.log_prob(window[:, :context]).item() if context else 0.0
+            nats -= model.log_prob(Batch(window)).item()
+            nats += model.log_prob(Batch(window[:, :context])).item() if context else 0.0
             assert end == 0 or context >= 8 - stride
             start, end = start + stride, start + 8
         found = sliding_nats(model, tokens, 8, stride, 5, CPU)
@@ -328,8 +332,8 @@ class TestWindows:
         """A model whose nats are the token's own number tells which were scored; its place, behind how many."""
 
         class Teller(Uniform):
-            def token_log_prob(self, x: Tensor, state: int | None = None) -> tuple[Tensor, int]:
-                return -x.double() - torch.arange(x.shape[1]) / 100, 0
+            def step_log_prob(self, batch: Batch, state: int | None = None) -> tuple[Tensor, int]:
+                return -batch.data.double() - torch.arange(batch.data.shape[1]) / 100, 0
 
         found = sliding_nats(Teller(), torch.arange(43), 10, 5, 2, CPU)
         assert np.floor(found + 1e-9).tolist() == list(range(43))
@@ -349,7 +353,7 @@ class TestWindows:
     def test_whole_windows_of_nats_are_those_of_log_prob(self) -> None:
         tokens = torch.tensor(list(b"abab" * 30))[:95]
         found = disjoint_nats(CHAIN, tokens, 10, 4, CPU)
-        assert found.tolist() == pytest.approx([-CHAIN.log_prob(w[None]).item() for w in tokens.split(10)])
+        assert found.tolist() == pytest.approx([-CHAIN.log_prob(Batch(w[None])).item() for w in tokens.split(10)])
 
     def test_a_window_of_positions_carries_no_state(self) -> None:
         with pytest.raises(Omitted, match="carries no state"):
@@ -359,15 +363,16 @@ class TestWindows:
     def test_a_model_of_whole_examples_scores_no_tokens(self, measure: Metric) -> None:
         class Whole:
             bound = False
+            log_prob_of: Literal["mass", "density"] = "mass"
 
-            def log_prob(self, x: Tensor) -> Tensor:
-                return torch.zeros(len(x))
+            def log_prob(self, batch: Batch) -> Tensor:
+                return torch.zeros(len(batch.data))
 
             def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
                 return torch.zeros(n, 10)
 
         assert isinstance(Whole(), Likelihood) and not isinstance(Whole(), Sequential)
-        with pytest.raises(Omitted, match="token_log_prob"):
+        with pytest.raises(Omitted, match="step_log_prob"):
             measure(trial_of(Whole(), dataset_of("text " * 20, 8)))
 
     def test_a_stride_that_skips_tokens_is_refused(self) -> None:
@@ -380,8 +385,8 @@ class TestWindows:
         assert (protocols[1]["context"], protocols[1]["stride"]) == (100, 50)
 
     def test_families_say_what_they_can(self) -> None:
-        assert "score tokens" in capabilities(LSTM) and "score tokens" in capabilities(GPT)
-        assert "score tokens" not in capabilities(VAE)
+        assert "score steps" in capabilities(LSTM) and "score steps" in capabilities(GPT)
+        assert "score steps" not in capabilities(VAE)
 
 
 class TestInterval:
@@ -406,16 +411,16 @@ class TestInterval:
         assert found.value == pytest.approx(nats.sum() / count.sum(), rel=1e-15)
 
 
-class Density:
-    """A density of images that is given as a function; not a module, learns nothing."""
+class Given:
+    """Log-probabilities of images, by a function of each value; learns nothing."""
 
     bound = False
 
-    def __init__(self, log_p: Callable[[Tensor], Tensor]) -> None:
-        self.log_p = log_p
+    def __init__(self, log_p: Callable[[Tensor], Tensor], log_prob_of: Literal["mass", "density"] = "density") -> None:
+        self.log_p, self.log_prob_of = log_p, log_prob_of
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        return self.log_p(x).flatten(1).sum(1)
+    def log_prob(self, batch: Batch) -> Tensor:
+        return self.log_p(batch.data).flatten(1).sum(1)
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
         return torch.zeros(n, 1, 8, 8)
@@ -434,7 +439,7 @@ class TestBitsPerDim:
             inside = ((x + 1) * 127.5 + 0.5 >= 0) & ((x + 1) * 127.5 + 0.5 <= 256)
             return torch.where(inside, torch.tensor(math.log(127.5 / 256), dtype=torch.float64), -torch.inf)
 
-        found = bits_per_dim(trial_of(Density(even), digits()))
+        found = bits_per_dim(trial_of(Given(even), digits()))
         assert found.value == pytest.approx(8, rel=1e-12)
         assert (found.n, found.kind) == (300, "bound")
 
@@ -448,7 +453,7 @@ class TestBitsPerDim:
             return (share[((x.double() + 1) * 127.5).round().long()] * 127.5).log()
 
         entropy = -(share[share > 0] * share[share > 0].log2()).sum().item()
-        found = bits_per_dim(trial_of(Density(histogram), data))
+        found = bits_per_dim(trial_of(Given(histogram), data))
         assert found.value == pytest.approx(entropy, rel=1e-9)
 
     def test_a_gaussian_is_as_the_closed_form_says(self) -> None:
@@ -458,14 +463,68 @@ class TestBitsPerDim:
         """
         data = digits()
         normal = torch.distributions.Normal(torch.tensor(0.0).double(), 0.5)
-        found = bits_per_dim(trial_of(Density(lambda x: normal.log_prob(x.double())), data))
+        found = bits_per_dim(trial_of(Given(lambda x: normal.log_prob(x.double())), data))
         x = data.test.batch(torch.arange(300)).data.double()
         nats = 0.5 * math.log(2 * math.pi * 0.25) + (x.square().mean().item() + (1 / 127.5) ** 2 / 12) / (2 * 0.25)
         assert found.value == pytest.approx(nats / math.log(2) + math.log2(127.5), abs=4e-4)
 
+    def test_a_bound_lies_above_the_mass_of_the_cells(self) -> None:
+        """A Gaussian's density against numerical integration: of -log2 p over the cells, which the bound is, and of p,
+        whose logarithm is what the levels truly cost; the second lies below by little, as the density is smooth."""
+        data, law = digits(), stats.norm(-0.4, 0.7)
+        normal = torch.distributions.Normal(torch.tensor(-0.4).double(), 0.7)
+        found = bits_per_dim(trial_of(Given(lambda x: normal.log_prob(x.double())), data))
+        levels, counts = np.unique(data.test.pixels.numpy(), return_counts=True)
+        edges = [(level / 127.5 - 1 - 1 / 255, level / 127.5 - 1 + 1 / 255) for level in levels]
+        bound = [integrate.quad(lambda x: -np.log2(law.pdf(x) * 2 / 255), a, b)[0] * 127.5 for a, b in edges]
+        true = [-np.log2(integrate.quad(law.pdf, a, b)[0]) for a, b in edges]
+        assert found.value == pytest.approx(np.average(bound, weights=counts), abs=2e-4)
+        assert 0 < np.average(bound, weights=counts) - np.average(true, weights=counts) < 1e-4
+
+    def test_an_even_mass_needs_eight_bits(self) -> None:
+        """As it is: added noise and the width of cells would make 14.99 of it."""
+
+        def even(x: Tensor) -> Tensor:
+            assert torch.equal(x, ((x + 1) * 127.5).round() / 127.5 - 1), "levels are shown as they are"
+            return torch.full(x.shape, -math.log(256), dtype=torch.float64)
+
+        found = bits_per_dim(trial_of(Given(even, "mass"), digits()))
+        assert found.value == 8
+        assert (found.n, found.kind, found.protocol["levels"]) == (300, "point", 256)
+
+    def test_of_binary_images_a_fair_coin_needs_one_bit(self) -> None:
+        data = digits()
+        data.spec = dataclasses.replace(data.spec, kind="binary")
+        found = bits_per_dim(trial_of(Given(lambda x: torch.full(x.shape, -math.log(2), dtype=x.dtype), "mass"), data))
+        assert found.value == pytest.approx(1, rel=1e-6) and found.protocol["levels"] == 2
+        with pytest.raises(Omitted, match="a density, and binary data has none"):
+            bits_per_dim(trial_of(Given(lambda x: x), data))
+
+    def test_a_bound_on_a_mass_is_called_one(self) -> None:
+        class Bound(Given):
+            bound = True
+
+        assert bits_per_dim(trial_of(Bound(lambda x: -x.square(), "mass"), digits())).kind == "bound"
+
+    def test_what_is_given_labels_is_measured_apart(self) -> None:
+        """log p(x | label) is a number of another kind than log p(x)."""
+
+        class Told(Given):
+            conditional = True
+
+            def log_prob(self, batch: Batch) -> Tensor:
+                assert batch.condition is not None
+                return -batch.condition.double()
+
+        data = digits()
+        found = bits_per_dim(trial_of(Told(lambda x: x, "mass"), data))
+        assert found.value == pytest.approx(data.test.labels.double().mean().item() / 64 / math.log(2), rel=1e-9)
+        assert found.protocol["given"] == "labels"
+        assert "given" not in bits_per_dim(trial_of(Given(lambda x: x, "mass"), data)).protocol
+
     def test_the_mean_is_over_images(self) -> None:
         nats = np.array([10.0, 30.0, 20.0])
-        found = bits_of_density(nats, 5)
+        found = bits_of(nats, 5, spacing())
         bits = nats / 5 / math.log(2) + math.log2(127.5)
         assert found.value == pytest.approx(bits.mean(), rel=1e-12)
         reach = 1.959964 * bits.std(ddof=1) / math.sqrt(3)
@@ -474,26 +533,34 @@ class TestBitsPerDim:
     def test_the_interval_covers_the_truth(self) -> None:
         rng, hits = np.random.default_rng(1), 0
         for _ in range(300):
-            found = interval_of(bits_of_density(rng.normal(50, 10, 200), 64))
-            hits += found.lo < 50 / 64 / math.log(2) + math.log2(127.5) < found.hi
+            found = interval_of(bits_of(rng.normal(50, 10, 200), 64))
+            hits += found.lo < 50 / 64 / math.log(2) < found.hi
         assert 0.90 <= hits / 300 <= 0.98
 
-    def test_cross_entropy_of_grey_levels_is_no_density(self) -> None:
+    def test_cross_entropy_of_grey_levels_is_no_probability(self) -> None:
         data = digits()
-        with pytest.raises(Omitted, match="not normalised"):
+        with pytest.raises(Omitted, match='gives grey levels no probability: take decoder = "gaussian"'):
             bits_per_dim(trial_of(VAE(data.spec, latent=2, width=8), data))
 
-    def test_a_mass_is_no_density(self) -> None:
-        class Mass(Density):
-            log_prob_of = "mass"
+    def test_a_score_that_does_not_say_what_it_is_is_no_likelihood(self) -> None:
+        """Taken for a density by default, a mass would count 6.99 bits too many."""
 
-        with pytest.raises(Omitted, match="the mass of discrete values"):
-            bits_per_dim(trial_of(Mass(lambda x: x), digits()))
+        class Score:
+            bound = False
+
+            def log_prob(self, batch: Batch) -> Tensor:
+                return torch.zeros(len(batch.data))
+
+            def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+                return torch.zeros(n, 1, 8, 8)
+
+        assert not isinstance(Score(), Likelihood) and "likelihood" not in capabilities(Score)
+        assert unmet(Score(), Likelihood) == "needs the capability 'likelihood': the model has no log_prob_of"
+        assert unmet(Score(), Sequential) == "needs the capability 'score steps'"
 
     def test_families_say_what_their_number_is_of(self) -> None:
         grey, black = DataSpec("image", (1, 8, 8), "continuous"), DataSpec("image", (1, 8, 8), "binary")
         assert VAE(grey, width=8, decoder="gaussian").log_prob_of == "density"
-        assert VAE(grey, width=8).log_prob_of == "none"
         assert VAE(black, width=8).log_prob_of == "mass"
         assert LSTM.log_prob_of == GPT.log_prob_of == "mass"
 
@@ -507,4 +574,4 @@ class TestBitsPerDim:
 
     def test_nan_is_refused(self) -> None:
         with pytest.raises(GenbenchError, match="log_prob returned NaN"):
-            bits_per_dim(trial_of(Density(lambda x: x * torch.nan), digits()))
+            bits_per_dim(trial_of(Given(lambda x: x * torch.nan), digits()))

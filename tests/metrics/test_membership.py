@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from bench import Estimate, GenbenchError, Interval, TooFew, Trial
+from bench import Batch, Estimate, GenbenchError, Interval, TooFew, Trial
 from bench.datasets._text import ByteDataset
 from bench.datasets.digits import digits
 from generators.vae import VAE
@@ -103,13 +103,14 @@ class Lookup:
     """Remembers its training windows to the letter, or (``share``) only so many of them."""
 
     bound = False
+    log_prob_of: Literal["mass", "density"] = "mass"
 
     def __init__(self, dataset: ByteDataset, share: float = 1.0) -> None:
         windows = dataset.tokens("train").split(10)
         self.known = {tuple(w.tolist()) for w in windows[: int(share * len(windows))]}
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        return torch.tensor([-1.0 if tuple(row.tolist()) in self.known else -20.0 for row in x])
+    def log_prob(self, batch: Batch) -> Tensor:
+        return torch.tensor([-1.0 if tuple(row.tolist()) in self.known else -20.0 for row in batch.data])
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
         return torch.zeros(n, 10, dtype=torch.int64)
@@ -118,8 +119,8 @@ class Lookup:
 class Counts(Lookup):
     """Knows the letters' frequencies and nothing of its training text."""
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        return -x.double().sum(1)
+    def log_prob(self, batch: Batch) -> Tensor:
+        return -batch.data.double().sum(1)
 
 
 class TestModels:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from bench import Estimate, GenbenchError, Interval, Omitted, TooFew, Trial
+from bench import Batch, Estimate, GenbenchError, Interval, Omitted, TooFew, Trial
 from bench.datasets.digits import digits
 from bench.datasets.mnist import mnist5k
 from metrics.features.frechet import frechet_distance
@@ -159,8 +159,8 @@ class Shifter:
     def __init__(self, by: float) -> None:
         self.by = by
 
-    def reconstruct(self, x: Tensor) -> Tensor:
-        return (x + self.by / 127.5).clamp(-1, 1)
+    def reconstruct(self, batch: Batch) -> Tensor:
+        return (batch.data + self.by / 127.5).clamp(-1, 1)
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
         return torch.zeros(n, 1, 28, 28)
