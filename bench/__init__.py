@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from bench.measure.comparison import Comparison, Space
     from bench.measure.feature_store import FeatureSet
     from bench.measure.moments import Moments
-    from bench.measure.reading import Source
     from bench.measure.trial import Costs, Trial
     from bench.modalities._base import Modality, modality_of
     from bench.modalities._dequantise import dequantise, spacing
@@ -70,6 +69,7 @@ if TYPE_CHECKING:
         Trainable,
         Verbatim,
     )
+    from bench.reading import Source
     from bench.record import Estimate, Interval, Measurement, RunRecord
     from bench.registry import Presets, dataset, discover, extractor, generator, metric, modality, report
     from bench.results.render import render

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -12,40 +12,55 @@ from bench.datasets._content import fingerprint
 from bench.errors import DataError
 from bench.protocols import Batch, DataSpec, SplitName
 
-Splits = Mapping[SplitName, tuple[np.ndarray, np.ndarray]]
+Splits = Mapping[SplitName, tuple[np.ndarray, np.ndarray | None]]
 SPLITS: tuple[SplitName, ...] = ("train", "valid", "test")
 
 
 class ImageSplit:
-    """``pixels``: ``(n, C, H, W)`` uint8; ``labels``: ``(n,)`` int64."""
+    """``pixels``: ``(n, C, H, W)`` uint8; ``labels``: ``(n,)`` int64, or None."""
 
-    def __init__(self, pixels: np.ndarray, labels: np.ndarray) -> None:
+    def __init__(self, pixels: np.ndarray, labels: np.ndarray | None) -> None:
         self.pixels = torch.from_numpy(np.ascontiguousarray(pixels))
-        self.labels = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
+        self.condition = None if labels is None else torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.pixels)
 
+    @property
+    def labels(self) -> Tensor:
+        """``(n,)`` int64. Raises DataError where there are none."""
+        if self.condition is None:
+            raise DataError("these images have no labels")
+        return self.condition
+
     def batch(self, index: Tensor) -> Batch:
-        return Batch(self.pixels[index].float() / 127.5 - 1, self.labels[index])
+        return Batch(self.pixels[index].float() / 127.5 - 1, None if self.condition is None else self.condition[index])
 
 
 class ImageDataset:
-    """Three splits of images with labels.
+    """Three splits of images, with labels or without.
 
-    splits: by name, pixels ``(n, C, H, W)`` uint8 0..255 and labels ``(n,)`` in 0..classes-1.
+    splits: by name, pixels ``(n, C, H, W)`` uint8 0..255 and labels ``(n,)`` in 0..classes-1, or None.
     Raises DataError for arrays of other shapes or types, or an empty split.
     """
 
-    def __init__(self, name: str, splits: Splits, classes: int) -> None:
+    def __init__(self, name: str, splits: Splits, classes: int | None) -> None:
         for split, (pixels, labels) in splits.items():
-            if pixels.dtype != np.uint8 or pixels.ndim != 4 or len(pixels) != len(labels) or not len(pixels):
+            labelled = labels is None or len(labels) == len(pixels)
+            if pixels.dtype != np.uint8 or pixels.ndim != 4 or not labelled or not len(pixels):
                 raise DataError(f"{name}, {split}: images must be (n, C, H, W) uint8, one label each, and not empty")
         shape = tuple(int(size) for size in splits["train"][0].shape[1:])
         self.name = name
         self.spec = DataSpec("image", shape, "continuous", classes=classes)
-        self.fingerprint = fingerprint("image/1", *(part for s in SPLITS for part in (s, *splits[s])))
+        self.fingerprint = fingerprint("image/1", *parts_of(splits))
         self.train, self.valid, self.test = (ImageSplit(*splits[s]) for s in SPLITS)
+
+
+def parts_of(splits: Splits) -> Iterator[str | np.ndarray]:
+    """What a fingerprint is taken of: each split's name, examples and labels."""
+    for split in SPLITS:
+        yield split
+        yield from (part for part in splits[split] if part is not None)
 
 
 def carve(

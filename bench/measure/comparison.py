@@ -14,11 +14,11 @@ from torch import Tensor
 
 from bench.errors import GenbenchError, Omitted, TooFew
 from bench.measure.feature_store import FeatureSet, FeatureStore, unnamed
-from bench.measure.moments import Statistics
 from bench.modalities import modality_of
 from bench.modalities._examples import Examples, arrays_of, texts_of
 from bench.modalities._pictures import Pictures
 from bench.protocols import Extractor
+from bench.reading.arrays import Statistics
 from bench.record import Estimate
 from bench.registry import MetricEntry, Side, Subject, registry
 from bench.streams import stream

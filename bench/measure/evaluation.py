@@ -17,13 +17,13 @@ from bench.errors import DataError, GenbenchError, Omitted, expect, said
 from bench.files import cache_limit
 from bench.foreign import Say
 from bench.measure.comparison import Comparison, Space, measure
-from bench.measure.moments import Statistics
 from bench.measure.names import check_name, classic_names, is_measure, separated
-from bench.measure.reading import Source, check, guess_modality, read, read_prompts, read_reference, warn
 from bench.modalities import modality_of
 from bench.modalities._examples import Examples, content_hash, shape_of, sizes_of, unordered_hash
 from bench.probes.machine import choose_device
 from bench.protocols import Modality
+from bench.reading import Source, check, guess_modality, read, read_prompts, read_reference, warn
+from bench.reading.arrays import Statistics
 from bench.registry import MetricEntry, Side, registry
 
 T = TypeVar("T")

@@ -17,18 +17,6 @@ class Moments:
     covariance: Tensor
 
 
-@dataclass(frozen=True)
-class Statistics:
-    """What is kept of a reference where its examples are not: mean ``(D,)``, covariance ``(D, D)``, both float64.
-
-    n: the number of examples behind them; None where that was not kept.
-    """
-
-    mean: Tensor
-    covariance: Tensor
-    n: int | None = None
-
-
 class MomentSum:
     """Running mean and scatter, merged pair by pair (Chan, Golub & LeVeque 1983, Eq. 2.1).
 

@@ -62,6 +62,11 @@ class Pictures:
     def __len__(self) -> int:
         return len(self._names)
 
+    @property
+    def names(self) -> Sequence[str]:
+        """What messages call them; of files their paths."""
+        return self._names
+
     def __getitem__(self, index: slice) -> Tensor | list[Tensor]:
         """Consecutive pictures: ``(n, C, H, W)`` if all of the set are of one size, else a list of ``(C, H, W)``."""
         asked = range(*index.indices(len(self)))

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 import bench
-from bench.measure.reading import check, read
 from bench.modalities._examples import content_hash, unordered_hash
+from bench.reading import check, read
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.integers(-40, 40, (300, 3)) / 8  # what every dtype below holds exactly

@@ -141,7 +141,7 @@ class TestModels:
     def test_images_that_were_overfitted_are_told_from_others(self) -> None:
         """A VAE trained to death on a few digits knows them; one that saw nothing does not."""
         data = digits()
-        data.train.pixels, data.train.labels = data.train.pixels[:60], data.train.labels[:60]
+        data.train.pixels, data.train.condition = data.train.pixels[:60], data.train.labels[:60]
         torch.manual_seed(0)
         model = VAE(data.spec, latent=8, width=128, lr=3e-3, decoder="gaussian")
         before = interval_of(membership_auc(trial_of(model.eval(), data)))

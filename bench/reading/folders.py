@@ -19,8 +19,8 @@ from PIL import Image, ImageOps
 
 from bench.errors import DataError, named
 from bench.foreign import Say, decoding
-from bench.measure.reading.arrays import refuse_bomb
 from bench.modalities._pictures import Pictures
+from bench.reading.arrays import refuse_bomb
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 MOST_PIXELS = 89_478_485  # of one picture: Pillow's own bound, beyond which it warns of a trap

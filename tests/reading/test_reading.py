@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 
 from bench import DataError, DataWarning, GenbenchError, TooFew
-from bench.measure.reading import check, guess_modality, read, read_prompts
 from bench.modalities._examples import content_hash
 from bench.modalities._pictures import Pictures
+from bench.reading import check, guess_modality, read, read_prompts
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 3, 8, 6), dtype=np.uint8)
 

@@ -19,8 +19,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from bench import DataError, DataWarning
-from bench.measure.moments import Statistics
-from bench.measure.reading import check, read, read_prompts, read_reference
+from bench.reading import check, read, read_prompts, read_reference
+from bench.reading.arrays import Statistics
 
 X = np.arange(12.0).reshape(4, 3)
 

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import math
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from bench.errors import DataError, named
 from bench.foreign import Say, afford, decoding
-from bench.measure.moments import Statistics
 
+Shape = tuple[int, ...]
 # The names under which arrays of samples are kept: ours, numpy's own, and those of other evaluators.
 KEYS = ("samples", "arr_0", "images", "features", "data")
 STATISTICS = ("mu", "sigma")  # pytorch-fid, TTUR, clean-fid, EDM and ADM call them so
 # A part of an archive that unpacks to more than this, and to so many times what it takes, is a trap or a mistake.
 BOMB_BYTES, BOMB_RATIO = 2**28, 200
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What is kept of a reference where its examples are not: mean ``(D,)``, covariance ``(D, D)``, both float64.
+
+    n: the number of examples behind them; None where that was not kept.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    n: int | None = None
 
 
 def read_array(path: Path, say: Say) -> np.ndarray | Statistics:
@@ -36,6 +50,31 @@ def read_array(path: Path, say: Say) -> np.ndarray | Statistics:
         return _from_archive(archive, path, say)
 
 
+def array_forms(path: Path) -> dict[str, tuple[Shape, np.dtype]]:
+    """Shape and type of every array in a .npz file, by name, of their headers alone. Raises as ``read_array``."""
+    forms = {}
+    with _opened(path) as archive:
+        for name, part in _arrays_in(archive).items():
+            with decoding(what := f"{path}: {part.filename}"), archive.open(part) as file:
+                forms[name] = _header(file, what)
+    return forms
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Every array in a .npz file, by name. Raises as ``read_array``."""
+    with _opened(path) as archive:
+        return {name: _part(archive, part, path) for name, part in _arrays_in(archive).items()}
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    with decoding(path, " (no .npz)"):
+        return zipfile.ZipFile(path)
+
+
+def _arrays_in(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    return {part.filename.removesuffix(".npy"): part for part in archive.infolist() if part.filename.endswith(".npy")}
+
+
 def refuse_bomb(part: zipfile.ZipInfo, what: str) -> None:
     """Raises DataError for a part of an archive that is encrypted, or that unpacks to far more than data does."""
     if part.flag_bits & 1:
@@ -48,7 +87,7 @@ def refuse_bomb(part: zipfile.ZipInfo, what: str) -> None:
 
 
 def _from_archive(archive: zipfile.ZipFile, path: Path, say: Say) -> np.ndarray | Statistics:
-    parts = {p.filename.removesuffix(".npy"): p for p in archive.infolist() if p.filename.endswith(".npy")}
+    parts = _arrays_in(archive)
     found = [key for key in KEYS if key in parts] or (list(parts) if len(parts) == 1 else [])
     if not found and parts.keys() >= set(STATISTICS):
         mean, covariance = (_part(archive, parts[name], path) for name in STATISTICS)
@@ -87,6 +126,11 @@ def _array(file: IO[bytes], size: int, what: object) -> np.ndarray:
 
 def _claim(file: IO[bytes], what: object) -> tuple[np.dtype, int]:
     """Type and bytes of the array that a header promises."""
+    shape, dtype = _header(file, what)
+    return dtype, math.prod(shape) * dtype.itemsize
+
+
+def _header(file: IO[bytes], what: object) -> tuple[Shape, np.dtype]:
     with decoding(what, " (neither .npy nor .npz)"):
         version = np.lib.format.read_magic(file)
     if version not in _HEADERS:  # the third version is for names of columns alone
@@ -96,7 +140,7 @@ def _claim(file: IO[bytes], what: object) -> tuple[np.dtype, int]:
         raise DataError(f"{named(what)} holds pickled objects, which could run code and are not read: save numbers")
     if any(length < 0 for length in shape):
         raise DataError(f"{named(what)} claims the shape {shape}: its header is damaged")
-    return dtype, math.prod(shape) * dtype.itemsize
+    return shape, dtype
 
 
 def statistics(mean: np.ndarray, covariance: np.ndarray, n: np.ndarray | None, path: Path) -> Statistics:

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from bench import DataError, DataWarning, Features
 from bench.measure.feature_store import BATCH, batches
-from bench.measure.reading import read
 from bench.modalities._examples import content_hash
 from bench.modalities._pictures import Pictures
+from bench.reading import read
 
 RNG = np.random.default_rng(0)
 CPU = torch.device("cpu")
@@ -234,7 +234,7 @@ from bench import Features
 from bench.measure.feature_store import batches
 from bench.modalities._examples import content_hash
 from bench.probes.memory import peak_rss_bytes
-from bench.measure.reading import read
+from bench.reading import read
 
 class Means:
     protocol = {}

@@ -16,13 +16,12 @@ from torch import Tensor
 
 from bench.errors import DataError, DataWarning, Omitted, TooFew, named
 from bench.foreign import Say, locate
-from bench.measure.moments import Statistics
-from bench.measure.reading.arrays import read_array
-from bench.measure.reading.folders import SUFFIXES, read_archive, read_folder
-from bench.measure.reading.memory import Held, from_array, from_memory
-from bench.measure.reading.texts import TEXTS, read_texts
 from bench.modalities import Modality, modality_of
 from bench.modalities._examples import Examples, kind_of, texts_of
+from bench.reading.arrays import Statistics, read_array
+from bench.reading.folders import SUFFIXES, read_archive, read_folder
+from bench.reading.memory import Held, from_array, from_memory
+from bench.reading.texts import TEXTS, read_texts
 from bench.registry import registry
 
 Source = Held | str | Path

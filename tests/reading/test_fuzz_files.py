@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 from bench import GenbenchError
-from bench.measure.moments import Statistics
-from bench.measure.reading import check, guess_modality, read_reference
 from bench.modalities._examples import content_hash
 from bench.probes.memory import peak_rss_bytes
+from bench.reading import check, guess_modality, read_reference
+from bench.reading.arrays import Statistics
 from tests.processes import alone
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 3, 16, 12), dtype=np.uint8)

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from bench.errors import DataError, named
 from bench.foreign import Say, decoding
-from bench.measure.reading.folders import SUFFIXES, pixels_of, size_remarks
 from bench.modalities._examples import Examples
 from bench.modalities._pictures import Pictures
 from bench.modalities._sequences import Sequences
+from bench.reading.folders import SUFFIXES, pixels_of, size_remarks
 
 Held = np.ndarray | Tensor | Sequence[Any]
 
