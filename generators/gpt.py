@@ -15,13 +15,15 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F
 from annotated_types import Ge, Lt
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from bench import Batch, DataSpec, GenbenchError, Presets, Unsupported, generator, uniform
-from generators._sequence import clip_and_step, draw, draw_sequences, each_log_prob, shifted
+from generators._heads import Tokens
+from generators._nets import Block
+from generators._schedule import scheduled
+from generators._sequence import clip_and_step, draw_sequences
 
 PRESETS: Presets = {
     "tiny": {"layers": 2, "heads": 4, "width": 96, "lr": 5e-3, "weight_decay": 0.0, "warmup": 50},
@@ -35,42 +37,6 @@ PRESETS: Presets = {
     },  # the size of GPT-2 small, dropout as there, learning rate as GPT-3 small
 }
 Cache = list[tuple[Tensor, Tensor]]  # keys and values of each layer, (batch, heads, tokens, width / heads)
-
-
-class Attention(nn.Module):
-    """Causal self-attention over heads (Vaswani et al. 2017, arXiv:1706.03762, Eq. 1)."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads, self.dropout = heads, dropout
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
-
-    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        batch, tokens, width = x.shape
-        q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        if past is not None:
-            k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
-        rate = self.dropout if self.training else 0.0
-        # With a past, only the one newest token asks, and it may see everything.
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=past is None, dropout_p=rate)
-        return self.out(y.transpose(1, 2).reshape(batch, tokens, width)), (k, v)
-
-
-class Block(nn.Module):
-    """Attention, then a two-layer perceptron, each normalised before and added after."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = Attention(width, heads, dropout)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        y, kept = self.attention(self.norm1(x), past)
-        x = x + self.dropout(y)
-        return x + self.dropout(self.mlp(self.norm2(x))), kept
 
 
 @generator("gpt", modalities={"text"}, paper="arXiv:2005.14165", presets=PRESETS)
@@ -104,17 +70,15 @@ class GPT(nn.Module):
             raise Unsupported(f"gpt makes tokens, not {spec.kind} data")
         if width % heads:
             raise GenbenchError(f"gpt: width = {width} must be a multiple of heads = {heads}")
-        (self.window,), self.start, self.temperature = spec.shape, spec.vocab, temperature
-        self.lr, self.warmup, self.decay = lr, warmup, decay
+        (self.window,), self.tokens, self.temperature = spec.shape, Tokens(spec.vocab), temperature
         self.embedding = nn.Embedding(spec.vocab + 1, width)
         self.positions = nn.Embedding(self.window, width)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        self.step: Tensor
-        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         _initialise(self, layers)
         self.optimiser = torch.optim.AdamW(_decayed(self, weight_decay), lr=lr, betas=(0.9, 0.95))
+        self.schedule = scheduled(self.optimiser, warmup=warmup, decay=decay, floor=0.1)
 
     def forward(self, x: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
         """Logits ``(batch, tokens, vocab)`` of the token after each of ``x`` ``(batch, tokens)``; the new cache."""
@@ -125,16 +89,13 @@ class GPT(nn.Module):
         for i, block in enumerate(self.blocks):
             h, layer = block(h, cache[i] if cache else None)
             kept.append(layer)
-        return self.norm(h) @ self.embedding.weight[: self.start].T, kept
+        return self.norm(h) @ self.embedding.weight[: self.tokens.vocab].T, kept
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
-        logits, _ = self(shifted(batch.data, self.start))
-        loss = F.cross_entropy(logits.flatten(0, 1), batch.data.flatten())
-        self.step += 1
-        lr = self.lr * pace(int(self.step), self.warmup, self.decay)
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr
+        logits, _ = self(self.tokens.shifted(batch.data))
+        loss = self.tokens.loss(logits, batch)
         clip_and_step(self.optimiser, loss)
+        self.schedule.step()
         return {"loss": loss.item()}
 
     @torch.no_grad()
@@ -145,12 +106,12 @@ class GPT(nn.Module):
     @torch.no_grad()
     def step_log_prob(self, batch: Batch, state: None = None) -> tuple[Tensor, None]:
         """log p of each of at most ``window`` tokens in nats, ``(batch, tokens)``; no state, as positions end there."""
-        return each_log_prob(self(shifted(batch.data, self.start))[0], batch.data), None
+        return self.tokens.log_prob(self(self.tokens.shifted(batch.data))[0], batch), None
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
         u = uniform(rng, n, self.window).to(self.norm.weight.device)
-        return draw_sequences(self, self.start, u, self.temperature)
+        return draw_sequences(self, self.tokens, u, self.temperature)
 
     @torch.no_grad()
     def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
@@ -158,23 +119,15 @@ class GPT(nn.Module):
 
         Past the window the context slides: its older half is dropped and the cache built again.
         """
-        start = torch.full((1,), self.start, device=self.norm.weight.device)
+        start = self.tokens.start(1, self.norm.weight.device)
         context, cache = torch.cat([start, prompt.to(start)])[-self.window :], None
         while True:
             if cache is not None and len(context) > self.window:
                 context, cache = context[-(self.window // 2 + 1) :], None
             logits, cache = self(context[None, -1:] if cache else context[None], cache)
-            token = draw(logits[:, -1], torch.rand(1, generator=rng), self.temperature)
+            token = self.tokens.draw(logits[:, -1], torch.rand(1, generator=rng), self.temperature)
             context = torch.cat([context, token])
             yield token[0]
-
-
-def pace(step: int, warmup: int, decay: int) -> float:
-    """Share of the learning rate at a step, counted from 1: linear rise, then a cosine down to a tenth."""
-    if step <= warmup:
-        return step / warmup
-    done = min(1.0, (step - warmup) / (decay - warmup)) if decay > warmup else 0.0
-    return 0.1 + 0.45 * (1 + math.cos(math.pi * done))
 
 
 def _initialise(model: nn.Module, layers: int) -> None:

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F
 from annotated_types import Ge, Lt
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from bench import Batch, DataSpec, Presets, Unsupported, generator, uniform
-from generators._sequence import clip_and_step, draw, draw_sequences, each_log_prob, shifted
+from generators._heads import Tokens
+from generators._sequence import clip_and_step, draw_sequences
 
 PRESETS: Presets = {
     "tiny": {"width": 192, "embedding": 64, "layers": 1, "lr": 6e-3},
@@ -51,7 +51,7 @@ class LSTM(nn.Module):
         super().__init__()
         if spec.kind != "tokens" or spec.vocab is None:
             raise Unsupported(f"lstm makes tokens, not {spec.kind} data")
-        (self.window,), self.start, self.temperature = spec.shape, spec.vocab, temperature
+        (self.window,), self.tokens, self.temperature = spec.shape, Tokens(spec.vocab), temperature
         self.embedding = nn.Embedding(spec.vocab + 1, embedding)
         self.lstm = nn.LSTM(embedding, width, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0)
         self.dropout = nn.Dropout(dropout)
@@ -64,8 +64,8 @@ class LSTM(nn.Module):
         return self.head(self.dropout(hidden)), state
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
-        logits, _ = self(shifted(batch.data, self.start))
-        loss = F.cross_entropy(logits.flatten(0, 1), batch.data.flatten())
+        logits, _ = self(self.tokens.shifted(batch.data))
+        loss = self.tokens.loss(logits, batch)
         clip_and_step(self.optimiser, loss)
         return {"loss": loss.item()}
 
@@ -78,21 +78,21 @@ class LSTM(nn.Module):
     def step_log_prob(self, batch: Batch, state: Seen | None = None) -> tuple[Tensor, Seen]:
         """log p of each token in nats, ``(batch, tokens)``, and the state from which the text goes on without end."""
         x = batch.data
-        last, hidden = state or (x.new_full((len(x), 1), self.start), None)
+        last, hidden = state or (self.tokens.start(len(x), x.device)[:, None], None)
         logits, hidden = self(torch.cat([last, x[:, :-1]], dim=1), hidden)
-        return each_log_prob(logits, x), (x[:, -1:], hidden)
+        return self.tokens.log_prob(logits, batch), (x[:, -1:], hidden)
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
         u = uniform(rng, n, self.window).to(self.head.weight.device)
-        return draw_sequences(self, self.start, u, self.temperature)
+        return draw_sequences(self, self.tokens, u, self.temperature)
 
     @torch.no_grad()
     def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
         """Continue ``prompt`` ``(tokens,)``, which may be empty, one token ``()`` at a time, without end."""
-        start = torch.full((1, 1), self.start, device=self.head.weight.device)
+        start = self.tokens.start(1, self.head.weight.device)[:, None]
         token, state = torch.cat([start, prompt[None].to(start)], dim=1), None
         while True:
             logits, state = self(token, state)
-            token = draw(logits[:, -1], torch.rand(1, generator=rng), self.temperature)[:, None]
+            token = self.tokens.draw(logits[:, -1], torch.rand(1, generator=rng), self.temperature)[:, None]
             yield token[0, 0]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from bench import Estimate, Omitted, Trial, metric
 
 
 @metric("parameters", aspect="efficiency", unit="1", better="lower")
 def parameters(trial: Trial) -> Estimate:
-    """Distinct learned numbers, shared ones counted once, those that only training needs included."""
+    """Distinct learned numbers, shared ones counted once, those that only training needs included.
+
+    A running average of others (``torch.optim.swa_utils.AveragedModel``) is not learned itself.
+    """
     if not isinstance(trial.model, nn.Module):
         raise Omitted("not a torch module")
-    return Estimate(value=sum(p.numel() for p in trial.model.parameters()), n=1)
+    copies = [module for module in trial.model.modules() if isinstance(module, AveragedModel)]
+    averages = {id(p) for copy in copies for p in copy.parameters()}
+    return Estimate(value=sum(p.numel() for p in trial.model.parameters() if id(p) not in averages), n=1)

@@ -32,9 +32,8 @@ from bench.parameters import resolve
 from bench.protocols import capabilities
 from bench.registry import GeneratorEntry, registry
 from bench.streams import stream
-from generators._sequence import draw, shifted
 from generators.dcgan import DCGAN, make_discriminator, make_generator
-from generators.gpt import GPT, pace
+from generators.gpt import GPT
 from generators.lstm import LSTM
 from generators.vae import VAE, gaussian_kl
 
@@ -170,7 +169,7 @@ class TestAutoregressive:
     def test_the_future_is_not_seen(self, family: type) -> None:
         model = self.make(family)
         x = torch.tensor([[0, 1, 2, 0], [0, 1, 0, 2]])
-        logits, _ = model(shifted(x, model.start))
+        logits, _ = model(model.tokens.shifted(x))
         torch.testing.assert_close(logits[0, :3], logits[1, :3])
         assert not torch.allclose(logits[0, 3], logits[1, 3])
 
@@ -187,7 +186,7 @@ class TestAutoregressive:
     def test_the_cache_changes_nothing(self, family: type) -> None:
         spec = DataSpec("text", (16,), "tokens", vocab=5)
         model = self.make(family, spec)
-        x = shifted(torch.randint(5, (3, 16)), model.start)
+        x = model.tokens.shifted(torch.randint(5, (3, 16)))
         whole, _ = model(x)
         state, steps = None, []
         for t in range(16):
@@ -206,19 +205,6 @@ class TestAutoregressive:
     def test_pictures_are_refused(self, family: type) -> None:
         with pytest.raises(Unsupported, match="makes tokens"):
             family(SPECS["image"])
-
-
-def test_inversion_draws_each_token_by_its_probability() -> None:
-    p = torch.tensor([0.1, 0.0, 0.6, 0.3])
-    u = (torch.arange(10000) + 0.5) / 10000
-    counts = torch.bincount(draw(p.log().expand(10000, 4), u, 1.0), minlength=4)
-    assert counts.tolist() == [1000, 0, 6000, 3000]
-
-
-@pytest.mark.parametrize(("step", "share"), [(1, 0.1), (5, 0.5), (10, 1.0), (60, 0.55), (110, 0.1), (10**6, 0.1)])
-def test_the_learning_rate_rises_and_falls_as_told(step: int, share: float) -> None:
-    assert pace(step, warmup=10, decay=110) == pytest.approx(share)
-    assert pace(step, warmup=10, decay=0) == pytest.approx(min(1.0, step / 10))
 
 
 def test_gpt_width_must_be_a_multiple_of_heads() -> None:

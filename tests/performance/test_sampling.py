@@ -9,7 +9,6 @@ from torch import Tensor
 
 from bench import DataSpec
 from bench.streams import normal, stream, uniform
-from generators._sequence import draw
 from generators.gpt import GPT
 from tests.performance.timing import ROUNDS, median, seconds
 
@@ -20,10 +19,10 @@ pytestmark = pytest.mark.performance
 def without_cache(model: GPT, n: int, rng: torch.Generator) -> Tensor:
     """Sampling as it would be if every token read the whole context again."""
     u = uniform(rng, n, model.window)
-    context = torch.full((n, 1), model.start)
+    context = model.tokens.start(n, torch.device("cpu"))[:, None]
     for t in range(model.window):
         logits, _ = model(context)
-        context = torch.cat([context, draw(logits[:, -1], u[:, t], 1.0)[:, None]], dim=1)
+        context = torch.cat([context, model.tokens.draw(logits[:, -1], u[:, t])[:, None]], dim=1)
     return context[:, 1:]
 
 

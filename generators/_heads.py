@@ -1,0 +1,172 @@
+"""What a sequence model says of the next step, by the kind of data: the last layer's numbers as a distribution.
+
+    Tokens       one of ``vocab``            softmax
+    Frames       ``keys`` that are on or off   independent Bernoulli variables
+    Continuous   ``values`` real numbers     a mixture of Gaussians (Bishop 1994) or logistics (arXiv:1701.05517)
+
+A head learns nothing and holds no weights: it reads ``out`` ``(batch, steps, size)`` of the net before it. It draws by
+inversion of uniform numbers that it is handed, so that a sequence depends on its own and not on its neighbours'.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench import Batch, DataSpec, Unsupported
+
+
+class Head(ABC):
+    """The distribution of a step."""
+
+    log_prob_of: Literal["mass", "density"] = "mass"
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """How many numbers of the net it reads."""
+
+    @property
+    def draws(self) -> tuple[int, ...]:
+        """Shape of the uniform numbers that drawing a step takes."""
+        return ()
+
+    @abstractmethod
+    def nats(self, out: Tensor, x: Tensor) -> Tensor:
+        """-log p of each step of ``x`` ``(batch, steps, ...)``, ``(batch, steps)``."""
+
+    @abstractmethod
+    def draw(self, out: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
+        """A step ``(batch, ...)`` from ``out`` ``(batch, size)`` by ``u`` in [0, 1), ``(batch, *draws)``."""
+
+    @abstractmethod
+    def start(self, n: int, device: torch.device) -> Tensor:
+        """What stands before the first step, ``(n, ...)``."""
+
+    def loss(self, out: Tensor, batch: Batch) -> Tensor:
+        """Mean nats a step, padding left out."""
+        nats = self.nats(out, batch.data)
+        return nats.mean() if batch.lengths is None else nats[batch.mask].mean()
+
+    def log_prob(self, out: Tensor, batch: Batch) -> Tensor:
+        """log p of each step in nats, ``(batch, steps)`` float64, to be added up without loss; 0 of padding."""
+        log_p = -self.nats(out.float(), batch.data).double()
+        return log_p if batch.lengths is None else log_p.where(batch.mask, 0)
+
+    def shifted(self, x: Tensor) -> Tensor:
+        """``x`` one place to the right, behind the start: what each prediction may see."""
+        return torch.cat([self.start(len(x), x.device)[:, None], x[:, :-1]], dim=1)
+
+
+@dataclass(frozen=True)
+class Tokens(Head):
+    """One of ``vocab`` tokens, int64. The start is one outside the vocabulary, so that the first is predicted too."""
+
+    vocab: int
+
+    @property
+    def size(self) -> int:
+        return self.vocab
+
+    def nats(self, out: Tensor, x: Tensor) -> Tensor:
+        return F.cross_entropy(out.flatten(0, 1), x.flatten(), reduction="none").view_as(x)
+
+    def loss(self, out: Tensor, batch: Batch) -> Tensor:
+        x = batch.data if batch.lengths is None else batch.data.where(batch.mask, -100)  # which is ignored
+        return F.cross_entropy(out.flatten(0, 1), x.flatten())  # the same mean in one pass
+
+    def draw(self, out: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
+        cumulative = F.softmax(out.double() / temperature, dim=-1).cumsum(-1)
+        u = u.to(cumulative.device, torch.float64)[:, None] * cumulative[:, -1:]
+        return torch.searchsorted(cumulative, u, right=True).squeeze(1).clamp(max=out.shape[-1] - 1)
+
+    def start(self, n: int, device: torch.device) -> Tensor:
+        return torch.full((n,), self.vocab, device=device)
+
+
+@dataclass(frozen=True)
+class Frames(Head):
+    """``keys`` that are each 0 or 1, float32, given the past independent of one another. Silence stands before."""
+
+    keys: int
+
+    @property
+    def size(self) -> int:
+        return self.keys
+
+    @property
+    def draws(self) -> tuple[int, ...]:
+        return (self.keys,)
+
+    def nats(self, out: Tensor, x: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(out, x, reduction="none").sum(-1)
+
+    def draw(self, out: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
+        return (u.to(out.device) < (out / temperature).sigmoid()).float()
+
+    def start(self, n: int, device: torch.device) -> Tensor:
+        return torch.zeros(n, self.keys, device=device)
+
+
+@dataclass(frozen=True)
+class Continuous(Head):
+    """``values`` real numbers: a mixture of ``components``, in each of which they are independent. Zeros stand before.
+
+    A temperature sharpens the weights and narrows each component by its root (Ha & Eck 2017, arXiv:1704.03477).
+    """
+
+    values: int = 1
+    components: int = 10
+    law: Literal["gaussian", "logistic"] = "logistic"
+    log_prob_of = "density"
+
+    @property
+    def size(self) -> int:
+        return self.components * (1 + 2 * self.values)
+
+    @property
+    def draws(self) -> tuple[int, ...]:
+        return (1 + self.values,)
+
+    def nats(self, out: Tensor, x: Tensor) -> Tensor:
+        weights, mean, log_scale = self._parts(out)
+        z = (x[..., None, :] - mean) * (-log_scale).exp()  # (batch, steps, components, values)
+        if self.law == "gaussian":
+            log_p = -0.5 * z.square() - log_scale - 0.5 * math.log(2 * math.pi)
+        else:
+            log_p = -z - log_scale - 2 * F.softplus(-z)
+        return -(F.log_softmax(weights, dim=-1) + log_p.sum(-1)).logsumexp(-1)
+
+    def draw(self, out: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
+        weights, mean, log_scale = self._parts(out)
+        chosen = Tokens(self.components).draw(weights, u[:, 0], temperature)
+        rows = torch.arange(len(out), device=out.device)
+        u = u[:, 1:].to(out.device, torch.float64) + 2.0**-26  # of the 24 bits of a float none is 0 or 1 then
+        z = torch.special.ndtri(u) if self.law == "gaussian" else u.logit()
+        return mean[rows, chosen] + math.sqrt(temperature) * log_scale[rows, chosen].exp() * z.to(out.dtype)
+
+    def start(self, n: int, device: torch.device) -> Tensor:
+        return torch.zeros(n, self.values, device=device)
+
+    def _parts(self, out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of the weights ``(..., components)``; means and logarithms of scales ``(..., components, values)``."""
+        k, d = self.components, self.values
+        weights, mean, log_scale = out.split([k, k * d, k * d], dim=-1)
+        shape = (*out.shape[:-1], k, d)
+        # One component on one point would have a density without bound.
+        return weights, mean.reshape(shape), log_scale.reshape(shape).clamp(min=-7)
+
+
+def head_of(spec: DataSpec) -> Head:
+    """The head for sequences ``(steps,)`` or ``(steps, values)`` of this kind. Raises Unsupported for other shapes."""
+    if spec.kind == "tokens" and len(spec.shape) == 1:
+        return Tokens(spec.vocab or 0)
+    if len(spec.shape) == 2 and spec.kind != "tokens":
+        return Frames(spec.shape[1]) if spec.kind == "binary" else Continuous(spec.shape[1])
+    raise Unsupported(f"no sequence of steps: {spec.kind} data of shape {spec.shape}")

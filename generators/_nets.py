@@ -1,0 +1,177 @@
+"""Nets that families share: a transformer block, a U-Net for images of 8 to 64 pixels, a residual perceptron."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Attention(nn.Module):
+    """Self-attention over heads (Vaswani et al. 2017, arXiv:1706.03762, Eq. 1); causal: none sees those after it."""
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0, *, causal: bool = True) -> None:
+        super().__init__()
+        self.heads, self.dropout, self.causal = heads, dropout, causal
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        batch, tokens, width = x.shape
+        q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        if past is not None:
+            k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
+        rate = self.dropout if self.training else 0.0
+        # With a past, only the one newest token asks, and it may see everything.
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal and past is None, dropout_p=rate)
+        return self.out(y.transpose(1, 2).reshape(batch, tokens, width)), (k, v)
+
+
+class Block(nn.Module):
+    """Attention, then a two-layer perceptron, each normalised before and added after.
+
+    past: keys and values of the tokens before, ``(batch, heads, tokens, width / heads)`` each; returned with the new.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0, *, causal: bool = True) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = Attention(width, heads, dropout, causal=causal)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        y, kept = self.attention(self.norm1(x), past)
+        x = x + self.dropout(y)
+        return x + self.dropout(self.mlp(self.norm2(x))), kept
+
+
+class Conditioning(nn.Module):
+    """What a denoiser is told besides its input: ``times`` numbers and a label, as a vector ``(batch, size)``.
+
+    Times are of the order of 1. The label ``classes`` stands for none, as classifier-free guidance needs it.
+    """
+
+    def __init__(self, size: int, times: int = 1, classes: int | None = None) -> None:
+        super().__init__()
+        self.times, self.size, self.none = times, size, classes or 0
+        self.time = nn.Sequential(nn.Linear(times * size, size), nn.SiLU(), nn.Linear(size, size)) if times else None
+        self.label = nn.Embedding(classes + 1, size) if classes else None
+
+    def forward(self, x: Tensor, t: Tensor | None, label: Tensor | None) -> Tensor:
+        """t: ``(batch,)``, or ``(batch, times)``. label: ``(batch,)`` int64 in 0..classes, or None."""
+        total = x.new_zeros(len(x), self.size)
+        if self.time is not None and t is not None:
+            total = total + self.time(waves(t.view(len(x), self.times), self.size).flatten(1))
+        if self.label is not None:
+            total = total + self.label(torch.full((len(x),), self.none, device=x.device) if label is None else label)
+        return total
+
+
+def waves(t: Tensor, size: int) -> Tensor:
+    """Sines and cosines of ``1000 t``, ``(..., size)``, of wavelengths from 2 pi up (arXiv:1706.03762, section 3.5)."""
+    rates = torch.exp(-math.log(10000) * torch.arange(size // 2, device=t.device) / (size // 2))
+    angles = 1000 * t[..., None] * rates
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+class ResidualMLP(nn.Module):
+    """A perceptron for vectors ``(batch, inside)``: ``depth`` residual layers (He et al. 2016, arXiv:1512.03385).
+
+    times, classes: as of Conditioning, which each layer is told.
+    """
+
+    def __init__(
+        self, inside: int, outside: int, *, width: int = 256, depth: int = 4, times: int = 0, classes: int | None = None
+    ) -> None:
+        super().__init__()
+        self.told = Conditioning(width, times, classes) if times or classes else None
+        self.inward, self.outward = nn.Linear(inside, width), nn.Linear(width, outside)
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+            for _ in range(depth)
+        )
+
+    def forward(self, x: Tensor, t: Tensor | None = None, label: Tensor | None = None) -> Tensor:
+        h = self.inward(x)
+        told = 0 if self.told is None else self.told(x, t, label)
+        for layer in self.layers:
+            h = h + layer(h + told)
+        out: Tensor = self.outward(F.silu(h))
+        return out
+
+
+class UNet(nn.Module):
+    """Image to image at every size from 8 to 64 (Ronneberger et al. 2015, arXiv:1505.04597, as in Ho et al. 2020).
+
+    width: channels at full size, times ``multiples`` at each halving; attention at the smallest. times, classes: as of
+    Conditioning. patch: squares of so many pixels a side are taken for one, which makes it that much faster.
+    The last layer starts at zero, and so does the output.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        width: int = 32,
+        multiples: Sequence[int] = (1, 2, 2),
+        times: int = 1,
+        classes: int | None = None,
+        dropout: float = 0.0,
+        patch: int = 1,
+    ) -> None:
+        super().__init__()
+        self.patch, size = patch, 4 * width
+        self.told = Conditioning(size, times, classes)
+        widths = [width * multiple for multiple in multiples]
+        self.inward = nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        for finer, coarser in zip(widths, [*widths[1:], widths[-1]], strict=True):
+            self.down.append(Residual(finer, coarser, size, dropout))
+            self.up.insert(0, Residual(2 * coarser, finer, size, dropout))
+        self.before, self.after = (Residual(widths[-1], widths[-1], size, dropout) for _ in range(2))
+        self.norm, self.attention = _norm(widths[-1]), Attention(widths[-1], 1, causal=False)
+        self.outward = nn.Sequential(
+            _norm(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], channels * patch**2, 3, padding=1)
+        )
+        nn.init.zeros_(self.outward[-1].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.outward[-1].bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, t: Tensor | None = None, label: Tensor | None = None) -> Tensor:
+        """x: ``(batch, channels, height, breadth)``, sides multiples of ``patch``; the output is of its shape."""
+        told = F.silu(self.told(x, t, label))
+        h, skips = self.inward(F.pixel_unshuffle(x, self.patch)), []
+        for i, layer in enumerate(self.down):
+            h = layer(F.avg_pool2d(h, 2, ceil_mode=True) if i else h, told)
+            skips.append(h)
+        h = self.before(h, told)
+        tokens, _ = self.attention(self.norm(h).flatten(2).transpose(1, 2))  # (batch, places, channels)
+        h = self.after(h + tokens.transpose(1, 2).view_as(h), told)
+        for layer, skip in zip(self.up, reversed(skips), strict=True):
+            h = layer(torch.cat([F.interpolate(h, size=skip.shape[-2:]), skip], dim=1), told)
+        return F.pixel_shuffle(self.outward(h), self.patch)
+
+
+class Residual(nn.Module):
+    """Two convolutions around what the net is told, added to their input."""
+
+    def __init__(self, inside: int, outside: int, told: int, dropout: float) -> None:
+        super().__init__()
+        self.first = nn.Sequential(_norm(inside), nn.SiLU(), nn.Conv2d(inside, outside, 3, padding=1))
+        self.told = nn.Linear(told, outside)
+        self.second = nn.Sequential(
+            _norm(outside), nn.SiLU(), nn.Dropout(dropout), nn.Conv2d(outside, outside, 3, padding=1)
+        )
+        self.skip = nn.Conv2d(inside, outside, 1) if inside != outside else nn.Identity()
+
+    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+        h = self.first(x) + self.told(told)[:, :, None, None]
+        out: Tensor = self.skip(x) + self.second(h)
+        return out
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(math.gcd(8, channels), channels)

@@ -1,0 +1,34 @@
+"""How the learning rate moves while a model is trained."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+Fall = Literal["cosine", "linear"]
+
+
+def scheduled(
+    optimiser: Optimizer, *, warmup: int = 0, decay: int = 0, fall: Fall = "cosine", floor: float = 0.0
+) -> LambdaLR:
+    """The schedule of ``pace`` on an optimiser; call its ``step`` after each of the optimiser's.
+
+    Kept as an attribute of the model, it is in every checkpoint.
+    """
+    return LambdaLR(optimiser, lambda done: pace(done + 1, warmup, decay, fall, floor))
+
+
+def pace(step: int, warmup: int, decay: int, fall: Fall = "cosine", floor: float = 0.0) -> float:
+    """Share of the learning rate at a step, counted from 1.
+
+    It rises in a line over ``warmup`` steps and falls until step ``decay`` to ``floor``, where it stays. decay = 0: no
+    fall.
+    """
+    if step <= warmup:
+        return step / warmup
+    done = min(1.0, (step - warmup) / (decay - warmup)) if decay > warmup else float(decay > 0)
+    left = 1 - done if fall == "linear" else 0.5 * (1 + math.cos(math.pi * done))
+    return floor + (1 - floor) * left

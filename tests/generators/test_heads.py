@@ -1,0 +1,167 @@
+"""Heads of sequence models: against torch's and scipy's distributions, sums and integrals that must be one."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate, stats
+from torch import Tensor
+from torch import distributions as laws
+
+from bench import Batch, DataSpec, Unsupported
+from generators._heads import Continuous, Frames, Head, Tokens, head_of
+from generators._sequence import draw_sequences
+
+Law = Literal["gaussian", "logistic"]
+LAWS: tuple[Law, ...] = ("gaussian", "logistic")
+HEADS: tuple[Head, ...] = (Tokens(5), Frames(3), Continuous(2, 3, "gaussian"), Continuous(1, 4, "logistic"))
+
+
+def grid(n: int) -> Tensor:
+    """n numbers that lie evenly in [0, 1)."""
+    return (torch.arange(n) + 0.5) / n
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def data(head: Head, batch: int, steps: int) -> Tensor:
+    """Steps as the head would draw them."""
+    u = torch.rand(batch * steps, *head.draws, generator=rng(1))
+    drawn = head.draw(torch.randn(batch * steps, head.size, generator=rng(2)), u)
+    return drawn.view(batch, steps, *drawn.shape[1:])
+
+
+class TestTokens:
+    def test_log_prob_is_torchs(self) -> None:
+        out, x = torch.randn(4, 6, 5), torch.randint(5, (4, 6))
+        expected = laws.Categorical(logits=out).log_prob(x)
+        torch.testing.assert_close(Tokens(5).log_prob(out, Batch(x)).float(), expected)
+
+    def test_inversion_draws_each_token_by_its_probability(self) -> None:
+        p = torch.tensor([0.1, 0.0, 0.6, 0.3])
+        counts = torch.bincount(Tokens(4).draw(p.log().expand(10000, 4), grid(10000)), minlength=4)
+        assert counts.tolist() == [1000, 0, 6000, 3000]
+
+    def test_the_start_is_outside_the_vocabulary(self) -> None:
+        assert Tokens(5).shifted(torch.tensor([[3, 1, 4]])).tolist() == [[5, 3, 1]]
+
+
+class TestFrames:
+    def test_log_prob_is_torchs(self) -> None:
+        out, x = torch.randn(4, 6, 88), torch.randint(2, (4, 6, 88)).float()
+        expected = laws.Independent(laws.Bernoulli(logits=out), 1).log_prob(x)
+        torch.testing.assert_close(Frames(88).log_prob(out, Batch(x)).float(), expected)
+
+    def test_probabilities_of_all_frames_sum_to_one(self) -> None:
+        every = torch.tensor(list(itertools.product((0.0, 1.0), repeat=3)))[None]
+        out = torch.randn(3).expand(1, 8, 3)
+        assert Frames(3).log_prob(out, Batch(every)).exp().sum().item() == pytest.approx(1, rel=1e-6)
+
+    def test_each_key_is_drawn_by_its_probability(self) -> None:
+        p = torch.tensor([0.0, 0.25, 1.0])
+        drawn = Frames(3).draw(p.logit().expand(1000, 3), grid(1000)[:, None].expand(1000, 3))
+        assert drawn.sum(0).tolist() == [0, 250, 1000]
+
+    def test_silence_stands_before(self) -> None:
+        assert Frames(2).shifted(torch.ones(1, 3, 2)).tolist() == [[[0, 0], [1, 1], [1, 1]]]
+
+
+class TestContinuous:
+    def test_a_mixture_of_gaussians_is_torchs(self) -> None:
+        head, out, x = Continuous(4, 3, "gaussian"), torch.randn(2, 5, 27), torch.randn(2, 5, 4)
+        weights, mean, log_scale = out.split([3, 12, 12], dim=-1)
+        inner = laws.Independent(laws.Normal(mean.view(2, 5, 3, 4), log_scale.view(2, 5, 3, 4).exp()), 1)
+        expected = laws.MixtureSameFamily(laws.Categorical(logits=weights), inner).log_prob(x)
+        torch.testing.assert_close(head.log_prob(out, Batch(x)).float(), expected)
+
+    def test_a_mixture_of_logistics_is_scipys(self) -> None:
+        out, x = np.random.default_rng(0).normal(size=(2, 9))
+        weights, mean, log_scale = np.split(out, 3)
+        density = (stats.logistic.pdf(x[:, None], mean, np.exp(log_scale)) * np.exp(weights)).sum(1)
+        batch = Batch(torch.from_numpy(x).float().view(1, 9, 1))
+        found = Continuous(1, 3, "logistic").log_prob(torch.from_numpy(out).expand(1, 9, 9), batch)
+        assert found[0].numpy() == pytest.approx(np.log(density / np.exp(weights).sum()), rel=1e-5)
+
+    @pytest.mark.parametrize("law", LAWS)
+    def test_the_density_integrates_to_one(self, law: Law) -> None:
+        head, out = Continuous(1, 4, law), torch.randn(1, 1, 12, generator=rng())
+
+        def density(x: float) -> float:
+            return head.log_prob(out, Batch(torch.tensor([[[x]]]))).exp().item()
+
+        assert integrate.quad(density, -40, 40, points=[-2, 0, 2], limit=200)[0] == pytest.approx(1, abs=1e-4)
+
+    @pytest.mark.parametrize("law", LAWS)
+    def test_draws_follow_the_density(self, law: Law) -> None:
+        head, out = Continuous(2, 3, law), torch.randn(1, 15, generator=rng()).double()
+        drawn = head.draw(out.expand(4000, 15), torch.rand(4000, 3, generator=rng(1)))
+        weights, mean, log_scale = (part.numpy()[0] for part in out.split([3, 6, 6], dim=-1))
+        share, family = np.exp(weights) / np.exp(weights).sum(), {"gaussian": stats.norm, "logistic": stats.logistic}
+
+        for i in range(2):
+            center, scale = mean.reshape(3, 2)[:, i], np.exp(log_scale.reshape(3, 2)[:, i])
+            cdf = lambda x, c=center, s=scale: family[law].cdf(x[:, None], c, s) @ share  # noqa: E731
+            assert stats.kstest(drawn[:, i].numpy(), cdf).pvalue > 0.01
+
+    @pytest.mark.parametrize("law", LAWS)
+    def test_cold_it_draws_the_middle_of_the_likeliest_component(self, law: Law) -> None:
+        out = torch.tensor([[0.0, 3.0, -0.5, 0.25, 0.0, 0.0]])  # two weights, two means, two scales of 1
+        found = Continuous(1, 2, law).draw(out, torch.tensor([[0.3, 0.9]]), temperature=1e-8)
+        assert found.item() == pytest.approx(0.25, abs=1e-3)
+
+    @pytest.mark.parametrize("law", LAWS)
+    def test_the_ends_of_the_unit_interval_are_finite(self, law: Law) -> None:
+        u = torch.tensor([[0.0, 0.0], [1 - 2**-24, 1 - 2**-24]])
+        assert Continuous(1, 2, law).draw(torch.zeros(2, 6), u).isfinite().all()
+
+    def test_a_component_cannot_shrink_to_a_point(self) -> None:
+        """On the very value of the data its density would grow without bound, and training with it."""
+        out = torch.tensor([0.0, 0.5, -100.0])
+        assert Continuous(1, 1, "gaussian").log_prob(out.view(1, 1, 3), Batch(torch.full((1, 1, 1), 0.5))) < 7
+
+
+@pytest.mark.parametrize("head", HEADS, ids=str)
+class TestEveryHead:
+    def test_loss_is_the_mean_of_nats(self, head: Head) -> None:
+        x, out = data(head, 3, 5), torch.randn(3, 5, head.size)
+        mean = -head.log_prob(out, Batch(x)).mean()
+        assert head.loss(out, Batch(x)).item() == pytest.approx(mean.item(), rel=1e-5)
+
+    def test_padding_means_nothing(self, head: Head) -> None:
+        x, out, lengths = data(head, 3, 5), torch.randn(3, 5, head.size), torch.tensor([2, 0, 5])
+        found = head.log_prob(out, Batch(x, lengths=lengths))
+        full = head.log_prob(out, Batch(x))
+        for row, whole, n in zip(found, full, lengths.tolist(), strict=True):
+            assert torch.equal(row[:n], whole[:n]) and not row[n:].any()
+        assert head.loss(out, Batch(x, lengths=lengths)).item() == pytest.approx(-found.sum().item() / 7, rel=1e-5)
+
+    def test_a_row_depends_on_its_own_draws(self, head: Head) -> None:
+        out, u = torch.randn(6, head.size), torch.rand(6, *head.draws)
+        assert torch.equal(head.draw(out, u)[2:4], head.draw(out[2:4], u[2:4]))
+
+    def test_sequences_are_drawn_step_by_step(self, head: Head) -> None:
+        """From a net that always says the same: each step is the head's own draw, the first before it its start."""
+        out, u, seen = torch.randn(1, 1, head.size), torch.rand(4, 6, *head.draws), []
+
+        def net(x: Tensor, state: int | None) -> tuple[Tensor, int]:
+            seen.append(x)
+            return out.expand(4, 1, -1), (state or 0) + 1
+
+        drawn = draw_sequences(net, head, u, 1.0)
+        expected = [head.draw(out[0].expand(4, -1), u[:, t]) for t in range(6)]
+        assert torch.equal(drawn, torch.stack(expected, dim=1))
+        assert torch.equal(torch.cat(seen, dim=1), head.shifted(drawn))
+
+
+def test_the_kind_of_data_chooses_the_head() -> None:
+    assert head_of(DataSpec("text", (256,), "tokens", vocab=65)) == Tokens(65)
+    assert head_of(DataSpec("music", (64, 88), "binary")) == Frames(88)
+    assert head_of(DataSpec("audio", (100, 80), "continuous")) == Continuous(80)
+    with pytest.raises(Unsupported, match=r"no sequence of steps: continuous data of shape \(1, 8, 8\)"):
+        head_of(DataSpec("image", (1, 8, 8), "continuous"))
