@@ -21,6 +21,10 @@ from bench.protocols import Dataset
 from bench.record import digest
 from bench.registry import DatasetEntry, Entry, GeneratorEntry, registry
 
+# Of the numbers that this kernel gives: raised when a change to it moves one (a stream, an order, a rounding), so that
+# results of before do not pass for results of now. tests/engine/test_golden_run.py notices.
+RESULTS_VERSION = 1
+
 
 class TrialPlan(BaseModel):
     """All that one worker needs to know, and all that decides its result."""
@@ -166,7 +170,10 @@ def _plan(
         metrics=metrics,
         device=device,
         code={use.family: use.entry.digest, **_data_by(data), **measured_by},
-        versions={name: importlib.metadata.version(name) for name in ("genbench", "torch")},
+        versions={
+            **{name: importlib.metadata.version(name) for name in ("genbench", "torch")},
+            "results": str(RESULTS_VERSION),
+        },
         doors=doors,
         argv=tuple(sys.argv) if doors else (),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import sys
 from pathlib import Path
 
@@ -146,3 +147,41 @@ def test_our_own_rest_on_their_package_and_not_on_the_kernel() -> None:
     assert found["gpt"] == {"generators.gpt", "generators._sequence"}
     assert found["dcgan"] == {"generators.dcgan"}
     assert len({source_digest(origin) for origin in set(origins.values())}) == len(set(origins.values()))
+
+
+class TestOurs:
+    """What a change to our own files measures or trains anew."""
+
+    @pytest.fixture
+    def house(self, tmp_path: Path) -> Path:
+        for package in ("generators", "metrics"):
+            source = Path(str(importlib.import_module(package).__file__)).parent
+            shutil.copytree(source, tmp_path / package, ignore=shutil.ignore_patterns("*.safetensors", "__pycache__"))
+        return tmp_path
+
+    @staticmethod
+    def changed(house: Path, file: str, old: str, new: str) -> set[str]:
+        """The registered files whose identity is another one when ``old`` in a file becomes ``new``."""
+        files = [path for path in house.rglob("*.py") if not path.name.startswith("_")]
+        before = {path: source_digest(str(path)) for path in files}
+        text = (house / file).read_text()
+        assert old in text
+        (house / file).write_text(text.replace(old, new, 1))
+        return {str(path.relative_to(house)) for path in files if source_digest(str(path)) != before[path]}
+
+    def test_a_comment_in_a_family_trains_nothing_anew(self, house: Path) -> None:
+        assert self.changed(house, "generators/vae.py", "\nclass VAE", "\n# a thought\nclass VAE") == set()
+
+    def test_a_docstring_in_a_metric_measures_nothing_anew(self, house: Path) -> None:
+        assert self.changed(house, "metrics/features/kid.py", '"""', '"""Another word. ') == set()
+
+    def test_a_family_s_own_line_is_its_own(self, house: Path) -> None:
+        assert self.changed(house, "generators/vae.py", "= 1e-3", "= 2e-3") == {"generators/vae.py"}
+
+    def test_a_constant_in_shared_work_trains_those_anew_that_import_it_and_no_others(self, house: Path) -> None:
+        shared = house / "generators" / "_sequence.py"
+        shared.write_text(f"{shared.read_text()}\nCONSTANT = 1\n")
+        families = set(shared.parent.glob("[!_]*.py"))
+        users = {f"generators/{path.name}" for path in families if "generators._sequence" in path.read_text()}
+        assert 0 < len(users) < len(families)
+        assert self.changed(house, "generators/_sequence.py", "CONSTANT = 1", "CONSTANT = 2") == users
