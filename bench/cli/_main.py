@@ -172,7 +172,7 @@ def _describe(kind: str, entry: Any) -> dict[str, Any]:
     """What a list says of an entry, by column."""
     match kind:
         case "generators":
-            can = "control" if entry.control else " ".join(capabilities(entry.make))
+            can = " ".join([*(["control"] if entry.control else []), *capabilities(entry.make)])
             shown = {"on": " ".join(sorted(entry.modalities)), "can": can, "presets": " ".join(entry.presets)}
         case "metrics":
             on = "all" if len(entry.on) == len(MODALITIES) else " ".join(sorted(entry.on))

@@ -24,6 +24,8 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     listed = json.loads(capsys.readouterr().out)
     for kind in KINDS:
         assert [row["name"] for row in listed[kind]] == list(registry.all(kind, with_rest=True))
+    can = {row["name"]: row["can"].split() for row in listed["generators"]}
+    assert {"control", "labels"} <= set(can["real"]) and "labels" not in can["vae"], "who makes what it is told to"
 
 
 def test_list_is_also_for_people(capsys: pytest.CaptureFixture[str]) -> None:

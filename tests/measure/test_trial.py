@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import Batch, DataSpec, Omitted, Trial, TrialError
+from bench import Batch, DataSpec, Omitted, Rows, Trial, TrialError
 from bench.datasets._text import ByteDataset
 from bench.datasets.digits import digits
 from bench.measure.comparison import measure
@@ -118,6 +118,25 @@ def test_samples_are_the_same_at_any_batch_size() -> None:
     dataset = digits()
     small, large = (Trial(Noise(dataset), dataset, seed=0, n_samples=50, batch_size=b, device=CPU) for b in (7, 50))
     assert torch.equal(small.samples, large.samples)
+
+
+def test_whom_nobody_tells_what_to_make_draws_labels_of_every_class() -> None:
+    """They belong to the rows, as all draws do: no batch size changes them, and asked for they give the same."""
+
+    class Told:
+        conditional = True
+
+        def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+            rows = Rows(rng, n)
+            labels = rows.labels(10, condition)
+            return (labels[:, None, None, None] / 10 + 0.05 * rows.uniform(1, 8, 8)).clamp(-1, 1)
+
+    small, large = (Trial(Told(), digits(), seed=0, n_samples=500, batch_size=b, device=CPU) for b in (7, 50))
+    assert torch.equal(small.samples, large.samples)
+    drawn = (large.samples.flatten(1).amin(1).double() / 127.5 - 1) * 10 + 0.1
+    assert drawn.long().bincount(minlength=10).min() > 25  # of 50 each: 4 standard deviations below
+    free, rng = Told().sample(20, large.rng("x")), large.rng("x")
+    assert torch.equal(Told().sample(20, rng, (free.flatten(1).amin(1) * 10 + 1e-3).long()), free)
 
 
 def test_a_new_stream_moves_no_other() -> None:
