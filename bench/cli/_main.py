@@ -1,6 +1,6 @@
 """The command line.
 
-    genbench list [generators|metrics|datasets|suites|extractors|reports] [--json]
+    genbench list [generators|metrics|datasets|suites|extractors|reports|modalities] [WORD ...] [--json]
     genbench run SUITE [--out DIR] [--jobs N] [--device auto|cpu|cuda] [--set k=v ...]
     genbench run SUITE --dry-run [--json]
     genbench evaluate SAMPLES REFERENCE [--metrics fd,kid,...] [--modality M] [--extractor E] [--train T] [--json]
@@ -30,10 +30,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.errors import DataWarning, GenbenchError, RunStopped, check_system, hint
+from bench.cli.listing import listed, without_empty
+from bench.errors import DataWarning, GenbenchError, RunStopped, check_system
 from bench.interrupts import answer_interrupt
 from bench.openmp import waiting_policy
-from bench.protocols import MODALITIES, capabilities
 from bench.registry import KINDS, registry
 from bench.results.render import render
 
@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_list(commands: Any) -> None:
     parser = commands.add_parser("list", help="what is registered, plugins included")
     parser.add_argument("kind", nargs="?", metavar="KIND", help=f"one of {', '.join(KINDS)}; all if left out")
+    parser.add_argument("words", nargs="*", metavar="WORD", help="only what holds each of these words, such as novelty")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(command=_list)
 
@@ -154,37 +155,19 @@ def _positive(text: str) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    if options.kind and options.kind not in KINDS:
-        raise GenbenchError(f"unknown kind {options.kind!r}{hint(options.kind, KINDS)}")
-    kinds = [options.kind] if options.kind else list(KINDS)
-    rows = {kind: [_describe(kind, entry) for entry in registry.all(kind, with_rest=True).values()] for kind in kinds}
+    rows = listed(options.kind, options.words)
     if options.json:
         print(json.dumps({**rows, "failed_plugins": registry.failures}, indent=1))
     else:
         for kind, entries in rows.items():
-            _print_table(kind, entries)
+            if entries or not options.words:
+                _print_table(kind, without_empty(entries))
     if not options.json and registry.failures:
         print(f"plugins that could not be imported:{registry.failure_note()}", file=sys.stderr)
     return OK
 
 
-def _describe(kind: str, entry: Any) -> dict[str, Any]:
-    """What a list says of an entry, by column."""
-    match kind:
-        case "generators":
-            can = " ".join([*(["control"] if entry.control else []), *capabilities(entry.make)])
-            shown = {"on": " ".join(sorted(entry.modalities)), "can": can, "presets": " ".join(entry.presets)}
-        case "metrics":
-            on = "all" if len(entry.on) == len(MODALITIES) else " ".join(sorted(entry.on))
-            shown = {"on": on, "aspect": entry.aspect, "unit": entry.unit, "better": entry.better}
-        case "datasets":
-            shown = {"modality": entry.modality}
-        case _:
-            shown = {}
-    return {"name": entry.name, **shown, "about": entry.about}
-
-
-def _print_table(title: str, rows: list[dict[str, Any]], wrapped: Collection[str] | None = None) -> None:
+def _print_table(title: str, rows: Sequence[Mapping[str, Any]], wrapped: Collection[str] | None = None) -> None:
     """A row a line. wrapped: the columns that give way where the terminal is narrow; all but names if left out."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for number, column in enumerate(rows[0] if rows else ()):

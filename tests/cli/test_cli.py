@@ -34,6 +34,37 @@ def test_list_is_also_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(name in printed for name in ("dcgan", "vae", "lstm", "gpt", "real", "copycat", "noise", "reconstruct"))
 
 
+def names_in(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
+    assert run_command(["list", *words, "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    return [row["name"] for kind in KINDS for row in listed.get(kind, ())]
+
+
+def test_a_list_is_searched_by_any_word(capsys: pytest.CaptureFixture[str]) -> None:
+    every = registry.all("metrics")
+    novel = names_in(capsys, "metrics", "novelty")
+    assert set(novel) >= {name for name, entry in every.items() if entry.aspect == "novelty"} and len(novel) < 20
+    assert names_in(capsys, "metrics", "FID") == ["fd"]  # by the name that the field knows it by
+    assert names_in(capsys, "metrics", "is")[0] == "is"
+    assert names_in(capsys, "metrics", "arXiv:1904.06991") == ["precision", "recall"]
+    both = {*names_in(capsys, "metrics", "text")} & {*novel}
+    assert {*names_in(capsys, "metrics", "novelty", "text")} == both and "copied_ngram" in both
+    assert names_in(capsys, "metrics", "copied_ngram.py") == ["copied_ngram", "longest_copy"]
+    assert "gpt" in names_in(capsys, "generators", "transformer")
+    assert names_in(capsys, "datasets", "folder:") == ["folder:"]
+    assert run_command(["list", "metrics", "novelti"]) == 2
+    assert "did you mean 'novelty'" in capsys.readouterr().err
+
+
+def test_a_metric_says_what_it_is_on_where_it_stands_and_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["list", "metrics", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["metrics"]}
+    assert rows["fd"]["known as"] == "fid (on inception)" and rows["fd"]["file"] == "metrics/features/frechet.py"
+    assert (rows["fd"]["on"], rows["fd"]["of"], rows["fd"]["aspect"]) == ("all", "features", "realism")
+    assert rows["bits_per_byte"]["of"] == "a model (likelihood)"
+    assert all(Path(row["file"]).is_file() for row in rows.values())
+
+
 @pytest.mark.parametrize(
     ("words", "answer"),
     [

@@ -1,0 +1,108 @@
+"""``genbench list``: what is registered, each thing in a line, and found by any word in it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from bench.errors import GenbenchError, hint
+from bench.protocols import CAPABILITIES, capabilities
+from bench.registry import KINDS, DatasetEntry, Entry, ExtractorEntry, GeneratorEntry, MetricEntry, registry
+
+Row = dict[str, str]
+_GIVEN = {"model": "a model", "samples": "samples", "features": "features"}
+
+
+def listed(kind: str | None = None, words: Sequence[str] = ()) -> dict[str, list[Row]]:
+    """Rows by kind; of all kinds, or of one. words: only those that hold each of them, in any case; names come first.
+
+    Raises GenbenchError for a kind that is none, and where nothing holds the words.
+    """
+    if kind and kind not in KINDS:
+        raise GenbenchError(f"unknown kind {kind!r}{hint(kind, KINDS)}")
+    rows = {k: [_row(e) for e in registry.all(k, with_rest=True).values()] for k in ([kind] if kind else KINDS)}
+    found = {k: [row for row in every if _holds(row, words)] for k, every in rows.items()}
+    for every in found.values():
+        every.sort(key=lambda row: not _is_named(row, words))
+    if words and not any(found.values()):
+        known = {word for every in rows.values() for row in every for word in " ".join(row.values()).split()}
+        raise GenbenchError(f"nothing here speaks of {' '.join(words)!r}{_near(words, known)}")
+    return found
+
+
+def without_empty(rows: Sequence[Row]) -> list[Row]:
+    """The rows, without columns in which nothing stands."""
+    used = [column for column in (rows[0] if rows else ()) if any(row[column] for row in rows)]
+    return [{column: row[column] for column in used} for row in rows]
+
+
+def _near(words: Sequence[str], known: set[str]) -> str:
+    """A suggestion where there is one; not the list of every word there is."""
+    told = hint(" ".join(words), {word.strip(".,;:()`").casefold() for word in known} - {""})
+    return told if "did you mean" in told else ""
+
+
+def _holds(row: Row, words: Sequence[str]) -> bool:
+    """Whether each of the words begins a word of the row."""
+    text = " ".join(row.values())
+    return all(re.search(rf"(?<![^\W_]){re.escape(word)}", text, re.IGNORECASE) for word in words)
+
+
+def _is_named(row: Row, words: Sequence[str]) -> bool:
+    """Whether one of the words is its name, or one it is known by."""
+    names = {row["name"], *row.get("known as", "").split()}
+    return any(word.casefold() == name.casefold() for word in words for name in names)
+
+
+def _row(entry: Entry) -> Row:
+    """What is said of an entry, by column."""
+    return {"name": entry.name, **_columns(entry), "about": entry.about, "file": file_of(entry)}
+
+
+def _columns(entry: Entry) -> dict[str, str]:
+    match entry:
+        case GeneratorEntry():
+            can = " ".join([*(["control"] if entry.control else []), *capabilities(cast(type, entry.make))])
+            return {"on": _on(entry.modalities), "can": can, "presets": " ".join(entry.presets)} | _paper(entry.paper)
+        case MetricEntry():
+            return {
+                "known as": " ".join(f"{name} (on {extractor})" for extractor, name in entry.classic.items()),
+                "aspect": entry.aspect,
+                "on": _on(entry.on),
+                "of": _given(entry),
+                "unit": entry.unit,
+                "better": entry.better,
+            } | _paper(entry.paper)
+        case DatasetEntry():
+            return {"modality": entry.modality}
+        case ExtractorEntry():
+            return {"on": _on(entry.on)}
+        case _:
+            return {}
+
+
+def _on(modalities: frozenset[str]) -> str:
+    return "all" if modalities >= set(registry.all("modalities")) else " ".join(sorted(modalities))
+
+
+def _paper(paper: str | None) -> dict[str, str]:
+    return {"paper": paper or ""}
+
+
+def _given(entry: MetricEntry) -> str:
+    """What a metric looks at, and which capability it needs where that is more than to sample."""
+    names = {protocol: name for name, protocol in CAPABILITIES.items()}
+    needs = names.get(entry.needs, entry.needs.__name__)
+    return _GIVEN[entry.of] + (f" ({needs})" if entry.of == "model" and needs != "sample" else "")
+
+
+def file_of(entry: Entry) -> str:
+    """The file it stands in: of ours below the folder of the package, of others where it lies."""
+    module = sys.modules.get(entry.origin)
+    path = Path(getattr(module, "__file__", None) or entry.origin)
+    parts = entry.origin.split(".")
+    own = path.name == "__init__.py" or path.stem == parts[-1]
+    return "/".join(path.parts[-len(parts) - (path.name == "__init__.py") :]) if module and own else str(path)
