@@ -1,4 +1,4 @@
-"""Yardsticks for images: what the best, the worst and the laziest of generators score under the same protocol."""
+"""Yardsticks: what the best, the worst and the laziest of generators score under the same protocol, on any data."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from itertools import cycle
 import torch
 from torch import Tensor
 
-from bench import Dataset, GenbenchError, Split, generator, uniform
+from bench import Batch, Dataset, GenbenchError, SplitName, generator, modality_of, uniform
 
 
 class Deck:
-    """Examples of a split, dealt in a random order, each at most once. ``what`` they are, for messages."""
+    """Examples of a split that share nothing, in random order, each at most once. ``what`` they are in messages."""
 
-    def __init__(self, split: Split, what: str) -> None:
-        self.split, self.what = split, what
+    def __init__(self, dataset: Dataset, split: SplitName, what: str) -> None:
+        self.split, self.what = modality_of(dataset.spec).disjoint(dataset, split), what
         self.left: Tensor | None = None
         self.by_class: dict[int, Iterator[int]] | None = None
 
-    def deal(self, n: int, rng: torch.Generator, condition: Tensor | None) -> Tensor:
+    def deal(self, n: int, rng: torch.Generator, condition: Tensor | None) -> Batch:
         """The next n examples, of the classes asked for if any are. Raises GenbenchError when they run out."""
         taken = self._next(n, rng) if condition is None else self._of_classes(condition.tolist(), rng)
-        return self.split.batch(taken).data
+        return self.split.batch(taken)
 
     def _next(self, n: int, rng: torch.Generator) -> Tensor:
         if self.left is None:
@@ -47,40 +47,56 @@ class Deck:
         return torch.tensor([next(self.by_class[label]) for label in labels])
 
 
-@generator("real", modalities={"image"}, control=True)
+@generator("real", modalities=None, control=True)
 class Real:
     """Held-out data, each at most once (of a class, in turn): what a perfect generator scores, but for chance."""
 
     conditional = True
 
     def __init__(self, dataset: Dataset) -> None:
-        self.deck = Deck(dataset.valid, "held-out")
+        self.deck = Deck(dataset, "valid", "held-out")
 
-    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Batch:
         return self.deck.deal(n, rng, condition)
 
 
-@generator("copycat", modalities={"image"}, control=True)
+@generator("copycat", modalities=None, control=True)
 class Copycat:
     """Training data, each example at most once: what measures of realism take for perfect and novelty must find out."""
 
     conditional = True
 
     def __init__(self, dataset: Dataset) -> None:
-        self.deck = Deck(dataset.train, "training")
+        self.deck = Deck(dataset, "train", "training")
 
-    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Batch:
         return self.deck.deal(n, rng, condition)
 
 
-@generator("noise", modalities={"image"}, control=True)
-class Noise:
-    """Uniform noise: what a generator scores that learned nothing."""
+@generator("shuffled", modalities={"text", "music", "audio", "video"}, control=True)
+class Shuffled:
+    """Held-out data, the tokens or frames of each example in random order: what is lost on a measure blind to order."""
 
     conditional = True
 
     def __init__(self, dataset: Dataset) -> None:
-        self.shape = dataset.spec.shape
+        self.deck = Deck(dataset, "valid", "held-out")
+
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Batch:
+        batch = self.deck.deal(n, rng, condition)
+        places = uniform(rng, n, batch.data.shape[1]).masked_fill(~batch.mask, 2)  # padding stays where it is
+        order = places.argsort(1).view(*places.shape, *[1] * (batch.data.ndim - 2))  # (n, T, 1, ...)
+        return batch._replace(data=batch.data.take_along_dim(order, 1))
+
+
+@generator("noise", modalities=None, control=True)
+class Noise:
+    """Noise, uniform over all that data can be: what a generator scores that learned nothing."""
+
+    conditional = True
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.spec = dataset.spec
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
-        return uniform(rng, n, *self.shape) * 2 - 1
+        return modality_of(self.spec).noise(uniform(rng, n, *self.spec.shape), self.spec)

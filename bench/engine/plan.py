@@ -17,6 +17,7 @@ from bench.engine.suite import Budget, DatasetUse, GeneratorUse, Suite
 from bench.errors import GenbenchError, SuiteError
 from bench.files import sha256
 from bench.measure.names import expand, find_metric
+from bench.modalities import modality_of
 from bench.protocols import Dataset
 from bench.record import digest
 from bench.registry import DatasetEntry, Entry, GeneratorEntry, registry
@@ -95,12 +96,17 @@ def plan_trials(suite: Suite, device: str, command: str = "") -> list[TrialPlan]
 
 
 def _generators(suite: Suite, data: DatasetUse) -> list[GeneratorUse]:
-    """The suite's generators of this modality, and the controls the suite did not name itself."""
+    """The suite's generators of this modality, and the controls the suite did not name itself.
+
+    Controls make as many samples as the generators do, where those agree, so that the numbers can be compared.
+    """
     named = [g for g in suite.generators if data.entry.modality in g.entry.modalities]
     families = {g.family for g in named}
     every = registry.all("generators") if suite.controls else {}
     controls = [e for name, e in every.items() if e.control and name not in families]
-    return named + [_control(e, suite.budget) for e in controls if data.entry.modality in e.modalities]
+    counts = {g.budget.samples for g in named}
+    budget = suite.budget.model_copy(update={"samples": counts.pop()}) if len(counts) == 1 else suite.budget
+    return named + [_control(e, budget) for e in controls if data.entry.modality in e.modalities]
 
 
 def _control(entry: GeneratorEntry, budget: Budget) -> GeneratorUse:
@@ -118,18 +124,19 @@ def _load(data: DatasetUse, suite: Suite) -> Dataset:
 
 def _misfits(uses: list[GeneratorUse], dataset: Dataset) -> list[str]:
     """Checkpoints that were trained on data of another form."""
-    spec = json.loads(json.dumps(dataset.spec.to_dict()))
+    spec = json.loads(json.dumps(dataset.spec.to_dict()))  # a checkpoint may be older than one of its entries
     return [
         f"generators.{use.label}: {use.load} was trained on {use.trained_on}, and this data is {spec}"
         for use in uses
-        if use.trained_on and use.trained_on != spec
+        if use.trained_on and {**spec, **use.trained_on} != spec
     ]
 
 
 def _too_many_samples(suite: Suite, data: DatasetUse, dataset: Dataset, uses: list[GeneratorUse]) -> list[str]:
     """More samples than the control `real` can have: numbers from different counts cannot be compared."""
-    held_out, wanted = len(dataset.valid), max(use.budget.samples for use in uses)
-    if not suite.controls or data.entry.modality != "image" or wanted <= held_out:
+    held_out = len(modality_of(dataset.spec).disjoint(dataset, "valid"))
+    wanted = max(use.budget.samples for use in uses)
+    if not suite.controls or wanted <= held_out:
         return []
     return [
         f"budget.samples = {wanted}, but datasets.{data.label} holds out only {held_out} examples for the control "

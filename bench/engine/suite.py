@@ -58,6 +58,7 @@ LONGEST_STRING = 4096  # the longest path that Linux opens
 class Budget(BaseModel):
     """What every trial may spend.
 
+    keep_samples: how many of the samples stay on disk, to be looked at; metrics see all.
     checkpoint_every: steps.
     stall_limit: seconds without a sign of life (a step, a batch drawn or looked at, a metric) that end a trial.
     time_limit: seconds after which training stops where it is and is measured there; measuring may take as long again.
@@ -68,6 +69,7 @@ class Budget(BaseModel):
     train_steps: PositiveInt = 1000
     batch_size: PositiveInt = 64
     samples: PositiveInt = 1000
+    keep_samples: PositiveInt = 256
     checkpoint_every: PositiveInt = 200
     stall_limit: PositiveFloat = 1800.0
     time_limit: PositiveFloat | None = None

@@ -140,7 +140,7 @@ def record_of(plan: TrialPlan, status: Status, error: Failure | None, **found: A
     told = {
         **plan.model_dump(include=_IDENTITY),
         "budget": plan.budget.model_dump(
-            exclude={"train_steps", "checkpoint_every"} if plan.load else None, exclude_none=True
+            exclude={"keep_samples", *({"train_steps", "checkpoint_every"} if plan.load else ())}, exclude_none=True
         ),
         "load": f"{Path(plan.load).name} (sha256:{plan.load_digest})" if plan.load else None,
         **found,
@@ -217,7 +217,7 @@ def _measure_all(run: _Run) -> None:
         conditions={"device": device.type, "threads": torch.get_num_threads(), **_setting()},
     )
     with run.phase("sample"):
-        run.samples = save_samples(run.out / "samples", plan.run_id, trial.drawn, dataset)
+        run.samples = _keep_samples(run, trial)
     # Read before any metric runs, or an extractor's memory would count as the model's.
     trial.costs = _costs(run, device)
     if trial.only_upper_half:
@@ -227,6 +227,12 @@ def _measure_all(run: _Run) -> None:
             run.emit({"phase": "metrics", "metric": name})
             _measure(run, find_metric(name), trial)
             run.tell()
+
+
+def _keep_samples(run: _Run, trial: Trial) -> str:
+    """The name of the file. What else was drawn is measured and forgotten, or videos would fill the disk."""
+    kept = trial.drawn[: run.plan.budget.keep_samples]
+    return save_samples(run.out / "samples", run.plan.run_id, kept, trial.dataset)
 
 
 def _pin(device: torch.device) -> None:

@@ -326,7 +326,7 @@ class TestControls:
         dataset = digits()
         control = registry.get("generators", "real").make(dataset)
         rng = stream(0, "sample")
-        drawn = torch.cat([control.sample(100, rng) for _ in range(3)])
+        drawn = torch.cat([control.sample(100, rng).data for _ in range(3)])
         held_out = dataset.valid.batch(torch.arange(300)).data
         assert sorted(map(bytes, quantise(drawn, dataset.spec).numpy())) == sorted(
             map(bytes, quantise(held_out, dataset.spec).numpy())
@@ -339,7 +339,7 @@ class TestControls:
 
         dataset = digits()
         control = registry.get("generators", "copycat").make(dataset)
-        drawn = set(map(bytes, quantise(control.sample(400, stream(0, "sample")), dataset.spec).numpy()))
+        drawn = set(map(bytes, quantise(control.sample(400, stream(0, "sample")).data, dataset.spec).numpy()))
         everything = dataset.train.batch(torch.arange(len(dataset.train))).data
         assert len(drawn) > 390 and drawn <= set(map(bytes, quantise(everything, dataset.spec).numpy()))
 
