@@ -102,6 +102,9 @@ def _samples(samples: Sequence[Sample], target: Path, number: int) -> list[str]:
         if sample.png:
             path = write_atomic(target / "figures" / f"samples-{number}-{index}.png", sample.png)
             parts.append(f"{title}\n\n![samples of {name(sample.name)}](figures/{path.name})")
+        for place, sound in enumerate(sample.sounds, 1):
+            path = write_atomic(target / "figures" / f"samples-{number}-{index}-{place}.wav", sound)
+            parts.append(f"[listen to sample {place}](figures/{path.name})")
         parts += [f"{title}\n\n{fence(sample_text)}" for sample_text in sample.texts[:1]]
         parts += [fence(sample_text) for sample_text in sample.texts[1:]]
     return [*parts, *(f"- not shown: {text(line)}" for line in missing(samples))]

@@ -60,7 +60,8 @@ def record(generator: str, seed: int = 0, **changes: Any) -> RunRecord:
     control = generator in ("real", "noise")
     usual = {
         "suite": "digits", "generator": generator, "family": generator, "control": control,
-        "modality": "image", "dataset": "mnist", "fingerprint": "sha256:" + "ab" * 32,
+        "modality": "text" if str(changes.get("samples")).endswith(".json") else "image",
+        "dataset": "mnist", "fingerprint": "sha256:" + "ab" * 32,
         "seed": seed, "command": f"genbench run {changes.get('suite', 'digits')}",
         "params": {} if control else {"width": 64}, "budget": {"train_steps": 600, "batch_size": 64},
         "status": "ok", "measurements": tuple(measured(name, value) for name, value in scores.items()),

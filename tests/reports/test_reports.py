@@ -25,8 +25,9 @@ from reports._content import gather
 from reports._escaping import visible
 from reports._figures import curve_table, tradeoff
 from reports._numbers import plain, scale, with_spread
-from reports._samples import gallery, grid
+from reports._samples import gallery
 from reports._svg import inline_svg
+from reports.previews._pictures import grid
 from tests.report_records import (
     ABOUT,
     ENVIRONMENT,

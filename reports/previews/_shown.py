@@ -1,0 +1,14 @@
+"""What a page can show of samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture (PNG bytes), texts, or sounds (WAV bytes)."""
+
+    png: bytes | None = None
+    texts: tuple[str, ...] = ()
+    sounds: tuple[bytes, ...] = ()

@@ -1,0 +1,43 @@
+"""Music: piano rolls as pictures, time to the right and pitch upwards; tokens as their numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.previews._files import Beginning, Shape, beginning
+from reports.previews._pictures import grid, png
+from reports.previews._shown import Shown
+
+PIECES, TEXTS = 6, 3
+STEPS = 256  # of a roll that are drawn
+TOKENS = 64  # of a piece that are listed
+
+
+def show(file: BinaryIO) -> Shown:
+    """Piano rolls ``(n, T, pitches)``, uint8 0 and 1 or float32 in [-1, 1], or tokens ``(n, T)`` int64."""
+    found = beginning(file, PIECES, "music", _fits, lambda shape: math.prod(shape[1:]))
+    if found.samples.ndim == 2:
+        return Shown(texts=tuple(_listed(found)))
+    rolls = _levels(found.samples[:, :STEPS]).transpose(0, 2, 1)[:, ::-1]  # (n, pitches, T), high notes first
+    return Shown(png=png(grid(rolls[:, None], columns=2)))
+
+
+def _fits(shape: Shape, dtype: np.dtype) -> bool:
+    return (len(shape) == 3 and dtype in (np.uint8, np.float32)) or (len(shape) == 2 and dtype == np.int64)
+
+
+def _levels(rolls: NDArray[np.generic]) -> NDArray[np.uint8]:
+    if rolls.dtype == np.uint8:
+        return np.where(rolls, 255, 0).astype(np.uint8)
+    loud: NDArray[np.uint8] = np.rint((np.nan_to_num(rolls).clip(-1, 1) + 1) * 127.5).astype(np.uint8)
+    return loud
+
+
+def _listed(found: Beginning) -> list[str]:
+    pieces = zip(found.samples[:TEXTS], found.lengths, strict=False)
+    shown = [piece[: min(length, TOKENS)].tolist() for piece, length in pieces]
+    return [" ".join(map(str, piece)) for piece in shown]

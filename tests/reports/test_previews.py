@@ -1,0 +1,159 @@
+"""What runs keep of every modality can be shown, and nothing else is."""
+
+from __future__ import annotations
+
+import io
+import wave
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from bench import Batch, DataError
+from bench.modalities import modality_of
+from bench.results.board import leaderboards
+from reports._samples import gallery
+from reports.previews import Shown, preview_of
+from reports.previews._files import beginning
+from tests.modalities.made_up import MadeUp, made_up
+from tests.report_records import record
+
+
+def file_of(modality: str, dataset: Any = None) -> io.BytesIO:
+    dataset = dataset or made_up(modality)
+    home = modality_of(modality)
+    return io.BytesIO(home.packed(home.held(dataset, "test")[:10], dataset)[1])
+
+
+def shown(modality: str, file: io.BytesIO) -> Shown:
+    show = preview_of(modality)
+    assert show is not None
+    return show(file)
+
+
+def pixels(found: Shown) -> np.ndarray:
+    assert found.png is not None
+    return np.asarray(Image.open(io.BytesIO(found.png)).convert("RGBA"))
+
+
+def npz(**arrays: Any) -> io.BytesIO:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer
+
+
+@pytest.mark.parametrize("modality", ["image", "music", "audio", "video"])
+def test_every_modality_that_can_be_seen_has_a_picture(modality: str) -> None:
+    assert pixels(shown(modality, file_of(modality)))[..., :3].std() > 10
+
+
+@pytest.mark.parametrize("modality", ["music", "audio"])
+def test_unequal_lengths_are_shown(modality: str) -> None:
+    dataset = MadeUp(made_up(modality).spec, unequal=True)
+    assert pixels(shown(modality, file_of(modality, dataset)))[..., :3].std() > 10
+
+
+def test_texts_are_shown_as_texts() -> None:
+    found = shown("text", file_of("text"))
+    assert found.texts[0].startswith("In the beginning") and found.png is None
+
+
+def test_a_note_stands_where_it_sounds() -> None:
+    """Time to the right, high notes on top."""
+    roll = np.zeros((1, 8, 12), np.uint8)
+    roll[0, 0, 11] = 1  # the highest note at the beginning
+    sheet = pixels(shown("music", npz(samples=roll)))[..., 0]
+    height, width = sheet.shape
+    assert sheet[0, 0] == 255 and sheet[height // 2 :].max() == 0 and sheet[:, width // 2 :].max() == 0
+
+
+def test_tokens_of_music_are_listed() -> None:
+    assert shown("music", npz(samples=np.array([[60, 64, 67]]))).texts == ("60 64 67",)
+
+
+def test_a_tone_is_a_line_in_its_spectrogram_and_can_be_played() -> None:
+    rate = 8000.0
+    tone = np.sin(2 * np.pi * 1000 * np.arange(4000) / rate).astype(np.float32)[None]
+    found = shown("audio", npz(samples=tone, rate=rate))
+    levels = pixels(found)[32:80, :, 0].mean(1)  # below the waveform
+    assert abs((47 - levels.argmax() + 1) / 48 * rate / 2 - 1000) < 100  # high tones stand on top
+    with wave.open(io.BytesIO(found.sounds[0])) as sound:
+        assert (sound.getframerate(), sound.getnframes()) == (8000, 4000)
+        played = np.frombuffer(sound.readframes(4000), "<i2") / 32767
+    assert np.abs(played - tone[0]).max() < 1e-4
+
+
+def test_no_sound_without_a_rate_or_of_many_seconds() -> None:
+    long = np.zeros((1, 200_000), np.float32)
+    assert not shown("audio", npz(samples=long[:, :100])).sounds
+    assert not shown("audio", npz(samples=long, rate=8000.0)).sounds
+    assert not shown("audio", npz(samples=long[:, :100], rate=float("nan"))).sounds
+
+
+def test_numbers_that_are_none_do_no_harm() -> None:
+    broken = np.array([[np.nan, np.inf, -np.inf, 1e30]] * 2, np.float32)
+    assert shown("audio", npz(samples=broken, rate=8000.0)).png
+    assert shown("music", npz(samples=broken[:, :, None])).png
+
+
+def test_a_film_strip_runs_from_the_first_frame_to_the_last() -> None:
+    frames = np.arange(0, 110, 10, dtype=np.uint8)[None, :, None, None, None] + np.zeros((1, 1, 1, 8, 8), np.uint8)
+    strip = pixels(shown("video", npz(samples=frames)))[0, :, 0]
+    assert strip[0] == 0 and strip[-1] == 100
+    assert len({*strip[::58].tolist()}) == 6
+
+
+@pytest.mark.parametrize("modality", ["image", "music", "audio", "video", "text"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        npz(samples=np.zeros((2, 3), np.complex64)),
+        npz(other=np.zeros(3)),
+        io.BytesIO(b"PK\x03\x04 no archive"),
+        io.BytesIO(b'{"a": 1}'),
+        npz(samples=np.array([{"a": 1}], dtype=object)),
+    ],
+    ids=["complex", "another name", "no archive", "json", "pickled"],
+)
+def test_what_no_run_writes_is_not_shown(modality: str, file: io.BytesIO) -> None:
+    file.seek(0)
+    with pytest.raises(DataError, match=r"cannot be read|holds no"):
+        shown(modality, file)
+
+
+def test_examples_too_large_to_be_shown_are_not_unpacked() -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (2, 2**25)})
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("samples.npy", "w") as part:
+        part.write(header.getvalue())
+    with pytest.raises(DataError, match="waveforms too large to be shown"):
+        shown("audio", buffer)
+
+
+def test_lengths_beyond_the_data_are_cut() -> None:
+    found = beginning(
+        npz(samples=np.zeros((2, 4), np.float32), lengths=np.array([9, -1])), 2, "x", lambda s, d: True, lambda s: 1
+    )
+    assert found.lengths.tolist() == [4, 0]
+
+
+@pytest.mark.parametrize("modality", ["vector", "acme/graph", "../image", "_files"])
+def test_what_nobody_says_how_to_show_is_left_out(modality: str, tmp_path: Path) -> None:
+    assert preview_of(modality) is None
+    (board,) = leaderboards([record("vae", modality=modality, samples="x.npz", scores={"fd_lenet": 1.0})])
+    assert gallery(board, tmp_path) == []
+
+
+def test_what_a_model_made_is_what_is_shown(tmp_path: Path) -> None:
+    """From samples through the file to the page's picture: every pixel."""
+    home, dataset = modality_of("image"), made_up("image")
+    levels: Tensor = torch.arange(64, dtype=torch.uint8).view(1, 1, 8, 8)
+    stored = home.stored(Batch(levels.float() / 127.5 - 1), dataset.spec)
+    sheet = pixels(shown("image", io.BytesIO(home.packed(stored, dataset)[1])))
+    assert (sheet[::7, ::7, 0] == levels[0, 0].numpy()).all()
