@@ -189,6 +189,7 @@ def _plan(
 def _doors(generator: GeneratorEntry, data: DatasetEntry, metrics: tuple[str, ...]) -> tuple[Door, ...]:
     """How a worker comes to what no entry point names. Raises GenbenchError where it cannot."""
     kinds: dict[str, list[Entry]] = {"generator": [generator], "dataset": [data]}
+    kinds["modality"] = [registry.get("modalities", data.modality)]
     kinds["metric"] = [find_metric(name) for name in metrics]
     kinds["extractor"] = [registry.get("extractors", name) for name in _extractors(metrics)]
     every = [(kind, entry.name, entry.door) for kind, entries in kinds.items() for entry in entries if entry.door]
@@ -208,8 +209,9 @@ def _script() -> str:
 
 
 def _data_by(data: DatasetUse) -> dict[str, str]:
-    """The code of other people's datasets; of ours, the fingerprint of what it gives is enough."""
-    return {} if data.entry.origin.startswith("bench.") else {f"dataset {data.source}": data.entry.digest}
+    """The code of other people's datasets and modalities; of our data, the fingerprint is enough."""
+    entries = {f"dataset {data.source}": data.entry, "modality": registry.get("modalities", data.entry.modality)}
+    return {what: entry.digest for what, entry in entries.items() if not entry.origin.startswith("bench.")}
 
 
 def _extractors(metrics: tuple[str, ...]) -> list[str]:

@@ -30,12 +30,12 @@ from bench import (
     Omitted,
     Split,
     SplitName,
-    Textual,
     TooFew,
     Trial,
     alive,
     bounded_interval,
     metric,
+    modality_of,
     normal_interval,
     proportion_interval,
 )
@@ -108,24 +108,8 @@ def _interval(value: float, places: Placements) -> Interval:
     return normal_interval(value, error, "DeLong")
 
 
-class _Windows:
-    """Windows of a text side by side: examples that share nothing, unlike the split's own, which overlap."""
-
-    def __init__(self, stream: Tensor, window: int) -> None:
-        self.rows = stream[: len(stream) // window * window].view(-1, window)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def batch(self, index: Tensor) -> Batch:
-        return Batch(self.rows[index])
-
-
 def _examples(trial: Trial, split: SplitName) -> Split:
-    if isinstance(trial.dataset, Textual):
-        return _Windows(trial.dataset.tokens(split), trial.spec.shape[0])
-    part: Split = getattr(trial.dataset, split)
-    return part
+    return modality_of(trial.spec).disjoint(trial.dataset, split)
 
 
 def _score(model: Generator) -> tuple[str, Score]:

@@ -25,7 +25,8 @@ def test_every_generator_meets_every_dataset_of_its_modality_and_every_seed() ->
     text = SMALL + "[generators.lstm]\n[datasets.kjv]\n"
     found = [(p.generator, p.dataset, p.seed) for p in plans("seeds=[0, 1]", text=text)]
     images = [(g, "digits", s) for s in (0, 1) for g in ("vae", "copycat", "noise", "real")]
-    assert found == [*images, ("lstm", "kjv", 0), ("lstm", "kjv", 1)]
+    texts = [(g, "kjv", s) for s in (0, 1) for g in ("lstm", "copycat", "noise", "real", "shuffled")]
+    assert found == [*images, *texts]
 
 
 def test_metrics_can_be_left_out() -> None:
