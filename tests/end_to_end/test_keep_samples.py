@@ -24,7 +24,8 @@ preset = "tiny"
 def test_metrics_see_all_and_the_folder_keeps_some(tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(SUITE)
     few = bench.run(tmp_path / "small.toml", out=tmp_path / "few")
-    (record,) = [r for r in bench.read_records(tmp_path / "few") if r.generator == "vae"]
+    records, _ = bench.read_records(tmp_path / "few")
+    (record,) = [r for r in records if r.generator == "vae"]
     with np.load(tmp_path / "few" / "samples" / str(record.samples)) as arrays:
         assert arrays["samples"].shape == (7, 1, 8, 8)
     assert {protocol["n_fake"] for protocol in few.protocol} == {40} and "keep_samples" not in record.budget
