@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from bench.errors import GenbenchError, hint
-from bench.protocols import CAPABILITIES, capabilities
+from bench.protocols import CAPABILITIES, MODALITIES, capabilities
 from bench.registry import KINDS, DatasetEntry, Entry, ExtractorEntry, GeneratorEntry, MetricEntry, registry
 
 Row = dict[str, str]
@@ -85,7 +85,7 @@ def _columns(entry: Entry) -> dict[str, str]:
 
 
 def _on(modalities: frozenset[str]) -> str:
-    return "all" if modalities >= set(registry.all("modalities")) else " ".join(sorted(modalities))
+    return "all" if modalities >= {*MODALITIES} else " ".join(sorted(modalities))
 
 
 def _paper(paper: str | None) -> dict[str, str]:
