@@ -110,6 +110,15 @@ def test_images_of_any_size_go_through_a_unet(size: int) -> None:
     assert not net(x, torch.rand(2)).any(), "its last layer starts at zero"
 
 
+def test_a_perceptron_that_is_told_nothing_is_the_sum_of_its_layers() -> None:
+    torch.manual_seed(0)
+    net, x = ResidualMLP(5, 3, width=8, depth=2), torch.randn(4, 5)
+    h = net.inward(x)
+    for layer in net.layers:
+        h = h + layer(h)
+    torch.testing.assert_close(net(x), net.outward(h * h.sigmoid()))
+
+
 def test_a_small_unet_learns_to_undo_noise() -> None:
     """Of blank images that are black or white, under noise as large: the mean over pixels tells which it was."""
     torch.manual_seed(0)
