@@ -32,7 +32,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
-from bench.errors import DataError, GenbenchError, SuiteError, UnknownName, hint, named, shown
+from bench.errors import DataError, GenbenchError, SuiteError, hint, named, shown
 from bench.measure.names import check_name, separated
 from bench.parameters import check, resolve
 from bench.registry import RESERVED, DatasetEntry, GeneratorEntry, registry
@@ -364,11 +364,8 @@ class _Checker:
         """What ``find`` returns; None, and a problem more, where it does not."""
         try:
             return find()
-        except UnknownName as error:
-            self.problems.append(f"{where}: {error}")
-            return None
         except GenbenchError as error:
-            self.problems.append(str(error))
+            self.problems.append(f"{where}: {error}")
             return None
 
     def fitting(self, metrics: Iterable[str], offered: AbstractSet[str]) -> None:

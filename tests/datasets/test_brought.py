@@ -257,5 +257,10 @@ class TestSuites:
         with pytest.raises(SuiteError) as caught:
             check_suite(table, "x")
         told = str(caught.value)
-        for words in ("there is no nowhere.npz", "names nothing behind its colon", "did you mean 'folder:'", "'size'"):
+        for words in (
+            "datasets.a: there is no nowhere.npz",
+            "names nothing behind its colon",
+            "did you mean 'folder:'",
+            "'size'",
+        ):
             assert words in told

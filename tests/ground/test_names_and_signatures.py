@@ -213,11 +213,11 @@ class TestSignatures:
 
 class Few(Comparison):
     def __init__(self) -> None:
-        super().__init__("image", seed=0, device=torch.device("cpu"))
+        super().__init__("vector", seed=0, device=torch.device("cpu"))
         self.calls: list[object] = []
 
     def _stored(self, side: Any) -> torch.Tensor:
-        return torch.zeros(2, 1, 2, 2, dtype=torch.uint8)
+        return torch.eye(2)
 
 
 def work(c: Few, side: str) -> object:
