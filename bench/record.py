@@ -162,11 +162,17 @@ class Measurement(Frozen):
 
 
 class CurvePoint(Frozen):
-    """Mean losses over the steps since the last point; ``seconds`` of training so far."""
+    """Mean losses over the steps since the last point; ``seconds``, examples and FLOPs of training so far.
+
+    metrics: of the model at this step, on the validation split, where somebody asked for it.
+    """
 
     step: Count
     seconds: Number
     losses: Mapping[str, Number]
+    examples: Count | None = None
+    flops: Number | None = None
+    metrics: Mapping[str, Number] = Field(default_factory=dict)
 
 
 class Failure(Frozen):
@@ -198,6 +204,9 @@ class RunRecord(Frozen):
     status: Status
     steps: Count | None = Field(
         default=None, description="training steps done: fewer than the budget's where training was stopped"
+    )
+    kept_step: Count | None = Field(
+        default=None, description="the step whose model was kept and measured, where the best was to be kept"
     )
     measurements: tuple[Measurement, ...] = ()
     omitted: dict[str, Message] = Field(default_factory=dict, description="metric -> why there is no number")

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 GROUP = "genbench.plugins"
 KINDS = ("generators", "metrics", "datasets", "suites", "extractors", "reports", "modalities")
 # What a generator's table in a suite says besides its hyperparameters.
-RESERVED = frozenset({"family", "preset", "budget", "load"})
+RESERVED = frozenset({"family", "preset", "budget", "load", "precision", "compile"})
 
 T = TypeVar("T", bound=Callable[..., Any])
 M = TypeVar("M", bound="ModalityObject")

@@ -41,7 +41,7 @@ _STYLE = {
     "figure.constrained_layout.use": True,
 }
 _DASHES: tuple[Any, ...] = ((None, None), (4, 1.5), (1, 1.2), (5, 1.5, 1, 1.5))
-_PANEL = (3.1, 2.0)  # inches
+PANEL = (3.1, 2.0)  # inches
 _FAR = 3  # a yardstick this many times beyond the last generator is named at the edge: it would flatten the rest
 _FASTER = 1.25  # a generator that is not pictured has a point where it is this much faster than all better ones
 _LOG_FROM = 30  # a y axis that spans more than this factor is drawn in logarithms
@@ -51,7 +51,7 @@ _NAME = 28  # characters of a name in a figure
 
 
 @contextmanager
-def _styled() -> Iterator[None]:
+def styled() -> Iterator[None]:
     import matplotlib as mpl
     import seaborn as sns
 
@@ -102,8 +102,8 @@ def curve(row: Row, slot: int) -> Figure:
     """One generator's losses by training step: every seed thin, their mean thick."""
     from matplotlib.figure import Figure
 
-    with _styled():
-        figure = Figure(figsize=_PANEL)
+    with styled():
+        figure = Figure(figsize=PANEL)
         _draw_curve(figure.subplots(), curve_table(row), slot)
     return figure
 
@@ -114,8 +114,8 @@ def curves(rows: Sequence[Row], slots: Mapping[str, int]) -> Figure:
 
     across = min(3, len(rows))
     down = -(-len(rows) // across)
-    with _styled():
-        figure = Figure(figsize=(_PANEL[0] * across, (_PANEL[1] + 0.25) * down))
+    with styled():
+        figure = Figure(figsize=(PANEL[0] * across, (PANEL[1] + 0.25) * down))
         panels = figure.subplots(down, across, squeeze=False).flat
         for row, axes in zip(rows, panels, strict=False):
             _draw_curve(axes, curve_table(row), slots[row.name])
@@ -146,7 +146,7 @@ def _finish_curve(axes: Axes, table: pd.DataFrame, losses: Sequence[str]) -> Non
     axes.set(xlabel="training step", ylabel="" if len(losses) > 1 else losses[0])
     if len(losses) > 1:
         axes.legend(title=None, frameon=False, fontsize=7.5, labelcolor=MUTED, handlelength=2.4, loc="best")
-    _open(axes)
+    opened(axes)
 
 
 class Point(NamedTuple):
@@ -176,12 +176,12 @@ def tradeoff_points(board: Board) -> tuple[Column | None, list[Point]]:
 
 def _point(row: Row, speed: Column, quality: Column) -> Point | None:
     x, y = row.cells[speed.key].summary, row.cells[quality.key].summary
-    if x is None or y is None or x.mean <= 0 or not all(map(_fits, (x.mean, y.mean, x.sd or 0, y.sd or 0))):
+    if x is None or y is None or x.mean <= 0 or not all(map(fits, (x.mean, y.mean, x.sd or 0, y.sd or 0))):
         return None
     return Point(row.name, x.mean, y.mean, x.sd, y.sd)
 
 
-def _fits(value: float) -> bool:
+def fits(value: float) -> bool:
     return not value or 1 / _DRAWABLE < abs(value) < _DRAWABLE
 
 
@@ -192,12 +192,12 @@ def tradeoff(board: Board, slots: Mapping[str, int]) -> Figure | None:
     speed, points = tradeoff_points(board)
     if board.main is None or speed is None or len(points) < 2:
         return None
-    with _styled():
+    with styled():
         figure = Figure(figsize=(6.2, 3.5))
         axes = figure.subplots()
         _scatter(axes, points, slots)
         yardsticks = [(short(row.name), row.mean(board.main)) for row in board.pictured if row.group.control]
-        references = [(name, mean) for name, mean in yardsticks if mean is not None and _fits(mean)]
+        references = [(name, mean) for name, mean in yardsticks if mean is not None and fits(mean)]
         highest = max(point.quality for point in points)
         shown = [pair for pair in references if pair[1] <= _FAR * highest or highest <= 0]
         _scale_axes(axes, points, [y for _, y in shown])
@@ -207,7 +207,7 @@ def tradeoff(board: Board, slots: Mapping[str, int]) -> Figure | None:
         _note_absent(axes, board, speed)
         axes.set_xlabel(f"{short(speed.label)} ({short(speed.unit)}), higher is better")
         axes.set_ylabel(f"{short(board.main.label)}, {DIRECTIONS[board.main.better]}")
-        _open(axes)
+        opened(axes)
     return figure
 
 
@@ -299,7 +299,7 @@ def _shifts(axes: Axes, points: Sequence[Point], dpi: float) -> list[float]:
     return [spots[i][1] - float(places[i][1]) for i in range(len(points))]
 
 
-def _open(axes: Axes) -> None:
+def opened(axes: Axes) -> None:
     """No frame; a light grid carries the eye, and the x axis stays."""
     import seaborn as sns
 

@@ -22,6 +22,7 @@ from reports._colours import CONTROL, DARK, LIGHT
 from reports._content import MOST_NAMED, Content, Section, gaps, gather, listed
 from reports._escaping import ENTRY, LISTING, LONG_NAME, NAME, SHORT_NAME, TIP, WHOLE, ending, visible
 from reports._figures import curve, learning, tradeoff
+from reports._quality import quality
 from reports._samples import Sample
 from reports._svg import inline_svg
 
@@ -167,6 +168,7 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         "texts": [sample for sample in section.samples if sample.texts],
         "sample_seeds": _one_seed(section.samples),
         "tradeoff": Markup(inline_svg(figure, f"tradeoff-{number}", label)) if figure else None,
+        "quality": _quality(board, content, number),
         "curves": list(_curves(board, content, number)),
         "gaps": list(gaps(board)),
     }
@@ -229,6 +231,12 @@ def _one_seed(samples: list[Sample]) -> str:
     """``seed 0`` where all samples are of one; otherwise every sample names its own."""
     seeds = {sample.seed for sample in samples}
     return f"seed {next(iter(seeds))}" if len(seeds) == 1 else ""
+
+
+def _quality(board: Board, content: Content, number: int) -> Markup | None:
+    figure = quality(board, content.slots)
+    label = f"quality on the validation split while training on {cut(board.dataset)}"
+    return Markup(inline_svg(figure, f"quality-{number}", label)) if figure else None
 
 
 def _curves(board: Board, content: Content, number: int) -> Iterator[tuple[Row, Markup]]:

@@ -14,6 +14,7 @@ from reports._cells import ARROWS, heading, meanings, show
 from reports._content import MOST_NAMED, Content, Pending, Section, Trouble, gaps, gather, listed
 from reports._escaping import LISTING, NAME, WHOLE, ending, visible
 from reports._figures import curves, learning, to_png, tradeoff
+from reports._quality import quality
 from reports._samples import Sample, missing
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ def _figures(board: Board, content: Content, target: Path, number: int) -> list[
     parts = []
     if figure := tradeoff(board, content.slots):
         parts.append(_figure("Quality against throughput", f"tradeoff-{number}.png", figure, target))
+    if figure := quality(board, content.slots):
+        parts.append(_figure("Quality while training", f"quality-{number}.png", figure, target))
     if rows := learning(board):
         parts.append(_figure("Learning curves", f"curves-{number}.png", curves(rows, content.slots), target))
     return parts

@@ -221,7 +221,7 @@ def _planned(plan: TrialPlan, status: str | None) -> dict[str, str]:
         "dataset": plan.dataset,
         "seed": str(plan.seed),
         "preset": plan.preset or "",
-        "steps": f"{plan.budget.train_steps:,}" if trained else "",
+        "training": str(plan.budget.target) if trained else "",
         "metrics": str(len(plan.metrics)),
         "record": {None: "to run", "ok": "done", "skipped": "done: skipped", "failed": "failed, to run again"}[status],
     }

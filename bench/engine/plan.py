@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from bench.doors import Door, check_call
-from bench.engine.suite import Budget, DatasetUse, GeneratorUse, Suite
+from bench.engine.budget import Budget, Precision
+from bench.engine.suite import DatasetUse, GeneratorUse, Suite
 from bench.errors import GenbenchError, SuiteError
 from bench.files import sha256
 from bench.measure.names import expand, find_metric
@@ -25,6 +26,8 @@ from bench.registry import DatasetEntry, Entry, GeneratorEntry, registry
 # Of the numbers that this kernel gives: raised when a change to it moves one (a stream, an order, a rounding), so that
 # results of before do not pass for results of now. tests/engine/test_golden_run.py notices.
 RESULTS_VERSION = 1
+# What is looked at on the way where the suite names nothing.
+CHEAP = ("fd", "bits_per_byte")
 
 
 class TrialPlan(BaseModel):
@@ -49,6 +52,10 @@ class TrialPlan(BaseModel):
     seed: int
     budget: Budget
     metrics: tuple[str, ...]
+    curve: tuple[str, ...]
+    keep: str | None
+    precision: Precision
+    compile: bool
     device: str
     code: dict[str, str]
     versions: dict[str, str]
@@ -63,8 +70,9 @@ class TrialPlan(BaseModel):
         """
         decides = (
             self.family, self.params, self.load_digest, self.source, self.fingerprint, self.seed,
-            self.budget.train_steps, self.budget.batch_size, self.device, self.code[self.family],
-            self.code.get(f"dataset {self.source}"), self.versions,
+            self.budget.target, self.budget.batch_size, self.device, self.code[self.family],
+            self.code.get(f"dataset {self.source}"), self.versions, self.precision, self.compile,
+            (self.curve, self.budget.evaluate_every, self.keep),
         )  # fmt: skip
         return digest(decides)[:16]
 
@@ -110,7 +118,7 @@ def _generators(suite: Suite, data: DatasetUse) -> list[GeneratorUse]:
 
 
 def _control(entry: GeneratorEntry, budget: Budget) -> GeneratorUse:
-    return GeneratorUse(entry.name, entry.name, None, {}, budget, None, None, entry)
+    return GeneratorUse(entry.name, entry.name, None, {}, budget, "fp32", False, None, None, entry)
 
 
 def _load(data: DatasetUse, suite: Suite) -> Dataset:
@@ -156,7 +164,8 @@ def _plan(
     device: str,
     command: str,
 ) -> TrialPlan:
-    doors = _doors(use.entry, data.entry, metrics)
+    curve = _curve(suite, use, dataset)
+    doors = _doors(use.entry, data.entry, metrics + curve)
     return TrialPlan(
         suite=suite.name,
         command=_script() if doors and hasattr(sys.modules["__main__"], "__file__") else command,
@@ -175,8 +184,12 @@ def _plan(
         seed=seed,
         budget=use.budget,
         metrics=metrics,
+        curve=curve,
+        keep=use.budget.keep if use.budget.keep in curve else None,
+        precision=use.precision,
+        compile=use.compile,
         device=device,
-        code={use.family: use.entry.digest, **_data_by(data), **measured_by},
+        code={use.family: use.entry.digest, **_data_by(data), **measured_by, **_measured_by(curve)},
         versions={
             **{name: importlib.metadata.version(name) for name in ("genbench", "torch")},
             "results": str(RESULTS_VERSION),
@@ -184,6 +197,17 @@ def _plan(
         doors=doors,
         argv=tuple(sys.argv) if doors else (),
     )
+
+
+def _curve(suite: Suite, use: GeneratorUse, dataset: Dataset) -> tuple[str, ...]:
+    """The metrics of the learning curve: those that the suite names, or one that is cheap."""
+    budget = use.budget
+    if budget.evaluate_every is None or use.load or use.entry.control:
+        return ()
+    asked = [*(suite.curve or ()), *filter(None, [budget.keep])]
+    names = expand(asked or CHEAP, dataset.spec, suite.extractors, suite.without)
+    here = [name for name in names if all(registry.get("extractors", x).here for x in _extractors((name,)))]
+    return tuple(here if asked else here[:1])
 
 
 def _doors(generator: GeneratorEntry, data: DatasetEntry, metrics: tuple[str, ...]) -> tuple[Door, ...]:

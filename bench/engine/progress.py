@@ -10,10 +10,12 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from bench.engine.budget import Target
 from bench.engine.plan import TrialPlan
 from bench.errors import printable
 from bench.record import RunRecord
 
+PER_CENT = 100  # in which a training is shown that is not counted in steps
 PLAIN_EVERY = 10.0  # seconds between two plain lines of one trial
 
 
@@ -49,17 +51,18 @@ class Display:
             return
         if "resumed" in event:
             with self._lock:
-                self._say(f"{plan.title}: {_resumed(event['resumed'], plan.budget.train_steps)}")
+                self._say(f"{plan.title}: {_resumed(event, plan.budget.target)}")
             return
         with self._lock:
             if "step" in event:
-                self._fractions[plan.run_id] = event["step"] / plan.budget.train_steps
+                self._fractions[plan.run_id] = event["share"]
             note = f"loss {event['loss']:.4g}" if "loss" in event else _phase(event)
             if self._bars:
                 self._move(plan, event, note)
             elif time.monotonic() - self._spoken.get(plan.run_id, -PLAIN_EVERY) >= PLAIN_EVERY:
                 self._spoken[plan.run_id] = time.monotonic()
-                step = f"step {event['step']}/{plan.budget.train_steps}, " if "step" in event else ""
+                of = f"/{plan.budget.train_steps}" if plan.budget.train_steps else ""
+                step = f"step {event['step']}{of}, " if "step" in event else ""
                 self._say(f"{plan.title}: {step}{note}, {self._left()}")
 
     def _remark(self, plan: TrialPlan, text: str) -> None:
@@ -89,8 +92,11 @@ class Display:
     def _move(self, plan: TrialPlan, event: Mapping[str, Any], note: str) -> None:
         assert self._bars is not None
         if plan.run_id not in self._tasks:
-            self._tasks[plan.run_id] = self._bars.add_task(plan.title, total=plan.budget.train_steps, note="")
-        self._bars.update(self._tasks[plan.run_id], completed=event.get("step"), note=note)
+            total = plan.budget.train_steps or PER_CENT
+            self._tasks[plan.run_id] = self._bars.add_task(plan.title, total=total, note="")
+        step = event.get("step" if plan.budget.train_steps else "share")
+        completed = step if step is None or plan.budget.train_steps else round(min(1.0, step) * PER_CENT)
+        self._bars.update(self._tasks[plan.run_id], completed=completed, note=note)
         self._bars.update(self._overall, note=self._left())
 
     def _left(self) -> str:
@@ -111,9 +117,11 @@ class Display:
         return Progress(*columns, console=self.console)
 
 
-def _resumed(step: int, steps: int) -> str:
+def _resumed(event: Mapping[str, Any], target: Target) -> str:
     """Of each trial, though several may say the same."""
-    return f"goes on from step {step} of {steps}" if step < steps else f"was trained before, all {steps} steps"
+    if event["complete"]:
+        return f"was trained before, all {target}"
+    return f"goes on from step {event['resumed']}" + (f" of {target.amount}" if target.unit == "steps" else "")
 
 
 def _phase(event: Mapping[str, Any]) -> str:

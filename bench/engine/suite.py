@@ -6,8 +6,12 @@ metrics = ["fd", "kid_lenet"]   # or "fd, kid_lenet": measures on every extracto
 without = ["judge_gap"]         # measures or metrics that nobody wants to wait for
 extractors = ["lenet"]          # left out: all whose weights are here and that fit the data
 controls = true                 # let the yardsticks `real`, `copycat` and `noise` join in
+curve_metrics = ["fd_lenet"]    # taken at every look at the validation split; left out: one that is cheap
+precision = "bf16"              # left out: "fp32"; like `compile` also of one generator
 [budget]                        # equal for all, unless a generator says otherwise
-train_steps = 2000
+train_steps = 2000              # or train_examples, train_seconds, train_flops
+evaluate_every = 0.1            # look at the validation split every tenth of the training (or every so many steps)
+keep = "fd_lenet"               # measure the model that was best there, and not the last one
 [datasets.mnist]                # a registered name, or a label with `source = "mnist"`
 root = "data"
 [generators.vae]                # a family, or a label with `family = "vae"`
@@ -28,12 +32,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
-
-from bench.errors import DataError, GenbenchError, SuiteError, hint, named, shown
-from bench.measure.names import check_name, separated
+from bench.engine.budget import ENDS, Budget, Precision
+from bench.errors import DataError, GenbenchError, SuiteError, UnknownName, hint, named, shown
+from bench.measure.names import check_name, find_metric, is_measure, metric_name, separated
 from bench.parameters import check, resolve
 from bench.registry import RESERVED, DatasetEntry, GeneratorEntry, registry
 
@@ -45,6 +48,9 @@ SECTIONS = (
     "without",
     "extractors",
     "controls",
+    "curve_metrics",
+    "precision",
+    "compile",
     "budget",
     "datasets",
     "generators",
@@ -53,26 +59,6 @@ Table = Mapping[str, Any]
 DEEPEST = 16  # tables and lists within one another
 LONGEST_LABEL = 200  # characters of a key; bytes of the name, which names the run folder
 LONGEST_STRING = 4096  # the longest path that Linux opens
-
-
-class Budget(BaseModel):
-    """What every trial may spend.
-
-    keep_samples: how many of the samples stay on disk, to be looked at; metrics see all.
-    checkpoint_every: steps.
-    stall_limit: seconds without a sign of life (a step, a batch drawn or looked at, a metric) that end a trial.
-    time_limit: seconds after which training stops where it is and is measured there; measuring may take as long again.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    train_steps: PositiveInt = 1000
-    batch_size: PositiveInt = 64
-    samples: PositiveInt = 1000
-    keep_samples: PositiveInt = 256
-    checkpoint_every: PositiveInt = 200
-    stall_limit: PositiveFloat = 1800.0
-    time_limit: PositiveFloat | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +84,8 @@ class GeneratorUse:
     preset: str | None
     params: Mapping[str, Any]
     budget: Budget
+    precision: Precision
+    compile: bool
     load: Path | None
     trained_on: Mapping[str, Any] | None
     entry: GeneratorEntry
@@ -113,6 +101,7 @@ class Suite:
     without: tuple[str, ...]
     extractors: tuple[str, ...] | None
     controls: bool
+    curve: tuple[str, ...] | None
     budget: Budget
     datasets: tuple[DatasetUse, ...]
     generators: tuple[GeneratorUse, ...]
@@ -164,6 +153,9 @@ def apply_override(table: dict[str, Any], override: str) -> None:
         table = table.setdefault(key, {})
         if not isinstance(table, dict):
             raise SuiteError([f"--set {named(override)}: {shown(key)} is a value, not a table"])
+    if keys[-2:-1] == ["budget"] and keys[-1] in ENDS:
+        for other in ENDS:
+            table.pop(other, None)
     table[keys[-1]] = _value(text, override)
 
 
@@ -220,6 +212,7 @@ class _Checker:
     def suite(self, table: Table, default_name: str) -> Suite:
         self.problems += [f"unknown key {shown(k)}{hint(k, SECTIONS)}" for k in table if k not in SECTIONS]
         budget = self.budget(self.section(table, "budget"), "budget")
+        arithmetic = self.arithmetic(table, ("fp32", False))
         suite = Suite(
             name=self.name(table, default_name),
             seeds=self.seeds(table.get("seeds", [0])),
@@ -227,9 +220,10 @@ class _Checker:
             without=self.names(table, "without", check_name) or (),
             extractors=self.names(table, "extractors", lambda name: registry.get("extractors", name)),
             controls=self.typed(table, "controls", bool, True),
+            curve=self.names(table, "curve_metrics", check_name),
             budget=budget,
             datasets=self.uses(table, "datasets", self.dataset),
-            generators=self.uses(table, "generators", lambda label, t: self.generator(label, t, budget)),
+            generators=self.uses(table, "generators", lambda label, t: self.generator(label, t, budget, arithmetic)),
         )
         if not self.problems:
             self.together(suite)
@@ -283,6 +277,8 @@ class _Checker:
     def budget(self, table: Table, where: str) -> Budget:
         found, problems = check(Budget, table, where)
         self.problems += problems
+        if found and found.keep is not None:
+            self.found(partial(_directed, found.keep), f"{where}.keep")
         return found or Budget()
 
     def uses(self, table: Table, key: str, read: Callable[[str, Table], Any]) -> tuple[Any, ...]:
@@ -310,7 +306,9 @@ class _Checker:
         self.problems += problems
         return DatasetUse(label, entry.name, options, entry)
 
-    def generator(self, label: str, table: Table, budget: Budget) -> GeneratorUse | None:
+    def generator(
+        self, label: str, table: Table, budget: Budget, arithmetic: tuple[Precision, bool]
+    ) -> GeneratorUse | None:
         where = f"generators.{label}"
         path = self.typed(table, "load", str, "", f"{where}.")
         if not isinstance(path, str):
@@ -336,9 +334,17 @@ class _Checker:
         self.problems += problems
         own = self.section(table, "budget", f"{where}.")
         if own:
-            budget = self.budget({**budget.model_dump(), **own}, f"{where}.budget")
+            budget = self.budget(budget.changed(dict(own)), f"{where}.budget")
         preset = None if table.get("preset") is None else str(table["preset"])
-        return GeneratorUse(label, entry.name, preset, params, budget, load, saved.get("spec"), entry)
+        arithmetic = self.arithmetic(table, arithmetic, f"{where}.")
+        return GeneratorUse(label, entry.name, preset, params, budget, *arithmetic, load, saved.get("spec"), entry)
+
+    def arithmetic(self, table: Table, default: tuple[Precision, bool], where: str = "") -> tuple[Precision, bool]:
+        """``precision`` and ``compile``."""
+        precision = table.get("precision", default[0])
+        if precision not in (known := get_args(Precision)):
+            self.problems.append(f"{where}precision = {shown(precision)}{hint(str(precision), known)}")
+        return precision, self.typed(table, "compile", bool, default[1], where)
 
     def preset(self, entry: GeneratorEntry, table: Table, where: str) -> Table:
         name = table.get("preset")
@@ -392,6 +398,14 @@ class _Checker:
         for d in suite.datasets:
             if not any(d.entry.modality in g.entry.modalities for g in suite.generators):
                 self.problems.append(f"datasets.{d.label} is {d.entry.modality}, which no generator here makes")
+
+
+def _directed(metric: str) -> None:
+    """Raises GenbenchError for what is no metric, or one that does not say what is better."""
+    if is_measure(metric):
+        raise UnknownName("metric", metric, [metric_name(metric, name) for name in registry.all("extractors")])
+    if find_metric(metric).better == "none":
+        raise GenbenchError(f"keep = {shown(metric)}: no value of it is better than another")
 
 
 _KINDS = {str: "string", bool: "truth value", dict: "table"}

@@ -1,8 +1,9 @@
-"""The one training loop. The family owns its step; the loop owns the order of the data, the budget and the checkpoints.
+"""The one training loop. The family owns its step; the loop owns data order, budget, looks on the way and checkpoints.
 
 Every step takes its data order and its random numbers from streams found by step number alone. So a run that was
 killed and goes on from its last checkpoint ends, on the CPU, in the same weights as one that was never interrupted.
 Where training changes what no checkpoint can hold (see ``bench.engine.state``), it starts over instead, and says so.
+A training that ends by the clock goes on with the seconds that are left, and may come to another number of steps.
 """
 
 from __future__ import annotations
@@ -14,42 +15,84 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any
 
 import torch
 from pydantic import ConfigDict, Field, NonNegativeFloat, TypeAdapter, ValidationError
 from torch import Tensor
 
+from bench.engine.budget import Target
 from bench.engine.checkpoint import apply_checkpoint, is_whole, read_checkpoint, restore, save_checkpoint
 from bench.engine.state import Baseline, apply, capture
 from bench.errors import DataError, TrialError
 from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes
 from bench.protocols import Split, Trainable
-from bench.record import CurvePoint
+from bench.record import Better, CurvePoint
 from bench.streams import seed_globals, stream, stream_seed
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
-OnStep = Callable[[int, Mapping[str, float]], None]
 log = logging.getLogger("genbench")
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Budget of a training in steps, and how often to save and to note the losses."""
+    """How long to train, and how often to save, to note the losses and to look at the model.
 
-    steps: int
+    evaluate_every: steps, or a share of the training.  flops_per_step: None where nobody asked for it.
+    """
+
+    target: Target
     batch_size: int
     checkpoint_every: int
+    evaluate_every: int | float | None = None
+    flops_per_step: float | None = None
     points: int = 100
 
-    @property
-    def point_every(self) -> int:
-        return max(1, self.steps // self.points)
+    def share(self, progress: Progress) -> float:
+        """How much of the training is done, 0 to 1 and, after a last whole step, a little more."""
+        done: float = {
+            "steps": progress.step,
+            "examples": progress.examples,
+            "seconds": progress.seconds,
+            "flops": progress.step * (self.flops_per_step or 0.0),
+        }[self.target.unit]
+        return done / self.target.amount
+
+    def done(self, progress: Progress) -> bool:
+        return self.share(progress) >= 1
+
+    def end(self, progress: Progress) -> int:
+        """The step at which the training ends; of one that is not counted in steps, the one that it has come to."""
+        return int(self.target.amount) if self.target.unit == "steps" else progress.step
+
+    def noted_after(self, before: float, progress: Progress) -> bool:
+        """Whether the losses are noted after this step, ``before`` which so much was done: about ``points`` times."""
+        if self.target.unit == "steps":
+            return progress.step % max(1, int(self.target.amount) // self.points) == 0 or self.done(progress)
+        return _passes(before, self.share(progress), 1 / self.points)
+
+    def evaluated_after(self, before: float, progress: Progress) -> bool:
+        """Whether the model is looked at after this step: always after the last one."""
+        every = self.evaluate_every
+        if every is None:
+            return False
+        if isinstance(every, int):
+            return progress.step % every == 0 or self.done(progress)
+        return _passes(before, self.share(progress), every)
+
+
+def _passes(before: float, after: float, every: float) -> bool:
+    """Whether a multiple of ``every`` lies between, or the end."""
+    return int(after / every + 1e-9) > int(before / every + 1e-9) or after >= 1
 
 
 @dataclass
 class Progress:
-    """What a training has come to; kept in the checkpoint. ``seconds`` counts training steps only."""
+    """What a training has come to; kept in the checkpoint. ``seconds`` counts training steps only.
+
+    best_step, best_value: of the best look at the validation split, where the model that is best there is kept.
+    """
 
     step: Count = 0
     seconds: NonNegativeFloat = 0.0
@@ -59,12 +102,16 @@ class Progress:
     peak_rss_bytes: Count = 0
     peak_gpu_bytes: Count = 0
     complete: bool = False
+    best_step: Count | None = None
+    best_value: float | None = None
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 _PROGRESS = TypeAdapter(Progress)
 _CURVE = TypeAdapter(list[CurvePoint])
+OnStep = Callable[[Progress, Mapping[str, float]], None]
+Evaluate = Callable[[], Mapping[str, float]]
 
 
 def train(
@@ -76,14 +123,18 @@ def train(
     device: torch.device,
     checkpoint: Path,
     about: Mapping[str, Any],
-    on_step: OnStep = lambda step, losses: None,
-    on_resume: Callable[[int], None] = lambda step: None,
+    on_step: OnStep = lambda progress, losses: None,
+    on_resume: Callable[[Progress], None] = lambda progress: None,
     stop: Callable[[], bool] = lambda: False,
+    evaluate: Evaluate = dict,
+    keep: Keep | None = None,
 ) -> Progress:
     """Train ``model`` to the end of the schedule, from its checkpoint if there is one that holds all it needs.
 
-    on_resume: told the step of the checkpoint that training goes on from, or was done at.
+    on_resume: told of the checkpoint that training goes on from, or was done at.
     stop: asked before every step; where it says so, training ends there, with a checkpoint of that step.
+    evaluate: metrics of the model as it is, by name, for the learning curve.
+    keep: of these metrics the one by which the best model is kept beside the checkpoint; see ``best_path``.
 
     Why a training starts over, and why it would if it was interrupted, is logged.
     Raises TrialError when a loss is not finite.
@@ -91,24 +142,61 @@ def train(
     baseline = Baseline(model)
     progress = _resume(model, checkpoint, schedule)
     if progress.step:
-        on_resume(progress.step)
+        on_resume(progress)
     saved, stopped = progress.step, False
-    while progress.step < schedule.steps and not stopped:
+
+    def save(path: Path) -> None:
+        progress.complete = schedule.done(progress)
+        progress.peak_rss_bytes = max(progress.peak_rss_bytes, peak_rss_bytes())
+        progress.peak_gpu_bytes = max(progress.peak_gpu_bytes, peak_gpu_bytes(device)[0] or 0)
+        state = capture(model, baseline)
+        if state.lost:
+            log.warning(_LOST.format(state.lost))
+        save_checkpoint(path, state, {**about, "progress": vars(progress)})
+
+    while not schedule.done(progress) and not stopped:
         if not (stopped := stop()):
+            before = schedule.share(progress)
             with baseline.step():
-                _advance(model, data, schedule, progress, seed, device, on_step)
-        due = progress.step % schedule.checkpoint_every == 0 or progress.step == schedule.steps
+                losses = _advance(model, data, schedule, progress, seed, device)
+            if schedule.evaluated_after(before, progress):
+                metrics = evaluate()
+                _note(schedule, progress, metrics)
+                if keep and keep.improves(metrics, progress):
+                    save(best_path(checkpoint))
+            elif schedule.noted_after(before, progress):
+                _note(schedule, progress, {})
+            on_step(progress, losses)
+        due = progress.step % schedule.checkpoint_every == 0 or schedule.done(progress)
         if (due or stopped) and progress.step > saved:
             saved = progress.step
-            progress.complete = progress.step == schedule.steps
-            progress.peak_rss_bytes = max(progress.peak_rss_bytes, peak_rss_bytes())
-            progress.peak_gpu_bytes = max(progress.peak_gpu_bytes, peak_gpu_bytes(device)[0] or 0)
-            state = capture(model, baseline)
-            if state.lost:
-                log.warning(_LOST.format(state.lost))
-            save_checkpoint(checkpoint, state, {**about, "progress": vars(progress)})
-    seed_globals(stream_seed(seed, "global", schedule.steps))  # what follows must not depend on where it was resumed
+            save(checkpoint)
+    # What follows must not depend on where it was resumed.
+    seed_globals(stream_seed(seed, "global", schedule.end(progress)))
     return progress
+
+
+def best_path(checkpoint: Path) -> Path:
+    """Where the model is that was best on the validation split."""
+    return checkpoint.with_suffix(".best.safetensors")
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Of several looks at the validation split the best, by a metric and its direction."""
+
+    metric: str
+    better: Better
+
+    def improves(self, metrics: Mapping[str, float], progress: Progress) -> bool:
+        """Whether this is the best look so far; then ``progress`` remembers it. Raises TrialError without a value."""
+        if self.metric not in metrics:
+            raise TrialError(f"keep = {self.metric!r} could not be measured on the validation split")
+        value, best = metrics[self.metric], progress.best_value
+        if best is not None and (value >= best if self.better == "lower" else value <= best):
+            return False
+        progress.best_step, progress.best_value = progress.step, value
+        return True
 
 
 def load_last(model: Trainable, checkpoint: Path, schedule: Schedule, *, seed: int) -> tuple[Progress, str]:
@@ -119,7 +207,7 @@ def load_last(model: Trainable, checkpoint: Path, schedule: Schedule, *, seed: i
     _, meta = read_checkpoint(checkpoint)
     progress = _progress(checkpoint, meta, schedule)
     state = restore(checkpoint, model, training=False)
-    seed_globals(stream_seed(seed, "global", schedule.steps))  # as after ``train``
+    seed_globals(stream_seed(seed, "global", schedule.end(progress)))  # as after ``train``
     return progress, state.lost
 
 
@@ -156,8 +244,10 @@ def _progress(checkpoint: Path, meta: Mapping[str, Any], schedule: Schedule) -> 
         problem = error.errors()[0]
         where = ".".join(map(str, ("progress", *problem["loc"])))
         raise DataError(f"{checkpoint} does not say how far it is ({where}: {problem['msg']})") from error
-    if progress.step > schedule.steps or progress.complete != (progress.step == schedule.steps):
-        raise DataError(f"{checkpoint} is of another training: it is at step {progress.step} of {schedule.steps}")
+    if progress.complete != schedule.done(progress) or (progress.complete and progress.step > schedule.end(progress)):
+        raise DataError(
+            f"{checkpoint} is of another training: it is at step {progress.step}, and this one is {schedule.target}"
+        )
     if not progress.complete and not is_whole(meta):
         raise DataError(
             f"{checkpoint} was written by an older genbench, which kept less than a training needs to go on"
@@ -166,26 +256,27 @@ def _progress(checkpoint: Path, meta: Mapping[str, Any], schedule: Schedule) -> 
 
 
 def _advance(
-    model: Trainable,
-    data: Split,
-    schedule: Schedule,
-    progress: Progress,
-    seed: int,
-    device: torch.device,
-    on_step: OnStep,
-) -> None:
-    """One step: batch, update, losses noted."""
-    step = progress.step
+    model: Trainable, data: Split, schedule: Schedule, progress: Progress, seed: int, device: torch.device
+) -> dict[str, float]:
+    """One step, counted. Returns its losses."""
+    started = time.perf_counter()
+    losses = advance(model, data, schedule.batch_size, progress.step, seed, device)
+    progress.seconds += time.perf_counter() - started
+    progress.step += 1
+    progress.examples += min(schedule.batch_size, len(data))
+    _check(losses, progress.step)
+    progress.pending.append(losses)
+    return losses
+
+
+def advance(
+    model: Trainable, data: Split, batch_size: int, step: int, seed: int, device: torch.device
+) -> dict[str, float]:
+    """The step of this number: its batch, and one update. Returns the losses by name."""
     # Modules such as nn.Dropout draw from a global generator, so each of them is put on a stream of its own.
     seed_globals(stream_seed(seed, "global", step))
-    started = time.perf_counter()
-    batch = data.batch(batch_index(len(data), schedule.batch_size, step, seed)).to(device)
-    losses = {name: float(x) for name, x in model.train_step(batch, stream(seed, "train", step, device)).items()}
-    progress.seconds += time.perf_counter() - started
-    progress.step, progress.examples = step + 1, progress.examples + len(batch.data)
-    _check(losses, progress.step)
-    _note(losses, schedule, progress)
-    on_step(progress.step, losses)
+    batch = data.batch(batch_index(len(data), batch_size, step, seed)).to(device)
+    return {name: float(x) for name, x in model.train_step(batch, stream(seed, "train", step, device)).items()}
 
 
 def batch_index(size: int, batch_size: int, step: int, seed: int) -> Tensor:
@@ -217,9 +308,11 @@ def _check(losses: Mapping[str, float], step: int) -> None:
             raise TrialError(f"{name} became {value} at step {step}: lower lr, or look at the data")
 
 
-def _note(losses: dict[str, float], schedule: Schedule, progress: Progress) -> None:
-    progress.pending.append(losses)
-    if progress.step % schedule.point_every == 0 or progress.step == schedule.steps:
-        mean = {name: sum(p[name] for p in progress.pending) / len(progress.pending) for name in losses}
-        progress.curve.append({"step": progress.step, "seconds": progress.seconds, "losses": mean})
-        progress.pending.clear()
+def _note(schedule: Schedule, progress: Progress, metrics: Mapping[str, float]) -> None:
+    """A point of the curve: mean losses since the last one, what they have cost, and what the model is worth."""
+    names = dict.fromkeys(name for step in progress.pending for name in step)  # not every step has every loss
+    mean = {name: fmean(step[name] for step in progress.pending if name in step) for name in names}
+    point = {"step": progress.step, "seconds": progress.seconds, "losses": mean, "examples": progress.examples}
+    flops = {} if schedule.flops_per_step is None else {"flops": progress.step * schedule.flops_per_step}
+    progress.curve.append({**point, **flops, **({"metrics": dict(metrics)} if metrics else {})})
+    progress.pending.clear()

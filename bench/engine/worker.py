@@ -33,15 +33,18 @@ from typing import Any, TextIO
 import torch
 from pydantic import ValidationError
 
+from bench.engine.arithmetic import prepared
 from bench.engine.artifacts import save_samples
 from bench.engine.checkpoint import restore
 from bench.engine.plan import TrialPlan, checkpoint_path
-from bench.engine.training import Progress, Schedule, load_last, train
+from bench.engine.training import Keep, Progress, Schedule, advance, best_path, load_last, train
+from bench.engine.validation import look
 from bench.errors import GenbenchError, Omitted, TrialError, Unsupported, said
 from bench.measure.comparison import measure
 from bench.measure.names import find_metric
 from bench.measure.trial import Costs, Trial
 from bench.modalities import NotFinite
+from bench.probes.flops import count_flops
 from bench.probes.load import Reading, between, reading
 from bench.probes.machine import environment
 from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
@@ -55,6 +58,7 @@ from bench.streams import seed_globals, stream_seed
 Emit = Callable[[Mapping[str, Any]], None]
 WORKER_FLAG = "GENBENCH_WORKER"
 AS_IT_IS = "--as-it-is"
+COUNTED = 10  # steps whose FLOPs are counted: more than one, for not all need be alike
 HALF = (
     "none of its samples falls below the middle (0) of [-1, 1], and the data does: "
     "if sample() returns [0, 1], scale it by 2 * x - 1"
@@ -84,6 +88,7 @@ class _Run:
     omitted: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     samples: str | None = None
+    kept_step: int | None = None
     failure: Failure | None = None  # of a training that was stopped, or of the first metric that broke
 
     @contextlib.contextmanager
@@ -161,6 +166,7 @@ def _kept(run: _Run) -> dict[str, Any]:
         "omitted": run.omitted,
         "remarks": run.remarks,
         "steps": run.progress.step if run.progress else None,
+        "kept_step": run.kept_step,
         "curve": tuple(run.progress.curve) if run.progress else (),
         "phases": run.phases.seconds,
         "environment": {**environment(torch.device(run.plan.device)), **_setting(), "load": _load(run)},
@@ -247,7 +253,8 @@ def _build(plan: TrialPlan, dataset: Dataset, device: torch.device) -> Generator
     make = registry.get("generators", plan.family).make
     seed_globals(stream_seed(plan.seed, "init"))
     model: Generator = make(dataset if plan.control else dataset.spec, **plan.params)
-    return model.to(device) if isinstance(model, torch.nn.Module) else model
+    model = model.to(device) if isinstance(model, torch.nn.Module) else model
+    return prepared(model, plan.precision, plan.compile, device)
 
 
 def _try_out(run: _Run, dataset: Dataset, device: torch.device) -> None:
@@ -288,7 +295,10 @@ def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.
         if plan.load:
             restore(Path(plan.load), model, training=False)
         elif run.as_it_is:
-            run.progress, lost = load_last(model, checkpoint_path(run.out, plan), _schedule(plan), seed=plan.seed)
+            checkpoint = checkpoint_path(run.out, plan)
+            schedule = _schedule(plan, _flops_per_step(run, dataset, device))
+            run.progress, lost = load_last(model, checkpoint, schedule, seed=plan.seed)
+            _take_best(run, model, checkpoint, run.progress)
             _note_stop(run, run.progress, lost)
         else:
             run.progress = _train(run, model, dataset, device)
@@ -298,23 +308,65 @@ def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.
 
 
 def _train(run: _Run, model: Trainable, dataset: Dataset, device: torch.device) -> Progress:
-    plan = run.plan
-    return train(
+    plan, checkpoint = run.plan, checkpoint_path(run.out, run.plan)
+    schedule = _schedule(plan, _flops_per_step(run, dataset, device))
+    keep = find_metric(plan.keep) if plan.keep else None
+    progress = train(
         model,
         dataset.train,
-        _schedule(plan),
+        schedule,
         seed=plan.seed,
         device=device,
-        checkpoint=checkpoint_path(run.out, plan),
+        checkpoint=checkpoint,
         about={"family": plan.family, "params": plan.params, "spec": dataset.spec.to_dict()},
-        on_step=lambda step, losses: run.emit({"step": step, "loss": losses["loss"]}),
-        on_resume=lambda step: run.emit({"resumed": step}),  # not in the record, which is the same as of one go
+        on_step=lambda progress, losses: run.emit(
+            {"step": progress.step, "loss": losses["loss"], "share": schedule.share(progress)}
+        ),
+        # Not in the record, which is the same as of one go.
+        on_resume=lambda progress: run.emit({"resumed": progress.step, "complete": progress.complete}),
         stop=functools.partial(_is_over, run),
+        evaluate=functools.partial(look, plan, model, dataset, device),
+        keep=Keep(keep.name, keep.better) if keep else None,
     )
+    if schedule.target.unit == "seconds":
+        run.remark("trained by the clock (train_seconds): run anew, it may come to another number of steps")
+    _take_best(run, model, checkpoint, progress)
+    return progress
 
 
-def _schedule(plan: TrialPlan) -> Schedule:
-    return Schedule(plan.budget.train_steps, plan.budget.batch_size, plan.budget.checkpoint_every)
+def _take_best(run: _Run, model: Trainable, checkpoint: Path, progress: Progress) -> None:
+    """Go on with the model that was best on the validation split, where the suite asks for that."""
+    run.kept_step = progress.best_step
+    if progress.best_step not in (None, progress.step):
+        restore(best_path(checkpoint), model, training=False)
+
+
+def _schedule(plan: TrialPlan, flops_per_step: float | None = None) -> Schedule:
+    budget = plan.budget
+    return Schedule(
+        budget.target, budget.batch_size, budget.checkpoint_every, budget.evaluate_every if plan.curve else None,
+        flops_per_step,
+    )  # fmt: skip
+
+
+def _flops_per_step(run: _Run, dataset: Dataset, device: torch.device) -> float | None:
+    """Mean FLOPs of the first steps, where anything rests on them: counted on a model of its own, for it takes time."""
+    plan = run.plan
+    if plan.budget.target.unit != "flops" and not plan.curve:
+        return None
+    model = _build(plan, dataset, device)
+    assert isinstance(model, Trainable)
+    steps = range(COUNTED)
+
+    def take() -> None:
+        for step in steps:
+            advance(model, dataset.train, plan.budget.batch_size, step, plan.seed, device)
+
+    flops = count_flops(take) / len(steps)
+    if not flops and plan.budget.target.unit == "flops":
+        raise TrialError("train_flops cannot end this training: its steps hold no operation that is counted")
+    reset_peak_gpu(device)
+    return flops
 
 
 def _is_over(run: _Run) -> bool:
@@ -327,15 +379,16 @@ def _note_stop(run: _Run, progress: Progress, lost: str = "") -> None:
 
     lost: what its checkpoint lacks; then it may not be the model that was trained, even after the last step.
     """
-    steps, limit = run.plan.budget.train_steps, run.plan.budget.time_limit
-    if progress.step == steps and not lost:
+    target, limit = run.plan.budget.target, run.plan.budget.time_limit
+    if progress.complete and not lost:
         return
     if progress.step == 0:
         raise _OutOfTime(f"stopped before its first step: the trial had {limit:g} s (budget.time_limit)")
     where = "its last checkpoint" if run.as_it_is else f"where its limit of {limit:g} s (budget.time_limit) ended it"
     where += f", which does not hold {lost}" if lost else ""
     then = "starts over" if lost else "goes on from there"
-    message = f"measured at step {progress.step} of {steps}, {where}; run again, and it {then}"
+    of = f" of {target.amount:g}" if target.unit == "steps" else f", before its {target} were over"
+    message = f"measured at step {progress.step}{of}, {where}; run again, and it {then}"
     run.failure = Failure(kind="timeout", message=message)
 
 

@@ -98,9 +98,15 @@ def _setting(record: RunRecord, devices: Mapping[str, str] | None = None) -> dic
 
 def _plan(record: RunRecord) -> dict[str, Any]:
     budget = {key: value for key, value in record.budget.items() if key not in _NO_RESULT}
-    if record.measurements and record.steps not in (None, budget.get("train_steps")):
+    if record.measurements and record.steps is not None and _stopped(record):
         budget["stopped_at"] = record.steps  # not to be averaged with those that were trained to the end
     return {"suite": record.suite, "family": record.family, **record.params, **budget}
+
+
+def _stopped(record: RunRecord) -> bool:
+    """Whether training ended before its budget did; one that is not counted in steps says so by its error."""
+    planned = record.budget.get("train_steps")
+    return record.steps != planned if planned else record.error is not None and record.error.kind == "timeout"
 
 
 def _named(name: str, label: str) -> str:

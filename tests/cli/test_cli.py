@@ -121,9 +121,9 @@ def test_a_dry_run_is_a_row_a_trial_and_says_which_are_done(
         write_record(out, found)
     assert run_command(words) == 0
     heading, *rows, count = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
-    assert heading == ["generator", "dataset", "seed", "preset", "steps", "metrics", "record"]
+    assert heading == ["generator", "dataset", "seed", "preset", "training", "metrics", "record"]
     assert rows == [
-        ["vae", "digits", "0", "tiny", "20", "3", "to", "run"],
+        ["vae", "digits", "0", "tiny", "20", "steps", "3", "to", "run"],
         ["copycat", "digits", "0", "3", "done"],
         ["noise", "digits", "0", "3", "failed,", "to", "run", "again"],
         ["real", "digits", "0", "3", "to", "run"],

@@ -195,8 +195,8 @@ def test_each_trial_says_from_where_its_training_goes_on(capsys: pytest.CaptureF
     first, second = trials = plan("demo")[:2]
     with Display(trials) as display:
         for trial in trials:
-            display.event(trial, {"resumed": 200})
-        display.event(first, {"resumed": first.budget.train_steps})
+            display.event(trial, {"resumed": 200, "complete": False})
+        display.event(first, {"resumed": 500, "complete": True})
     assert capsys.readouterr().err.splitlines() == [
         f"[0/2] {first.title}: goes on from step 200 of 500",
         f"[0/2] {second.title}: goes on from step 200 of 500",

@@ -21,11 +21,11 @@ import pytest
 
 import bench
 from bench import DeviceError, GenbenchError, OutputError, SuiteError, files
+from bench.engine.budget import Budget
 from bench.engine.checkpoint import read_checkpoint
 from bench.engine.executors.local import Limits, LocalExecutor
 from bench.engine.plan import TrialPlan, checkpoint_path
 from bench.engine.runner import plan, run
-from bench.engine.suite import Budget
 from bench.engine.worker import record_of
 from bench.errors import RunStopped
 from bench.record import SCHEMA_FILE, Failure, RunRecord, json_schema

@@ -21,6 +21,7 @@ from torch.optim import lr_scheduler
 from bench import Batch
 from bench.datasets._image import ImageDataset
 from bench.datasets.digits import digits
+from bench.engine.budget import Target
 from bench.engine.checkpoint import restore
 from bench.engine.state import Baseline, capture
 from bench.engine.training import Progress, Schedule, train
@@ -327,12 +328,12 @@ def run(family: type[Plain], data: ImageDataset, path: Path, kill_at: int = 0) -
     torch.manual_seed(0)
     model, steps = family(), []
 
-    def on_step(step: int, losses: object) -> None:
-        steps.append(step)
-        if step == kill_at:
+    def on_step(progress: Progress, losses: object) -> None:
+        steps.append(progress.step)
+        if progress.step == kill_at:
             raise Killed
 
-    schedule = Schedule(STEPS, 16, EVERY)
+    schedule = Schedule(Target("steps", STEPS), 16, EVERY)
     progress = train(
         model, data.train, schedule, seed=0, device=torch.device("cpu"), checkpoint=path, about={}, on_step=on_step
     )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bench import Batch, DataError, TrialError
 from bench.datasets._image import ImageDataset
 from bench.datasets.digits import digits
+from bench.engine.budget import Target
 from bench.engine.checkpoint import read_checkpoint, restore, save_checkpoint
 from bench.engine.state import capture
 from bench.engine.training import Progress, Schedule, batch_index, train
@@ -20,7 +21,7 @@ from bench.protocols import Trainable
 from bench.registry import registry
 
 CPU = torch.device("cpu")
-SCHEDULE = Schedule(steps=12, batch_size=16, checkpoint_every=4)
+SCHEDULE = Schedule(Target("steps", 12), batch_size=16, checkpoint_every=4)
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +44,8 @@ class Killed(Exception):
 
 
 def kill_at(step: int) -> Any:
-    def on_step(done: int, losses: object) -> None:
-        if done == step:
+    def on_step(progress: Progress, losses: object) -> None:
+        if progress.step == step:
             raise Killed
 
     return on_step
@@ -63,7 +64,7 @@ def test_going_on_after_a_kill_ends_in_the_same_weights(
         run(fresh(data, family, **params), data, path, on_step=kill_at(step))
     second = fresh(data, family, **params)
     steps: list[int] = []
-    resumed = run(second, data, path, on_step=lambda done, losses: steps.append(done))
+    resumed = run(second, data, path, on_step=lambda progress, losses: steps.append(progress.step))
 
     assert steps[0] == step // 4 * 4 + 1  # from the last checkpoint, not from the start
     assert all(torch.equal(a, b) for a, b in zip(states(whole), states(second), strict=True))

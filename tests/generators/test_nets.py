@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bench import Batch, DataSpec, Trial, normal
 from bench.datasets.digits import digits
+from bench.engine.budget import Target
 from bench.engine.training import Schedule, train
 from bench.streams import seed_globals, stream
 from generators._ema import averaged_copy
@@ -211,7 +212,7 @@ class TestTraining:
         """Twenty steps, a checkpoint every four; stopped before step ``until``."""
         asked = iter(range(1000))
         train(
-            model, digits().train, Schedule(20, 16, 4), seed=0, device=CPU, checkpoint=path, about={},
+            model, digits().train, Schedule(Target("steps", 20), 16, 4), seed=0, device=CPU, checkpoint=path, about={},
             stop=lambda: next(asked) >= until,
         )  # fmt: skip
         return model

@@ -17,8 +17,8 @@ from typing import Any, Literal, TextIO
 
 from pydantic import ValidationError
 
+from bench.engine.budget import Budget
 from bench.engine.plan import TrialPlan, checkpoint_path
-from bench.engine.suite import Budget
 from bench.engine.worker import AS_IT_IS, record_of
 from bench.errors import OutputError
 from bench.interrupts import noted_interrupts

@@ -1,0 +1,39 @@
+"""In what arithmetic a model trains and samples: its precision, and whether its modules are compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from bench.engine.budget import Precision
+
+M = TypeVar("M")
+
+
+def prepared(model: M, precision: Precision, compiled: bool, device: torch.device) -> M:
+    """The model, made to train and sample as its trial asks.
+
+    bf16: ``train_step`` and ``sample`` run under autocast, weights stay float32, and so does ``log_prob``: a likelihood
+    is a sum of thousands of terms.  compiled: each module that is called by the family itself goes through
+    ``torch.compile`` when it is first called.
+    """
+    if precision == "bf16":
+        for name in ("train_step", "sample"):
+            if hasattr(model, name):
+                setattr(model, name, torch.autocast(device.type, torch.bfloat16)(getattr(model, name)))
+    if compiled and isinstance(model, nn.Module):
+        for module in _called(model):
+            module.compile()
+    return model
+
+
+def _called(module: nn.Module) -> Iterator[nn.Module]:
+    """Its children; of lists and tables of modules, which nobody calls, those in them."""
+    for child in module.children():
+        if isinstance(child, nn.ModuleList | nn.ModuleDict):
+            yield from _called(child)
+        else:
+            yield child

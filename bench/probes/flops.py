@@ -1,0 +1,51 @@
+"""Floating point operations, counted by the shapes that the operators are given, with PyTorch's own counter.
+
+A multiplication with its addition counts as two. Products of matrices and convolutions are counted, which are nearly
+all of the work; additions, activations and norms are not, as is custom.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+Shape = Sequence[int]
+
+
+def count_flops(call: Callable[[], object]) -> int:
+    """FLOPs of what ``call`` does, backward passes included. While it is counted, it takes longer."""
+    with FlopCounterMode(display=False, custom_mapping=_RECURRENT) as counter:
+        call()
+    return int(counter.get_total_flops())
+
+
+def _mkldnn(x: Shape, to_gates: Shape, between: Shape, *_: Any, **__: Any) -> int:
+    """x: ``(time, batch, input)``; weights ``(gates, input)`` and ``(gates, hidden)``."""
+    return _steps(x, to_gates, between)
+
+
+def _cudnn(x: Shape, weights: Sequence[Shape], *_: Any, **__: Any) -> int:
+    """weights: of all layers; the vectors among them are biases."""
+    return _steps(x, *(shape for shape in weights if len(shape) == 2))
+
+
+def _steps(x: Shape, *weights: Shape) -> int:
+    return 2 * x[0] * x[1] * sum(map(math.prod, weights))
+
+
+def _twice(forward: Callable[..., int]) -> Callable[..., int]:
+    """Gradients of inputs and of weights are a product each, as large as the forward one."""
+    return lambda *args, **more: 2 * forward(*args, **more)
+
+
+# Whole recurrent layers, for which PyTorch's counter has no formula.
+_RECURRENT: dict[Any, Callable[..., int]] = {
+    torch.ops.aten.mkldnn_rnn_layer: _mkldnn,
+    torch.ops.aten.mkldnn_rnn_layer_backward: _twice(_mkldnn),
+    torch.ops.aten._cudnn_rnn: _cudnn,
+    torch.ops.aten._cudnn_rnn_backward: _twice(_cudnn),
+}

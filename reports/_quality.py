@@ -1,0 +1,88 @@
+"""What models were worth on the way: a metric of the validation split against seconds, examples and FLOPs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bench.results.board import Board, Row
+from reports._cells import DIRECTIONS
+from reports._colours import colour, marker
+from reports._figures import PANEL, fits, opened, short, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COSTS = {"seconds": "training time (s)", "examples": "training examples", "flops": "training FLOPs"}
+
+
+class Look(NamedTuple):
+    """One look at a model: what it had cost by then, and its worth."""
+
+    cost: float
+    worth: float
+
+
+def watched(board: Board) -> str | None:
+    """The metric that most of the pictured generators were looked at by."""
+    counts: dict[str, int] = {}
+    for row in board.pictured:
+        for metric in {name for record in row.group.records for point in record.curve for name in point.metrics}:
+            counts[metric] = counts.get(metric, 0) + 1
+    return max(counts, key=lambda metric: counts[metric], default=None)
+
+
+def looks(row: Row, metric: str, cost: str) -> dict[int, list[Look]]:
+    """By seed, every look at a generator of which both the cost and the worth are known and can be drawn."""
+    found = {}
+    for record in row.group.records:
+        pairs = ((getattr(point, cost), point.metrics.get(metric)) for point in record.curve)
+        found[record.seed] = [Look(x, y) for x, y in pairs if x and y is not None and fits(x) and fits(y)]
+    return {seed: of_seed for seed, of_seed in found.items() if of_seed}
+
+
+def quality(board: Board, slots: Mapping[str, int]) -> Figure | None:
+    """A panel for each cost that is known, a line for each generator; None where nobody looked twice."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
+
+    metric = watched(board)
+    if metric is None:
+        return None
+    drawn = {cost: _lines(board.pictured, metric, cost) for cost in COSTS}
+    shown = {cost: lines for cost, lines in drawn.items() if lines}
+    if not shown:
+        return None
+    better = next((column.better for column in board.find(metric)), "none")
+    with styled():
+        figure = Figure(figsize=(2.4 * len(shown), PANEL[1] + 0.5))
+        panels = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
+        for axes, (cost, lines) in zip(panels, shown.items(), strict=True):
+            _draw(axes, lines, slots)
+            axes.set_xlabel(COSTS[cost])
+            axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+        panels[0].set_ylabel(f"{short(metric)}, {DIRECTIONS[better]}")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    return figure
+
+
+def _lines(rows: Iterable[Row], metric: str, cost: str) -> dict[str, dict[int, list[Look]]]:
+    found = {row.name: looks(row, metric, cost) for row in rows}
+    return {name: seeds for name, seeds in found.items() if any(len(of_seed) > 1 for of_seed in seeds.values())}
+
+
+def _draw(axes: Axes, lines: Mapping[str, Mapping[int, list[Look]]], slots: Mapping[str, int]) -> None:
+    """Every seed thin; their mean, look by look, thick."""
+    for name, seeds in lines.items():
+        hue = colour(slots[name])
+        for of_seed in seeds.values() if len(seeds) > 1 else ():
+            axes.plot(*zip(*of_seed, strict=True), linewidth=0.6, alpha=0.35, color=hue)
+        rounds = zip(*seeds.values(), strict=False)
+        means = [(fmean(look.cost for look in at), fmean(look.worth for look in at)) for at in rounds]
+        style: dict[str, Any] = {"color": hue, "marker": marker(slots[name]), "markersize": 3.5, "linewidth": 1.4}
+        axes.plot(*zip(*means, strict=True), label=short(name), **style)
+    axes.margins(y=0.1)
+    opened(axes)

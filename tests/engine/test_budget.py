@@ -1,0 +1,289 @@
+"""Budgets of every kind end a training where they say, and looks on the way choose by the validation split alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import bench
+from bench import Batch, DataError, SuiteError
+from bench.datasets._image import ImageDataset
+from bench.datasets.digits import digits
+from bench.engine import training
+from bench.engine.arithmetic import prepared
+from bench.engine.budget import Budget, Target
+from bench.engine.checkpoint import restore
+from bench.engine.plan import TrialPlan, plan_trials
+from bench.engine.suite import apply_override, check_suite, read_suite
+from bench.engine.training import Keep, Progress, Schedule, best_path, train
+from bench.engine.validation import Validation
+from bench.engine.worker import run_trial
+from bench.probes.flops import count_flops
+
+CPU = torch.device("cpu")
+
+
+class Counter(nn.Module):
+    """Counts its steps, and loses what it has counted when it is asked to go back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count: Tensor
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+
+    def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        self.count += 1
+        losses = {"loss": 1.0}
+        return {**losses, "seldom": 2.0} if self.count % 5 == 0 else losses
+
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        return torch.zeros(n, 1, 8, 8)
+
+
+@pytest.fixture(scope="module")
+def data() -> ImageDataset:
+    return digits()
+
+
+def run(data: ImageDataset, path: Path, schedule: Schedule, model: Counter | None = None, **more: Any) -> Progress:
+    return train(
+        model or Counter(), data.train, schedule, seed=0, device=CPU, checkpoint=path, about={"family": "x"}, **more
+    )
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that stands still but for the second that every look at it takes."""
+    now = [0.0]
+
+    def look() -> float:
+        now[0] += 1.0
+        return now[0]
+
+    monkeypatch.setattr("bench.engine.training.time.perf_counter", look)
+    return now
+
+
+class TestTargets:
+    def test_a_thousand_steps_if_nothing_is_said(self) -> None:
+        assert Budget().target == ("steps", 1000)
+        assert Budget(train_seconds=3.5).target == ("seconds", 3.5)
+
+    def test_two_ends_are_refused(self) -> None:
+        suite: dict[str, Any] = {"datasets": {"digits": {}}, "generators": {"vae": {}}}
+        both = {**suite, "budget": {"train_steps": 3, "train_seconds": 2.0}}
+        with pytest.raises(SuiteError, match="train_steps and train_seconds cannot both end the training: give one"):
+            check_suite(both, "x")
+        with pytest.raises(SuiteError, match="keep needs evaluate_every"):
+            check_suite({**suite, "budget": {"keep": "fd_lenet"}}, "x")
+
+    def test_one_of_a_generator_or_an_override_takes_the_place_of_the_suites(self) -> None:
+        table: dict[str, Any] = {
+            "datasets": {"digits": {}}, "budget": {"train_steps": 3, "batch_size": 7},
+            "generators": {"vae": {"budget": {"train_seconds": 2.0}}, "dcgan": {}},
+        }  # fmt: skip
+        apply_override(table, "generators.dcgan.budget.train_flops=5e9")
+        seconds, flops = (use.budget for use in check_suite(table, "x").generators)
+        assert (seconds.target, seconds.batch_size) == (("seconds", 2.0), 7)
+        assert flops.target == ("flops", 5e9)
+        apply_override(table, "budget.train_examples=9")
+        assert table["budget"] == {"train_examples": 9, "batch_size": 7}
+
+    @pytest.mark.parametrize("examples", [1, 32, 33, 64])
+    def test_examples_end_it_after_the_step_that_reaches_them(
+        self, data: ImageDataset, tmp_path: Path, examples: int
+    ) -> None:
+        progress = run(data, tmp_path / "x", Schedule(Target("examples", examples), 32, 100))
+        assert (progress.step, progress.complete) == (math.ceil(examples / 32), True)
+
+    def test_flops_end_it_after_the_step_that_reaches_them(self, data: ImageDataset, tmp_path: Path) -> None:
+        progress = run(data, tmp_path / "x", Schedule(Target("flops", 1e6), 32, 100, flops_per_step=3e5))
+        assert progress.step == 4
+        assert [point["flops"] for point in progress.curve] == [3e5, 6e5, 9e5, 12e5]
+
+    @pytest.mark.usefixtures("clock")
+    def test_seconds_are_of_steps_alone(self, data: ImageDataset, tmp_path: Path, clock: list[float]) -> None:
+        def slow() -> dict[str, float]:
+            clock[0] += 1000
+            return {"fd_lenet": 1.0}
+
+        progress = run(data, tmp_path / "x", Schedule(Target("seconds", 7), 32, 2, 3), evaluate=slow)
+        assert (progress.step, progress.seconds) == (7, 7.0)
+        assert [point["step"] for point in progress.curve if "metrics" in point] == [3, 6, 7]
+
+    @pytest.mark.usefixtures("clock")
+    def test_it_goes_on_with_the_seconds_that_are_left(self, data: ImageDataset, tmp_path: Path) -> None:
+        schedule, path, asked = Schedule(Target("seconds", 7), 32, 2), tmp_path / "x", iter([False] * 5 + [True])
+        first = run(data, path, schedule, stop=lambda: next(asked))
+        assert (first.step, first.complete) == (5, False)
+        steps: list[int] = []
+        again = run(data, path, schedule, on_step=lambda progress, losses: steps.append(progress.step))
+        assert (steps, again.seconds, again.complete) == ([6, 7], 7.0, True)
+
+    def test_one_that_is_done_is_not_taken_for_one_of_more(self, data: ImageDataset, tmp_path: Path) -> None:
+        run(data, tmp_path / "x", Schedule(Target("examples", 64), 32, 100))
+        with pytest.raises(DataError, match="is of another training: it is at step 2, and this one is 96 examples"):
+            training.load_last(Counter(), tmp_path / "x", Schedule(Target("examples", 96), 32, 100), seed=0)
+
+    def test_losses_may_differ_from_step_to_step(self, data: ImageDataset, tmp_path: Path) -> None:
+        progress = run(data, tmp_path / "x", Schedule(Target("steps", 10), 32, 100, points=1))
+        assert progress.curve[-1]["losses"] == {"loss": 1.0, "seldom": 2.0}
+
+
+class TestLooks:
+    """The worth of a Counter is how far its count lies from 6."""
+
+    def kept(
+        self, data: ImageDataset, path: Path, stop: Callable[[], bool] = lambda: False
+    ) -> tuple[Counter, Progress]:
+        model = Counter()
+        progress = run(
+            data, path, Schedule(Target("steps", 12), 32, 4, 3), model, stop=stop, keep=Keep("worth", "lower"),
+            evaluate=lambda: {"worth": abs(6.0 - float(model.count))},
+        )  # fmt: skip
+        return model, progress
+
+    def test_the_best_model_is_kept_beside_the_last(self, data: ImageDataset, tmp_path: Path) -> None:
+        model, progress = self.kept(data, tmp_path / "x.safetensors")
+        assert [point["metrics"]["worth"] for point in progress.curve if "metrics" in point] == [3.0, 0.0, 3.0, 6.0]
+        assert (progress.best_step, progress.best_value, int(model.count)) == (6, 0.0, 12)
+        restore(best_path(tmp_path / "x.safetensors"), model)
+        assert int(model.count) == 6
+
+    @pytest.mark.parametrize("at", [3, 5, 7, 11])
+    def test_an_interruption_leaves_no_trace(self, data: ImageDataset, tmp_path: Path, at: int) -> None:
+        _, whole = self.kept(data, tmp_path / "whole.safetensors")
+        asked = iter([False] * at + [True])
+        self.kept(data, tmp_path / "x.safetensors", lambda: next(asked))
+        _, resumed = self.kept(data, tmp_path / "x.safetensors")
+        assert (resumed.best_step, resumed.best_value) == (whole.best_step, whole.best_value)
+        assert [p.get("metrics") for p in resumed.curve] == [p.get("metrics") for p in whole.curve]
+
+    def test_what_is_held_out_is_the_validation_split(self, data: ImageDataset) -> None:
+        view = Validation(data)
+        assert view.test is data.valid and view.train is data.train and view.spec is data.spec
+        kjv = bench.registry.registry.get("datasets", "kjv").make()
+        assert Validation(kjv).text("test") == kjv.text("valid") and Validation(kjv).text("train") == kjv.text("train")
+        assert not hasattr(view, "tokens")
+
+
+SUITE = """
+seeds = [0]
+controls = false
+metrics = ["fd_lenet", "parameters"]
+budget = { train_steps = 12, samples = 60, evaluate_every = 0.25, keep = "fd_lenet" }
+[datasets.digits]
+[generators.vae]
+latent = 3
+width = 16
+"""
+
+
+def plan(tmp_path: Path, *overrides: str) -> TrialPlan:
+    (tmp_path / "suite.toml").write_text(SUITE)
+    (found,) = plan_trials(read_suite(tmp_path / "suite.toml", overrides), "cpu")
+    return found
+
+
+class TestTrials:
+    def test_the_curve_holds_what_it_was_worth_and_what_it_cost(self, tmp_path: Path) -> None:
+        record = run_trial(plan(tmp_path), tmp_path)
+        looks = [point for point in record.curve if point.metrics]
+        assert [point.step for point in looks] == [3, 6, 9, 12]
+        assert all(point.metrics["fd_lenet"] > 0 and point.examples == 64 * point.step for point in looks)
+        best = min(looks, key=lambda point: point.metrics["fd_lenet"])
+        assert record.kept_step == best.step and record.steps == 12
+        first, *_, last = (point.flops or 0 for point in looks)
+        assert last == pytest.approx(4 * first) and first > 0
+
+    def test_by_the_clock_it_says_that_it_will_not_repeat(self, tmp_path: Path) -> None:
+        record = run_trial(plan(tmp_path, "budget.train_seconds=0.05"), tmp_path)
+        assert record.status == "ok" and record.steps and record.curve[-1].seconds >= 0.05
+        assert any("trained by the clock" in remark for remark in record.remarks)
+
+    def test_flops_end_a_trial(self, tmp_path: Path) -> None:
+        record = run_trial(plan(tmp_path, "budget.train_flops=1e8"), tmp_path)
+        last, before = (record.curve[-1].flops or 0), (record.curve[-2].flops or 0)
+        assert before < 1e8 <= last
+
+    def test_counting_moves_no_weight(self, data: ImageDataset) -> None:
+        family = bench.registry.registry.get("generators", "dcgan").make
+
+        def trained(count: bool) -> list[Tensor]:
+            torch.manual_seed(0)
+            model = family(data.spec, width=8)
+
+            def steps() -> None:
+                for step in range(3):
+                    training.advance(model, data.train, 16, step, 0, CPU)
+
+            count_flops(steps) if count else steps()
+            return list(model.state_dict().values())
+
+        assert all(torch.equal(a, b) for a, b in zip(trained(True), trained(False), strict=True))
+
+    @pytest.mark.parametrize(
+        "change",
+        ["precision='bf16'", "generators.vae.precision='bf16'", "compile=true", "budget.evaluate_every=0.5"],
+    )
+    def test_what_decides_the_weights_is_in_their_id(self, tmp_path: Path, change: str) -> None:
+        assert plan(tmp_path).training_id != plan(tmp_path, change).training_id
+
+    def test_keep_must_have_a_direction(self, tmp_path: Path) -> None:
+        with pytest.raises(SuiteError, match="keep = 'fld_gap_lenet': no value of it is better than another"):
+            plan(tmp_path, "budget.keep=fld_gap_lenet")
+        with pytest.raises(SuiteError, match="did you mean 'fd_lenet'"):
+            plan(tmp_path, "budget.keep=fd_lenett")
+
+
+class TestArithmetic:
+    def test_bf16_is_of_training_and_sampling_and_not_of_weights(self) -> None:
+        seen: dict[str, torch.dtype] = {}
+
+        class Layer(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.net = nn.Linear(4, 4)
+
+            def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+                seen["train"] = self.net(batch.data).dtype
+                return {"loss": 0.0}
+
+            def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+                seen["sample"] = self.net(torch.zeros(n, 4)).dtype
+                return torch.zeros(n, 4)
+
+            def log_prob(self, x: Tensor) -> Tensor:
+                seen["log_prob"] = self.net(x).dtype
+                return x.sum(1)
+
+        model = prepared(Layer(), "bf16", False, CPU)
+        model.train_step(Batch(torch.zeros(2, 4)), torch.Generator())
+        model.sample(2, torch.Generator())
+        model.log_prob(torch.zeros(2, 4))
+        assert seen == {"train": torch.bfloat16, "sample": torch.bfloat16, "log_prob": torch.float32}
+        assert model.net.weight.dtype == torch.float32
+
+    def test_every_module_that_a_family_calls_is_compiled(self) -> None:
+        model = nn.Module()
+        model.net, model.layers = nn.Linear(2, 2), nn.ModuleList([nn.Linear(2, 2)])
+        prepared(model, "fp32", True, CPU)
+        compiled = [name for name, module in model.named_modules() if module._compiled_call_impl is not None]
+        assert compiled == ["net", "layers.0"]
+
+    @pytest.mark.slow
+    def test_a_compiled_trial_comes_to_what_the_other_does(self, tmp_path: Path) -> None:
+        (tmp_path / "suite.toml").write_text(SUITE)
+        values = []
+        for change in ("compile=false", "compile=true"):
+            overrides = [change, "budget.train_steps=3"]
+            found = bench.run(tmp_path / "suite.toml", out=tmp_path / "out", device="cpu", overrides=overrides)
+            assert set(found["status"]) == {"ok"}, found["error"]
+            values.append(found.set_index("metric")["value"]["fd_lenet"])
+        assert values[0] == pytest.approx(values[1], rel=1e-3)
