@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.errors import DataWarning, GenbenchError, RunStopped, check_system, hint
+from bench.errors import DataWarning, GenbenchError, RunStopped, check_system, hint, printable
 from bench.interrupts import answer_interrupt
 from bench.openmp import waiting_policy
 from bench.protocols import MODALITIES, capabilities
@@ -227,7 +227,7 @@ def _print_plan(plans: list[TrialPlan], out: Path) -> None:
     rows = [_planned(plan, status) for plan, status in zip(plans, found, strict=True)]
     _print_table("", rows, wrapped=["generator", "dataset"])
     done = sum(status in ("ok", "skipped") for status in found)
-    print(f"{len(plans)} trials: {done} done in {out}, {len(plans) - done} to run")
+    print(f"{len(plans)} trials: {done} done in {printable(str(out))}, {len(plans) - done} to run")
 
 
 def _planned(plan: TrialPlan, status: str | None) -> dict[str, str]:

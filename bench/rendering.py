@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.errors import OutputError
+from bench.errors import OutputError, printable
 from bench.registry import registry
 from bench.store import read_records
 
@@ -28,7 +28,9 @@ def render(folder: str | Path, target: str | Path | None = None, formats: Sequen
     if not records:
         log.warning("no trial in %s has finished yet", folder)
     for unfinished in records.unfinished:
-        log.warning("%s; to go on: %s", unfinished, unfinished.planned.command)
+        command = unfinished.planned.command
+        told = f"{unfinished}; to go on: {command}" if command else str(unfinished)
+        log.warning("%s", printable(told.replace("\n", " ")))  # a plan may be anybody's file
     written = {e.name: e.write(records, folder, Path(target or folder / "report"), notes) for e in entries}
     return Path(written.get("html") or next(iter(written.values())))
 

@@ -166,14 +166,16 @@ def test_a_plan_that_is_none_is_named_and_the_records_are_shown(content: str, tm
     assert all("honest" in page for name, page in pages(tmp_path).items() if name != "report.csv")
 
 
-def test_a_plan_can_hold_any_text(tmp_path: Path) -> None:
+def test_a_plan_can_hold_any_text(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     kept = good(tmp_path)
     odd = kept.model_copy(update={"generator": "<b>\u202e|", "run_id": "0" * 16})
-    write_planned(tmp_path, planned([kept, odd], command="genbench run a\udcff<i>\x00"))
+    plan = planned([kept, odd], command="genbench run a\udcff<i>\x00\n\u202e")
+    write_planned(tmp_path, plan.model_copy(update={"suite": "d\x1b[2J"}))
     shown = pages(tmp_path)
+    assert caplog.messages and all(line.isprintable() for line in caplog.messages)
     for name in ("index.html", "report.md"):
         assert "no record yet" in shown[name]
-        assert not re.search(r"(?<!\\)<b>|<i>|\u202e|\x00", re.sub(r"```.*?```", "", shown[name], flags=re.DOTALL))
+        assert not re.search(r"(?<!\\)<b>|<i>|\u202e|\x00|\x1b", re.sub(r"```.*?```", "", shown[name], flags=re.DOTALL))
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link", "device", "huge"])
