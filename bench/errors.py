@@ -16,8 +16,10 @@ GenbenchError
 
 from __future__ import annotations
 
+import contextlib
 import platform
-from collections.abc import Iterable, Sequence
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 from bench.escapes import escape
@@ -130,6 +132,23 @@ def said(error: BaseException) -> str:
     if isinstance(error, GenbenchError):
         return printable(text)
     return printable(": ".join(filter(None, (type(error).__name__, text.strip().partition("\n")[0]))))
+
+
+def said_where(error: BaseException) -> str:
+    """An exception of somebody else's code: what it says, and the line that raised it."""
+    *_, last = traceback.extract_tb(error.__traceback__) or [traceback.FrameSummary("?", 0, "?")]
+    return f"{said(error)} ({named(last.filename.rpartition('/')[2])}, line {last.lineno})"
+
+
+@contextlib.contextmanager
+def calling(what: str) -> Iterator[None]:
+    """Around a call of somebody else's code, where whatever it raises becomes a GenbenchError that names it."""
+    try:
+        yield
+    except GenbenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise GenbenchError(f"{what} failed: {said_where(error)}") from error
 
 
 def hint(name: str, known: Iterable[str]) -> str:

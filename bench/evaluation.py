@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from bench.comparison import Comparison, Space, measure
 from bench.decoding import Say
-from bench.errors import DataError, GenbenchError, Omitted, expect, hint, said, shown
+from bench.errors import DataError, GenbenchError, Omitted, expect, hint, said_where, shown
 from bench.feature_store import Examples, content_hash, unordered_hash
 from bench.files import cache_limit
 from bench.measures import CLASSIC, check_name, is_measure
@@ -263,8 +262,7 @@ def _row(entry: MetricEntry, given: Given, extractor: str | None) -> dict[str, A
     except GenbenchError as error:
         return row | {"reason": str(error)}
     except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        return row | {"reason": f"failed: {said(error)} ({Path(place.filename).name}, line {place.lineno})"}
+        return row | {"reason": f"failed: {said_where(error)}"}
     interval = found.interval.model_dump(include={"lo", "hi", "level"}) if found.interval else {}
     protocol = {**found.protocol, **({"interval": found.interval.method} if found.interval else {})}
     return row | {"value": found.value, "n": found.n, **interval, "protocol": protocol}

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 
-from bench.errors import UnknownName
+from bench.errors import UnknownName, calling
 from bench.protocols import DataSpec
 from bench.registry import ExtractorEntry, MetricEntry, SchemeEntry, registry
 
@@ -93,7 +93,12 @@ def _on_each(measure: str, spec: DataSpec, extractors: Sequence[str] | None, exp
 
 def _fitting(spec: DataSpec) -> list[ExtractorEntry]:
     every: Iterable[ExtractorEntry] = registry.all("extractors").values()
-    return [e for e in every if spec.modality in e.on and e.fits(spec)]
+    return [e for e in every if spec.modality in e.on and _fits(e, spec)]
+
+
+def _fits(entry: ExtractorEntry, spec: DataSpec) -> bool:
+    with calling(f"the extractor {entry.name!r} of {entry.origin}, asked whether it fits,"):
+        return entry.fits(spec)
 
 
 def _split(name: str) -> tuple[str, str] | None:

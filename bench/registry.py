@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from bench.doors import RUN_AS, Door, door
-from bench.errors import DataError, DuplicateName, GenbenchError, UnknownName, said
+from bench.errors import DuplicateName, GenbenchError, UnknownName, said
 from bench.identity import source_digest
 from bench.protocols import MODALITIES, Aspect, Dataset, DataSpec, Extractor, Generator, Modality
 from bench.record import Better, Estimate, RunRecord
@@ -113,7 +113,7 @@ class ExtractorEntry(Entry):
         """What identifies it: its source and its weight file (by size and time, its hash is checked on loading)."""
         try:
             path = Path(self.locate())
-        except DataError:
+        except Exception:  # DataError, but a plugin may raise anything: `genbench doctor` says what
             return "absent"
         found = path.stat() if path.is_file() else None
         return f"{self.digest} {found.st_size} {found.st_mtime_ns}" if found else self.digest

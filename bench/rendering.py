@@ -6,9 +6,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.errors import OutputError, printable
+from bench.errors import printable
 from bench.registry import registry
-from bench.store import read_records
+from bench.store import check_run_folder, read_records
 
 log = logging.getLogger("genbench")
 
@@ -20,7 +20,7 @@ def render(folder: str | Path, target: str | Path | None = None, formats: Sequen
     says so. Raises OutputError for what is no run folder, UnknownName for an unknown format.
     """
     folder = Path(folder)
-    _check_run_folder(folder)
+    check_run_folder(folder)
     entries = [registry.get("reports", f) for f in formats] or list(registry.all("reports").values())
     records, notes = read_records(folder)
     for note in notes:
@@ -33,11 +33,3 @@ def render(folder: str | Path, target: str | Path | None = None, formats: Sequen
         log.warning("%s", printable(told.replace("\n", " ")))  # a plan may be anybody's file
     written = {e.name: e.write(records, folder, Path(target or folder / "report"), notes) for e in entries}
     return Path(written.get("html") or next(iter(written.values())))
-
-
-def _check_run_folder(folder: Path) -> None:
-    """A run makes its lock and its plan before its first record. Raises OutputError with what is the case."""
-    if not folder.is_dir():
-        raise OutputError(f"{folder} is no run folder: there is no such folder")
-    if not any((folder / name).exists() for name in ("records", "plans", ".lock")):
-        raise OutputError(f"{folder} is no run folder: it has no records/, and no run was ever begun in it")

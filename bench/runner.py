@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench import files, store
 from bench.doors import GUARD
-from bench.errors import DataError, GenbenchError, OutputError, RunStopped
+from bench.errors import DataError, GenbenchError, OutputError, RunStopped, expect
 from bench.executors.local import LocalExecutor
 from bench.plan import TrialPlan, plan_trials
 from bench.probes.machine import choose_device, usable_cores
@@ -60,8 +60,7 @@ def run(
     """Run what is missing of a suite and write its report; see ``bench.run``."""
     if os.environ.get(WORKER_FLAG):
         raise GenbenchError(GUARD)
-    if jobs < 1:
-        raise GenbenchError(f"jobs = {jobs}: should be at least 1")
+    expect("jobs", jobs, isinstance(jobs, int) and jobs >= 1, "a whole number of at least 1")
     plans = plan(suite, out, device, overrides)
     folder = Path(out) if out else default_out(plans)
     with files.lock(folder) as is_ours:
@@ -92,6 +91,11 @@ def plan(
     suite: str | Path, out: str | Path | None = None, device: str = "auto", overrides: Sequence[str] = ()
 ) -> list[TrialPlan]:
     """The trials of a suite, checked whole, nothing run."""
+    named = isinstance(suite, str | os.PathLike) and str(suite).strip()
+    expect("suite", suite, bool(named), "a built-in name or the path of a TOML file")
+    expect("out", out, out is None or isinstance(out, str | os.PathLike), "the path of a folder")
+    listed = isinstance(overrides, list | tuple) and all(isinstance(text, str) for text in overrides)
+    expect("overrides", overrides, listed, 'a list such as ["generators.vae.latent=64"]')
     files.cache_limit()  # raises
     words = ["genbench", "run", str(suite), *(word for o in overrides for word in ("--set", o))]
     words += ["--device", device] if device != "auto" else []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from bench.errors import DataError, named
+from bench.errors import DataError, OutputError, named
 from bench.files import open_plain, write_atomic
 from bench.record import Count, Frozen, Label, RunRecord, Text
 
@@ -130,6 +130,14 @@ def _first(error: ValidationError) -> str:
     return f"{where}: {what}" if where else what
 
 
+def check_run_folder(folder: Path) -> None:
+    """A run makes its lock and its plan before its first record. Raises OutputError with what is the case."""
+    if not folder.is_dir():
+        raise OutputError(f"{folder} is no run folder: there is no such folder")
+    if not any((folder / name).exists() for name in ("records", "plans", ".lock")):
+        raise OutputError(f"{folder} is no run folder: it has no records/, and no run was ever begun in it")
+
+
 def read_records(out: Path) -> tuple[Records, list[str]]:
     """The records under ``out/records``, one a run; and a line for each file that is foreign, cut short or a copy.
 
@@ -166,7 +174,8 @@ def frame(records: list[RunRecord]) -> pd.DataFrame:
 
 
 def read_frame(out: str | Path) -> pd.DataFrame:
-    """The records of a run folder as a table; see ``frame``."""
+    """The records of a run folder as a table; see ``frame``. Raises OutputError for what is no run folder."""
+    check_run_folder(Path(out))
     return frame(read_records(Path(out))[0])
 
 

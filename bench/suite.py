@@ -133,6 +133,8 @@ def find_suite(name: str | Path) -> Path:
     path = Path(name)
     # Not Path's own tests, which raise for a name that is too long.
     if path.suffix == ".toml" or os.path.exists(path):  # noqa: PTH110
+        if os.path.isdir(path):  # noqa: PTH112
+            raise SuiteError([f"{path} is a folder: name the TOML file of the suite"])
         if not os.path.isfile(path):  # noqa: PTH113
             raise SuiteError([f"there is no suite file {path}"])
         return path

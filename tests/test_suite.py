@@ -190,6 +190,8 @@ class TestOverrides:
 def test_a_wrong_file_is_told_apart_from_a_wrong_name(tmp_path: Path) -> None:
     with pytest.raises(SuiteError, match="there is no suite file"):
         find_suite(tmp_path / "no.toml")
+    with pytest.raises(SuiteError, match="is a folder: name the TOML file"):
+        find_suite(tmp_path)
     with pytest.raises(UnknownName, match="unknown suite 'dem'; did you mean 'demo'"):
         find_suite("dem")
 
