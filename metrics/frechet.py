@@ -90,7 +90,7 @@ def frechet_to_statistics(fake: Array, mean: Array, covariance: Array) -> Estima
     x, m, s = _numpy(checked(fake)), _numpy(mean), _numpy(covariance)
     if m.shape != x.shape[1:]:
         raise GenbenchError(f"features are of width {x.shape[1]}, the reference's mu and sigma of width {m.size}")
-    unit = _unit(x, m[None])
+    unit = _unit(x, np.stack([m, np.sqrt(s.diagonal())]))
     a, shift = _scatter(x / unit), (x.mean(0) - m) / unit
     plan = transport_to(a, s / unit**2)
     value = max(0.0, float(shift @ shift + np.vdot(a, a) + s.trace() / unit**2 - 2 * plan.trace))

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.decoding import Say, locate
+from bench.decoding import Say, afford, locate
 from bench.errors import DataError, DataWarning, TooFew, named
 from bench.feature_store import Examples
 from bench.moments import Statistics
@@ -101,7 +101,10 @@ def _vectors(examples: Examples, what: str) -> Tensor:
         raise DataError(
             f"{what}: {len(bad)} of {len(examples)} rows hold NaN or infinity, the first is row {int(bad[0])}"
         )
-    return examples if examples.is_floating_point() else examples.double()
+    if examples.is_floating_point():
+        return examples
+    afford(what, 8 * examples.numel())
+    return examples.double()
 
 
 def _images(examples: Examples, what: str) -> Tensor | Pictures:
