@@ -151,10 +151,16 @@ def calling(what: str) -> Iterator[None]:
         raise GenbenchError(f"{what} failed: {said_where(error)}") from error
 
 
+def nearest(name: str, known: Sequence[str]) -> list[str]:
+    """The known name that is most like this one, written as it is or in small letters; empty where none is."""
+    written = name[:LONGEST_SHOWN]
+    return get_close_matches(written, known, n=1) or get_close_matches(written.lower(), known, n=1)
+
+
 def hint(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'vae'?`` when a known name is near, else the list of what there is."""
     names = sorted(map(str, known))
-    if near := get_close_matches(name[:LONGEST_SHOWN], names, n=1, cutoff=0.6):
+    if near := nearest(name, names):
         return f"; did you mean {shown(near[0])}?"
     return f"; there is {', '.join(names)}" if names else "; there is none"
 

@@ -160,8 +160,8 @@ def _bring(reader: Callable[[Source, Say], T], side: str, source: Source, say: S
 
 def _common_modality(examples: Mapping[str, Examples]) -> Modality:
     """What the samples look like. Raises DataError where another side looks otherwise; empty ones look like nothing."""
-    there = {side: x for side, x in examples.items() if not isinstance(x, Tensor) or x.numel()}
-    seen = {side: guess_modality(x, side) for side, x in there.items() if len(x)}
+    there = {side: x for side, x in examples.items() if (x.numel() if isinstance(x, Tensor) else len(x))}
+    seen = {side: guess_modality(x, side) for side, x in there.items()}
     for side, kind in seen.items():
         if kind != seen.get("samples", kind):
             raise DataError(

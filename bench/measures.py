@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 
-from bench.errors import UnknownName, calling
+from bench.errors import UnknownName, calling, expect, nearest
 from bench.protocols import DataSpec
 from bench.registry import ExtractorEntry, MetricEntry, SchemeEntry, registry
 
@@ -53,6 +52,7 @@ def bind(measure: str, extractor: str) -> MetricEntry:
 
 def check_name(name: str) -> MetricEntry:
     """The entry that a name in a suite stands for, a bare measure included. Raises UnknownName."""
+    expect("metric", name, isinstance(name, str), "a name, such as 'fd'")
     table = registry.all("metrics")
     return table[name] if name in table else find_metric(name)
 
@@ -116,7 +116,7 @@ def _plain(name: str) -> MetricEntry:
     if name in table and table[name].of != "features":
         found: MetricEntry = table[name]
         return found
-    near = get_close_matches(name, known_names(), n=1)
+    near = nearest(name, known_names())
     raise UnknownName("metric", name, near or table, registry.failure_note())
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.errors import printable
 from bench.registry import registry
-from bench.store import check_run_folder, read_records
+from bench.store import read_records, run_folder
 
 log = logging.getLogger("genbench")
 
@@ -19,8 +19,7 @@ def render(folder: str | Path, target: str | Path | None = None, formats: Sequen
     Files that are no records, and trials that were planned and have none, are named on the page; the log "genbench"
     says so. Raises OutputError for what is no run folder, UnknownName for an unknown format.
     """
-    folder = Path(folder)
-    check_run_folder(folder)
+    folder = run_folder(folder)
     entries = [registry.get("reports", f) for f in formats] or list(registry.all("reports").values())
     records, notes = read_records(folder)
     for note in notes:

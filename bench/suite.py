@@ -32,6 +32,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
+from bench.decoding import fault
 from bench.errors import DataError, GenbenchError, SuiteError, UnknownName, hint, named, shown
 from bench.measures import check_name
 from bench.parameters import check, resolve
@@ -148,7 +149,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise SuiteError([f"{path} is nested too deep to be read"]) from error
     except ValueError as error:  # TOML, UTF-8, or a number of more digits than Python reads
-        raise SuiteError([f"{path} is not valid TOML: {error}"]) from error
+        raise SuiteError([f"{path} is not valid TOML: {fault(error)}"]) from error
     except OSError as error:
         raise SuiteError([f"cannot read {path}: {error.strerror}"]) from error
 

@@ -176,6 +176,8 @@ def test_an_argument_of_another_type_is_named(tmp_path: Path, arguments: Any, me
 
 
 def test_a_path_that_leads_nowhere_is_no_empty_table(tmp_path: Path) -> None:
+    with pytest.raises(GenbenchError, match="folder = 3: should be the path of a run folder"):
+        store.read_frame(3)  # type: ignore[arg-type]
     with pytest.raises(OutputError, match="nowhere is no run folder: there is no such folder"):
         store.read_frame(tmp_path / "nowhere")
     (tmp_path / "records").mkdir()

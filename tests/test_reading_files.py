@@ -137,6 +137,7 @@ BAD: dict[str, tuple[str, Callable[[], bytes], str]] = {
     ),
     "list in lines": ("x.jsonl", lambda: b'[\n"a"\n]\n', r"line 1: no JSON at column 2 .*; \.json holds one list"),
     "another key": ("x.jsonl", lambda: b'"a"\n{"prompt": 1}', "line 2 is an object with 'prompt'; expected .*'text'"),
+    "null": ("x.jsonl", lambda: b'{"text": null}', "x.jsonl: line 1, 'text' is null; expected a string"),
     "latin-1": (
         "x.txt",
         lambda: "a\nb\nd\xe9j\xe0".encode("latin-1"),

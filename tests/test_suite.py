@@ -208,6 +208,12 @@ def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes) -> None:
         read_suite(path)
 
 
+def test_a_line_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_bytes(b"seeds = [0]\n# caf\xe9\n")
+    with pytest.raises(SuiteError, match=r"bad\.toml is not valid TOML: line 2 is not UTF-8"):
+        read_suite(tmp_path / "bad.toml")
+
+
 def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
     path = tmp_path / "marked.toml"
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
