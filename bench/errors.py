@@ -25,6 +25,7 @@ from difflib import get_close_matches
 from bench.escapes import escape
 
 LONGEST_MESSAGE = 4000  # characters of an error as the user sees it
+MOST_PROBLEMS = 20  # lines of one error
 LONGEST_SHOWN = 200  # of a name or a value within it
 
 
@@ -111,7 +112,7 @@ class SuiteError(GenbenchError):
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(printable(problem, LONGEST_MESSAGE // 4) for problem in problems)
-        told = list(self.problems)
+        told = list(self.problems[:MOST_PROBLEMS])
         while sum(map(len, told)) + len(told) > LONGEST_MESSAGE - 50:
             told.pop()
         left = len(self.problems) - len(told)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import printable
+from bench.files import refuse_links
 from bench.registry import registry
 from bench.store import read_records, run_folder
 
@@ -17,10 +18,13 @@ def render(folder: str | Path, target: str | Path | None = None, formats: Sequen
     """Write reports of a run folder (all formats if none is named) and return the path of the page to open.
 
     Files that are no records, and trials that were planned and have none, are named on the page; the log "genbench"
-    says so. Raises OutputError for what is no run folder, UnknownName for an unknown format.
+    says so. Raises OutputError for what is no run folder, and for a folder in it that is a link; UnknownName for an
+    unknown format.
     """
     folder = run_folder(folder)
     entries = [registry.get("reports", f) for f in formats] or list(registry.all("reports").values())
+    if not target:
+        refuse_links([folder / "report", *(folder / "report").glob("*/")])
     records, notes = read_records(folder)
     for note in notes:
         log.warning("%s", note)

@@ -64,6 +64,7 @@ def run(
     plans = plan(suite, out, device, overrides)
     folder = Path(out) if out else default_out(plans)
     with files.lock(folder) as is_ours:
+        files.refuse_links(folder / name for name in files.PARTS)
         _clean(folder)
         _write_plan(folder, plans)
         missing = [p for p in plans if not _has_result(folder, p)]
@@ -174,11 +175,12 @@ def _read(out: Path, plan: TrialPlan) -> RunRecord | None:
 
 def _clean(out: Path) -> None:
     """Remove what a killed run was writing when it died; no reader ever saw these files."""
-    for leftover in out.glob("*/.tmp-*"):
+    for leftover in (path for name in files.PARTS for path in (out / name).glob(".tmp-*")):
         if leftover.is_file():
             leftover.unlink(missing_ok=True)
 
 
 def statuses(plans: Iterable[TrialPlan], out: Path) -> list[Status | None]:
     """What the record of each trial in a run folder says; None where there is none."""
+    files.refuse_links([out / "records"])
     return [record.status if (record := _read(out, plan)) else None for plan in plans]

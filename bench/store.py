@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from bench.errors import DataError, OutputError, expect, named
-from bench.files import open_plain, write_atomic
+from bench.files import open_plain, refuse_links, write_atomic
 from bench.record import Count, Frozen, Label, RunRecord, Text
 
 if TYPE_CHECKING:
@@ -145,8 +145,9 @@ def run_folder(named_so: str | Path) -> Path:
 def read_records(out: Path) -> tuple[Records, list[str]]:
     """The records under ``out/records``, one a run; and a line for each file that is foreign, cut short or a copy.
 
-    They know the plans under ``out/plans``. Older run folders have none.
+    They know the plans under ``out/plans``. Older run folders have none. Raises OutputError where either is a link.
     """
+    refuse_links([out / "records", out / "plans"])
     found: dict[str, list[tuple[Path, RunRecord]]] = defaultdict(list)
     ignored = []
     for path in sorted((out / "records").glob("[!.]*.json")):

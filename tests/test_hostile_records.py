@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench import RunRecord, read_records, render, write_atomic
+from bench import OutputError, RunRecord, read_records, render, write_atomic
 from bench.cli import run_command
 from bench.record import SCHEMA_FILE, Estimate, Failure
 from bench.store import LARGEST_FILE, read_frame, write_planned, write_record
@@ -192,6 +192,28 @@ def test_a_record_that_is_no_plain_file_is_not_opened(kind: str, tmp_path: Path)
     make[kind][0]()
     assert read_records(tmp_path) == ([kept], [f"ignored x.json: {make[kind][1]}"])
     assert LARGEST_FILE == 16 * 2**20
+
+
+@pytest.mark.parametrize("name", ["records", "plans", "report", "report/figures"])
+def test_no_folder_in_a_run_folder_is_followed_elsewhere(name: str, tmp_path: Path) -> None:
+    """Neither for reading nor for writing; the run folder itself may be a link, and so may what --to names."""
+    good(tmp_path / "run")
+    good(tmp_path / "elsewhere")
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    render(tmp_path / "link")
+    (tmp_path / "run" / name).parent.mkdir(exist_ok=True)
+    if (tmp_path / "run" / name).exists():
+        (tmp_path / "run" / name).rename(tmp_path / "away")
+    (tmp_path / "run" / name).symlink_to(tmp_path / "elsewhere")
+    before = sorted(tmp_path.glob("elsewhere/**/*"))
+    with pytest.raises(OutputError, match=rf"link/{name} is a link, which is not followed: put a folder in its place"):
+        render(tmp_path / "link")
+    assert sorted(tmp_path.glob("elsewhere/**/*")) == before
+    if name.startswith("report"):
+        assert render(tmp_path / "link", tmp_path / "run" / "report").is_file()
+    else:
+        with pytest.raises(OutputError, match="is a link"):
+            read_frame(tmp_path / "run")
 
 
 def test_the_published_schema_refuses_the_same(tmp_path: Path) -> None:
