@@ -74,6 +74,7 @@ if TYPE_CHECKING:
         rate_interval,
         ratio_error,
         ratio_interval,
+        reach_toward,
         summarise,
         wilson_interval,
     )
@@ -104,7 +105,7 @@ _HOMES = {
     "bench.rendering": "render",
     "bench.statistics": (
         "Summary bounded_interval difference_interval effective_trials median_interval normal_interval "
-        "proportion_interval rate_interval ratio_error ratio_interval summarise wilson_interval"
+        "proportion_interval rate_interval ratio_error ratio_interval reach_toward summarise wilson_interval"
     ),
     "bench.store": "Records Unfinished frame read_frame read_records",
     "bench.streams": "normal uniform",
@@ -277,6 +278,7 @@ __all__ = [
     "rate_interval",
     "ratio_error",
     "ratio_interval",
+    "reach_toward",
     "read_frame",
     "read_records",
     "render",

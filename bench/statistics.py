@@ -145,6 +145,17 @@ def difference_interval(first: Estimate, second: Estimate, method: str) -> Inter
     if first.interval is None or second.interval is None:
         return None
     value = first.value - second.value
-    down = math.hypot(first.value - first.interval.lo, second.interval.hi - second.value)
-    up = math.hypot(first.interval.hi - first.value, second.value - second.interval.lo)
+    down, up = (
+        math.hypot(reach_toward(end, first.value, first.interval), reach_toward(-end, second.value, second.interval))
+        for end in (-math.inf, math.inf)
+    )
     return Interval(lo=value - down, hi=value + up, level=first.interval.level, method=method)
+
+
+def reach_toward(other: float, value: float, interval: Interval) -> float:
+    """How far the interval of a value reaches to the side on which another number lies.
+
+    Two numbers differ by no more than chance where they lie nearer than the root of the sum of the squares of what
+    either reaches toward the other (Zou & Donner 2008, Statistics in Medicine 27; ``difference_interval``).
+    """
+    return abs((interval.hi if other > value else interval.lo) - value)

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from scipy import special, stats
 
-from bench import Interval, Summary
+from bench import Interval, Summary, reach_toward
 
 Mark = Literal["", "best", "tied"]
 RULE = (
@@ -41,8 +41,7 @@ class Evidence:
         """Standard error within the run, from the side of the interval that faces ``toward``; None where unknown."""
         if self.interval is None:
             return None
-        end = self.interval.lo if toward < self.mean else self.interval.hi
-        return abs(end - self.mean) / float(special.ndtri((1 + self.interval.level) / 2))
+        return reach_toward(toward, self.mean, self.interval) / float(special.ndtri((1 + self.interval.level) / 2))
 
 
 class Difference(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench import Estimate
+from bench import Estimate, Interval
 from bench.record import LARGEST
 from bench.statistics import (
     Summary,
@@ -17,6 +17,7 @@ from bench.statistics import (
     proportion_interval,
     rate_interval,
     ratio_interval,
+    reach_toward,
     summarise,
 )
 from tests.metrics.coverage import assert_honest
@@ -115,6 +116,17 @@ def test_a_difference_reaches_as_far_as_both_sides_let_it() -> None:
     assert found is not None
     assert [found.lo, found.hi] == pytest.approx([0.0524, 0.3339], abs=1e-4)
     assert difference_interval(first, Estimate(value=0.5, n=1), "") is None
+
+
+def test_a_reach_is_that_of_the_side_where_the_other_number_lies() -> None:
+    """Two numbers are as far apart as their reaches are, exactly where the interval of their difference ends at 0."""
+    low, high = Estimate(value=0.2, n=9, interval=Interval(lo=0.1, hi=0.6, method="")), 0.2 + np.hypot(0.4, 0.3)
+    other = Estimate(value=high, n=9, interval=Interval(lo=high - 0.3, hi=high + 5, method=""))
+    assert low.interval and other.interval
+    assert reach_toward(1, 0.2, low.interval) == pytest.approx(0.4)
+    assert reach_toward(0, 0.2, low.interval) == pytest.approx(0.1)
+    found = difference_interval(low, other, "")
+    assert found is not None and found.hi == pytest.approx(0)
 
 
 class TestMeansOfCounts:
