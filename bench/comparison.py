@@ -5,6 +5,7 @@ A Comparison holds the sides (samples, reference, train) in their stored form; a
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -110,6 +111,14 @@ class Comparison(ABC):
         """The random stream of this name, at its start, on the CPU."""
         return stream(self.seed, name, index)
 
+    def remark(self, text: str) -> None:
+        """Say, once, what is to be known of a number and depends on the data, so that no protocol can hold it."""
+        self.once(f"remark/{text}", lambda: self._say(text))
+
+    def _say(self, text: str) -> None:
+        """In the log: while a trial runs, that is a remark of its record."""
+        logging.getLogger("genbench").warning("%s", text)
+
     def space(self, extractor: str | None) -> Space:
         """All sides as one extractor sees them; None takes vectors as they are."""
         return self.once(f"space/{extractor}", lambda: Space(self, extractor))
@@ -175,6 +184,10 @@ class Space:
 
     def rng(self, name: str, index: int = 0) -> torch.Generator:
         return self.comparison.rng(name, index)
+
+    def remark(self, text: str) -> None:
+        """As of ``Comparison``; which extractor it is of is said."""
+        self.comparison.remark(f"on {self.name}: {text}" if self.name else text)
 
     def _features(self, side: Side) -> FeatureSet:
         examples = self.comparison.stored(side)

@@ -45,7 +45,12 @@ class Given(Comparison):
         statistics: Statistics | None = None,
     ) -> None:
         super().__init__(modality, seed=seed, device=device)
+        self.remarks: list[str] = []
         self.sides, self.given_prompts, self.given_statistics = sides, prompts, statistics
+
+    def _say(self, text: str) -> None:
+        self.remarks.append(text)
+        super()._say(text)
 
     @property
     def statistics(self) -> Statistics | None:
@@ -118,7 +123,7 @@ def evaluate(
     if not any(row["value"] is not None for row in rows):
         raise GenbenchError(_why_nothing(rows))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    table.attrs["notes"] = notes
+    table.attrs["notes"] = [*notes, *given.remarks]
     return table
 
 

@@ -11,7 +11,7 @@ import math
 
 from bench import Estimate, GenbenchError, Reconstructor, Space, metric, normal_interval
 from metrics.features import Array
-from metrics.frechet import arrays, influences
+from metrics.frechet import arrays, influences, say_if_singular
 
 
 @metric(
@@ -27,6 +27,7 @@ from metrics.frechet import arrays, influences
 )
 def rfd(space: Space) -> Estimate:
     """Fréchet distance between the test images and the model's reconstructions of them."""
+    say_if_singular(space, "reconstructions")
     return paired_distance(space.of("reconstructions").features, space.real)
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from bench import GenbenchError
 from metrics.balls import Balls, contained
-from metrics.neighbours import TILE, Pairs, as_pair, by_content, neighbours, neighbours_among
+from metrics.features import TILE, by_content
+from metrics.neighbours import Pairs, as_pair, neighbours, neighbours_among
 
 MATMUL: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
 

@@ -12,9 +12,10 @@ from bench import Trial
 from bench.datasets.digits import digits
 from generators.vae import VAE
 from metrics import c2st, fld, frechet, mauve, membership, mind, mmd, neighbours
+from metrics.features import TILE
 
 X, Y = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 120, 3)))
-LONG = torch.from_numpy(np.random.default_rng(0).standard_normal((2 * neighbours.TILE + 1, 1)))
+LONG = torch.from_numpy(np.random.default_rng(0).standard_normal((2 * TILE + 1, 1)))
 
 
 def membership_of_batches() -> None:
