@@ -18,8 +18,9 @@ from torch import Tensor
 
 from bench.errors import DataError, OutputError, named, said, words
 from bench.files import replacing
+from bench.fingerprint import hash_tensor
 from bench.protocols import Trainable
-from bench.state import State, apply, hash_tensor
+from bench.state import State, apply
 
 log = logging.getLogger("genbench")
 # 2: with a checksum, and all of the state; 1 (nothing is said): weights, and optimisers without their settings.
@@ -54,7 +55,8 @@ def read_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+            # Copied: in the file they lie unaligned, and some kernels then round otherwise.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (it is no mapping)
         meta = json.loads(header["genbench"])
     except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
         raise _foreign(path, named(said(error))) from error

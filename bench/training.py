@@ -92,7 +92,7 @@ def train(
     progress = _resume(model, checkpoint, schedule)
     if progress.step:
         on_resume(progress.step)
-    saved, stopped = progress.step, False
+    saved, stopped, told = progress.step, False, ""
     while progress.step < schedule.steps and not stopped:
         if not (stopped := stop()):
             with baseline.step():
@@ -104,8 +104,8 @@ def train(
             progress.peak_rss_bytes = max(progress.peak_rss_bytes, peak_rss_bytes())
             progress.peak_gpu_bytes = max(progress.peak_gpu_bytes, peak_gpu_bytes(device)[0] or 0)
             state = capture(model, baseline)
-            if state.lost:
-                log.warning(_LOST.format(state.lost))
+            if state.lost != told:
+                log.warning(_LOST.format(told := state.lost))
             save_checkpoint(checkpoint, state, {**about, "progress": vars(progress)})
     seed_globals(stream_seed(seed, "global", schedule.steps))  # what follows must not depend on where it was resumed
     return progress
