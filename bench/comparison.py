@@ -5,9 +5,10 @@ A Comparison holds the sides (samples, reference, train) in their stored form; a
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -38,7 +39,8 @@ class Comparison(ABC):
 
     def __init__(self, modality: str, *, seed: int, device: torch.device) -> None:
         self.modality, self.seed, self.device = modality, seed, device
-        self._kept: dict[str, Any] = {}
+        self._kept: dict[str, tuple[Any, set[Side]]] = {}  # with the sides that each was made of
+        self._read: set[Side] = set()
 
     @abstractmethod
     def _stored(self, side: Side) -> Examples:
@@ -49,7 +51,23 @@ class Comparison(ABC):
 
         Raises Omitted where there is none.
         """
+        self.reads(side)
         return self.once(f"stored/{side}", lambda: self._stored(side))
+
+    def reads(self, side: Side) -> None:
+        """Note that what is being computed depends on this side."""
+        self._read.add(side)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[set[Side]]:
+        """The sides that are read from here on, what was kept of them included."""
+        outer, inner = self._read, set[Side]()
+        self._read = inner
+        try:
+            yield inner
+        finally:
+            outer |= inner
+            self._read = outer
 
     def tensor(self, side: Side) -> Tensor:
         """One side of a modality that is stored as a tensor. Raises Omitted for text."""
@@ -103,9 +121,13 @@ class Comparison(ABC):
     def once(self, key: str, compute: Callable[[], T]) -> T:
         """Compute a value that several metrics share the first time it is asked for, and keep it."""
         if key not in self._kept:
-            self._kept[key] = compute()
-        kept: T = self._kept[key]
-        return kept
+            with self.reading() as read:
+                value = compute()
+            self._kept[key] = value, read
+        kept, read = self._kept[key]
+        self._read |= read
+        found: T = kept
+        return found
 
     def rng(self, name: str, index: int = 0) -> torch.Generator:
         """The random stream of this name, at its start, on the CPU."""
@@ -205,16 +227,22 @@ class Space:
 def measure(entry: MetricEntry, comparison: Comparison) -> Estimate:
     """A metric's estimate, its protocol completed with what it was taken of.
 
-    Raises Omitted, or GenbenchError, also for a metric that says something else than the kernel of sides or features.
+    A side that it read counts as one that it declared, whoever read it first. Raises Omitted, or GenbenchError, also
+    for a metric that says something else than the kernel of sides or features, or counts a side that it did not read.
     """
     seen = comparison.space(entry.extractor) if entry.of == "features" else None
-    estimate = entry.compute(comparison if seen is None else seen)
+    with comparison.reading() as read:
+        estimate = entry.compute(comparison if seen is None else seen)
+    sides = [side for side in COUNTS if side in {*entry.sides, *read}]
     taken: dict[str, str | int | float | bool] = dict(seen.protocol if seen else {})
-    taken |= {COUNTS[side]: _count(comparison, side) for side in entry.sides}
-    # Named by a metric that does not declare them, they are checked all the same.
-    named = [side for side in ("reference", "train") if side in entry.sides or side in estimate.protocol]
+    taken |= {COUNTS[side]: _count(comparison, side) for side in sides}
+    # Named by a metric that does not read them, they are checked all the same.
+    named = [side for side in ("reference", "train") if side in sides or side in estimate.protocol]
     taken |= {side: getattr(comparison, f"{side}_name") for side in named}
-    if denied := sorted(key for key in taken.keys() & estimate.protocol.keys() if taken[key] != estimate.protocol[key]):
+    # A metric of the model reads the data set itself, and says what of it.
+    reserved = taken.keys() | (() if entry.of == "model" else {"extractor", *COUNTS.values()})
+    said = estimate.protocol
+    if denied := sorted(key for key in reserved & said.keys() if key not in taken or taken[key] != said[key]):
         raise GenbenchError(
             f"{entry.name} writes over {', '.join(denied)} of its protocol, by which the kernel says what was "
             "measured: the metric must name its own entries otherwise"

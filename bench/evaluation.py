@@ -54,6 +54,8 @@ class Given(Comparison):
 
     @property
     def statistics(self) -> Statistics | None:
+        if self.given_statistics:
+            self.reads("reference")
         return self.given_statistics
 
     @property

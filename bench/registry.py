@@ -270,7 +270,8 @@ def metric(
     of: what the function is given: "model" a Trial, "samples" a Comparison, "features" a Space. The last two need no
         model, so that they also serve ``bench.evaluate``; the last makes one metric an extractor (``fd_lenet``).
     on: modalities it applies to.  unit: "1" for a pure number.  needs: the capability it asks of the generator.
-    sides: what it looks at; their sizes become part of the protocol. Left out: samples, and for features reference.
+    sides: what it looks at; their sizes become part of the protocol, and so do those of others that it reads. Left out:
+        samples, and for features reference.
     extractors: where a feature metric is at home; on others it is taken only when asked for by name. Left out: all.
     """
 

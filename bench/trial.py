@@ -67,11 +67,13 @@ class Trial(Comparison):
     @property
     def samples(self) -> Tensor:
         """``(n_samples, *shape)`` on the CPU: images uint8 0..255, tokens int64. Raises TrialError if out of range."""
+        self.reads("samples")
         return self.once("drawn", lambda: self._draw(None))
 
     @property
     def reference(self) -> Tensor:
         """The test split in the form of ``samples``; of text, its windows end to end."""
+        self.reads("reference")
         return self.once("held out", lambda: examples(self.dataset, "test"))
 
     @property
