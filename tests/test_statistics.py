@@ -109,6 +109,12 @@ def test_trials_that_hang_together_count_as_fewer() -> None:
     assert effective_trials(0.01, few) == pytest.approx(100 / (1 + 2 * 0.99))
 
 
+def test_there_is_no_fewer_than_one_event() -> None:
+    """A variance of ten times what one event brings is one that was estimated badly; a share of 0.99 remains known."""
+    assert effective_trials(0.99, 10 * 0.01**2) == pytest.approx(0.0099 / (3 * 0.01**2))
+    assert effective_trials(0.99, 10 * 0.01**2, independent=1e-4, most=1) == pytest.approx(0.0099 / 2e-4)
+
+
 def test_a_difference_reaches_as_far_as_both_sides_let_it() -> None:
     """Newcombe 1998, table II, method 10: 56 of 70 less 48 of 80 is 0.2, from 0.0524 to 0.3339."""
     first, second = (Estimate(value=k / n, n=n, interval=proportion_interval(k, n)) for k, n in ((56, 70), (48, 80)))
