@@ -85,6 +85,7 @@ if TYPE_CHECKING:
         rate_interval,
         ratio_error,
         ratio_interval,
+        reach_toward,
         summarise,
         wilson_interval,
     )
@@ -120,7 +121,7 @@ _HOMES = {
     "bench.results.render": "render",
     "bench.statistics": (
         "Summary bounded_interval difference_interval effective_trials median_interval normal_interval "
-        "proportion_interval rate_interval ratio_error ratio_interval summarise wilson_interval"
+        "proportion_interval rate_interval ratio_error ratio_interval reach_toward summarise wilson_interval"
     ),
     "bench.results.store": "Records Unfinished frame read_frame read_records",
     "bench.streams": "Rows normal uniform",
@@ -308,6 +309,7 @@ __all__ = [
     "rate_interval",
     "ratio_error",
     "ratio_interval",
+    "reach_toward",
     "read_frame",
     "read_records",
     "render",

@@ -9,30 +9,44 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 KERNEL = __name__.partition(".")[0]
-_ARGUMENTS = frozenset({"argv", "parse_args", "parse_known_args"})
+# Names by which arguments are read: of ``sys`` and argparse, and of the libraries in common use above them.
+_ARGUMENTS = frozenset({"argv", "orig_argv", "docopt", "from_cli", "tyro", "Fire"}).union(
+    f"parse_{which}"
+    for which in ("args", "known_args", "intermixed_args", "known_intermixed_args", "args_into_dataclasses")
+)
 
 
 def source_digest(origin: str) -> str:
     """SHA-256 of a module, by its name, or of a script, by its path, and of all it rests on.
 
-    A script that reads its arguments while it is loaded rests on them too.
+    What reads the program's arguments while it is loaded, in any of these files, rests on them too.
     """
     start = script(Path(origin)) if origin.endswith(".py") else _imported(origin)
     if start is None:
         return hashlib.sha256(origin.encode()).hexdigest()
-    found = reached(start)
+    files = {name: _read(source.path) for name, source in reached(start).items()}
     total = hashlib.sha256()
-    for name in sorted(found):
-        total.update(f"{name} {_read(found[name].path).digest}\n".encode())
-    if origin.endswith(".py") and _read(start.path).reads_arguments:
+    for name in sorted(files):
+        total.update(f"{name} {files[name].digest}\n".encode())
+    if _reads_arguments(files.values()):
         total.update(repr(sys.argv[1:]).encode())
     return total.hexdigest()
+
+
+def _reads_arguments(files: Iterable[_File]) -> bool:
+    """Whether loading them looks at ``sys.argv``, at once or through functions of one another, known by name."""
+    mentions = [mention for file in files for mention in file.mentions]
+    telling = set(_ARGUMENTS)
+    while more := {name for name, names in mentions if name and names & telling} - telling:
+        telling |= more
+    return any(names & telling for name, names in mentions if not name)
 
 
 @dataclass(frozen=True)
@@ -65,16 +79,28 @@ def reached(start: Source) -> dict[str, Source]:
     found, left = {start.name: start}, [start]
     while left:
         source = left.pop()
-        for base, names in _read(source.path).imports(source.package):
-            modules = [source.finds(f"{base}.{name}" if base else name) for name in names]
-            # Of a package, its own file counts where something is taken from it that is no module.
-            if base and None in (modules or [None]):
-                modules.append(source.finds(base))
-            for module in filter(None, modules):
-                if module.name not in found:
-                    found[module.name] = module
-                    left.append(module)
+        for module in filter(None, (*_packages(source), *_imports(source))):
+            if module.name not in found:
+                found[module.name] = module
+                left.append(module)
     return found
+
+
+def _packages(source: Source) -> Iterator[Source]:
+    """The packages around a module, which run before it, where they do more than collect and define."""
+    for name in itertools.accumulate(source.package.split("."), "{}.{}".format):
+        package = source.finds(name) if name not in ("", KERNEL) else None
+        if package and _read(package.path).acts:
+            yield package
+
+
+def _imports(source: Source) -> Iterator[Source | None]:
+    for base, names in _read(source.path).imports(source.package):
+        modules = [source.finds(f"{base}.{name}" if base else name) for name in names]
+        yield from modules
+        # Of a package, its own file counts where something is taken from it that is no module.
+        if base and None in (modules or [None]):
+            yield source.finds(base)
 
 
 def script(path: Path) -> Source:
@@ -110,11 +136,17 @@ def _is_installed(root: Path) -> bool:
 
 @dataclass(frozen=True)
 class _File:
-    """What is taken from a file: the hash of its code, what it imports, and whether loading it reads arguments."""
+    """What is taken from a file.
+
+    digest: of its code.  wanted: what it imports, as (dots in front, module, names taken from it).
+    mentions: the names in each of its functions, by the function's, and in all else that loading it runs, by "".
+    acts: whether loading it may change something outside of it.
+    """
 
     digest: str
-    wanted: tuple[tuple[int, str, tuple[str, ...]], ...] = ()  # dots in front, module, names taken from it
-    reads_arguments: bool = False
+    wanted: tuple[tuple[int, str, tuple[str, ...]], ...] = ()
+    mentions: tuple[tuple[str, frozenset[str]], ...] = ()
+    acts: bool = True
 
     def imports(self, package: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         """(module, names taken from it), as its import statements say; relative ones made absolute."""
@@ -138,7 +170,7 @@ def _parsed(path: Path, time: int, size: int) -> _File:
         words: list[str] = []
         _spell(tree, words)
         digest = hashlib.sha256(" ".join(words).encode("utf-8", "surrogatepass")).hexdigest()
-        return _File(digest, tuple(_wanted(tree)), _reads_arguments(tree))
+        return _File(digest, tuple(_wanted(tree)), tuple(_mentions(tree)), any(map(_acts, tree.body)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # no Python of this version, or too deep
         return _File(hashlib.sha256(content).hexdigest())
 
@@ -190,21 +222,54 @@ def _wanted(tree: ast.Module) -> Iterator[tuple[int, str, tuple[str, ...]]]:
                 parts = alias.name.split(".")
                 first = len(parts) if alias.asname else 1
                 yield from ((0, ".".join(parts[:count]), ()) for count in range(first, len(parts) + 1))
-        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if called in ("import_module", "__import__") and isinstance(node.args[0].value, str):
-                yield 0, node.args[0].value, ()
+        elif isinstance(node, ast.Call):
+            yield from _called(node)
 
 
-def _reads_arguments(tree: ast.Module) -> bool:
-    """Whether loading the module looks at ``sys.argv``, itself or through a function of its own."""
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    telling = set(_ARGUMENTS)
-    for _ in functions:
-        telling |= {function.name for function in functions if _names(function) & telling}
-    return any(_names(node) & telling for node in tree.body if node not in functions)
+def _called(call: ast.Call) -> Iterator[tuple[int, str, tuple[str, ...]]]:
+    """What ``import_module("a.b")``, ``import_module(".b", __package__)`` and ``__import__("a")`` import."""
+    if getattr(call.func, "attr", getattr(call.func, "id", "")) not in ("import_module", "__import__"):
+        return
+    given = dict(zip(("name", "package"), call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg}
+    name, package = (getattr(given.get(key), "value", None) for key in ("name", "package"))
+    if not isinstance(name, str):
+        return
+    module = name.lstrip(".")
+    level = len(name) - len(module)
+    if level and isinstance(package, str):  # spelt out, and not the caller's own
+        above = package.split(".")
+        yield 0, ".".join(filter(None, (*above[: len(above) - level + 1], module))), ()
+    else:
+        yield level, module, ()
 
 
-def _names(node: ast.AST) -> set[str]:
+def _acts(node: ast.stmt) -> bool:
+    """Whether a statement does more than import, define, and give names to values that nothing was called for."""
+    if isinstance(node, ast.If):  # `if TYPE_CHECKING:` is never run
+        return "TYPE_CHECKING" not in _names(node.test)
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        fresh = all(isinstance(target, ast.Name) for target in targets)
+        private = all(getattr(target, "id", "").startswith("__") for target in targets)  # such as __version__
+        return not (fresh and (private or not any(isinstance(n, ast.Call) for n in ast.walk(node))))
+    return not isinstance(
+        node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Pass
+    )
+
+
+def _mentions(tree: ast.Module) -> Iterator[tuple[str, frozenset[str]]]:
+    """A class counts as loaded, since whoever registers it makes one; so does a function that is decorated."""
+    for node in tree.body:
+        later = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.decorator_list
+        yield getattr(node, "name", "") if later else "", _names(node)
+
+
+def _names(node: ast.AST) -> frozenset[str]:
+    """Names and attributes, and what is imported under another name."""
     every = list(ast.walk(node))
-    return {n.id for n in every if isinstance(n, ast.Name)} | {n.attr for n in every if isinstance(n, ast.Attribute)}
+    renamed = {n.name for n in every if isinstance(n, ast.alias) and n.asname}
+    return frozenset(
+        renamed
+        | {n.id for n in every if isinstance(n, ast.Name)}
+        | {n.attr for n in every if isinstance(n, ast.Attribute)}
+    )

@@ -87,14 +87,18 @@ def _modules() -> Iterator[FrameType]:
 
 
 def _is_guarded(frame: FrameType, file: str) -> bool:
-    return any(first <= frame.f_lineno <= last for first, last in _guards(file))
+    try:
+        content = Path(file).read_bytes()  # each time: a notebook runs a script again that was changed in between
+    except OSError:
+        return False
+    return any(first <= frame.f_lineno <= last for first, last in _guards(content))
 
 
-@functools.cache
-def _guards(file: str) -> tuple[tuple[int, int], ...]:
+@functools.lru_cache(maxsize=8)
+def _guards(content: bytes) -> tuple[tuple[int, int], ...]:
     """First and last lines of what a file does only as the program."""
     try:
-        tree = ast.parse(Path(file).read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ()
     return tuple((node.lineno, node.end_lineno or node.lineno) for node in tree.body if is_guard(node))

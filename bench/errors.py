@@ -16,13 +16,16 @@ GenbenchError
 
 from __future__ import annotations
 
+import contextlib
 import platform
-from collections.abc import Iterable, Sequence
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 from bench.escapes import escape
 
 LONGEST_MESSAGE = 4000  # characters of an error as the user sees it
+MOST_PROBLEMS = 20  # lines of one error
 LONGEST_SHOWN = 200  # of a name or a value within it
 
 
@@ -109,7 +112,7 @@ class SuiteError(GenbenchError):
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(printable(problem, LONGEST_MESSAGE // 4) for problem in problems)
-        told = list(self.problems)
+        told = list(self.problems[:MOST_PROBLEMS])
         while sum(map(len, told)) + len(told) > LONGEST_MESSAGE - 50:
             told.pop()
         left = len(self.problems) - len(told)
@@ -132,10 +135,33 @@ def said(error: BaseException) -> str:
     return printable(": ".join(filter(None, (type(error).__name__, text.strip().partition("\n")[0]))))
 
 
+def said_where(error: BaseException) -> str:
+    """An exception of somebody else's code: what it says, and the line that raised it."""
+    *_, last = traceback.extract_tb(error.__traceback__) or [traceback.FrameSummary("?", 0, "?")]
+    return f"{said(error)} ({named(last.filename.rpartition('/')[2])}, line {last.lineno})"
+
+
+@contextlib.contextmanager
+def calling(what: str) -> Iterator[None]:
+    """Around a call of somebody else's code, where whatever it raises becomes a GenbenchError that names it."""
+    try:
+        yield
+    except GenbenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise GenbenchError(f"{what} failed: {said_where(error)}") from error
+
+
+def nearest(name: str, known: Sequence[str]) -> list[str]:
+    """The known name that is most like this one, written as it is or in small letters; empty where none is."""
+    written = name[:LONGEST_SHOWN]
+    return get_close_matches(written, known, n=1) or get_close_matches(written.lower(), known, n=1)
+
+
 def hint(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'vae'?`` when a known name is near, else the list of what there is."""
     names = sorted(map(str, known))
-    if near := get_close_matches(name[:LONGEST_SHOWN], names, n=1, cutoff=0.6):
+    if near := nearest(name, names):
         return f"; did you mean {shown(near[0])}?"
     return f"; there is {', '.join(names)}" if names else "; there is none"
 

@@ -9,7 +9,7 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO
@@ -18,7 +18,8 @@ import platformdirs
 
 from bench.errors import DataError, GenbenchError, OutputError
 
-_NO_TRAP = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+NO_TRAP = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # flags that open no link, and wait for no pipe
+PARTS = ("records", "plans", "samples", "checkpoints", "logs", "report")  # folders within a run folder
 
 
 def cache_folder() -> Path:
@@ -105,7 +106,7 @@ def open_plain(path: Path) -> BinaryIO:
     """
     try:
         # Opening a pipe would wait for its other end.
-        handle = os.open(path, os.O_RDONLY | _NO_TRAP)
+        handle = os.open(path, os.O_RDONLY | NO_TRAP)
     except FileNotFoundError as error:
         raise DataError("is not in the run folder") from error
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
@@ -115,6 +116,16 @@ def open_plain(path: Path) -> BinaryIO:
         os.close(handle)
         raise DataError("is no plain file")
     return os.fdopen(handle, "rb")
+
+
+def refuse_links(folders: Iterable[Path]) -> None:
+    """Raises OutputError for a folder within a run folder that is a link: what it leads to is not the run's to write.
+
+    The run folder itself may be one.
+    """
+    for folder in folders:
+        if _is_link(folder):
+            raise OutputError(f"{folder} is a link, which is not followed: put a folder in its place")
 
 
 def _is_link(path: Path) -> bool:
@@ -144,7 +155,7 @@ def _hold(folder: Path) -> int:
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | NO_TRAP, 0o644)
         except OSError as error:
             raise OutputError(
                 f"cannot write to {folder}: {error.strerror}; choose another folder with --out"

@@ -14,10 +14,11 @@ from bench.errors import DataError, GenbenchError, named, words
 Say = Callable[[str], None]  # where remarks go that are no errors
 # What decoders say in words that help nobody, and the fault in those that do.
 _PLAIN = {
-    "cannot identify image file": "it is empty, damaged, or no picture",
+    "cannot identify image file": "it is empty, damaged, or no picture (PNG, JPEG, BMP, GIF, WebP, TIFF, PPM)",
     "image file is truncated": "it is truncated: copy it again, or make it anew",
     "too large for PngImagePlugin.MAX_TEXT": "its metadata are too large: save it anew, without metadata",
     "memory used in text chunks": "its metadata are too large: save it anew, without metadata",
+    "invalid maximum character": "it holds code points beyond Unicode's",
     "File is not a zip file": "it is no archive, or it is truncated: copy it again, or make it anew",
 }
 

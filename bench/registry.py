@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args, get_ori
 
 from bench.code_digest import source_digest
 from bench.doors import RUN_AS, Door, door
-from bench.errors import DataError, DuplicateName, GenbenchError, UnknownName, hint, said, shown
+from bench.errors import DuplicateName, GenbenchError, UnknownName, hint, said, shown
 from bench.protocols import MODALITIES, Aspect, Dataset, DataSpec, Extractor, Generator, Modality
 from bench.record import Better, Estimate, RunRecord
 
@@ -187,7 +187,7 @@ class ExtractorEntry(Entry):
         """What identifies it: its source and its weight file (by size and time, its hash is checked on loading)."""
         try:
             path = Path(self.locate())
-        except DataError:
+        except Exception:  # DataError, but a plugin may raise anything: `genbench doctor` says what
             return "absent"
         found = path.stat() if path.is_file() else None
         return f"{self.digest} {found.st_size} {found.st_mtime_ns}" if found else self.digest
@@ -403,7 +403,8 @@ def metric(
     such a metric exists on every extractor (``fd_lenet``). The last two serve ``bench.evaluate`` too.
 
     on: modalities it applies to; left out: every one.  unit: "1" for a pure number.
-    sides: what it looks at; their sizes become part of the protocol. Left out: samples, and for features reference.
+    sides: what it looks at; their sizes become part of the protocol, and so do those of others that it reads. Left out:
+        samples, and for features reference.
     extractors: where a feature metric is at home; on others it is taken only when asked for by name. Left out: all.
     classic: its name on an extractor where the field has one, ``{"inception": "fid"}``.
     headline: of feature metrics the one that says, for all of them, that an extractor's weights are not here.

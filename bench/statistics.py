@@ -108,15 +108,17 @@ def wilson_interval(share: float, n: float, method: str, level: float = 0.95) ->
     return Interval(lo=lo, hi=hi, level=level, method=method)
 
 
-def effective_trials(share: float, variance: float, independent: float = 0.0) -> float:
+def effective_trials(share: float, variance: float, independent: float = 0.0, most: float = 3.0) -> float:
     """How many independent trials leave a share in (0, 1) with this variance, which is above 0.
 
     Near an end few of the units differ from it, and the variance is itself known from those few: with m the distance
     to the nearer end it is raised by (1 + 2 variance / m^2). ``independent``: the least that it can be, of trials that
-    are independent; where it is known, only what exceeds it is raised.
+    are independent; where it is known, only what exceeds it is raised. What was raised is at most ``most`` m^2: a
+    single event that brings all of m has a variance of m^2, and there is no fewer than one.
     """
-    excess = max(0.0, variance - independent) * (1 + 2 * variance / min(share, 1 - share) ** 2)
-    return share * (1 - share) / (independent + excess)
+    nearer = min(share, 1 - share) ** 2
+    excess = max(0.0, variance - independent) * (1 + 2 * variance / nearer)
+    return share * (1 - share) / (independent + min(excess, most * nearer))
 
 
 def bounded_interval(
@@ -145,6 +147,17 @@ def difference_interval(first: Estimate, second: Estimate, method: str) -> Inter
     if first.interval is None or second.interval is None:
         return None
     value = first.value - second.value
-    down = math.hypot(first.value - first.interval.lo, second.interval.hi - second.value)
-    up = math.hypot(first.interval.hi - first.value, second.value - second.interval.lo)
+    down, up = (
+        math.hypot(reach_toward(end, first.value, first.interval), reach_toward(-end, second.value, second.interval))
+        for end in (-math.inf, math.inf)
+    )
     return Interval(lo=value - down, hi=value + up, level=first.interval.level, method=method)
+
+
+def reach_toward(other: float, value: float, interval: Interval) -> float:
+    """How far the interval of a value reaches to the side on which another number lies.
+
+    Two numbers differ by no more than chance where they lie nearer than the root of the sum of the squares of what
+    either reaches toward the other (Zou & Donner 2008, Statistics in Medicine 27; ``difference_interval``).
+    """
+    return abs((interval.hi if other > value else interval.lo) - value)

@@ -31,7 +31,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cli.listing import listed, without_empty
-from bench.errors import DataWarning, GenbenchError, RunStopped, check_system
+from bench.errors import DataWarning, GenbenchError, RunStopped, check_system, printable
 from bench.interrupts import answer_interrupt
 from bench.openmp import waiting_policy
 from bench.registry import KINDS, registry
@@ -210,7 +210,7 @@ def _print_plan(plans: list[TrialPlan], out: Path) -> None:
     rows = [_planned(plan, status) for plan, status in zip(plans, found, strict=True)]
     _print_table("", rows, wrapped=["generator", "dataset"])
     done = sum(status in ("ok", "skipped") for status in found)
-    print(f"{len(plans)} trials: {done} done in {out}, {len(plans) - done} to run")
+    print(f"{len(plans)} trials: {done} done in {printable(str(out))}, {len(plans) - done} to run")
 
 
 def _planned(plan: TrialPlan, status: str | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from bench.errors import DataError, GenbenchError
+from bench.errors import GenbenchError, said
 from bench.files import cache_folder, cache_limit, private_folder
 from bench.probes import load
 from bench.probes.machine import cpu_name, usable_cores
@@ -59,8 +59,8 @@ def _located(kind: str, section: str) -> list[Finding]:
 def _try(section: str, name: str, locate: Callable[[], str]) -> Finding:
     try:
         return Finding(section, name, True, locate())
-    except DataError as error:
-        return Finding(section, name, False, str(error))
+    except Exception as error:  # DataError, but a plugin may raise anything
+        return Finding(section, name, False, said(error))
 
 
 def _cache() -> Finding:

@@ -6,12 +6,12 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from bench import DataError, dataset
 from bench.datasets._content import data_root, find
 from bench.datasets._image import ImageDataset, Splits
 from bench.foreign import decoding
+from bench.reading.encoded import open_picture
 
 _PLACES = ("cifar10", "hf/cifar10", "cifar-10-batches-py")
 _HOW = (
@@ -58,7 +58,7 @@ def _from_parquet(folder: Path, half: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _decode(encoded: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))
+    return np.asarray(open_picture(io.BytesIO(encoded)).convert("RGB"))
 
 
 def _from_torchvision(folder: Path, half: str) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from bench.engine.state import State, apply, hash_tensor
+from bench.engine.fingerprint import hash_tensor
+from bench.engine.state import State, apply
 from bench.errors import DataError, OutputError, named, said, words
 from bench.files import replacing
 from bench.protocols import Trainable
@@ -50,18 +51,19 @@ def save_checkpoint(path: Path, state: State, meta: Mapping[str, Any]) -> None:
 def read_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
     """The state and the metadata. Raises DataError for a file that is damaged, or no checkpoint of ours."""
     if not os.path.isfile(path):  # noqa: PTH113 (Path's own raises for a name that is too long)
-        raise DataError(f"there is no checkpoint {path}")  # a FIFO would be waited for
+        raise DataError(f"there is no checkpoint {named(path)}")  # a FIFO would be waited for
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+            # Copied: in the file they lie unaligned, and some kernels then round otherwise.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (it is no mapping)
         meta = json.loads(header["genbench"])
     except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
         raise _foreign(path, named(said(error))) from error
     if not isinstance(meta, dict):
         raise _foreign(path, f"it describes itself by a {type(meta).__name__}")
     if ("sha256" in header or "format" in meta) and header.get("sha256") != _checksum(tensors, header["genbench"]):
-        raise DataError(f"{path} is damaged: its content is not what its checksum says")
+        raise DataError(f"{named(path)} is damaged: its content is not what its checksum says")
     if not is_whole(meta):
         return State(tensors), meta
     about = meta.pop("state", None)
@@ -71,7 +73,7 @@ def read_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
 
 
 def _foreign(path: Path, why: str) -> DataError:
-    return DataError(f"{path} is no checkpoint that genbench saved ({why})")
+    return DataError(f"{named(path)} is no checkpoint that genbench saved ({why})")
 
 
 def _kinds(table: Mapping[str, Any]) -> dict[str, type]:
@@ -100,7 +102,7 @@ def restore(path: Path, model: Trainable, *, training: bool = True) -> State:
     state, _ = read_checkpoint(path)
     apply_checkpoint(path, state, model, training=training)
     if state.lost:
-        log.warning(f"{path} does not hold {state.lost}, which training changed: the model may sample otherwise")
+        log.warning(f"{named(path)} does not hold {state.lost}, which training changed: the model may sample otherwise")
     return state
 
 
@@ -110,7 +112,7 @@ def apply_checkpoint(path: Path, state: State, model: Trainable, *, training: bo
         apply(model, state, training=training)
     # Whatever a family's own load_state_dict may raise.
     except Exception as error:
-        raise DataError(f"{path} does not fit this model: {named(' '.join(words(error).split()))}") from error
+        raise DataError(f"{named(path)} does not fit this model: {named(' '.join(words(error).split()))}") from error
 
 
 def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from bench.doors import Door, check_call
 from bench.engine.budget import Budget, Precision
 from bench.engine.suite import DatasetUse, GeneratorUse, Suite
-from bench.errors import GenbenchError, SuiteError
+from bench.errors import GenbenchError, SuiteError, calling
 from bench.files import sha256
 from bench.measure.names import expand, find_metric
 from bench.modalities import modality_of
@@ -90,14 +90,28 @@ class TrialPlan(BaseModel):
 def plan_trials(suite: Suite, device: str, command: str = "") -> list[TrialPlan]:
     """All trials of a suite, in the order they will run: dataset, then seed, then generator.
 
-    Reads every dataset once, for its fingerprint; raises DataError or SuiteError before anything is trained.
+    Reads every dataset once, for its fingerprint. Raises before anything is trained: what is wrong with one dataset as
+    it is (DataError, SuiteError, ...), with several as a SuiteError that tells all.
     """
+    plans, wrong = list[TrialPlan](), dict[str, GenbenchError]()
+    for data in suite.datasets:
+        try:
+            plans += _plan_dataset(suite, data, device, command)
+        except GenbenchError as error:
+            wrong[str(error)] = error
+    if len(wrong) > 1:
+        raise SuiteError(list(wrong))
+    if wrong:
+        raise next(iter(wrong.values()))
+    return plans
+
+
+def _plan_dataset(suite: Suite, data: DatasetUse, device: str, command: str) -> list[TrialPlan]:
+    dataset = _load(data, suite)
+    metrics = expand(suite.metrics, dataset.spec, suite.extractors, suite.without)
+    measured_by = _measured_by(metrics)  # once: it looks at every file that they rest on
     return [
         _plan(suite, use, data, dataset, metrics, measured_by, seed, device, command)
-        for data in suite.datasets
-        for dataset in [_load(data, suite)]
-        for metrics in [expand(suite.metrics, dataset.spec, suite.extractors, suite.without)]
-        for measured_by in [_measured_by(metrics)]  # once: it looks at every file that they rest on
         for seed in suite.seeds
         for use in _generators(suite, data)
     ]
@@ -123,7 +137,11 @@ def _control(entry: GeneratorEntry, budget: Budget) -> GeneratorUse:
 
 def _load(data: DatasetUse, suite: Suite) -> Dataset:
     """The dataset, once it is clear that every generator can be measured on it."""
-    dataset: Dataset = data.entry.make(**data.options)
+    with calling(f"datasets.{data.label}: the dataset {data.source!r} of {data.entry.origin}"):
+        dataset = data.entry.make(**data.options)
+        if not isinstance(dataset, Dataset):
+            raise TypeError(f"it gave {type(dataset).__name__}, which is no bench.Dataset")
+        _ = dataset.fingerprint, len(dataset.valid)  # asked for here, where what they raise is told
     uses = _generators(suite, data)
     if problems := [*_misfits(uses, dataset), *_too_many_samples(suite, data, dataset, uses)]:
         raise SuiteError(problems)

@@ -17,7 +17,7 @@ from bench.engine.plan import TrialPlan, plan_trials
 from bench.engine.progress import Display
 from bench.engine.suite import read_suite
 from bench.engine.worker import WORKER_FLAG
-from bench.errors import DataError, GenbenchError, OutputError, RunStopped
+from bench.errors import DataError, GenbenchError, OutputError, RunStopped, expect
 from bench.probes.machine import choose_device, usable_cores
 from bench.record import RunRecord, Status
 from bench.results import store
@@ -61,11 +61,11 @@ def run(
     """Run what is missing of a suite and write its report; see ``bench.run``."""
     if os.environ.get(WORKER_FLAG):
         raise GenbenchError(GUARD)
-    if jobs < 1:
-        raise GenbenchError(f"jobs = {jobs}: should be at least 1")
+    expect("jobs", jobs, isinstance(jobs, int) and jobs >= 1, "a whole number of at least 1")
     plans = plan(suite, out, device, overrides)
     folder = Path(out) if out else default_out(plans)
     with files.lock(folder) as is_ours:
+        files.refuse_links(folder / name for name in files.PARTS)
         _clean(folder)
         _write_plan(folder, plans)
         missing = [p for p in plans if not _has_result(folder, p)]
@@ -93,6 +93,11 @@ def plan(
     suite: str | Path, out: str | Path | None = None, device: str = "auto", overrides: Sequence[str] = ()
 ) -> list[TrialPlan]:
     """The trials of a suite, checked whole, nothing run."""
+    named = isinstance(suite, str | os.PathLike) and str(suite).strip()
+    expect("suite", suite, bool(named), "a built-in name or the path of a TOML file")
+    expect("out", out, out is None or isinstance(out, str | os.PathLike), "the path of a folder")
+    listed = isinstance(overrides, list | tuple) and all(isinstance(text, str) for text in overrides)
+    expect("overrides", overrides, listed, 'a list such as ["generators.vae.latent=64"]')
     files.cache_limit()  # raises
     words = ["genbench", "run", str(suite), *(word for o in overrides for word in ("--set", o))]
     words += ["--device", device] if device != "auto" else []
@@ -171,11 +176,12 @@ def _read(out: Path, plan: TrialPlan) -> RunRecord | None:
 
 def _clean(out: Path) -> None:
     """Remove what a killed run was writing when it died; no reader ever saw these files."""
-    for leftover in out.glob("*/.tmp-*"):
+    for leftover in (path for name in files.PARTS for path in (out / name).glob(".tmp-*")):
         if leftover.is_file():
             leftover.unlink(missing_ok=True)
 
 
 def statuses(plans: Iterable[TrialPlan], out: Path) -> list[Status | None]:
     """What the record of each trial in a run folder says; None where there is none."""
+    files.refuse_links([out / "records"])
     return [record.status if (record := _read(out, plan)) else None for plan in plans]

@@ -3,34 +3,33 @@
 ``state_dict`` holds the weights and no more. Beside them a checkpoint carries
 
 - optimisers, schedulers and whatever else has a ``state_dict`` of its own, kept as an attribute of the model or of its
-  submodules, or in a list, tuple or dict that is one;
+  submodules, or in a list, tuple or dict that is one; an optimiser that only its scheduler holds;
 - attributes that are numbers, strings, booleans or None, and lists, tuples, dicts and deques of them;
 - which parameters are trained, and gradients that no optimiser has used yet.
 
 Everything else that is not as it was before the first step is named in ``State.lost``: tensors that are neither
-parameters nor buffers of the ``state_dict``, random generators, iterators, objects of other kinds. They are compared by
-a hash of their pickle; no pickle is written to a file, and none is ever loaded.
+parameters nor buffers of the ``state_dict``, attributes of parameters and of classes, random generators, iterators,
+hooks, functions and what they close over, objects of other kinds, and what an object has beside its ``state_dict``.
+They are compared by their fingerprints.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copyreg
-import hashlib
-import itertools
 import json
-import pickle
 import types
-import weakref
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from bench.engine.fingerprint import Known, qualified
 from bench.errors import TrialError
 from bench.protocols import Trainable
 
@@ -39,7 +38,10 @@ _INTERNAL = frozenset(vars(nn.Module())) - {"training"}
 _SCALARS = (type(None), bool, int, float, str)
 _LISTS: Mapping[str, Callable[..., Any]] = {"list": list, "tuple": tuple, "deque": deque}
 _DICTS: Mapping[str, Callable[..., Any]] = {"dict": dict, "OrderedDict": OrderedDict, "Counter": Counter}
-_FIXED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, weakref.ref)
+# What torch's optimisers keep beside their state_dict, found again in a step or made by the constructor.
+_OPTIMISERS = frozenset(vars(torch.optim.LBFGS([torch.zeros(1)]))) | {"step", "_opt_called"}
+_FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType)
+_TENSOR_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 _LARGEST_INT_BITS = 4096  # Python refuses to read an integer of more than 4,300 digits
 
 
@@ -74,29 +76,21 @@ class Baseline:
     """What a model was before its first step, and which parameters its optimisers moved in the last one."""
 
     def __init__(self, model: Trainable) -> None:
-        self.values: dict[str, str] = {}
-        self.prints: dict[str, str] = {}
-        self.objects: set[str] = set()
         self.trained = {path: p.requires_grad for path, p in _parameters(model).items()}
         self.lost: set[str] = set()
         self.moved: set[int] = set()
-        known = _Known(model)
-        for leaf in _leaves(model, known):
-            if _has_state(leaf.value):
-                self.objects.add(leaf.path)
-                self.prints[leaf.path] = known.print(leaf.value)
-                known.parts.add(id(leaf.value))
-            elif (value := leaf.as_json()) is not None:
-                self.values[leaf.path] = value
-            else:
-                self.prints[leaf.path] = known.print(leaf.value)
+        known = _known(model)
+        leaves = list(_leaves(model, known))
+        self.objects = {leaf.path for leaf in leaves if _carry(leaf, known) is not None}
+        self.values = _values(leaves, known)
+        self.prints = _prints([leaf for leaf in leaves if leaf.path not in self.values], known, self.objects)
 
     @contextlib.contextmanager
     def step(self) -> Iterator[None]:
         """Around each training step: a gradient whose optimiser took no step is still waiting to be used."""
         self.moved = set()
 
-        def note(optimiser: torch.optim.Optimizer, *_: Any) -> None:
+        def note(optimiser: Optimizer, *_: Any) -> None:
             self.moved |= {id(p) for group in optimiser.param_groups for p in group["params"]}
 
         handle = register_optimizer_step_post_hook(note)
@@ -115,7 +109,7 @@ class _Leaf:
     owner: object | None
 
     def as_json(self) -> str | None:
-        """The value as JSON; None where it has no such form."""
+        """The value as JSON; None where it has no such form, or no place to return to."""
         if self.owner is None:
             return None
         try:
@@ -138,42 +132,57 @@ def capture(model: Trainable, baseline: Baseline | None = None) -> State:
     # A tensor is found again by its name.
     weights = {name: value for name, value in packed.items() if f"model.{name}" not in tensors}
     about = {**_nothing(), "weights": weights}
-    known = _Known(model)
+    known = _known(model)
     leaves = list(_leaves(model, known))
-    left = [leaf for leaf in leaves if not _carry(leaf, about["objects"], tensors, known, baseline)]
+    for leaf in leaves:
+        # What was made during training has no place to return to: the next process will not have it.
+        if (baseline is None or leaf.path in baseline.objects) and (carried := _carry(leaf, known)) is not None:
+            about["objects"][leaf.path] = carried[0]
+            tensors |= carried[1]
     if baseline is not None:
-        for leaf in left:
-            _compare(leaf, known, baseline, about["values"])
+        _compare(leaves, known, baseline, about)
         _note_parameters(model, baseline, about["trained"], tensors)
-        baseline.lost |= {*baseline.values, *baseline.prints} - {leaf.path for leaf in leaves}
         about["lost"] = sorted(baseline.lost)
     return State(tensors, about)
 
 
-def _carry(
-    leaf: _Leaf, objects: dict[str, Any], tensors: dict[str, Tensor], known: _Known, baseline: Baseline | None
-) -> bool:
-    """Take the state of an object; False for what has none, has no form, or will have no place to return to."""
-    if not _has_state(leaf.value) or (baseline is not None and leaf.path not in baseline.objects):
-        return False  # made during training: the next process will not have it
+def _carry(leaf: _Leaf, known: Known) -> tuple[Any, dict[str, Tensor]] | None:
+    """The state of an object, as JSON and tensors; None for one that has none, or none that a file can hold."""
+    if not _has_state(leaf.value):
+        return None
     found: dict[str, Tensor] = {}
     try:
-        objects[leaf.path] = _pack(leaf.value.state_dict(), f"object.{leaf.path}", found)
+        packed = _pack(leaf.value.state_dict(), f"object.{leaf.path}", found)
     except (_Opaque, RecursionError):
-        return False
-    tensors |= found
-    known.parts.add(id(leaf.value))
-    return True
+        return None
+    known.parts[id(leaf.value)] = leaf.path
+    return packed, found
 
 
-def _compare(leaf: _Leaf, known: _Known, baseline: Baseline, values: dict[str, Any]) -> None:
-    """Note a changed attribute under ``values``, or under ``baseline.lost`` where a file cannot hold it."""
-    value = leaf.as_json()
-    if value is not None:
-        if value != baseline.values.get(leaf.path):
-            values[leaf.path] = json.loads(value)
-    elif leaf.path not in baseline.lost and known.print(leaf.value) != baseline.prints.get(leaf.path):
-        baseline.lost.add(leaf.path)
+def _values(leaves: Iterable[_Leaf], known: Known) -> dict[str, str]:
+    """What a file holds as JSON. A container stays the same one, whatever it holds: others may refer to it."""
+    found = {}
+    for leaf in leaves:
+        if (text := leaf.as_json()) is not None:
+            found[leaf.path] = text
+            if isinstance(leaf.value, list | dict | deque):
+                known.parts[id(leaf.value)] = leaf.path
+    return found
+
+
+def _prints(leaves: Iterable[_Leaf], known: Known, objects: Container[str]) -> dict[str, str]:
+    """Fingerprints by path: of an object whose state is carried, of what it has beside it."""
+    return {leaf.path: known.print(_rest(leaf.value) if leaf.path in objects else leaf.value) for leaf in leaves}
+
+
+def _compare(leaves: Sequence[_Leaf], known: Known, baseline: Baseline, about: dict[str, Any]) -> None:
+    """Note what has changed under ``values``, or under ``baseline.lost`` where a file cannot hold it."""
+    values = _values(leaves, known)
+    about["values"] = {path: json.loads(v) for path, v in values.items() if v != baseline.values.get(path)}
+    left = [leaf for leaf in leaves if leaf.path not in values and leaf.path not in baseline.lost]
+    prints = _prints(left, known, about["objects"])
+    baseline.lost |= {path for path, found in prints.items() if found != baseline.prints.get(path)}
+    baseline.lost |= {*baseline.values, *baseline.prints} - {leaf.path for leaf in leaves}
 
 
 def _note_parameters(
@@ -198,11 +207,11 @@ def apply(model: Trainable, state: State, *, training: bool = True) -> None:
     about, tensors = state.about, state.tensors
     values = {path: _unpack(value, tensors) for path, value in about["values"].items()}
     owners, parameters = _owners(model), _parameters(model)
-    objects = {leaf.path: leaf.value for leaf in _leaves(model, _Known(model)) if _has_state(leaf.value)}
+    objects = {leaf.path: leaf.value for leaf in _leaves(model, _known(model)) if _has_state(leaf.value)}
     weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
     model.load_state_dict({**weights, **{name: _unpack(value, tensors) for name, value in about["weights"].items()}})
     for path, packed in about["objects"].items():
-        if training or not isinstance(objects.get(path), torch.optim.Optimizer | torch.optim.lr_scheduler.LRScheduler):
+        if training or not isinstance(objects.get(path), Optimizer | LRScheduler):
             objects[path].load_state_dict(_unpack(packed, tensors))
     if training:
         for path, trained in about["trained"].items():
@@ -228,12 +237,23 @@ def _put(owner: object, name: str, value: Any) -> None:
         old.extend(value)
 
 
-def _owners(model: Trainable) -> dict[str, Any]:
-    """The model and its modules by path; one that is no module itself may keep some as attributes."""
-    if isinstance(model, nn.Module):
-        return dict(model.named_modules())
-    modules = {name: value for name, value in vars(model).items() if isinstance(value, nn.Module)}
-    return {"": model} | {path: m for name, root in modules.items() for path, m in root.named_modules(prefix=name)}
+def _owners(model: Trainable, *, aliases: bool = False) -> dict[str, Any]:
+    """The model and its modules by path, each once; one that is no module itself may keep some as attributes."""
+    roots = {"": model} if isinstance(model, nn.Module) else vars(model)
+    modules = {name: value for name, value in roots.items() if isinstance(value, nn.Module)}
+    below = (root.named_modules(prefix=name, remove_duplicate=not aliases) for name, root in modules.items())
+    return {"": model, **{path: module for each in below for path, module in each}}
+
+
+def _known(model: Trainable) -> Known:
+    parts: dict[int, str] = {}
+    for place, owner in _owners(model).items():
+        parts.setdefault(id(owner), place or "the model")
+    return Known(parts, _weights(model), type(model).__module__.partition(".")[0])
+
+
+def _weights(model: Trainable) -> dict[str, Tensor]:
+    return {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
 
 
 def _parameters(model: Trainable) -> dict[str, nn.Parameter]:
@@ -255,105 +275,72 @@ def _has_state(value: object) -> bool:
     return not isinstance(value, type | nn.Module) and all(map(callable, methods))
 
 
-def _leaves(model: Trainable, known: _Known) -> Iterator[_Leaf]:
-    """Every attribute of the model and its modules, and every tensor of theirs that the ``state_dict`` leaves out."""
-    for place, owner in _owners(model).items():
-        module = isinstance(owner, nn.Module)
-        for name, value in getattr(owner, "__dict__", {}).items():
-            path = _join(place, name)
-            if (module and name in _INTERNAL) or id(value) in known.parts:
-                continue
+def _rest(value: object) -> dict[str, Any]:
+    """What an object has beside its ``state_dict``: of torch's own, functions; of others, all that it does not name."""
+    state = value.state_dict()  # type: ignore[attr-defined]
+    carried = state if isinstance(state, dict) else {}
+    own = not type(value).__module__.startswith("torch.")
+    found: dict[str, Any] = {}
+    for name, item in getattr(value, "__dict__", {}).items():
+        named = name in carried or name.lstrip("_") in carried
+        if name == "_schedulers":  # of schedulers in a row
+            found[name] = [_rest(one) for one in item]
+        elif name in ("lr_lambdas", "_scale_fn_custom"):  # torch keeps of them what is in objects
+            found[name] = [f for f in (item if isinstance(item, list) else [item]) if isinstance(f, _FUNCTIONS)]
+        elif "hook" in name or (own and not named and not (isinstance(value, Optimizer) and name in _OPTIMISERS)):
+            found[name] = item
+    return found
+
+
+def _leaves(model: Trainable, known: Known) -> Iterator[_Leaf]:
+    """All that is looked at, each by its path."""
+    found = [leaf for place, owner in _owners(model).items() for leaf in _attributes(place, owner, known)]
+    yield from {leaf.path: leaf for leaf in (*found, *_structure(model, known))}.values()
+    seen = {id(leaf.value) for leaf in found}
+    for leaf in found:
+        if isinstance(leaf.value, LRScheduler) and id(leaf.value.optimizer) not in seen:
+            seen.add(id(leaf.value.optimizer))
+            yield _Leaf(f"{leaf.path}.optimizer", leaf.value.optimizer, None)
+
+
+def _attributes(place: str, owner: Any, known: Known) -> Iterator[_Leaf]:
+    """Attributes of one module, its hooks, and tensors of its that the ``state_dict`` leaves out."""
+    module = isinstance(owner, nn.Module)
+    for name, value in getattr(owner, "__dict__", {}).items():
+        path = _join(place, name)
+        if module and name in _INTERNAL:
+            if "hook" in name and value:
+                yield _Leaf(path, value, None)
+        elif id(value) not in known.parts:
             items = _items(value)
             if any(_has_state(item) for item in items.values()):
                 yield from (_Leaf(f"{path}.{key}", item, None) for key, item in items.items())
             else:
                 yield _Leaf(path, value, owner)
-        for name, tensor in {**owner._parameters, **owner._buffers}.items() if module else ():
-            if tensor is not None and not known.holds(tensor):
-                yield _Leaf(_join(place, name), tensor, None)
+    for name, tensor in {**owner._parameters, **owner._buffers}.items() if module else ():
+        if tensor is not None:
+            path = _join(place, name)
+            if not known.holds(tensor):
+                yield _Leaf(path, tensor, None)
+            hooks = [table for kind in _TENSOR_HOOKS if (table := getattr(tensor, kind, None))]
+            beside = {**vars(tensor), **({"hooks": hooks} if hooks else {})}
+            yield from (_Leaf(f"{path}.{key}", value, None) for key, value in beside.items())
+
+
+def _structure(model: Trainable, known: Known) -> Iterator[_Leaf]:
+    """Which modules and tensors are one, of which classes they are, and the attributes of these."""
+    for place, owner in _owners(model, aliases=True).items():
+        yield _Leaf(place or "the model", f"{qualified(type(owner))} {known.parts.get(id(owner))}", None)
+        for kind in type(owner).__mro__:
+            for name, value in known.attributes(kind).items():
+                yield _Leaf(f"{kind.__name__}.{name}", value, None)
+    yield from (_Leaf(name, known.name(t), None) for name, t in _weights(model).items() if known.name(t) != name)
 
 
 def _items(value: object) -> dict[Any, Any]:
     if isinstance(value, list | tuple):
         return dict(enumerate(value))
     return value if isinstance(value, dict) else {}
-
-
-class _Known:
-    """What of a model is looked at in its own right, and so is no part of the attribute that refers to it."""
-
-    def __init__(self, model: Trainable) -> None:
-        self.parts = {id(owner) for owner in _owners(model).values()}
-        self.storages = {_storage(t) for t in model.state_dict().values() if isinstance(t, Tensor)} - {0}
-
-    def holds(self, tensor: Tensor) -> bool:
-        """Whether a tensor shares its memory with one of the ``state_dict``."""
-        return _storage(tensor) in self.storages
-
-    def print(self, value: object) -> str:
-        """A fingerprint: two of one value are equal, unless it cannot be looked into while it moves on."""
-        total = _Hash()
-        with contextlib.suppress(RecursionError):  # nested without end: what was seen until then must do
-            _Fingerprint(total, self).dump(value)
-        return total.hash.hexdigest()
-
-
-class _Hash:
-    """A file that keeps nothing of what is written to it but its hash."""
-
-    def __init__(self) -> None:
-        self.hash = hashlib.sha256()
-
-    def write(self, data: Any) -> int:
-        self.hash.update(data)
-        return memoryview(data).nbytes
-
-
-_moved_on = itertools.count()  # nobody can tell where an iterator stands: it counts as moved
-
-
-class _Fingerprint(pickle.Pickler):
-    """Walks through any object as pickling does; what cannot be pickled counts by its type alone."""
-
-    def __init__(self, file: _Hash, known: _Known) -> None:
-        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
-        self.known = known
-
-    def persistent_id(self, value: Any) -> object:
-        if id(value) in self.known.parts or isinstance(value, _FIXED):
-            return "fixed"
-        if isinstance(value, Tensor) and value.layout == torch.strided and value.device.type != "meta":
-            return "known" if self.known.holds(value) else hash_tensor(value)
-        if isinstance(value, torch.Generator):
-            return hash_tensor(value.get_state())
-        if isinstance(value, Iterator) and not hasattr(value, "__dict__"):  # a generator, itertools and their like
-            return next(_moved_on)
-        return None
-
-    def reducer_override(self, value: Any) -> Any:
-        kind = type(value)
-        if kind.__module__.startswith("torch._"):  # compiled graphs and the like
-            return _unseen, (kind.__qualname__,)
-        try:
-            return copyreg.dispatch_table[kind](value) if kind in copyreg.dispatch_table else value.__reduce_ex__(4)
-        # Other people's objects may refuse in any way: locks, sockets, open files.
-        except Exception:
-            return _unseen, (kind.__qualname__, next(_moved_on) if isinstance(value, Iterator) else 0)
-
-
-def _unseen(kind: str, moment: int = 0) -> None:
-    """Stands for an object that cannot be looked into."""
-
-
-def hash_tensor(tensor: Tensor) -> bytes:
-    """SHA-256 of type, shape and content."""
-    total = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
-    total.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return total.digest()
-
-
-def _storage(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr() if tensor.layout == torch.strided else 0
 
 
 def _pack(value: Any, name: str = "", tensors: dict[str, Tensor] | None = None) -> Any:

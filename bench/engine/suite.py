@@ -36,6 +36,7 @@ from typing import Any, get_args
 
 from bench.engine.budget import ENDS, Budget, Precision
 from bench.errors import DataError, GenbenchError, SuiteError, UnknownName, hint, named, shown
+from bench.foreign import fault
 from bench.measure.names import check_name, find_metric, is_measure, metric_name, separated
 from bench.parameters import check, resolve
 from bench.registry import RESERVED, DatasetEntry, GeneratorEntry, registry
@@ -121,11 +122,15 @@ def read_suite(name: str | Path, overrides: Iterable[str] = ()) -> Suite:
 
 def find_suite(name: str | Path) -> Path:
     """The file of a suite: a path that exists, or a built-in name."""
+    if not str(name).strip():
+        raise SuiteError(["an empty name: give a suite's name (genbench list suites), or the path of its TOML file"])
     path = Path(name)
     # Not Path's own tests, which raise for a name that is too long.
     if path.suffix == ".toml" or os.path.exists(path):  # noqa: PTH110
+        if os.path.isdir(path):  # noqa: PTH112
+            raise SuiteError([f"{named(path)} is a folder: name the TOML file of the suite"])
         if not os.path.isfile(path):  # noqa: PTH113
-            raise SuiteError([f"there is no suite file {path}"])
+            raise SuiteError([f"there is no suite file {named(path)}"])
         return path
     built_in: Path = registry.get("suites", str(name)).path
     return built_in
@@ -135,11 +140,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except RecursionError as error:
-        raise SuiteError([f"{path} is nested too deep to be read"]) from error
+        raise SuiteError([f"{named(path)} is nested too deep to be read"]) from error
     except ValueError as error:  # TOML, UTF-8, or a number of more digits than Python reads
-        raise SuiteError([f"{path} is not valid TOML: {error}"]) from error
+        raise SuiteError([f"{named(path)} is not valid TOML: {fault(error)}"]) from error
     except OSError as error:
-        raise SuiteError([f"cannot read {path}: {error.strerror}"]) from error
+        raise SuiteError([f"cannot read {named(path)}: {error.strerror}"]) from error
 
 
 def apply_override(table: dict[str, Any], override: str) -> None:
@@ -173,7 +178,9 @@ def _known_label(table: Table, keys: list[str], override: str) -> None:
     """An override changes what the suite holds; a misspelt label must not become a new entry."""
     section = table.get(keys[0], {})
     if keys[0] in ("datasets", "generators") and len(keys) > 2 and isinstance(section, dict) and keys[1] not in section:
-        raise SuiteError([f"--set {named(override)}: the suite has no {keys[0]}.{keys[1]}{hint(keys[1], section)}"])
+        raise SuiteError(
+            [f"--set {named(override)}: the suite has no {keys[0]}.{named(keys[1])}{hint(keys[1], section)}"]
+        )
 
 
 def check_suite(table: Table, default_name: str) -> Suite:
@@ -185,7 +192,7 @@ def check_suite(table: Table, default_name: str) -> Suite:
 
 def _beyond(value: Any, path: tuple[Any, ...]) -> Iterator[str]:
     """Problems of values that no suite needs and that something behind it could not write, print or open."""
-    where = ".".join(map(str, path))
+    where = named(".".join(map(str, path)))
     if len(path) > DEEPEST:
         yield f"{where} is nested more than {DEEPEST} deep"
     elif isinstance(value, dict):
@@ -313,6 +320,9 @@ class _Checker:
         path = self.typed(table, "load", str, "", f"{where}.")
         if not isinstance(path, str):
             return None
+        if "load" in table and not path.strip():
+            self.problems.append(f"{where}.load is empty: name a checkpoint, or leave it out")
+            return None
         load = Path(path) if "load" in table else None
         saved = self.saved(load, where) if load else {}
         if load and not saved:
@@ -325,7 +335,7 @@ class _Checker:
             self.problems.append(f"{where}.load: {family} is a control, which has no weights")
             return None
         if saved and entry.name != saved["family"]:
-            self.problems.append(f"{where}.family = {shown(family)}, but {load} holds a {saved['family']}")
+            self.problems.append(f"{where}.family = {shown(family)}, but {named(load)} holds a {saved['family']}")
             return None
         given = {k: v for k, v in table.items() if k not in RESERVED}
         params, problems = resolve(

@@ -143,15 +143,16 @@ def train(
     progress = _resume(model, checkpoint, schedule)
     if progress.step:
         on_resume(progress)
-    saved, stopped = progress.step, False
+    saved, stopped, told = progress.step, False, ""
 
     def save(path: Path) -> None:
+        nonlocal told
         progress.complete = schedule.done(progress)
         progress.peak_rss_bytes = max(progress.peak_rss_bytes, peak_rss_bytes())
         progress.peak_gpu_bytes = max(progress.peak_gpu_bytes, peak_gpu_bytes(device)[0] or 0)
         state = capture(model, baseline)
-        if state.lost:
-            log.warning(_LOST.format(state.lost))
+        if state.lost != told:
+            log.warning(_LOST.format(told := state.lost))
         save_checkpoint(path, state, {**about, "progress": vars(progress)})
 
     while not schedule.done(progress) and not stopped:

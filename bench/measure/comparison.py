@@ -5,8 +5,10 @@ A Comparison holds the sides (samples, reference, train) in their stored form; a
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
 import torch
@@ -26,6 +28,7 @@ from bench.streams import stream
 T = TypeVar("T")
 U = TypeVar("U")
 P = ParamSpec("P")
+Kept = dict[Hashable, tuple[Any, set[Side]]]  # with the sides that each was made of
 Protocol = Mapping[str, str | int | float | bool]
 COUNTS: Mapping[str, str] = {
     "samples": "n_fake",
@@ -43,7 +46,8 @@ class Comparison(ABC):
 
     def __init__(self, modality: str, *, seed: int, device: torch.device) -> None:
         self.modality, self.seed, self.device = modality, seed, device
-        self._kept: dict[Hashable, Any] = {}
+        self._kept: Kept = {}
+        self._read: set[Side] = set()
 
     @abstractmethod
     def _stored(self, side: Side) -> Examples:
@@ -54,7 +58,23 @@ class Comparison(ABC):
 
         Raises Omitted where there is none.
         """
+        self.reads(side)
         return self.once(type(self)._stored, side)
+
+    def reads(self, side: Side) -> None:
+        """Note that what is being computed depends on this side."""
+        self._read.add(side)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[set[Side]]:
+        """The sides that are read from here on, what was kept of them included."""
+        outer, inner = self._read, set[Side]()
+        self._read = inner
+        try:
+            yield inner
+        finally:
+            outer |= inner
+            self._read = outer
 
     def tensor(self, side: Side) -> Tensor:
         """One side as a tensor. Raises Omitted for text, and for sequences of unequal length."""
@@ -102,11 +122,19 @@ class Comparison(ABC):
 
         It is kept by the function itself and by what it is given, which must be hashable.
         """
-        return _once(self, self._kept, work, *args, **options)
+        return _once(self, self, self._kept, work, *args, **options)
 
     def rng(self, name: str, index: int = 0) -> torch.Generator:
         """The random stream of this name, at its start, on the CPU."""
         return stream(self.seed, name, index)
+
+    def remark(self, text: str) -> None:
+        """Say, once, what is to be known of a number and depends on the data, so that no protocol can hold it."""
+        self.once(type(self)._say, text)
+
+    def _say(self, text: str) -> None:
+        """In the log: while a trial runs, that is a remark of its record."""
+        logging.getLogger("genbench").warning("%s", text)
 
     def space(self, extractor: str | None) -> Space:
         """All sides as one extractor sees them; None takes vectors as they are."""
@@ -134,7 +162,7 @@ class Space:
         self.comparison, self.name = comparison, extractor
         self._extract = _load(extractor, comparison.device) if extractor else None
         self._store = FeatureStore()
-        self._kept: dict[Hashable, Any] = {}
+        self._kept: Kept = {}
 
     def of(self, side: Side) -> FeatureSet:
         """Features, logits and moments of one side. Raises Omitted where there is none."""
@@ -176,10 +204,14 @@ class Space:
 
     def once(self, work: Callable[Concatenate[Self, P], T], *args: P.args, **options: P.kwargs) -> T:
         """As ``Comparison.once``, for work on this space."""
-        return _once(self, self._kept, work, *args, **options)
+        return _once(self, self.comparison, self._kept, work, *args, **options)
 
     def rng(self, name: str, index: int = 0) -> torch.Generator:
         return self.comparison.rng(name, index)
+
+    def remark(self, text: str) -> None:
+        """As of ``Comparison``; which extractor it is of is said."""
+        self.comparison.remark(f"on {self.name}: {text}" if self.name else text)
 
     def _features(self, side: Side) -> FeatureSet:
         examples = self.comparison.stored(side)
@@ -194,15 +226,23 @@ class Space:
 
 
 def _once(
-    of: U, kept: dict[Hashable, Any], work: Callable[Concatenate[U, P], T], *args: P.args, **options: P.kwargs
+    of: U,
+    watched: Comparison,
+    kept: Kept,
+    work: Callable[Concatenate[U, P], T],
+    *args: P.args,
+    **options: P.kwargs,
 ) -> T:
     """Raises GenbenchError for a function that is made anew with every call, of which nothing would be shared."""
     if "<locals>" in work.__qualname__:
         raise GenbenchError(f"once keeps by the function: define {work.__qualname__} at the top of its module")
     key = (work, args, *options.items())
     if key not in kept:
-        kept[key] = work(of, *args, **options)
-    found: T = kept[key]
+        with watched.reading() as read:
+            kept[key] = work(of, *args, **options), read
+    found: T = kept[key][0]
+    for side in kept[key][1]:
+        watched.reads(side)
     return found
 
 
@@ -213,16 +253,22 @@ def _arrays(comparison: Comparison, side: Side) -> Tensor:
 def measure(entry: MetricEntry, comparison: Comparison) -> Estimate:
     """A metric's estimate, its protocol completed with what it was taken of.
 
-    Raises Omitted, or GenbenchError, also for a metric that says something else than the kernel of sides or features.
+    A side that it read counts as one that it declared, whoever read it first. Raises Omitted, or GenbenchError, also
+    for a metric that says something else than the kernel of sides or features, or counts a side that it did not read.
     """
     seen = comparison.space(entry.extractor) if entry.of == "features" else None
-    estimate = entry.compute(comparison if seen is None else seen)
+    with comparison.reading() as read:
+        estimate = entry.compute(comparison if seen is None else seen)
+    sides = [side for side in COUNTS if side in {*entry.sides, *read}]
     taken: dict[str, str | int | float | bool] = dict(seen.protocol if seen else {})
-    taken |= {COUNTS[side]: _count(comparison, side) for side in entry.sides}
-    # Named by a metric that does not declare them, they are checked all the same.
-    named = [side for side in ("reference", "train") if side in entry.sides or side in estimate.protocol]
+    taken |= {COUNTS[side]: _count(comparison, side) for side in sides}
+    # Named by a metric that does not read them, they are checked all the same.
+    named = [side for side in ("reference", "train") if side in sides or side in estimate.protocol]
     taken |= {side: getattr(comparison, f"{side}_name") for side in named}
-    if denied := sorted(key for key in taken.keys() & estimate.protocol.keys() if taken[key] != estimate.protocol[key]):
+    # A metric of the model reads the data set itself, and says what of it.
+    reserved = taken.keys() | (() if entry.of == "model" else {"extractor", *COUNTS.values()})
+    said = estimate.protocol
+    if denied := sorted(key for key in reserved & said.keys() if key not in taken or taken[key] != said[key]):
         raise GenbenchError(
             f"{entry.name} writes over {', '.join(denied)} of its protocol, by which the kernel says what was "
             "measured: the metric must name its own entries otherwise"

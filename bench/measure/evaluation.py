@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 import pandas as pd
 import torch
 
-from bench.errors import DataError, GenbenchError, Omitted, expect, said
+from bench.errors import DataError, GenbenchError, Omitted, expect, said_where
 from bench.files import cache_limit
 from bench.foreign import Say
 from bench.measure.comparison import Comparison, Space, measure
@@ -44,10 +43,17 @@ class Given(Comparison):
         statistics: Statistics | None = None,
     ) -> None:
         super().__init__(modality, seed=seed, device=device)
+        self.remarks: list[str] = []
         self.sides, self.given_prompts, self.given_statistics = sides, prompts, statistics
+
+    def _say(self, text: str) -> None:
+        self.remarks.append(text)
+        super()._say(text)
 
     @property
     def statistics(self) -> Statistics | None:
+        if self.given_statistics:
+            self.reads("reference")
         return self.given_statistics
 
     @property
@@ -125,7 +131,7 @@ def evaluate(
     if not any(row["value"] is not None for row in rows):
         raise GenbenchError(_why_nothing(rows))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    table.attrs["notes"] = notes
+    table.attrs["notes"] = [*notes, *given.remarks]
     return table
 
 
@@ -169,8 +175,8 @@ def _bring(reader: Callable[[Source, Say], T], side: str, source: Source, say: S
 
 def _common_modality(examples: Mapping[str, Examples]) -> Modality:
     """What the samples look like. Raises DataError where another side looks otherwise; empty ones look like nothing."""
-    there = {side: x for side, x in examples.items() if 0 not in (shape_of(x) or ())}
-    seen = {side: guess_modality(x, side) for side, x in there.items() if len(x)}
+    there = {side: x for side, x in examples.items() if 0 not in (shape_of(x) or ()) and len(x)}
+    seen = {side: guess_modality(x, side) for side, x in there.items()}
     for side, kind in seen.items():
         if kind != seen.get("samples", kind):
             raise DataError(
@@ -257,8 +263,7 @@ def _row(entry: MetricEntry, given: Given, extractor: str | None) -> dict[str, A
     except GenbenchError as error:
         return row | {"reason": str(error)}
     except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        return row | {"reason": f"failed: {said(error)} ({Path(place.filename).name}, line {place.lineno})"}
+        return row | {"reason": f"failed: {said_where(error)}"}
     interval = found.interval.model_dump(include={"lo", "hi", "level"}) if found.interval else {}
     protocol = {**found.protocol, **({"interval": found.interval.method} if found.interval else {})}
     return row | {"value": found.value, "n": found.n, **interval, "protocol": protocol}

@@ -13,9 +13,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 
-from bench.errors import UnknownName
+from bench.errors import UnknownName, calling, expect, nearest
 from bench.protocols import DataSpec
 from bench.registry import ExtractorEntry, MetricEntry, registry
 
@@ -46,7 +45,7 @@ def find_metric(name: str) -> MetricEntry:
         entry: MetricEntry = registry.get("metrics", name)
         if entry.of != "features":
             return entry
-    near = get_close_matches(name, known_names(), n=1)
+    near = nearest(name, known_names())
     raise UnknownName("metric", name, near or registry.all("metrics", with_rest=True), registry.failure_note())
 
 
@@ -59,6 +58,7 @@ def bind(measure: str, extractor: str) -> MetricEntry:
 
 def check_name(name: str) -> MetricEntry:
     """The entry that a name in a suite stands for, a bare measure included. Raises UnknownName."""
+    expect("metric", name, isinstance(name, str), "a name, such as 'fd'")
     with contextlib.suppress(UnknownName):
         entry: MetricEntry = registry.get("metrics", name)
         return entry
@@ -102,7 +102,12 @@ def _on_each(measure: str, spec: DataSpec, extractors: Sequence[str] | None, exp
 
 def _fitting(spec: DataSpec) -> list[ExtractorEntry]:
     every: Iterable[ExtractorEntry] = registry.all("extractors").values()
-    return [e for e in every if spec.modality in e.on and e.fits(spec)]
+    return [e for e in every if spec.modality in e.on and _fits(e, spec)]
+
+
+def _fits(entry: ExtractorEntry, spec: DataSpec) -> bool:
+    with calling(f"the extractor {entry.name!r} of {entry.origin}, asked whether it fits,"):
+        return entry.fits(spec)
 
 
 def _split(name: str) -> tuple[str, str] | None:

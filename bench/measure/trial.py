@@ -85,11 +85,13 @@ class Trial(Comparison, Generic[Model]):
     @property
     def samples(self) -> Tensor:
         """``(n_samples, *shape)`` on the CPU: images uint8 0..255, tokens int64. Raises TrialError if out of range."""
+        self.reads("samples")
         return arrays_of(self.drawn, self.modality)
 
     @property
     def reference(self) -> Tensor:
         """The test split in the form of ``samples``."""
+        self.reads("reference")
         return arrays_of(self.held_out, self.modality)
 
     @property

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import DataError, TrialError
+from bench.foreign import afford
 from bench.modalities._base import Modality, NotFinite
 from bench.modalities._examples import Examples
 from bench.protocols import DataSpec
@@ -44,4 +45,7 @@ class Vector(Modality):
         if x.is_complex() or x.dtype == torch.bool:
             raise DataError(f"{what}: vectors must be real numbers, got {x.dtype}")
         self._numbers(x, what)
-        return x if x.is_floating_point() else x.double()
+        if x.is_floating_point():
+            return x
+        afford(what, 8 * x.numel())
+        return x.double()

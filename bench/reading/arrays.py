@@ -18,6 +18,8 @@ from bench.foreign import Say, afford, decoding
 Shape = tuple[int, ...]
 # The names under which arrays of samples are kept: ours, numpy's own, and those of other evaluators.
 KEYS = ("samples", "arr_0", "images", "features", "data")
+LARGEST = 1e100  # of mu and sigma, as of features: beyond it squares and their sums leave float64
+ROUNDING = 1e-5  # of sigma's Frobenius norm
 STATISTICS = ("mu", "sigma")  # pytorch-fid, TTUR, clean-fid, EDM and ADM call them so
 # A part of an archive that unpacks to more than this, and to so many times what it takes, is a trap or a mistake.
 BOMB_BYTES, BOMB_RATIO = 2**28, 200
@@ -138,24 +140,39 @@ def _header(file: IO[bytes], what: object) -> tuple[Shape, np.dtype]:
     shape, _, dtype = _HEADERS[version](file)
     if dtype.hasobject:
         raise DataError(f"{named(what)} holds pickled objects, which could run code and are not read: save numbers")
-    if any(length < 0 for length in shape):
-        raise DataError(f"{named(what)} claims the shape {shape}: its header is damaged")
+    # Numbers of no bytes, and rows of no numbers, are in an empty file as often as a header says.
+    if any(length < 0 for length in shape) or not dtype.itemsize or (shape[:1] > (0,) and 0 in shape):
+        raise DataError(f"{named(what)} claims the shape {shape} of {dtype}: its header is damaged")
     return shape, dtype
 
 
 def statistics(mean: np.ndarray, covariance: np.ndarray, n: np.ndarray | None, path: Path) -> Statistics:
-    """Checked whole. Raises DataError for what is no mean ``(D,)`` with its covariance ``(D, D)``."""
+    """Checked whole. Raises DataError for what is no mean ``(D,)`` with its covariance ``(D, D)``, of 1e100 at most."""
     mean, width = np.atleast_1d(mean), mean.size
-    if any(x.dtype.kind not in "fiu" for x in (mean, covariance)) or covariance.shape != (width, width) or not width:
+    shapes_fit = mean.shape == (width,) and covariance.shape == (width, width) and width
+    if any(x.dtype.kind not in "fiu" for x in (mean, covariance)) or not shapes_fit:
         raise DataError(
             f"{named(path)}: statistics must be mu (D,) and sigma (D, D), got {mean.shape} {mean.dtype} and "
             f"{covariance.shape} {covariance.dtype}"
         )
-    m, s = torch.from_numpy(mean.astype(np.float64).ravel()), torch.from_numpy(covariance.astype(np.float64))
+    m, s = torch.from_numpy(mean.astype(np.float64)), torch.from_numpy(covariance.astype(np.float64))
     if not (torch.isfinite(m).all() and torch.isfinite(s).all()):
         raise DataError(f"{named(path)}: mu or sigma holds NaN or infinity")
+    if max(m.abs().max(), s.abs().max()) > LARGEST:
+        raise DataError(f"{named(path)}: mu or sigma holds a number beyond {LARGEST:g}: rescale the features")
     if (s - s.T).abs().max() > 1e-3 * s.abs().max() or bool((s.diagonal() < 0).any()):
         raise DataError(f"{named(path)}: sigma is no covariance: it must be symmetric, its diagonal not negative")
+    s = (s + s.T) / 2
+    if _has_negative_variance(s):
+        raise DataError(f"{named(path)}: sigma is no covariance: in some direction its variance is negative")
     if n is not None and (n.size != 1 or n.dtype.kind not in "iu" or n.item() < 2):
         raise DataError(f"{named(path)}: n must be the number of examples behind mu and sigma, at least 2")
-    return Statistics(m, (s + s.T) / 2, None if n is None else int(n.item()))
+    return Statistics(m, s, None if n is None else int(n.item()))
+
+
+def _has_negative_variance(s: Tensor) -> bool:
+    """Whether a symmetric matrix has an eigenvalue below 0 by more than rounding in single precision leaves there."""
+    scaled = s / s.abs().max().clamp(min=torch.finfo(s.dtype).tiny)
+    # Cholesky's factors exist where all eigenvalues, so raised, are above 0, and take a tenth of their time.
+    raised = scaled + (ROUNDING * scaled.norm() + torch.finfo(s.dtype).tiny) * torch.eye(len(s), dtype=s.dtype)
+    return bool(torch.linalg.cholesky_ex(raised).info)

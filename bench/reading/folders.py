@@ -21,9 +21,9 @@ from bench.errors import DataError, named
 from bench.foreign import Say, decoding
 from bench.modalities._pictures import Pictures
 from bench.reading.arrays import refuse_bomb
+from bench.reading.encoded import load, open_picture, pixels_of
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-MOST_PIXELS = 89_478_485  # of one picture: Pillow's own bound, beyond which it warns of a trap
 ORIENTATION = 0x0112  # EXIF
 EXAMPLES = 3  # names in a remark
 
@@ -155,10 +155,8 @@ class _Decoder:
     def read(self, index: int) -> np.ndarray:
         """``(C, H, W)`` uint8, grey or RGB."""
         name = self._names[index]
-        with decoding(name), self._open(index) as file, Image.open(file) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise DataError(f"{named(name)} claims {image.width}x{image.height}, more than {MOST_PIXELS:,} pixels")
-            image.load()
+        with decoding(name), self._open(index) as file, open_picture(file) as image:
+            load(image, name)
             if getattr(image, "n_frames", 1) > 1:
                 self._several.add(index)
             return pixels_of(self._upright(image, index), name)
@@ -175,17 +173,6 @@ class _Decoder:
             yield f"{len(self._turned)} of {len(self._names)} pictures are turned as their EXIF orientation says"
         if self._several:
             yield f"{len(self._several)} files hold more than one picture: the first is read"
-
-
-def pixels_of(image: Image.Image, name: str) -> np.ndarray:
-    """``(C, H, W)`` uint8, grey or RGB. Raises DataError for what eight bits of these cannot hold."""
-    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] != 255:
-        raise DataError(f"{named(name)} is transparent in places: lay it on a background first")
-    if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"):
-        raise DataError(f"{named(name)} has mode {image.mode}: save it with eight bits a channel, grey or RGB")
-    grey = image.mode in ("1", "L", "LA")
-    pixels = np.asarray(image.convert("L" if grey else "RGB"))
-    return pixels[None] if grey else pixels.transpose(2, 0, 1)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -12,11 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from bench.errors import DataError, named
-from bench.foreign import Say, decoding
+from bench.foreign import Say, afford, decoding
 from bench.modalities._examples import Examples
 from bench.modalities._pictures import Pictures
 from bench.modalities._sequences import Sequences
-from bench.reading.folders import SUFFIXES, pixels_of, size_remarks
+from bench.reading.encoded import pixels_of
+from bench.reading.folders import SUFFIXES, size_remarks
 
 Held = np.ndarray | Tensor | Sequence[Any]
 
@@ -67,10 +68,12 @@ def from_array(array: np.ndarray, what: str) -> Examples:
     if isinstance(array, np.ma.MaskedArray):
         raise DataError(f"{what} is masked: fill what is missing, or leave those rows out")
     if array.ndim == 1 and (array.dtype.kind in "UT" or (array.size and all(isinstance(x, str) for x in array))):
-        return [str(text) for text in array]
+        with decoding(what):  # numpy takes code points that Python does not
+            return [str(text) for text in array]
     if array.dtype == object:
         kinds = ", ".join(sorted({type(value).__name__ for value in array.flat}))
         raise DataError(f"{what} holds {named(kinds)}: it must hold numbers alone, or strings alone in one dimension")
+    afford(what, array.nbytes)  # of a view that repeats what it shows, as much as its copy takes
     try:
         return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))  # copied if need be
     except (TypeError, ValueError) as error:
@@ -87,9 +90,11 @@ def _plain(tensor: Tensor) -> Tensor:
         raise DataError("a tensor on the device 'meta' holds no numbers")
     if tensor.is_quantized:
         raise DataError(f"a tensor must hold plain numbers, got {tensor.dtype}: call dequantize()")
+    widened = tensor.dtype == torch.bfloat16 or "float8" in str(tensor.dtype)
+    afford("the tensor", tensor.numel() * (4 if widened else tensor.element_size()))  # as of an array
     with decoding(f"a tensor of {tensor.dtype}"):
         here = tensor.detach().cpu().resolve_conj().resolve_neg()
-        here = here.float() if tensor.dtype == torch.bfloat16 or "float8" in str(tensor.dtype) else here
+        here = here.float() if widened else here
         here.numpy()
     return here
 
@@ -116,6 +121,7 @@ def _from_list(arrays: Sequence[np.ndarray], say: Say) -> Examples:
         arrays = [_channels_first(array) for array in arrays]
     shapes = {array.shape[batches:] for array in arrays}
     if len(shapes) == 1:
+        afford("the list", sum(array.nbytes for array in arrays))
         return torch.from_numpy(np.concatenate(arrays) if batches else np.stack(arrays))
     if batches or not all(a.ndim == 3 and a.shape[0] in (1, 3) and a.dtype == np.uint8 and a.size for a in arrays):
         some = ", ".join(str(shape) for shape in sorted(shapes)[:3])

@@ -60,10 +60,11 @@ def _parse(content: str, what: object) -> Any:
 
 
 def _text(value: Any, what: str) -> str:
-    text = value.get(KEY) if isinstance(value, dict) else value
-    if not isinstance(text, str):
+    if isinstance(value, dict) and KEY in value:
+        value, what = value[KEY], f"{what}, {KEY!r}"
+    if not isinstance(value, str):
         raise DataError(f"{named(what)} is {_kind(value)}; expected a string, or an object with one under {KEY!r}")
-    return text
+    return value
 
 
 def _kind(value: Any) -> str:

@@ -125,12 +125,19 @@ class Board:
 
     @property
     def headline(self) -> tuple[Column, ...]:
-        """What is looked at first: all columns where they are few, else the main one and one of each other aspect."""
+        """What is looked at first: all columns where they are few, else the main one and one of each other aspect.
+
+        One that no generator has, or that ranks nobody, is not looked at first.
+        """
         if len(self.columns) <= FEW:
             return self.columns
         first = {self.main.aspect: self.main} if self.main else {}
-        measured = [column for column in self.columns if _measured(self.rows, column)]
-        for column in sorted(measured, key=lambda c: (_headline_place(c), -_measured(self.rows, c))):
+        known = [
+            c
+            for c in self.columns
+            if _measured(self.rows, c) and (c.better != "none" or _headline_place(c) < len(_HEADLINE))
+        ]
+        for column in sorted(known, key=lambda c: (_headline_place(c), -_measured(self.rows, c))):
             first.setdefault(column.aspect, column)
         others = [first[aspect] for aspect in ASPECTS if aspect in first and first[aspect] is not self.main]
         return tuple(([self.main] if self.main else []) + others)[:FEW] or self.columns[:FEW]

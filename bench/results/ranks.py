@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from scipy import special, stats
 
 from bench.record import Interval
-from bench.statistics import Summary
+from bench.statistics import Summary, reach_toward
 
 Mark = Literal["", "best", "tied"]
 RULE = (
@@ -42,8 +42,7 @@ class Evidence:
         """Standard error within the run, from the side of the interval that faces ``toward``; None where unknown."""
         if self.interval is None:
             return None
-        end = self.interval.lo if toward < self.mean else self.interval.hi
-        return abs(end - self.mean) / float(special.ndtri((1 + self.interval.level) / 2))
+        return reach_toward(toward, self.mean, self.interval) / float(special.ndtri((1 + self.interval.level) / 2))
 
 
 class Difference(NamedTuple):

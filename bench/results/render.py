@@ -6,9 +6,10 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.errors import OutputError
+from bench.errors import printable
+from bench.files import refuse_links
 from bench.registry import registry
-from bench.results.store import read_records
+from bench.results.store import read_records, run_folder
 
 log = logging.getLogger("genbench")
 
@@ -17,25 +18,21 @@ def render(folder: str | Path, target: str | Path | None = None, formats: Sequen
     """Write reports of a run folder (all formats if none is named) and return the path of the page to open.
 
     Files that are no records, and trials that were planned and have none, are named on the page; the log "genbench"
-    says so. Raises OutputError for what is no run folder, UnknownName for an unknown format.
+    says so. Raises OutputError for what is no run folder, and for a folder in it that is a link; UnknownName for an
+    unknown format.
     """
-    folder = Path(folder)
-    _check_run_folder(folder)
+    folder = run_folder(folder)
     entries = [registry.get("reports", f) for f in formats] or list(registry.all("reports").values())
+    if not target:
+        refuse_links([folder / "report", *(folder / "report").glob("*/")])
     records, notes = read_records(folder)
     for note in notes:
         log.warning("%s", note)
     if not records:
         log.warning("no trial in %s has finished yet", folder)
     for unfinished in records.unfinished:
-        log.warning("%s; to go on: %s", unfinished, unfinished.planned.command)
+        command = unfinished.planned.command
+        told = f"{unfinished}; to go on: {command}" if command else str(unfinished)
+        log.warning("%s", printable(told.replace("\n", " ")))  # a plan may be anybody's file
     written = {e.name: e.write(records, folder, Path(target or folder / "report"), notes) for e in entries}
     return Path(written.get("html") or next(iter(written.values())))
-
-
-def _check_run_folder(folder: Path) -> None:
-    """A run makes its lock and its plan before its first record. Raises OutputError with what is the case."""
-    if not folder.is_dir():
-        raise OutputError(f"{folder} is no run folder: there is no such folder")
-    if not any((folder / name).exists() for name in ("records", "plans", ".lock")):
-        raise OutputError(f"{folder} is no run folder: it has no records/, and no run was ever begun in it")

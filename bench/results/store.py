@@ -6,6 +6,7 @@ Copying files between folders merges results.
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from bench.errors import DataError, named
-from bench.files import open_plain, write_atomic
+from bench.errors import DataError, OutputError, expect, named
+from bench.files import open_plain, refuse_links, write_atomic
 from bench.record import Count, Frozen, Label, RunRecord, Text
 
 if TYPE_CHECKING:
@@ -130,11 +131,23 @@ def _first(error: ValidationError) -> str:
     return f"{where}: {what}" if where else what
 
 
+def run_folder(named_so: str | Path) -> Path:
+    """A run makes its lock and its plan before its first record. Raises OutputError for what is no run folder."""
+    expect("folder", named_so, isinstance(named_so, str | os.PathLike), "the path of a run folder")
+    folder = Path(named_so)
+    if not folder.is_dir():
+        raise OutputError(f"{folder} is no run folder: there is no such folder")
+    if not any((folder / name).exists() for name in ("records", "plans", ".lock")):
+        raise OutputError(f"{folder} is no run folder: it has no records/, and no run was ever begun in it")
+    return folder
+
+
 def read_records(out: Path) -> tuple[Records, list[str]]:
     """The records under ``out/records``, one a run; and a line for each file that is foreign, cut short or a copy.
 
-    They know the plans under ``out/plans``. Older run folders have none.
+    They know the plans under ``out/plans``. Older run folders have none. Raises OutputError where either is a link.
     """
+    refuse_links([out / "records", out / "plans"])
     found: dict[str, list[tuple[Path, RunRecord]]] = defaultdict(list)
     ignored = []
     for path in sorted((out / "records").glob("[!.]*.json")):
@@ -166,8 +179,8 @@ def frame(records: list[RunRecord]) -> pd.DataFrame:
 
 
 def read_frame(out: str | Path) -> pd.DataFrame:
-    """The records of a run folder as a table; see ``frame``."""
-    return frame(read_records(Path(out))[0])
+    """The records of a run folder as a table; see ``frame``. Raises OutputError for what is no run folder."""
+    return frame(read_records(run_folder(out))[0])
 
 
 def _rows(record: RunRecord) -> list[dict[str, object]]:

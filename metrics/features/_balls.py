@@ -122,10 +122,11 @@ def wilson(share: float, variance: float, n: int, method: str) -> Interval:
     """Interval of a share of ``n`` outcomes that are not independent: n is divided by the design effect.
 
     That is how much ``variance``, the share's own, exceeds share (1 - share) / n (Kish 1965); never less than 1. Near
-    an end the excess is raised (``bench.effective_trials``). One ball can hold many rows and still hold none of those
-    drawn, so n is also taken as if one more outcome went with those on the rare side.
+    an end the excess is raised (``bench.effective_trials``), up to that of one ball that decides all. One ball can hold
+    many rows and still hold none of those drawn, so n is also taken as if one more outcome went with those on the rare
+    side.
     """
-    trials = effective_trials(share, variance, share * (1 - share) / n) if 0 < share < 1 else n
+    trials = effective_trials(share, variance, share * (1 - share) / n, most=1.0) if 0 < share < 1 else n
     rare = max(1.0, trials * min(share, 1 - share))
     return wilson_interval(share, trials * rare / (rare + 1), method)
 

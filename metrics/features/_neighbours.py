@@ -24,9 +24,8 @@ import torch
 from torch import Tensor
 
 from bench import GenbenchError, Space, alive
-from metrics._arrays import Array, verified
+from metrics._arrays import TILE, Array, by_content, verified
 
-TILE = 1024  # rows of a tile: 4 MiB of float32
 SPARE = 4  # candidates kept beyond the k asked for, so that a second look is rarely needed
 NEAREST = 50  # neighbours in the training data: as many as any measure of novelty reads
 Rows = slice | Tensor
@@ -168,16 +167,6 @@ def among_train(space: Space, side: Literal["samples", "reference"]) -> Nearest:
 def within_train(space: Space) -> Nearest:
     """The training example nearest to each training example. Raises Omitted where no training data was given."""
     return neighbours(as_rows(space.train, 2), 1)
-
-
-def by_content(rows: Tensor) -> Tensor:
-    """``(n,)`` row numbers of ``(n, D)``, ordered by what the rows hold: the same rows in any order come out as one.
-
-    The order itself means nothing: it is that of a fixed random combination of the columns.
-    """
-    weights = torch.rand(rows.shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    weights = weights.to(rows.device)
-    return torch.cat([(rows[part].double() * weights).sum(1) for part in slices(len(rows))]).argsort(stable=True)
 
 
 def slices(n: int, size: int = TILE) -> Iterator[slice]:

@@ -92,7 +92,7 @@ def copies(x: np.ndarray) -> np.ndarray:
     """
     scale = np.abs(x - x.mean(0)).mean(0)  # which one far row hardly moves
     rows = x / np.where(scale > 0, scale, 1)
-    order = by_content(rows)
+    order = by_content(rows).numpy()
     new = np.concatenate([[False], np.abs(np.diff(rows[order], axis=0)).max(1) > SAME])
     found = np.empty(len(x), int)
     found[order] = new.cumsum()
@@ -148,7 +148,7 @@ def logistic(x: np.ndarray, is_fake: np.ndarray) -> Any:
 def _balanced(fake: Tensor, real: Tensor, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Rows of both sides, equally many of each, and which are generated; ``(2k, D)`` and ``(2k,)``."""
     sides, k = [side.cpu().numpy() for side in (fake, real)], min(len(fake), len(real))
-    kept = [side[by_content(side)][rng.choice(len(side), k, replace=False)] for side in sides]
+    kept = [side[by_content(side).numpy()][rng.choice(len(side), k, replace=False)] for side in sides]
     return np.concatenate(kept), np.repeat([True, False], k)
 
 

@@ -11,9 +11,9 @@ N(0, 1) in a cell for samples as good as held-out data. z grows with the root of
 place hides in the mean (Bhattacharjee et al. 2023, arXiv:2302.13181), so ``ct_worst`` is the lowest cell; of five
 cells without copying it lies about 1.2 below 0.
 
-Cells with fewer than 20 samples or held-out examples are left out, as in the paper's C_T (threshold tau); the protocol
-says how many were compared. k-means has a fixed seed and reads the training data in the order of its contents, so that
-all generators meet the same cells. Distances are to all training data, not only the cell's.
+Cells with fewer than 20 samples or held-out examples are left out, as in the paper's C_T (threshold tau), and a remark
+says how many. k-means has a fixed seed and reads the training data in the order of its contents, so that all generators
+meet the same cells. Distances are to all training data, not only the cell's.
 
 Intervals hold the training data fixed, and with it the cells. What falls into each cell is drawn anew with the samples
 and the held-out data, so the standard error is an infinitesimal jackknife: each row moves its cell's U and its cell's
@@ -35,8 +35,8 @@ from scipy import stats
 from torch import Tensor
 
 from bench import Estimate, GenbenchError, Interval, Space, TooFew, metric, normal_interval
-from metrics._arrays import Array
-from metrics.features._neighbours import among_train, as_pair, by_content, neighbours_among
+from metrics._arrays import Array, by_content
+from metrics.features._neighbours import among_train, as_pair, neighbours_among
 
 CELLS = 5
 LEAST = 20
@@ -194,12 +194,18 @@ def _spread(moves: list[np.ndarray], n: int) -> float:
 
 def _protocol(found: Cells) -> dict[str, int | str]:
     clustering = f"k-means of training features, {STARTS} start, seed 0"
-    return {"cells": found.all, "compared": len(found.kept), "least": LEAST, "clustering": clustering}
+    return {"cells": found.all, "least": LEAST, "clustering": clustering}
 
 
 def _shared(space: Space) -> Cells:
     distances = [space.once(among_train, side).squared[:, 0] for side in ("samples", "reference")]
-    return _cells(distances, [space.fake, space.real], as_pair(space.fake, space.train, CELLS)[1], CELLS)
+    found = _cells(distances, [space.fake, space.real], as_pair(space.fake, space.train, CELLS)[1], CELLS)
+    if left_out := found.all - len(found.kept):
+        space.remark(
+            f"ct and ct_worst leave out {left_out} of {found.all} cells of the training data, which hold fewer than "
+            f"{LEAST} samples or held-out examples"
+        )
+    return found
 
 
 @metric(

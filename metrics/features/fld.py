@@ -24,9 +24,10 @@ it beside coverage.
 
 Intervals count the samples, the training data, the fits, the splits and the held-out data: all sides are halved at
 random, each half is measured for itself, fits and splits anew, and their difference has four times the variance of the
-whole (half-samples: McCarthy 1969, doi:10.2307/1402116); ``PAIRS`` times over. They are of the expectation at these
-numbers of rows, which is not quite 0 for real data where rows are few. Sides of fewer than ``LEAST`` rows have no
-interval: their halves would be too small to fit.
+whole (half-samples: McCarthy 1969, doi:10.2307/1402116); ``PAIRS`` times over. They are of what these numbers of rows
+give at the median, which is not quite 0 for real data where rows are few. Not of the mean: where samples lie far from
+all data, the first steps of the fit now and then send all variances far beyond the data, to values half as large again.
+Sides of fewer than ``LEAST`` rows have no interval: their halves would be too small to fit.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ from scipy import stats
 from torch import Tensor
 
 from bench import Estimate, GenbenchError, Interval, Space, alive, metric
-from metrics._arrays import Array, checked_pair
-from metrics.features._neighbours import by_content, slices
+from metrics._arrays import Array, by_content, checked_pair
+from metrics.features._neighbours import slices
 
 MOST = 10_000  # samples
 SPLITS = 2
@@ -254,7 +255,7 @@ def _estimate(value: float, error: float | None, found: Likelihoods) -> Estimate
     if error is None:
         return Estimate(value=value, n=found.gaussians, protocol=protocol)
     reach = error * float(stats.t.ppf(0.975, PAIRS))
-    method = f"t of {PAIRS} pairs of halves of all sides, fits and splits anew, of the expectation at this n"
+    method = f"t of {PAIRS} pairs of halves of all sides, fits and splits anew, of the median at this n"
     interval = Interval(lo=value - reach, hi=value + reach, method=method)
     return Estimate(value=value, n=found.gaussians, interval=interval, protocol=protocol)
 

@@ -19,7 +19,7 @@ that it would have itself (``score_interval``).
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -75,7 +75,8 @@ def frechet_corrected(fake: Array, real: Array) -> Estimate:
 
     The interval knows that the distance it is of is not negative. Its variance has a part that lasts where both sides
     are alike, which is how far the ways to halve them differ, and one that grows with the distance, the delta method's;
-    each distance is tested with the variance that it would have itself (``score_interval``).
+    each distance is tested with the variance that it would have itself (``score_interval``). It begins at 0 or above,
+    but for a value below 0, with which it begins, and always holds 0 or more.
     Raises GenbenchError for fewer than eight rows a side, sides of different width, NaN or infinity.
     """
     x, y = arrays(fake, real, LEAST)
@@ -90,7 +91,7 @@ def frechet_to_statistics(fake: Array, mean: Array, covariance: Array) -> Estima
     x, m, s = _numpy(checked(fake)), _numpy(mean), _numpy(covariance)
     if m.shape != x.shape[1:]:
         raise GenbenchError(f"features are of width {x.shape[1]}, the reference's mu and sigma of width {m.size}")
-    unit = _unit(x, m[None])
+    unit = _unit(x, np.stack([m, np.sqrt(s.diagonal())]))
     a, shift = _scatter(x / unit), (x.mean(0) - m) / unit
     plan = transport_to(a, s / unit**2)
     value = max(0.0, float(shift @ shift + np.vdot(a, a) + s.trace() / unit**2 - 2 * plan.trace))
@@ -119,10 +120,22 @@ def gaussian_distance(mean_1: Array, covariance_1: Array, mean_2: Array, covaria
     return max(0.0, float(shift @ shift + s1.trace() + s2.trace() - 2 * root_trace(s1, s2)))
 
 
+def say_if_singular(space: Space, fake: Literal["samples", "reconstructions"], real: bool = True) -> None:
+    """A remark where a side has no more rows than features have dimensions. real: whether there is a reference."""
+    sides = {fake: space.of(fake).features, **({"held-out examples": space.real} if real else {})}
+    width = sides[fake].shape[1]
+    if few := [f"{len(rows)} {side}" for side, rows in sides.items() if len(rows) <= width]:
+        space.remark(
+            f"{' and '.join(few)} are too few for Fréchet distances: a covariance of {width} dimensions is singular, "
+            f"and the value mostly bias; give well above {width} of each, or take kid or mind"
+        )
+
+
 @metric("fd", aspect="realism", unit="1", better="lower", classic={"inception": "fid"}, headline=True, paper=PAPER)
 def fd(space: Space) -> Estimate:
     """Fréchet distance: how far mean and covariance of the samples' features are from real ones; falls with n."""
     if known := space.comparison.statistics:
+        say_if_singular(space, "samples", real=False)
         return frechet_to_statistics(space.fake, known.mean, known.covariance)
     return _estimate(space.once(_shared), len(space.fake))
 
@@ -136,6 +149,7 @@ def fd_corrected(space: Space) -> Estimate:
 
 def _shared(space: Space) -> Distance:
     """The distance that both metrics start from, taken once."""
+    say_if_singular(space, "samples")
     return _distance(*arrays(space.fake, space.real), _covariances(space))
 
 
@@ -157,7 +171,7 @@ def _slope(found: Distance) -> float:
 
 def _corrected(whole: Distance, x: np.ndarray, y: np.ndarray) -> Estimate:
     halves, quarters = _of_parts(x, y, quarters=min(len(x), len(y)) // 2 <= x.shape[1])
-    value, method = 2 * whole.value - halves.mean(), f"{METHOD}, and the spread over splits"
+    value, method = 2 * whole.value - halves.mean(), f"{METHOD}, and the spread over splits, of a distance of 0 or more"
     # Linear terms cancel between halves: what differs from split to split is the noise that remains at distance 0.
     scatter = halves.var(ddof=1) * (1 + 1 / SPLITS) * WIDER**2
     if quarters is not None:
@@ -223,7 +237,7 @@ def _of_parts(x: np.ndarray, y: np.ndarray, quarters: bool) -> tuple[np.ndarray,
     Rows are shuffled from the order of their contents, each side on its own; but a set beside itself is halved alike,
     so that it is at no distance.
     """
-    x, y = x[by_content(x)], y[by_content(y)]
+    x, y = (side[by_content(side).numpy()] for side in (x, y))
     other, found = 0 if np.array_equal(x, y) else 1, []
     for split in alive(range(SPLITS)):
         a, b = (side[np.random.default_rng((split, i)).permutation(len(side))] for side, i in ((x, 0), (y, other)))

@@ -14,8 +14,11 @@ of them at once, by
     d_l = (rows that only l holds) - (what its neighbours' balls gain in its place)
 
 The gain is taken as even over the balls that widen when l is gone. Sampling noise in d_l, already in the binomial
-part, is subtracted. The interval is Wilson's, n divided by the design effect. It is of the expectation at these numbers
-of rows: balls shrink as rows are added, and the values fall with them.
+part, is subtracted. Where the sides are apart, a few balls around outlying rows decide the share, and a variance known
+from so few is too small more often than not: with b = (sum d^2)^2 / sum d^4, how many balls it rests on, it is raised
+by 1 + 4 / b. (Student's t would raise it by half of that, were balls as alike as normal numbers.) The interval is
+Wilson's, n divided by the design effect. It is of the expectation at these numbers of rows: balls shrink as rows are
+added, and the values fall with them.
 
 A row with k copies or more has a ball of radius 0, which strictly holds nothing. Where half of the balls or more are
 such there is no number; of fewer the interval's method tells their share.
@@ -29,6 +32,7 @@ from metrics.features._balls import Contained, K, Overlap, named_by, overlap, sh
 from metrics.features._neighbours import Nearest
 
 METHOD = "Wilson, design effect from the balls of both sets, of the expectation at this n"
+FEW = 4  # over the number of balls that a variance rests on: by how much it is raised
 
 
 def manifold_precision(fake: Array, real: Array, k: int = K, strict: bool = True) -> Estimate:
@@ -58,7 +62,9 @@ def _share(held: Contained, near: Nearest, found: Overlap, method: str) -> Estim
     n, alone = len(held.balls), held.alone.double()
     share = (held.balls > 0).double().mean().item()
     moved = alone - alone.mean() / found.k * named_by(near, found.k)
-    shared = max(0.0, (moved.square().sum() - alone.sum()).item()) / n**2
+    squares = moved.square()
+    few = 1 + FEW * (squares / squares.sum().clamp(min=1)).square().sum().item()
+    shared = few * max(0.0, (squares.sum() - alone.sum()).item()) / n**2
     interval = wilson(share, share * (1 - share) / n + shared, n, method)
     return Estimate(value=share, n=n, interval=interval, protocol=found.protocol)
 

@@ -11,7 +11,7 @@ import math
 
 from bench import Estimate, GenbenchError, Space, metric, normal_interval
 from metrics._arrays import Array
-from metrics.features.frechet import arrays, influences
+from metrics.features.frechet import arrays, influences, say_if_singular
 
 
 @metric(
@@ -25,6 +25,7 @@ from metrics.features.frechet import arrays, influences
 )
 def rfd(space: Space) -> Estimate:
     """Fréchet distance between the test images and the model's reconstructions of them."""
+    say_if_singular(space, "reconstructions")
     return paired_distance(space.of("reconstructions").features, space.real)
 
 

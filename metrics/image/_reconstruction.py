@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import Estimate, GenbenchError, Interval, TooFew, Trial, normal_interval
+from bench import Estimate, GenbenchError, TooFew, Trial, bounded_interval
 
 Images = np.ndarray | Tensor
 
@@ -30,8 +30,8 @@ def checked_images(copies: Images, originals: Images) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def mean_of_images(values: Tensor, lo: float, hi: float = math.inf) -> Estimate:
-    """Mean of one number an image, ``(n,)`` float64, with its normal interval cut to [lo, hi]."""
+def mean_of_images(values: Tensor, lo: float, hi: float) -> Estimate:
+    """Mean of one number in [lo, hi] an image, ``(n,)`` float64; its interval is never of no width."""
     value, error = float(values.mean()), float(values.std()) / math.sqrt(len(values))
-    interval: Interval = normal_interval(value, error, "normal, over images", lo=lo, hi=hi)
+    interval = bounded_interval(value, error, len(values), "Wilson, effective trials over images", lo=lo, hi=hi)
     return Estimate(value=value, n=len(values), interval=interval)

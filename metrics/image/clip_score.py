@@ -29,11 +29,11 @@ from bench import (
     Omitted,
     Pictures,
     alive,
+    bounded_interval,
     content_hash,
     decoding,
     locate,
     metric,
-    normal_interval,
     sha256,
 )
 from metrics._arrays import Array
@@ -47,7 +47,7 @@ PARTS = (".json", ".safetensors", ".txt")  # of the folder: settings, weights, v
 
 
 def clip_score(images: Array, texts: Array) -> Estimate:
-    """In [0, 100], with a normal interval over pairs; row i of one belongs to row i of the other, both ``(n, D)``.
+    """In [0, 100], with an interval over pairs; row i of one belongs to row i of the other, both ``(n, D)``.
 
     No interval from one pair. Raises GenbenchError for unequal shapes, NaN or infinity, or a row of zeros.
     """
@@ -57,7 +57,8 @@ def clip_score(images: Array, texts: Array) -> Estimate:
     scores = SCALE * (x * y.to(x.device)).sum(1).clamp(0, 1)
     value, n = float(scores.mean()), len(scores)
     error = float(scores.std()) / n**0.5 if n > 1 else None
-    interval = None if error is None else normal_interval(value, error, "normal over pairs", lo=0, hi=SCALE)
+    method = "Wilson, effective trials over pairs"
+    interval = None if error is None else bounded_interval(value, error, n, method, hi=SCALE)
     return Estimate(value=value, n=n, interval=interval, protocol={"scale": SCALE, "cut_at_0": "each pair"})
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
-from bench import Estimate, Omitted, Reconstructor, Trial, metric, normal_interval
-from metrics.image._reconstruction import Images, both, checked_images
+from bench import Estimate, Omitted, Reconstructor, Trial, metric
+from metrics.image._reconstruction import Images, both, checked_images, mean_of_images
 from metrics.image.mse import squared_errors
 
 
@@ -28,11 +28,10 @@ def psnr(trial: Trial[Reconstructor]) -> Estimate:
 
 def peak_signal_to_noise(copies: Images, originals: Images) -> Estimate:
     """In dB, of uint8 ``(n, C, H, W)``. Raises Omitted for perfect copies, else as ``checked_images`` does."""
-    errors = squared_errors(*checked_images(copies, originals))
-    mean, error = float(errors.mean()), float(errors.std()) / math.sqrt(len(errors))
-    if mean == 0:
+    error = mean_of_images(squared_errors(*checked_images(copies, originals)), 0.0, 1.0)
+    if error.value == 0 or error.interval is None:
         raise Omitted("every copy is perfect: the signal-to-noise ratio is infinite")
-    value, slope = -10 * math.log10(mean), 10 / (math.log(10) * mean)
-    interval = normal_interval(value, slope * error, "delta method over images", lo=0.0)
+    lo, value, hi = (-10 * math.log10(mean) for mean in (error.interval.hi, error.value, error.interval.lo))
+    interval = error.interval.model_copy(update={"lo": lo, "hi": hi})
     protocol: dict[str, str | int] = {"data_range": 255, "mse": "over all images"}
-    return Estimate(value=value, n=len(errors), interval=interval, protocol=protocol)
+    return Estimate(value=value, n=error.n, interval=interval, protocol=protocol)

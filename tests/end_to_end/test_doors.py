@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +119,20 @@ def test_what_a_trial_would_not_find_is_said_before_anything_runs(
         done = python(suite.parent / program)
     assert done.returncode == 1 and said in done.stderr.splitlines()[-1]
     assert not out.exists()
+
+
+def test_a_script_that_is_edited_while_the_process_lives_is_read_again(tmp_path: Path) -> None:
+    """As in a notebook that runs it, edits it and runs it again."""
+    call = "from bench.doors import door\n{}found = door().problem\n"
+    for text, problem in (
+        ("", False),
+        ('if __name__ == "__main__":\n    ', True),
+        ("", False),
+        ("if True:\n    ", False),
+    ):
+        (tmp_path / "mine.py").write_text(call.format(text))
+        told = runpy.run_path(str(tmp_path / "mine.py"), run_name="__main__")["found"]
+        assert ("is defined under" in told) == problem
 
 
 def test_a_script_that_cannot_be_loaded_again_is_a_failure_that_says_why(

@@ -7,11 +7,12 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 
-from bench import Estimate, files
+from bench import Estimate, GenbenchError, OutputError, files, run
 from bench.engine.progress import Display
 from bench.engine.runner import plan
 from bench.engine.worker import record_of
@@ -149,6 +150,39 @@ def test_what_a_family_prints_stands_in_its_log(told: dict[str, RunRecord], odd:
 def test_an_estimate_takes_any_protocol() -> None:
     found = Estimate(value=0, n=1, protocol={"text": ODD, "rate": math.nan, "k": 3, "strict": True}).protocol
     assert found == {"text": SEEN, "rate": "nan", "k": 3, "strict": True}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"suite": {"datasets": {}}}, "suite = {'datasets': {}}: should be a built-in name or the path of a TOML file"),
+        ({"suite": None}, "suite = None: should be"),
+        ({"suite": ""}, "suite = '': should be"),
+        ({"suite": b"demo"}, "suite = b'demo': should be"),
+        ({"out": 3}, "out = 3: should be the path of a folder"),
+        ({"jobs": "2"}, "jobs = '2': should be a whole number of at least 1"),
+        ({"jobs": 1.5}, "jobs = 1.5: should be a whole number of at least 1"),
+        ({"jobs": 0}, "jobs = 0: should be a whole number of at least 1"),
+        ({"overrides": "seeds=[0]"}, "overrides = 'seeds=[0]': should be a list such as"),
+        ({"overrides": {"seeds": [0]}}, "overrides = {'seeds': [0]}: should be a list such as"),
+        ({"overrides": [3]}, "overrides = [3]: should be a list such as"),
+        ({"device": 0}, "unknown device 0; there is auto, cpu, cuda"),
+    ],
+    ids=str,
+)
+def test_an_argument_of_another_type_is_named(tmp_path: Path, arguments: Any, message: str) -> None:
+    with pytest.raises(GenbenchError) as caught:
+        run(**{"suite": "demo", "out": tmp_path / "out", **arguments})
+    assert str(caught.value).startswith(message) and not (tmp_path / "out").exists()
+
+
+def test_a_path_that_leads_nowhere_is_no_empty_table(tmp_path: Path) -> None:
+    with pytest.raises(GenbenchError, match="folder = 3: should be the path of a run folder"):
+        store.read_frame(3)  # type: ignore[arg-type]
+    with pytest.raises(OutputError, match="nowhere is no run folder: there is no such folder"):
+        store.read_frame(tmp_path / "nowhere")
+    (tmp_path / "records").mkdir()
+    assert len(store.read_frame(tmp_path)) == 0
 
 
 @pytest.mark.parametrize("text", ["", "naïve", "two\nlines\tand a tab", "日本", "\U0001f600", "back\\slash"])

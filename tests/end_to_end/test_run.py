@@ -509,6 +509,27 @@ class TestFolder:
         assert done.returncode == 2
         assert "cannot write" in done.stderr and "--out" in done.stderr and "Traceback" not in done.stderr
 
+    @pytest.mark.parametrize("name", [*files.PARTS, ".lock"])
+    def test_a_run_follows_no_link_in_its_folder(self, small: Path, out: Path, tmp_path: Path, name: str) -> None:
+        """What it leads to is not the run's to read, to write or to clean up."""
+        out.mkdir()
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "elsewhere" / ".tmp-theirs").write_text("kept")
+        (out / "theirs").symlink_to(tmp_path / "elsewhere")
+        (out / name).symlink_to(tmp_path / "elsewhere" / ("new" if name == ".lock" else ""))
+        with pytest.raises(OutputError, match=r"cannot write to .*: Too many levels|is a link, which is not followed"):
+            run(small, out=out)
+        assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == [".tmp-theirs"]
+
+    def test_a_log_that_is_a_link_is_not_written_through(self, small: Path, out: Path, tmp_path: Path) -> None:
+        (tmp_path / "theirs").write_text("kept")
+        (out / "logs").mkdir(parents=True)
+        (planned,) = plan(small, overrides=["controls=false"])
+        (out / "logs" / f"{planned.run_id}.log").symlink_to(tmp_path / "theirs")
+        with pytest.raises(RunStopped, match=r"cannot write .*\.log: Too many levels"):
+            run(small, out=out, overrides=["controls=false"])
+        assert (tmp_path / "theirs").read_text() == "kept"
+
     def test_one_run_at_a_time(self, small: Path, out: Path) -> None:
         with files.lock(out):
             done = genbench("run", small, "--out", out)

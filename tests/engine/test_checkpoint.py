@@ -68,6 +68,16 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path: Path) -> None:
             read_checkpoint(path)
 
 
+def test_tensors_lie_in_memory_as_torch_lays_them(tmp_path: Path) -> None:
+    """In the file they begin at odd places, where a vectorised sum rounds otherwise than the one it goes on from."""
+    path = tmp_path / "x.safetensors"
+    own = {f"model.{n}": torch.arange(float(n)) for n in (1, 3, 7)}
+    for length in range(8):
+        save_checkpoint(path, State(own), {"about": "x" * length})
+        state, _ = read_checkpoint(path)
+        assert all(t.data_ptr() % 64 == own[name].data_ptr() % 64 == 0 for name, t in state.tensors.items())
+
+
 def test_a_flipped_bit_costs_a_training_its_start_and_not_its_result(
     cut: Path, data: ImageDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import SuiteError
+from bench import GenbenchError, SuiteError
+from bench.cli.doctor import examine
 from bench.engine.plan import TrialPlan, plan_trials
 from bench.engine.suite import apply_override, check_suite
+from bench.registry import DatasetEntry, registry
 from tests.conftest import SMALL
 
 
@@ -87,6 +91,53 @@ def test_weights_that_arrive_later_make_it_another_measurement(tmp_path: Path, m
     weights.write_bytes(b"weights")
     arrived, *_ = plans("metrics=['fid']")
     assert arrived.training_id == without.training_id and arrived.run_id != without.run_id
+
+
+def broken(problem: Any) -> DatasetEntry:
+    """A dataset of somebody's package whose constructor does that."""
+
+    def make() -> Any:
+        if isinstance(problem, BaseException):
+            raise problem
+        return problem
+
+    return DatasetEntry(name="theirs/x", origin="acme_bench.data", about="", make=make, modality="image", locate=str)
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (ZeroDivisionError("of theirs\nand more"), "ZeroDivisionError: of theirs"),
+        (SystemExit("no"), "SystemExit: no"),
+        (None, "TypeError: it gave NoneType, which is no bench.Dataset"),
+    ],
+)
+def test_a_dataset_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch, problem: Any, words: str) -> None:
+    monkeypatch.setitem(registry.tables["datasets"], "theirs/x", broken(problem))
+    theirs = SMALL + "[datasets.other]\nsource = 'theirs/x'\n"
+    with pytest.raises(GenbenchError) as caught:
+        plans(text=theirs)
+    told = (
+        rf"datasets\.other: the dataset 'theirs/x' of acme_bench\.data failed: {words} \((test_)?plan\.py, line \d+\)"
+    )
+    assert re.fullmatch(told, str(caught.value))
+    with pytest.raises(SuiteError) as several:
+        plans("budget.samples=301", text=theirs)
+    assert len(several.value.problems) == 2 and several.value.problems[1] == str(caught.value)
+    assert "datasets.digits holds out only 300" in several.value.problems[0]
+
+
+def test_an_extractor_that_cannot_be_asked_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> Any:
+        raise OSError("not today")
+
+    lenet = registry.get("extractors", "lenet")
+    monkeypatch.setitem(registry.tables["extractors"], "lenet", replace(lenet, locate=refuse))
+    assert not registry.get("extractors", "lenet").here
+    assert [(f.here, f.detail) for f in examine() if f.name == "lenet"] == [(False, "OSError: not today")]
+    monkeypatch.setitem(registry.tables["extractors"], "lenet", replace(lenet, fits=refuse))
+    with pytest.raises(GenbenchError, match=r"the extractor 'lenet' of metrics\.extractors\.lenet, .*: not today"):
+        plans("metrics=['fd']")
 
 
 def test_more_samples_than_the_floor_can_have_are_refused_with_the_number() -> None:

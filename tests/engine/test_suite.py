@@ -123,6 +123,42 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert len(caught.value.problems) == 3
 
 
+def test_of_very_many_mistakes_the_first_are_told_and_the_others_counted() -> None:
+    with pytest.raises(SuiteError) as caught:
+        check_suite({**tomllib.loads(GOOD), **{f"k{i}": 1 for i in range(5000)}}, "test")
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("unknown key 'k0'") and lines[-1] == f"and {5000 - len(lines) + 1} problems more"
+    assert len(caught.value.problems) == 5000 and len(lines) <= 21
+
+
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        ({"load": "a\n"}, r"generators\.vae\.load: there is no checkpoint a\\n"),
+        ({"load": ""}, r"generators\.vae\.load is empty: name a checkpoint"),
+        ({"load": " "}, r"generators\.vae\.load is empty: name a checkpoint"),
+        ({"x": {"a\nb": 2**70}}, r"generators\.vae\.x\.a\\nb is a number beyond 64 bits"),
+    ],
+)
+def test_what_is_empty_or_of_two_lines_is_answered_in_one(given: dict[str, Any], answer: str) -> None:
+    table = tomllib.loads(GOOD)
+    with pytest.raises(SuiteError, match=f"^{answer}[^\n]*$"):
+        check_suite({**table, "generators": {"vae": given}}, "test")
+
+
+@pytest.mark.parametrize("name", ["", " ", "\n"])
+def test_an_empty_name_is_no_folder(name: str) -> None:
+    with pytest.raises(SuiteError, match=r"^an empty name: give a suite's name"):
+        find_suite(name)
+
+
+def test_a_name_of_two_lines_is_told_in_one(tmp_path: Path) -> None:
+    with pytest.raises(SuiteError, match=r"^there is no suite file a\\nb.toml$"):
+        find_suite("a\nb.toml")
+    with pytest.raises(SuiteError, match=r"^--set [^\n]*no generators\.a\\nb[^\n]*$"):
+        apply_override(tomllib.loads(GOOD), "generators.a\nb.x=1")
+
+
 @pytest.mark.parametrize("text", ["", "[datasets.digits]", "[generators.vae]"])
 def test_an_empty_suite_is_refused(text: str) -> None:
     with pytest.raises(SuiteError, match="the suite has no"):
@@ -190,6 +226,8 @@ class TestOverrides:
 def test_a_wrong_file_is_told_apart_from_a_wrong_name(tmp_path: Path) -> None:
     with pytest.raises(SuiteError, match="there is no suite file"):
         find_suite(tmp_path / "no.toml")
+    with pytest.raises(SuiteError, match="is a folder: name the TOML file"):
+        find_suite(tmp_path)
     with pytest.raises(UnknownName, match="unknown suite 'dem'; did you mean 'demo'"):
         find_suite("dem")
 
@@ -204,6 +242,12 @@ def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(SuiteError, match=r"bad\.toml is (not valid TOML|nested too deep)"):
         read_suite(path)
+
+
+def test_a_line_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_bytes(b"seeds = [0]\n# caf\xe9\n")
+    with pytest.raises(SuiteError, match=r"bad\.toml is not valid TOML: line 2 is not UTF-8"):
+        read_suite(tmp_path / "bad.toml")
 
 
 def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import importlib
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -116,6 +117,79 @@ def test_arguments_count_where_loading_reads_them(
         monkeypatch.setattr(sys, "argv", ["run.py", width])
         found.append(digest(folder / "run.py"))
     assert (found[0] != found[1]) == reads
+
+
+PARSED = "from argparse import ArgumentParser\nargs = ArgumentParser().parse_args()\n"
+SPLIT = {
+    "in a module": ("from helper import args\n", PARSED),
+    "in a function of a module": ("from helper import get\nargs = get()\n", "def get():\n    return p.parse_args()\n"),
+    "under another name": ("from helper import get as g\nargs = g()\n", "def get():\n    return p.parse_args()\n"),
+    "when a family is made": (
+        "import helper\nclass Mine:\n    width = helper.get()\n",
+        "def get():\n    return argv\n",
+    ),
+    "once": ("from helper import get\n", "@cache\ndef get():\n    return p.parse_args()\n"),
+    "of a library": ("import helper\n", "import tyro\nargs = tyro.cli(Options)\n"),
+}
+SPLIT_BUT_UNREAD = {
+    "by nobody": ("from helper import get\n", "def get():\n    return p.parse_args()\n"),
+    "by the program": (
+        "import helper\nif __name__ == '__main__':\n    helper.get()\n",
+        "def get():\n    return argv\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", [*SPLIT, *SPLIT_BUT_UNREAD])
+@pytest.mark.parametrize("module", [False, True])
+def test_arguments_count_in_whatever_file_they_are_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, way: str, module: bool
+) -> None:
+    """Whether the family stands in the script or in a module of a name."""
+    for name, text in zip(("run.py", "helper.py"), {**SPLIT, **SPLIT_BUT_UNREAD}[way], strict=True):
+        (folder / name).write_text(text)
+    monkeypatch.setitem(sys.modules, "run", SimpleNamespace(__file__=str(folder / "run.py")))
+    found = set()
+    for width in "12":
+        monkeypatch.setattr(sys, "argv", ["run.py", width])
+        found.add(source_digest("run" if module else str(folder / "run.py")))
+    assert (len(found) == 2) == (way in SPLIT)
+
+
+CALLS = {
+    "import_module('.circle', __package__)": "shapes.circle",
+    "import_module('.other', package='shapes')": "shapes.other",
+    "import_module('..circle', 'shapes.sub')": "shapes.circle",
+    "import_module(name='helper')": "helper",
+    "__import__(name='helper')": "helper",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_module_that_is_called_for_by_name_is_reached(folder: Path, call: str) -> None:
+    start = folder / "shapes" / "round_ones.py"
+    start.write_text(f"from importlib import import_module\ndef late():\n    return {call}\n")
+    assert set(reached(script(start))) == {"shapes.round_ones", CALLS[call]}
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("import torch\ntorch.set_default_dtype(torch.float64)\n", True),
+        ("from shapes import circle\ncircle.PI = 4\n", True),
+        ("from shapes.other import unused\nif unused:\n    import stranger\n", True),
+        ("from shapes.other import unused\nUNIT = 1\n__all__ = list('ab')\ndef f(): ...\n", False),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import stranger\n", False),
+    ],
+)
+def test_a_package_counts_where_it_does_more_than_collect(folder: Path, text: str, counts: bool) -> None:
+    """It runs before each of its modules; one that only collects would let every family rest on all others."""
+    (folder / "shapes" / "__init__.py").write_text(text)
+    (folder / "tools" / "deep.py").write_text("import tools\nfrom shapes.sub.area import area\n")
+    for start in ("run.py", "tools/deep.py", "shapes/circle.py"):
+        found = reached(script(folder / start))
+        assert ("shapes" in found) == counts
+        assert ("shapes.other" in found) == (counts and "unused" in text)
 
 
 def test_what_cannot_be_read_as_python_counts_byte_by_byte(folder: Path) -> None:

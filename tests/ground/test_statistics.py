@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench import Estimate
+from bench import Estimate, Interval
 from bench.record import LARGEST
 from bench.statistics import (
     Summary,
@@ -17,6 +17,7 @@ from bench.statistics import (
     proportion_interval,
     rate_interval,
     ratio_interval,
+    reach_toward,
     summarise,
 )
 from tests.metrics.coverage import assert_honest
@@ -108,6 +109,12 @@ def test_trials_that_hang_together_count_as_fewer() -> None:
     assert effective_trials(0.01, few) == pytest.approx(100 / (1 + 2 * 0.99))
 
 
+def test_there_is_no_fewer_than_one_event() -> None:
+    """A variance of ten times what one event brings is one that was estimated badly; a share of 0.99 remains known."""
+    assert effective_trials(0.99, 10 * 0.01**2) == pytest.approx(0.0099 / (3 * 0.01**2))
+    assert effective_trials(0.99, 10 * 0.01**2, independent=1e-4, most=1) == pytest.approx(0.0099 / 2e-4)
+
+
 def test_a_difference_reaches_as_far_as_both_sides_let_it() -> None:
     """Newcombe 1998, table II, method 10: 56 of 70 less 48 of 80 is 0.2, from 0.0524 to 0.3339."""
     first, second = (Estimate(value=k / n, n=n, interval=proportion_interval(k, n)) for k, n in ((56, 70), (48, 80)))
@@ -115,6 +122,17 @@ def test_a_difference_reaches_as_far_as_both_sides_let_it() -> None:
     assert found is not None
     assert [found.lo, found.hi] == pytest.approx([0.0524, 0.3339], abs=1e-4)
     assert difference_interval(first, Estimate(value=0.5, n=1), "") is None
+
+
+def test_a_reach_is_that_of_the_side_where_the_other_number_lies() -> None:
+    """Two numbers are as far apart as their reaches are, exactly where the interval of their difference ends at 0."""
+    low, high = Estimate(value=0.2, n=9, interval=Interval(lo=0.1, hi=0.6, method="")), 0.2 + np.hypot(0.4, 0.3)
+    other = Estimate(value=high, n=9, interval=Interval(lo=high - 0.3, hi=high + 5, method=""))
+    assert low.interval and other.interval
+    assert reach_toward(1, 0.2, low.interval) == pytest.approx(0.4)
+    assert reach_toward(0, 0.2, low.interval) == pytest.approx(0.1)
+    found = difference_interval(low, other, "")
+    assert found is not None and found.hi == pytest.approx(0)
 
 
 class TestMeansOfCounts:

@@ -11,7 +11,7 @@ import pytest
 from bench import Estimate, Interval
 from bench.registry import registry
 from tests.intervals import table
-from tests.intervals.table import EXPECTATION, FIXED, Row, cells, read_rows
+from tests.intervals.table import EXPECTATION, FIXED, MEDIAN, Row, cells, read_rows
 from tests.intervals.worlds import NO_INTERVAL, WORLDS, Drawing, Found, World
 from tests.sanity.table import DOCS
 
@@ -74,6 +74,17 @@ def test_what_an_interval_is_of_decides_what_it_must_hold() -> None:
     said = cells(mean_of(1.96, f"normal, {EXPECTATION}", bias=20), "normal", 100, "null", 400)["mean"]
     assert biased.covered is not None and biased.covered < 70
     assert said.covered == pytest.approx(95, abs=4)
+
+
+@pytest.mark.parametrize(("words", "least", "most"), [(MEDIAN, 85, 95), (EXPECTATION, 0, 10)])
+def test_a_median_is_not_moved_by_what_happens_seldom(words: str, least: float, most: float) -> None:
+    def measure(d: Drawing) -> Found:
+        value = d.rng.normal() + (1000 if d.rng.random() < 0.05 else 0)
+        interval = Interval(lo=value - 1.96, hi=value + 1.96, method=f"normal, {words} this n")
+        return {"mean": Estimate(value=value, n=d.n, interval=interval)}
+
+    found = cells(World("seldom", "", ("normal",), ("mean",), measure), "normal", 100, "null", 400)["mean"]
+    assert found.covered is not None and least <= found.covered <= most
 
 
 def test_training_data_stays_where_the_method_says_so() -> None:

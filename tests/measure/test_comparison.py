@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from bench import Estimate, GenbenchError, Omitted
 from bench.measure.comparison import COUNTS, measure
 from bench.measure.evaluation import Given
 from bench.modalities._examples import Examples
 from bench.protocols import Modality
+from bench.reading.arrays import Statistics
 from bench.registry import MetricEntry, Side, registry
 
 # A language model reads the texts for these: too slow to be swept, and they look at no training data.
@@ -101,6 +103,62 @@ def test_nor_of_sides_that_it_never_declared() -> None:
     assert entry.sides == ("samples",)
     with pytest.raises(GenbenchError, match="writes over train"):
         measure(entry, Watched(sides("text"), "text"))
+
+
+def plain(compute: Callable[[Any], Estimate]) -> MetricEntry:
+    """A metric that declares the samples alone."""
+    return replace(EVERY["rep_4"], name="plain", compute=compute, on=frozenset({"vector"}))
+
+
+def means(c: Any) -> Tensor:
+    found: Tensor = c.once("shared", lambda: c.once("means", lambda: c.tensor("train").mean(0)))
+    return found
+
+
+READERS_OF_TRAIN: Mapping[str, Callable[[Any], Any]] = {
+    "itself": lambda c: c.tensor("train"),
+    "shared work": means,
+    "a space": lambda c: c.space(None).train,
+    "a count": lambda c: c.count("train"),
+    "in vain": lambda c: [c.stored("train"), c.once("none", lambda: None)],
+}
+
+
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize("how", READERS_OF_TRAIN)
+def test_a_side_that_is_read_counts_declared_or_not(how: str, warm: bool) -> None:
+    """Also where another metric had it computed before: two training sets are never two numbers of one protocol."""
+    entry = plain(lambda c: (READERS_OF_TRAIN[how](c), Estimate(value=1.0, n=1))[1])
+    found = []
+    for seed in (3, 7):
+        given = Watched(sides("vector", train=seed), "vector")
+        if warm:
+            measure(entry, given)
+        found.append(measure(entry, given).protocol)
+    assert found[0]["n_train"] == 400 and found[0]["n_fake"] == 120 and "n_real" not in found[0]
+    assert found[0]["train"] != found[1]["train"]
+
+
+def test_what_others_read_does_not_count() -> None:
+    given = Watched(sides("vector"), "vector")
+    measure(plain(lambda c: (means(c), Estimate(value=1.0, n=1))[1]), given)
+    assert measure(plain(lambda c: Estimate(value=1.0, n=len(c.samples))), given).protocol == {"n_fake": 120}
+
+
+def test_known_statistics_are_a_reference_that_was_read() -> None:
+    known = Statistics(torch.zeros(6).double(), torch.eye(6).double(), 50)
+    given = Given(
+        {"samples": vectors(1, 20)}, "vector", seed=0, device=torch.device("cpu"), prompts=None, statistics=known
+    )
+    entry = plain(lambda c: Estimate(value=float(c.statistics.mean.sum()), n=20))
+    assert measure(entry, given).protocol["n_real"] == 50
+
+
+@pytest.mark.parametrize("key", [*COUNTS.values(), "extractor"])
+def test_what_was_not_read_cannot_be_said_to_be(key: str) -> None:
+    entry = plain(lambda c: Estimate(value=1.0, n=1, protocol={key: 120 if key != "n_fake" else 7}))
+    with pytest.raises(GenbenchError, match=f"plain writes over {key} of its protocol"):
+        measure(entry, Watched(sides("vector"), "vector"))
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,9 @@ GREYS = FLAT + np.arange(50, dtype=np.uint8)[:, None, None, None]
         (OTHERS, ["a"], {}, DataError, "reference: text, but the samples are image"),
         (OTHERS, DIGITS[:, 0], {}, DataError, r"reference: cannot tell .* give x\[:, None\]"),
         (FAKE, REAL, {"train": [np.zeros(3), np.zeros(2)]}, DataError, "train: a list must hold vectors of one length"),
+        (np.array(3.0), REAL, {}, DataError, "samples: cannot tell what an array of shape"),
+        (FAKE, np.array(3.0), {}, DataError, "reference: cannot tell what an array of shape"),
+        (FAKE, REAL, {"metrics": ["FID"]}, UnknownName, "unknown metric 'FID'; did you mean 'fid'"),
         (FAKE, REAL, {"metrics": 3}, GenbenchError, "metrics = 3: should be a list of names"),
         (FAKE, REAL, {"metrics": ["fd", None]}, GenbenchError, r"metrics = \['fd', None\]: should be a list of names"),
         (FAKE, REAL, {"extractor": 3}, GenbenchError, "extractor = 3: should be a name"),
@@ -234,7 +237,9 @@ def test_pictures_of_several_sizes_are_seen_each_in_its_own(tmp_path: Path) -> N
         Image.fromarray((large if index % 5 == 0 else OTHERS)[index, 0]).save(tmp_path / f"{index}.png")
     with pytest.warns(DataWarning, match="10 of 50 pictures are not 28x28 like the other 40") as warned:
         mixed = bench.evaluate(tmp_path, DIGITS, metrics=["fd", "precision"], extractor="lenet")
-    assert mixed.attrs["notes"] == [str(warning.message) for warning in warned]
+    *notes, few = mixed.attrs["notes"]
+    assert notes == [str(warning.message) for warning in warned]
+    assert "a covariance of 84 dimensions is singular" in few
     by_hand = [torch.from_numpy(large[i : i + 1] if i % 5 == 0 else OTHERS[i : i + 1]) for i in range(50)]
     from metrics.extractors.lenet import lenet
 
@@ -321,7 +326,9 @@ class TestCommand:
         assert run_command(command) == 0
         told = capsys.readouterr()
         assert json.loads(told.out)[0]["value"] == pytest.approx(0, abs=1e-6)
-        assert told.err == f"genbench: warning: {tmp_path}: skipped: 1 hidden (.hidden)\n" * 2
+        *skipped, few = told.err.splitlines()
+        assert skipped == [f"genbench: warning: {tmp_path}: skipped: 1 hidden (.hidden)"] * 2
+        assert few.startswith("genbench: warning: on lenet: 50 samples and 50 held-out examples are too few")
 
     def test_a_variable_that_is_not_set_is_no_folder(
         self, files: list[str], capsys: pytest.CaptureFixture[str]

@@ -51,6 +51,14 @@ def nuclear_norm_form(x: Tensor, y: Tensor) -> float:
 
 
 class TestKnownValues:
+    def test_a_value_below_0_begins_its_interval_which_holds_0(self) -> None:
+        """Of alike sides about half the values are below 0, which no distance is; the others have none below 0."""
+        found = [frechet_corrected(rows(60, 6, 2 * seed), rows(60, 6, 2 * seed + 1)) for seed in range(40)]
+        assert {e.value < 0 for e in found} == {False, True}
+        for e in found:
+            assert interval(e).lo == e.value if e.value < 0 else interval(e).lo >= 0
+            assert interval(e).lo <= e.value <= interval(e).hi and interval(e).hi >= 0
+
     def test_a_set_is_at_no_distance_from_itself(self) -> None:
         for x in (rows(500, 8), rows(5, 8), 100 + rows(500, 3)[:, [0, 1, 2, 2]]):
             assert frechet_distance(x, x).value == pytest.approx(0, abs=1e-10)
@@ -317,6 +325,14 @@ class TestCorrection:
         apart = frechet_corrected(x, rows(200, 3, 9)).value
         assert all(frechet_corrected(x, y).value < apart for y in near)
 
+    def test_a_value_below_0_begins_its_interval_which_holds_0(self) -> None:
+        """Of alike sides about half the values are below 0, which no distance is; the others have none below 0."""
+        found = [frechet_corrected(rows(60, 6, 2 * seed), rows(60, 6, 2 * seed + 1)) for seed in range(40)]
+        assert {e.value < 0 for e in found} == {False, True}
+        for e in found:
+            assert interval(e).lo == e.value if e.value < 0 else interval(e).lo >= 0
+            assert interval(e).lo <= e.value <= interval(e).hi and interval(e).hi >= 0
+
     def test_a_set_is_at_no_distance_from_itself(self) -> None:
         x = rows(101, 8)
         assert frechet_corrected(x, x).value == pytest.approx(0, abs=1e-10)
@@ -388,3 +404,23 @@ def test_the_registered_metrics_are_the_pure_functions() -> None:
     found = bench.evaluate(x, y, metrics=["fd", "fd_corrected"])
     assert found.value.tolist() == [frechet_distance(x, y).value, frechet_corrected(x, y).value]
     assert found.hi.notna().all()
+
+
+class TestTooFewForACovariance:
+    @pytest.mark.parametrize(
+        ("n", "m", "said"),
+        [
+            (12, 30, "12 samples are too few"),
+            (30, 12, "12 held-out examples are too few"),
+            (11, 12, "11 samples and 12 held-out examples are too few"),
+        ],
+    )
+    def test_it_is_said_once_for_all_metrics(self, n: int, m: int, said: str, caplog: pytest.LogCaptureFixture) -> None:
+        found = bench.evaluate(rows(n, 12), rows(m, 12, 1), metrics=["fd", "fd_corrected"])
+        assert found.value.notna().all()
+        (note,) = found.attrs["notes"]
+        assert note.startswith(f"{said} for Fréchet distances: a covariance of 12 dimensions is singular")
+        assert caplog.messages == [note]
+
+    def test_more_rows_than_dimensions_are_not_talked_about(self) -> None:
+        assert bench.evaluate(rows(13, 12), rows(13, 12, 1), metrics=["fd"]).attrs["notes"] == []

@@ -155,8 +155,9 @@ class TestInterval:
         for rng in map(np.random.default_rng, range(60)):
             found.append(measure(Clusters(labels(rng, p, 200), labels(rng, q, 200), 20)))
         scatter = np.std([e.value for e in found])
-        # The upper end may be cut at 1, the lower one is not cut here.
-        claimed = np.mean([e.value - e.interval.lo for e in found if e.interval]) / 1.959964
+        # The upper end may be cut at 1.
+        ends = [(e.value, e.interval.lo, e.interval.hi) for e in found if e.interval]
+        claimed = np.mean([(hi - lo) / 2 if hi < 1 else value - lo for value, lo, hi in ends]) / 1.959964
         assert claimed == pytest.approx(scatter, rel=0.25)
         assert_honest(covered(found), 60)
 
@@ -170,6 +171,24 @@ class TestInterval:
         )
         assert alike.interval and unlike.interval
         assert unlike.interval.hi - unlike.interval.lo > 2 * (alike.interval.hi - alike.interval.lo)
+
+    def test_sides_that_share_nothing_leave_room_above_the_least_value(self) -> None:
+        apart = Clusters(np.zeros((5, 300), int), np.ones((5, 300), int), 2)
+        beside = Clusters(apart.fake.copy(), apart.real.copy(), 3)
+        beside.fake[:, 0] = beside.real[:, 0] = 2
+        none, one = mauve(apart), mauve(beside)
+        assert none.interval and none.value == pytest.approx(0.00407, abs=1e-5)
+        assert none.interval.lo == pytest.approx(none.value)
+        # As many as a rate of 3.84 in place of the 3 of the rule of three.
+        assert none.interval.hi - none.value == pytest.approx(3.84 * (one.value - none.value), rel=0.01)
+
+    @pytest.mark.parametrize("shared", [0.001, 0.01])
+    def test_it_covers_where_few_examples_share_a_cluster(self, shared: float) -> None:
+        p, q = np.repeat([1.0, 0.0, shared], 10), np.repeat([0.0, 1.0, shared], 10)
+        p, q = p / p.sum(), q / q.sum()
+        rngs = map(np.random.default_rng, range(60))
+        found = [mauve(Clusters(labels(rng, p, 300), labels(rng, q, 300), 30)) for rng in rngs]
+        assert covered(found) > 0.9 - 2 * 0.039
 
     @pytest.mark.parametrize("measure", [mauve, frontier_integral])
     def test_it_covers(self, measure: Measure, drawn: list[Clusters]) -> None:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from bench import GenbenchError
+from metrics._arrays import TILE, by_content
 from metrics.features._balls import Balls, contained
-from metrics.features._neighbours import TILE, Pairs, as_pair, by_content, neighbours, neighbours_among
+from metrics.features._neighbours import Pairs, as_pair, neighbours, neighbours_among
 
 MATMUL: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
 

@@ -13,6 +13,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+import bench
 from bench import Estimate, GenbenchError, Omitted, TooFew
 from metrics.features._neighbours import neighbours_among
 from metrics.features.authenticity import auth_gap, auth_pct, authentic_gap, authentic_percentage
@@ -189,12 +190,15 @@ class TestDataCopying:
     @pytest.mark.parametrize("worst", [False, True])
     def test_a_cell_that_may_be_left_out_is_counted(self, worst: bool) -> None:
         """Some 20 copies of one mode beside new samples of the others: half of the draws have its cell."""
-        rng, copies, found = np.random.default_rng(0), WORLD.train[WORLD.train_mode == 0], []
+        rng, copies = np.random.default_rng(0), WORLD.train[WORLD.train_mode == 0]
+        found, everywhere = [], []
         for count in rng.binomial(400, 0.05, 60):
             x, mode = WORLD.draw(300)
             fake = torch.cat([x[mode > 0], copies[:count]])
-            found.append(data_copying(fake, WORLD.draw(300)[0], WORLD.train, worst=worst))
-        assert {e.protocol["compared"] for e in found} == {4, 5}
+            held_out = WORLD.draw(300)[0]
+            found.append(data_copying(fake, held_out, WORLD.train, worst=worst))
+            everywhere.append(data_copying(fake, held_out, WORLD.train).n == len(fake))
+        assert set(everywhere) == {False, True}
         assert covered(found) > 0.90 - 2 * (0.9 * 0.1 / 60) ** 0.5
 
     def test_models_without_fault_are_flagged_no_more_often_than_said(self) -> None:
@@ -212,10 +216,26 @@ class TestDataCopying:
             interval = data_copying(fake, held_out, WORLD.train, worst=worst).interval
             assert interval is not None and interval.hi - interval.lo > 0.05
 
-    def test_the_protocol_counts_the_cells_compared(self) -> None:
-        whole, part = (data_copying(fake, WORLD.held_out, WORLD.train) for fake in (WORLD.new, WORLD.few_modes))
-        assert (whole.protocol["cells"], whole.protocol["compared"]) == (5, 5)
-        assert part.protocol["compared"] == 2
+    @pytest.mark.parametrize("worst", [False, True])
+    def test_what_samples_make_of_the_cells_is_no_part_of_the_protocol(self, worst: bool) -> None:
+        """Or a generator that misses modes would stand in a column of its own."""
+        whole, part = (
+            data_copying(fake, WORLD.held_out, WORLD.train, worst=worst) for fake in (WORLD.new, WORLD.few_modes)
+        )
+        assert whole.protocol == part.protocol and whole.protocol["cells"] == 5
+
+    def test_cells_left_out_are_said_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        sides: dict[str, Any] = {
+            "reference": WORLD.held_out.numpy(),
+            "train": WORLD.train.numpy(),
+            "metrics": ["ct", "ct_worst"],
+        }
+        said = (
+            "ct and ct_worst leave out 3 of 5 cells of the training data, which hold fewer than 20 samples or held-out"
+        )
+        (note,) = bench.evaluate(WORLD.few_modes.numpy(), **sides).attrs["notes"]
+        assert note.startswith(said) and caplog.messages == [note]
+        assert bench.evaluate(WORLD.new.numpy(), **sides).attrs["notes"] == []
 
     def test_the_order_of_rows_does_not_matter(self) -> None:
         fake, held_out, train = (side[torch.randperm(len(side))] for side in (WORLD.new, WORLD.held_out, WORLD.train))

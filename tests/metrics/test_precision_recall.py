@@ -15,6 +15,7 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 
 from bench import Estimate, GenbenchError, Omitted, TooFew
 from metrics.features._balls import Overlap, overlap
+from metrics.features.clipped import clipped_coverage_of
 from metrics.features.density_coverage import ball_coverage, ball_density, coverage_of, density_of
 from metrics.features.precision_recall import manifold_precision, manifold_recall, precision_of, recall_of
 from tests.metrics.coverage import assert_honest, covered
@@ -164,6 +165,18 @@ class TestIntervals:
             found.append(overlap(fake + 1.4, real))
         for measure in FOUR.values():
             assert covered(map(measure, found)) > 0.90 - 2 * (0.9 * 0.1 / 200) ** 0.5
+
+    @pytest.mark.parametrize("width", [2, 16])
+    def test_they_are_no_wider_than_they_need_near_the_upper_end(self, width: int) -> None:
+        """Equal sides, 100 times: the usual width is about four standard deviations, and none spans half the range."""
+        found = [overlap(*alike(rng, 100, 100, width)) for rng in map(np.random.default_rng, range(100))]
+        for measure in (*FOUR.values(), clipped_coverage_of):
+            estimates = [measure(one) for one in found]
+            ends = np.array([(e.interval.lo, e.interval.hi) for e in estimates if e.interval])
+            widths, spread = np.diff(ends).ravel(), np.std([e.value for e in estimates])
+            assert 0.8 <= np.median(widths) / (2 * 1.96 * spread) <= 2
+            assert measure is density_of or widths.max() < 0.6
+            assert covered(estimates) > 0.90 - 2 * (0.9 * 0.1 / 100) ** 0.5
 
     @pytest.mark.parametrize("measure", FOUR.values(), ids=FOUR)
     def test_sides_apart_leave_room(self, measure: Callable[[Overlap], Estimate]) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import stats
 from torch import Tensor
 
-from bench import Comparison, Estimate, GenbenchError, Omitted
+from bench import Comparison, Estimate, GenbenchError, Omitted, bounded_interval
 from bench.datasets.mnist import mnist5k
 from bench.modalities._examples import Examples
 from bench.modalities._pictures import Pictures
@@ -176,11 +176,15 @@ class TestCLIPScore:
     def test_the_interval_is_of_the_mean_over_pairs(self) -> None:
         x, y = rows(50, 8, 0), rows(50, 8, 1) + rows(50, 8, 0)
         scores = 100 * torch.cosine_similarity(x.double(), y.double()).clamp(min=0)
-        reach = stats.norm.ppf(0.975) * scores.std().item() / 50**0.5
         found = clip_score(x, y)
+        expected = bounded_interval(scores.mean().item(), scores.std().item() / 50**0.5, 50, "", hi=100)
         assert found.interval is not None
-        assert found.interval.hi - found.value == pytest.approx(reach, rel=1e-9)
-        assert found.interval.method == "normal over pairs"
+        assert (found.interval.lo, found.interval.hi) == pytest.approx((expected.lo, expected.hi), rel=1e-9)
+
+    def test_pairs_that_all_score_0_do_not_make_it_sure(self) -> None:
+        x = rows(50, 8, 0)
+        found = clip_score(x, -x).interval
+        assert found is not None and (found.lo, found.hi) == pytest.approx((0, 100 * 3.8415 / 53.8415), abs=1e-3)
 
     def test_the_interval_covers(self) -> None:
         """True mean by a large draw from the same law."""

@@ -11,13 +11,14 @@ import torch
 from bench import Trial
 from bench.datasets.digits import digits
 from generators.vae import VAE
+from metrics._arrays import TILE
 from metrics.features import _mmd as mmd
 from metrics.features import _neighbours as neighbours
 from metrics.features import c2st, fld, frechet, mauve, mind
 from metrics.likelihood import membership
 
 X, Y = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 120, 3)))
-LONG = torch.from_numpy(np.random.default_rng(0).standard_normal((2 * neighbours.TILE + 1, 1)))
+LONG = torch.from_numpy(np.random.default_rng(0).standard_normal((2 * TILE + 1, 1)))
 
 
 def membership_of_batches() -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 from torch import Tensor
 
 from bench import DataError, DataWarning, Features
+from bench.datasets.cifar10 import _decode
 from bench.measure.feature_store import BATCH, batches
 from bench.modalities._examples import content_hash
 from bench.modalities._pictures import Pictures
@@ -182,6 +183,28 @@ class TestFolders:
         (tmp_path / "notes.md").write_text("")
         with pytest.raises(DataError, match=r"holds no pictures \(\.bmp, .*\); skipped: 1 not named as pictures"):
             read(tmp_path)
+
+    @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+    def test_no_file_is_handed_to_another_program(
+        self, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Pillow goes by the content, and has Ghostscript decode PostScript."""
+
+        def start(*_: object, **__: object) -> None:
+            pytest.fail("a program was started")
+
+        monkeypatch.setattr(EpsImagePlugin, "Ghostscript", start)
+        Image.new("RGB", (4, 4)).save(tmp_path / f"x{suffix}", "EPS")
+        assert (tmp_path / f"x{suffix}").read_bytes().startswith(b"%!PS-Adobe-3.0 EPSF-3.0")
+        with pytest.raises(DataError, match=rf"x{suffix}: it is empty, damaged, or no picture \(PNG, JPEG"):
+            read(tmp_path)
+        with pytest.raises(OSError, match="cannot identify"):
+            _decode((tmp_path / f"x{suffix}").read_bytes())
+
+    @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM"])
+    def test_the_formats_of_data_sets_are_decoded_whatever_their_names(self, tmp_path: Path, kind: str) -> None:
+        Image.new("L", (4, 4), 7).save(tmp_path / "x.png", kind)
+        assert int(found(tmp_path).load().max()) == pytest.approx(7, abs=2)
 
     @pytest.mark.parametrize(("mode", "words"), [("I;16", "has mode I;16"), ("RGBA", "transparent in places")])
     def test_pictures_that_eight_bits_cannot_hold_are_refused(self, tmp_path: Path, mode: str, words: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 import zipfile
@@ -235,11 +236,61 @@ def nested(layout: torch.layout) -> torch.Tensor:
         (lambda: [[1, 2], [3]], r"vectors of one length.*got \(1,\), \(2,\)"),
         (lambda: [[1, [2]]], "cannot read entry 0 of the list"),
         (lambda: [np.zeros((4, 4, 3)), np.zeros((5, 4, 3))], "uint8 pictures"),
+        (
+            lambda: np.broadcast_to(np.zeros((1, 4)), (10**12, 4)),
+            "the array needs 32,000.0 GB, more than this machine's",
+        ),
+        (lambda: torch.zeros(1, 4).expand(10**12, 4), "the tensor needs 16,000.0 GB"),
+        (lambda: torch.zeros(1, 4, dtype=torch.bfloat16).expand(10**12, 4), "the tensor needs 16,000.0 GB"),
+        (lambda: [np.broadcast_to(np.zeros((1, 4)), (10**12, 4))] * 2, "the list needs 64,000.0 GB"),
+        (
+            lambda: np.frombuffer(b"\xff\xff\xff\x7f", "<U1"),
+            "cannot read the array: it holds code points beyond Unicode's",
+        ),
     ],
 )
 def test_what_holds_no_plain_numbers_is_refused(make: Any, words: str) -> None:
     with pytest.raises(DataError, match=words):
         read(make())
+
+
+def opened(content: bytes) -> Image.Image:
+    """Not yet decoded."""
+    return Image.open(io.BytesIO(content))
+
+
+def encoded(kind: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(RGB[0].transpose(1, 2, 0)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def closed() -> Image.Image:
+    picture = Image.new("L", (4, 4))
+    picture.close()
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: opened(encoded("png")[:100]), "cannot read picture 1: it is truncated"),
+        (closed, "cannot read picture 1: Operation on closed image"),
+        (lambda: Image.new("La", (4, 4)), "picture 1 has mode La"),
+        (lambda: Image.new("1", (12_000, 12_000)), "picture 1 claims 12000x12000, more than 89,478,485 pixels"),
+        (lambda: opened(encoded("eps")), r"picture 1 is EPS; decoded are PNG, .*: give image.convert\('RGB'\)"),
+    ],
+)
+def test_a_picture_that_cannot_be_decoded_is_named(make: Any, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        read([Image.new("L", (4, 4)), make()])
+
+
+def test_a_picture_is_taken_whether_it_is_decoded_yet_or_not() -> None:
+    decoded = opened(encoded("png"))
+    decoded.load()
+    found = read([opened(encoded("png")), decoded, decoded.convert("RGB")])
+    assert isinstance(found, torch.Tensor) and torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
 
 
 def test_numbers_of_eight_bits_are_taken_exactly() -> None:

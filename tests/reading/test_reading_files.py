@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from bench import DataError, DataWarning
+from bench import DataError, DataWarning, evaluate
 from bench.reading import check, read, read_prompts, read_reference
 from bench.reading.arrays import Statistics
 
@@ -31,10 +31,10 @@ def npy(x: np.ndarray = X, pickled: bool = False) -> bytes:
     return buffer.getvalue()
 
 
-def claiming(shape: str) -> bytes:
+def claiming(shape: str, descr: str = "<f8", held: bytes = X.tobytes()) -> bytes:
     """A .npy whose header promises another shape than it holds."""
-    head = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + X.tobytes()
+    head = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + held
 
 
 def packed(content: bytes, how: int = zipfile.ZIP_DEFLATED, name: str = "samples.npy") -> bytes:
@@ -93,7 +93,7 @@ BAD: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "empty text": ("x.txt", lambda: b"", "x.txt is empty"),
     "empty json": ("x.json", lambda: b"", "x.json is empty"),
     "empty zip": ("x.zip", lambda: b"", "x.zip is empty"),
-    "empty picture": ("a/x.png", lambda: b"", "x.png: it is empty, damaged, or no picture$"),
+    "empty picture": ("a/x.png", lambda: b"", r"x.png: it is empty, damaged, or no picture \(PNG, .*\)$"),
     "no zip": ("x.npz", lambda: b"PK no", "it is no archive, or it is truncated: copy it again"),
     "cut npz": ("x.npz", lambda: packed(npy())[:-40], "it is no archive, or it is truncated: copy it again"),
     "objects": ("x.npy", lambda: npy(np.array([{}, {}]), True), "pickled objects, which could run code"),
@@ -103,6 +103,10 @@ BAD: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "too many rows packed": ("x.npz", lambda: packed(claiming("(10**12, 3)".replace("10**12", "9" * 12))), "holds 96"),
     "more than it claims": ("x.npy", lambda: claiming("(2, 3)"), "claims 48 bytes of float64 and holds 96"),
     "negative": ("x.npy", lambda: claiming("(-1, 3)"), r"claims the shape \(-1, 3\)"),
+    "rows of nothing": ("x.npy", lambda: claiming("(1000000000000, 0)", held=b""), r"\(1000000000000, 0\) of float64"),
+    "rows of nothing packed": ("x.npz", lambda: packed(claiming("(9, 0)", held=b"")), r"samples.npy claims .*\(9, 0\)"),
+    "texts of nothing": ("x.npy", lambda: claiming("(1000000000,)", "<U0", b""), "claims the shape .* of <U0"),
+    "no characters": ("x.npy", lambda: claiming("(1,)", "<U1", b"\xff\xff\xff\x7f"), "code points beyond Unicode's"),
     "header": ("x.npy", lambda: changed(npy(), b"'descr'", b"'desk\x00'"), "cannot read"),
     "header of parentheses": ("x.npy", lambda: claiming("(" * 5000), "cannot read"),
     "version": ("x.npy", lambda: changed(npy(), b"NUMPY\x01", b"NUMPY\x09"), r"is of \.npy version \(9, 0\)"),
@@ -133,6 +137,7 @@ BAD: dict[str, tuple[str, Callable[[], bytes], str]] = {
     ),
     "list in lines": ("x.jsonl", lambda: b'[\n"a"\n]\n', r"line 1: no JSON at column 2 .*; \.json holds one list"),
     "another key": ("x.jsonl", lambda: b'"a"\n{"prompt": 1}', "line 2 is an object with 'prompt'; expected .*'text'"),
+    "null": ("x.jsonl", lambda: b'{"text": null}', "x.jsonl: line 1, 'text' is null; expected a string"),
     "latin-1": (
         "x.txt",
         lambda: "a\nb\nd\xe9j\xe0".encode("latin-1"),
@@ -240,6 +245,23 @@ class TestStatistics:
         found = read_reference(tmp_path / "s.npz")
         assert isinstance(found, Statistics) and found.n == 50_000
 
+    @pytest.mark.parametrize("kind", [np.float64, np.float32, np.float16])
+    def test_rounding_is_no_negative_variance(self, tmp_path: Path, kind: type) -> None:
+        """Of fewer rows than columns, of very different scales, written in any precision."""
+        rows = np.random.default_rng(0).normal(size=(20, 50)) * np.logspace(-4, 2, 50)
+        for sigma in (np.cov(rows.T), np.zeros((50, 50)), 1e-12 * np.ones((50, 50))):
+            np.savez(tmp_path / "s.npz", mu=np.zeros(50), sigma=sigma.astype(kind))
+            assert isinstance(read_reference(tmp_path / "s.npz"), Statistics)
+
+    @pytest.mark.parametrize(("mu", "sigma"), [(1e100, 1.0), (0.0, 1e100), (0.0, 0.0)])
+    def test_whatever_is_taken_can_be_measured_against(self, tmp_path: Path, mu: float, sigma: float) -> None:
+        np.savez(tmp_path / "s.npz", mu=np.full(3, mu), sigma=sigma * np.eye(3))
+        rows = np.random.default_rng(0).normal(size=(60, 3))
+        expected = ((rows.mean(0) - mu) ** 2).sum() + np.cov(rows.T).trace() + 3 * sigma
+        expected -= 2 * np.sqrt(sigma * np.linalg.eigvalsh(np.cov(rows.T))).sum()
+        found = evaluate(rows, tmp_path / "s.npz", metrics=["fd"])
+        assert found["value"][0] == pytest.approx(expected, rel=1e-9)
+
     def test_beside_samples_they_are_said_to_be_unused(self, tmp_path: Path) -> None:
         np.savez(tmp_path / "s.npz", arr_0=X, mu=np.arange(3.0), sigma=np.eye(3))
         with pytest.warns(DataWarning, match="arr_0 is read; not used: mu, sigma; mu and sigma serve"):
@@ -253,6 +275,13 @@ class TestStatistics:
     @pytest.mark.parametrize(
         ("parts", "words"),
         [
+            ({"mu": np.zeros((2, 2)), "sigma": np.eye(4)}, r"must be mu \(D,\) .* got \(2, 2\)"),
+            ({"mu": np.full(2, 1e101), "sigma": np.eye(2)}, r"a number beyond 1e\+100: rescale"),
+            ({"mu": np.zeros(2), "sigma": 1e308 * np.eye(2)}, r"a number beyond 1e\+100: rescale"),
+            (
+                {"mu": np.zeros(9), "sigma": 2 * np.ones((9, 9)) - np.eye(9)},
+                "in some direction its variance is negative",
+            ),
             ({"mu": np.zeros(3), "sigma": np.eye(2)}, r"must be mu \(D,\) and sigma \(D, D\), got \(3,\)"),
             ({"mu": np.zeros(2), "sigma": np.eye(2) * 1j}, "complex"),
             ({"mu": np.array([0, np.nan]), "sigma": np.eye(2)}, "NaN or infinity"),

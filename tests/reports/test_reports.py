@@ -421,6 +421,9 @@ def test_samples_stand_right_after_the_headline_and_every_number_below(tmp_path:
     records = a_wide_run(tmp_path)
     board = board_of(records)
     assert [c.label for c in board.headline] == ["fd_lenet", "recall_lenet", "nn_ratio_lenet", "sample_throughput"]
+    costless = [[m for m in r.measurements if m.aspect != "efficiency" or m.metric == "parameters"] for r in records]
+    unranked = [r.model_copy(update={"measurements": its}) for r, its in zip(records, costless, strict=True)]
+    assert [c.label for c in board_of(unranked).headline] == ["fd_lenet", "recall_lenet", "nn_ratio_lenet"]
     page = reports.html.write(records, tmp_path, tmp_path, []).read_text(encoding="utf-8")
     first, *others = [found.start() for found in re.finditer('<table class="board">', page)]
     assert first < page.index("Samples <span>") < page.index("All numbers") < others[0]

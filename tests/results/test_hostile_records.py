@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench import RunRecord, read_records, render, write_atomic
+from bench import OutputError, RunRecord, read_records, render, write_atomic
 from bench.cli._main import run_command
 from bench.record import SCHEMA_FILE, Estimate, Failure
 from bench.results.store import LARGEST_FILE, read_frame, write_planned, write_record
@@ -166,14 +166,16 @@ def test_a_plan_that_is_none_is_named_and_the_records_are_shown(content: str, tm
     assert all("honest" in page for name, page in pages(tmp_path).items() if name != "report.csv")
 
 
-def test_a_plan_can_hold_any_text(tmp_path: Path) -> None:
+def test_a_plan_can_hold_any_text(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     kept = good(tmp_path)
     odd = kept.model_copy(update={"generator": "<b>\u202e|", "run_id": "0" * 16})
-    write_planned(tmp_path, planned([kept, odd], command="genbench run a\udcff<i>\x00"))
+    plan = planned([kept, odd], command="genbench run a\udcff<i>\x00\n\u202e")
+    write_planned(tmp_path, plan.model_copy(update={"suite": "d\x1b[2J"}))
     shown = pages(tmp_path)
+    assert caplog.messages and all(line.isprintable() for line in caplog.messages)
     for name in ("index.html", "report.md"):
         assert "no record yet" in shown[name]
-        assert not re.search(r"(?<!\\)<b>|<i>|\u202e|\x00", re.sub(r"```.*?```", "", shown[name], flags=re.DOTALL))
+        assert not re.search(r"(?<!\\)<b>|<i>|\u202e|\x00|\x1b", re.sub(r"```.*?```", "", shown[name], flags=re.DOTALL))
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link", "device", "huge"])
@@ -190,6 +192,28 @@ def test_a_record_that_is_no_plain_file_is_not_opened(kind: str, tmp_path: Path)
     make[kind][0]()
     assert read_records(tmp_path) == ([kept], [f"ignored x.json: {make[kind][1]}"])
     assert LARGEST_FILE == 16 * 2**20
+
+
+@pytest.mark.parametrize("name", ["records", "plans", "report", "report/figures"])
+def test_no_folder_in_a_run_folder_is_followed_elsewhere(name: str, tmp_path: Path) -> None:
+    """Neither for reading nor for writing; the run folder itself may be a link, and so may what --to names."""
+    good(tmp_path / "run")
+    good(tmp_path / "elsewhere")
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    render(tmp_path / "link")
+    (tmp_path / "run" / name).parent.mkdir(exist_ok=True)
+    if (tmp_path / "run" / name).exists():
+        (tmp_path / "run" / name).rename(tmp_path / "away")
+    (tmp_path / "run" / name).symlink_to(tmp_path / "elsewhere")
+    before = sorted(tmp_path.glob("elsewhere/**/*"))
+    with pytest.raises(OutputError, match=rf"link/{name} is a link, which is not followed: put a folder in its place"):
+        render(tmp_path / "link")
+    assert sorted(tmp_path.glob("elsewhere/**/*")) == before
+    if name.startswith("report"):
+        assert render(tmp_path / "link", tmp_path / "run" / "report").is_file()
+    else:
+        with pytest.raises(OutputError, match="is a link"):
+            read_frame(tmp_path / "run")
 
 
 def test_the_published_schema_refuses_the_same(tmp_path: Path) -> None:

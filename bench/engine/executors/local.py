@@ -21,6 +21,7 @@ from bench.engine.budget import Budget
 from bench.engine.plan import TrialPlan, checkpoint_path
 from bench.engine.worker import AS_IT_IS, record_of
 from bench.errors import OutputError
+from bench.files import NO_TRAP
 from bench.interrupts import noted_interrupts
 from bench.openmp import waiting_policy
 from bench.record import Failure, RunRecord
@@ -165,7 +166,7 @@ class Limits:
 def _open_log(path: Path, mode: Literal["a", "w"]) -> TextIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open(mode, encoding="utf-8")
+        return open(path, mode, encoding="utf-8", opener=lambda name, flags: os.open(name, flags | NO_TRAP, 0o644))
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 

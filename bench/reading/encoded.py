@@ -1,0 +1,49 @@
+"""Encoded pictures: which formats are decoded, how large one may be, and what eight bits of grey or RGB can hold.
+
+This is the one place that asks Pillow to open a file. Left to itself Pillow goes by the content, whatever the name
+says, and has plugins that start other programs: PostScript is handed to Ghostscript.
+"""
+
+from __future__ import annotations
+
+from typing import IO
+
+import numpy as np
+from PIL import Image
+
+from bench.errors import DataError, named
+from bench.foreign import decoding
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+MOST_PIXELS = 89_478_485  # of one picture: Pillow's own bound, beyond which it warns of a trap
+_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr")
+
+
+def open_picture(file: IO[bytes]) -> Image.Image:
+    """A picture whose pixels are not decoded yet. Raises what Pillow raises, also for every other format."""
+    return Image.open(file, formats=FORMATS)
+
+
+def load(image: Image.Image, name: str) -> None:
+    """Decode the pixels. Raises DataError for too many, and for another format; for damage what Pillow raises."""
+    if image.width * image.height > MOST_PIXELS:
+        raise DataError(f"{named(name)} claims {image.width}x{image.height}, more than {MOST_PIXELS:,} pixels")
+    # A JPEG of several pictures calls itself MPO; one that was made or converted in memory is of no format.
+    if image.format not in (None, "MPO", *FORMATS):
+        raise DataError(
+            f"{named(name)} is {named(image.format)}; decoded are {', '.join(FORMATS)}: give image.convert('RGB')"
+        )
+    image.load()
+
+
+def pixels_of(image: Image.Image, name: str) -> np.ndarray:
+    """``(C, H, W)`` uint8, grey or RGB. Raises DataError as ``load``, for damage, and for what these cannot hold."""
+    with decoding(name):
+        load(image, name)
+        if image.mode not in _MODES:
+            raise DataError(f"{named(name)} has mode {image.mode}: save it with eight bits a channel, grey or RGB")
+        if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] != 255:
+            raise DataError(f"{named(name)} is transparent in places: lay it on a background first")
+        grey = image.mode in ("1", "L", "LA")
+        pixels = np.asarray(image.convert("L" if grey else "RGB"))
+    return pixels[None] if grey else pixels.transpose(2, 0, 1)
