@@ -17,7 +17,7 @@ from torch import Tensor
 from bench.errors import GenbenchError, Omitted, TooFew
 from bench.measure.feature_store import FeatureSet, FeatureStore, unnamed
 from bench.modalities import modality_of
-from bench.modalities._examples import Examples, arrays_of, texts_of
+from bench.modalities._examples import Examples, arrays_of, images_of, texts_of
 from bench.modalities._pictures import Pictures
 from bench.protocols import Extractor
 from bench.reading.arrays import Statistics
@@ -82,8 +82,7 @@ class Comparison(ABC):
 
     def images(self, side: Side) -> Tensor | Pictures:
         """One side of pictures, for what looks at a few at a time: not all are held in memory. Raises Omitted."""
-        found = self.stored(side)
-        return found if isinstance(found, Pictures) else self.tensor(side)
+        return images_of(self.stored(side), self.modality)
 
     def texts(self, side: Side) -> list[str]:
         """One side as strings. Raises Omitted for other modalities."""

@@ -45,6 +45,11 @@ def arrays_of(examples: Examples, modality: str) -> Tensor:
     return examples
 
 
+def images_of(examples: Examples, modality: str) -> Tensor | Pictures:
+    """As pictures that may still be to be decoded, or as one tensor. Raises Omitted as ``arrays_of`` does."""
+    return examples if isinstance(examples, Pictures) else arrays_of(examples, modality)
+
+
 def texts_of(examples: Examples, modality: str) -> list[str]:
     """As strings. Raises Omitted for what is no text."""
     if isinstance(examples, Tensor | Pictures | Sequences):
