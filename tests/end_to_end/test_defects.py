@@ -61,11 +61,9 @@ ELSEWHERE = {
     "P6 DINOv2 behind another resizer": "metrics/test_extractors.py::test_preprocessing_is_that_of_stein_et_al",
     "P8 AuthPct less 50, of a part": "metrics/test_novelty.py::test_it_is_its_definition",
     "P10 splits that nobody names": "metrics/test_inception_score.py::test_the_protocol_tells_parts_and_shuffle",
-    "P13 bias that is left": (
-        "performance/test_frechet.py::test_the_correction_leaves_no_bias_where_both_sides_are_alike"
-    ),
+    "P13 bias that is left": ("metrics/test_frechet.py::test_the_correction_leaves_no_bias_where_both_sides_are_alike"),
     "P14 arithmetic by chance": "metrics/test_extractors.py::test_arithmetic_is_exact_inside_and_untouched_outside",
-    "P15 rounded distances": "performance/test_neighbours.py::test_rounded_products_are_not_trusted",
+    "P15 rounded distances": "metrics/test_neighbours.py::test_rounded_products_are_not_trusted",
     "P16 caches keyed by name": "measure/test_feature_store.py::test_one_changed_byte_of_the_data_misses",
     "P18 the best of several seeds": "reports/test_reports.py::test_mean_and_standard_deviation_over_seeds",
     "P19 one space alone": "measure/test_measures.py::test_a_measure_stands_for_each_extractor_of_the_suite",
