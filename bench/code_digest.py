@@ -245,6 +245,8 @@ def _called(call: ast.Call) -> Iterator[tuple[int, str, tuple[str, ...]]]:
 
 def _acts(node: ast.stmt) -> bool:
     """Whether a statement does more than import, define, and give names to values that nothing was called for."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _names(node.value.func) == {"discover"}:
+        return False  # imports what lies beside it
     if isinstance(node, ast.If):  # `if TYPE_CHECKING:` is never run
         return "TYPE_CHECKING" not in _names(node.test)
     if isinstance(node, ast.Assign | ast.AnnAssign):

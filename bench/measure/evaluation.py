@@ -18,7 +18,7 @@ from bench.foreign import Say
 from bench.measure.comparison import Comparison, Space, measure
 from bench.measure.names import check_name, classic_names, is_measure, separated
 from bench.modalities import modality_of
-from bench.modalities._examples import Examples, content_hash, shape_of, sizes_of, unordered_hash
+from bench.modalities._examples import Examples, content_hash, is_empty, shape_of, sizes_of, unordered_hash
 from bench.probes.machine import choose_device
 from bench.protocols import Modality
 from bench.reading import Source, check, guess_modality, read, read_prompts, read_reference, warn
@@ -175,7 +175,7 @@ def _bring(reader: Callable[[Source, Say], T], side: str, source: Source, say: S
 
 def _common_modality(examples: Mapping[str, Examples]) -> Modality:
     """What the samples look like. Raises DataError where another side looks otherwise; empty ones look like nothing."""
-    there = {side: x for side, x in examples.items() if 0 not in (shape_of(x) or ()) and len(x)}
+    there = {side: x for side, x in examples.items() if not is_empty(x)}
     seen = {side: guess_modality(x, side) for side, x in there.items()}
     for side, kind in seen.items():
         if kind != seen.get("samples", kind):

@@ -57,6 +57,11 @@ def texts_of(examples: Examples, modality: str) -> list[str]:
     return list(examples)
 
 
+def is_empty(examples: Examples) -> bool:
+    """Whether there are none, or none that holds a number."""
+    return not examples.numel() if isinstance(examples, Tensor) else not len(examples)
+
+
 def shape_of(examples: Examples) -> tuple[int, ...] | None:
     """Of one example, where all have the same; None where they differ, and of text."""
     if isinstance(examples, Pictures):

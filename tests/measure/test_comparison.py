@@ -110,17 +110,26 @@ def plain(compute: Callable[[Any], Estimate]) -> MetricEntry:
     return replace(EVERY["rep_4"], name="plain", compute=compute, on=frozenset({"vector"}))
 
 
-def means(c: Any) -> Tensor:
-    found: Tensor = c.once("shared", lambda: c.once("means", lambda: c.tensor("train").mean(0)))
+def mean_of_train(c: Any) -> Tensor:
+    found: Tensor = c.tensor("train").mean(0)
     return found
+
+
+def shared_mean(c: Any) -> Tensor:
+    found: Tensor = c.once(mean_of_train)
+    return found
+
+
+def nothing(c: Any) -> None:
+    """Shared work that looks at no side."""
 
 
 READERS_OF_TRAIN: Mapping[str, Callable[[Any], Any]] = {
     "itself": lambda c: c.tensor("train"),
-    "shared work": means,
+    "shared work": lambda c: c.once(shared_mean),
     "a space": lambda c: c.space(None).train,
     "a count": lambda c: c.count("train"),
-    "in vain": lambda c: [c.stored("train"), c.once("none", lambda: None)],
+    "in vain": lambda c: [c.stored("train"), c.once(nothing)],
 }
 
 
@@ -141,7 +150,7 @@ def test_a_side_that_is_read_counts_declared_or_not(how: str, warm: bool) -> Non
 
 def test_what_others_read_does_not_count() -> None:
     given = Watched(sides("vector"), "vector")
-    measure(plain(lambda c: (means(c), Estimate(value=1.0, n=1))[1]), given)
+    measure(plain(lambda c: (shared_mean(c), Estimate(value=1.0, n=1))[1]), given)
     assert measure(plain(lambda c: Estimate(value=1.0, n=len(c.samples))), given).protocol == {"n_fake": 120}
 
 

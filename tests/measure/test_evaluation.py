@@ -136,7 +136,7 @@ GREYS = FLAT + np.arange(50, dtype=np.uint8)[:, None, None, None]
         (FAKE, REAL, {"train": [np.zeros(3), np.zeros(2)]}, DataError, "train: a list must hold vectors of one length"),
         (np.array(3.0), REAL, {}, DataError, "samples: cannot tell what an array of shape"),
         (FAKE, np.array(3.0), {}, DataError, "reference: cannot tell what an array of shape"),
-        (FAKE, REAL, {"metrics": ["FID"]}, UnknownName, "unknown metric 'FID'; did you mean 'fid'"),
+        (FAKE, REAL, {"metrics": ["FIDD"]}, UnknownName, "unknown metric 'FIDD'; did you mean 'fid'"),
         (FAKE, REAL, {"metrics": 3}, GenbenchError, "metrics = 3: should be a list of names"),
         (FAKE, REAL, {"metrics": ["fd", None]}, GenbenchError, r"metrics = \['fd', None\]: should be a list of names"),
         (FAKE, REAL, {"extractor": 3}, GenbenchError, "extractor = 3: should be a name"),
