@@ -12,12 +12,12 @@ is loaded when it is first used.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as type checkers know it; ``typing`` takes longer to import than all else here
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Any
+
     import pandas as pd
 
     from bench.datasets._image import ImageDataset
@@ -225,6 +225,8 @@ def as_evaluate(name: str, **settings: Any) -> Any:
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
+        import importlib
+
         found = globals()[name] = getattr(importlib.import_module(_LAZY[name]), name)
         return found
     raise AttributeError(f"module 'bench' has no attribute {name!r}")

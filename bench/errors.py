@@ -27,6 +27,7 @@ from bench.escapes import escape
 LONGEST_MESSAGE = 4000  # characters of an error as the user sees it
 MOST_PROBLEMS = 20  # lines of one error
 LONGEST_SHOWN = 200  # of a name or a value within it
+EMPTY_PATH = "an empty path: is a variable not set?"
 
 
 def printable(text: str, most: int = LONGEST_MESSAGE) -> str:
@@ -170,6 +171,12 @@ def expect(name: str, value: object, right: bool, wanted: str) -> None:
     """Raises GenbenchError for an argument that is not what a function takes."""
     if not right:
         raise GenbenchError(f"{name} = {shown(value)}: should be {wanted}")
+
+
+def check_path(name: str, path: object) -> None:
+    """Raises GenbenchError for an empty path, which would mean the current folder."""
+    if isinstance(path, str) and not path.strip():
+        raise GenbenchError(f"{name}: {EMPTY_PATH}")
 
 
 def check_system() -> None:

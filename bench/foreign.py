@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.errors import DataError, GenbenchError, named, words
+from bench.errors import EMPTY_PATH, DataError, GenbenchError, named, words
 
 Say = Callable[[str], None]  # where remarks go that are no errors
 # What decoders say in words that help nobody, and the fault in those that do.
@@ -69,7 +69,7 @@ def afford(what: object, size: int) -> None:
 def locate(source: str | Path) -> Path:
     """A path that is there. Raises DataError for one that is empty, is not there, or that no system can have."""
     if not str(source).strip():
-        raise DataError("an empty path: is a variable not set? name a file or a folder")
+        raise DataError(f"{EMPTY_PATH} name a file or a folder")
     try:
         path = Path(source).expanduser()
         path.stat()

@@ -1,13 +1,13 @@
-"""Ctrl-C, answered in one line however often it comes; imports nothing that takes time."""
+"""Ctrl-C, answered in one line however often it comes.
+
+Until the answer stands ready Python gives its own, a traceback: this module and ``bench`` import next to nothing.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
 
 INTERRUPTED = 130
 MESSAGE = "genbench: interrupted"
@@ -36,22 +36,9 @@ def _message() -> str:
 
 def answer_interrupt() -> int:
     """What is said at the end of a command that was interrupted; returns its exit status."""
-    with contextlib.suppress(ValueError):  # not the main thread
+    import threading  # by now it is there
+
+    if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # said once is enough
     print(_message(), file=sys.stderr)
     return INTERRUPTED
-
-
-@contextlib.contextmanager
-def noted_interrupts() -> Iterator[Callable[[], bool]]:
-    """Within, Ctrl-C is only noted, so that it cuts no record short however often it comes. Gives: whether it came."""
-    came: list[int] = []
-    usual = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or usual in (signal.SIG_IGN, None):
-        yield lambda: False
-        return
-    signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
-    try:
-        yield lambda: bool(came)
-    finally:
-        signal.signal(signal.SIGINT, usual)

@@ -66,8 +66,13 @@ def ratio_error(numerators: Sequence[float] | np.ndarray, denominators: Sequence
 def normal_interval(
     value: float, error: float, method: str, *, lo: float = -math.inf, hi: float = math.inf, level: float = 0.95
 ) -> Interval:
-    """``value`` ± z times its standard error, cut to what the quantity can be: [lo, hi]."""
+    """``value`` ± z times its standard error, cut to what the quantity can be: [lo, hi].
+
+    Where no unit differs from another the error is 0, and how much the next might differ is not known of a quantity
+    without ends: the method then says that the value is exact only if none does.
+    """
     reach = float(stats.norm.ppf((1 + level) / 2)) * error
+    method = method if reach > 1e-12 * abs(value) else f"{method}; nothing varies, exact if nothing ever does"
     return Interval(lo=max(lo, value - reach), hi=min(hi, value + reach), level=level, method=method)
 
 

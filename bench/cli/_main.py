@@ -103,7 +103,7 @@ def _add_run(commands: Any) -> None:
     parser.add_argument(
         "suite", metavar="SUITE", help="a built-in name (genbench list suites) or the path of a TOML file"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/<suite's name>)")
+    parser.add_argument("--out", metavar="DIR", help="run folder (default: runs/<suite's name>)")
     parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="trials at a time (default: 1)")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="default: auto")
     parser.add_argument(
@@ -139,11 +139,11 @@ def _add_evaluate(commands: Any) -> None:
 
 def _add_report(commands: Any) -> None:
     parser = commands.add_parser("report", help="render the records of a run folder")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="a run folder")
+    parser.add_argument("folder", metavar="DIR", help="a run folder")
     parser.add_argument(
         "--format", action="append", default=[], metavar="FORMAT", help="html, markdown, csv or json; all if left out"
     )
-    parser.add_argument("--to", type=Path, metavar="DIR", help="where to write (default: DIR/report)")
+    parser.add_argument("--to", metavar="DIR", help="where to write (default: DIR/report)")
     parser.set_defaults(command=_report)
 
 
@@ -193,7 +193,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.dry_run:
         plans = runner.plan(options.suite, options.out, options.device, options.overrides)
         show = _print_plan_json if options.json else _print_plan
-        show(plans, options.out or runner.default_out(plans))
+        show(plans, Path(options.out or runner.default_out(plans)))
         return OK
     outcome = runner.run(
         options.suite, out=options.out, jobs=options.jobs, device=options.device, overrides=options.overrides

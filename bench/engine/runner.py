@@ -17,7 +17,7 @@ from bench.engine.plan import TrialPlan, plan_trials
 from bench.engine.progress import Display
 from bench.engine.suite import read_suite
 from bench.engine.worker import WORKER_FLAG
-from bench.errors import DataError, GenbenchError, OutputError, RunStopped, expect
+from bench.errors import DataError, GenbenchError, OutputError, RunStopped, check_path, expect
 from bench.probes.machine import choose_device, usable_cores
 from bench.record import RunRecord, Status
 from bench.results import store
@@ -93,9 +93,10 @@ def plan(
     suite: str | Path, out: str | Path | None = None, device: str = "auto", overrides: Sequence[str] = ()
 ) -> list[TrialPlan]:
     """The trials of a suite, checked whole, nothing run."""
-    named = isinstance(suite, str | os.PathLike) and str(suite).strip()
-    expect("suite", suite, bool(named), "a built-in name or the path of a TOML file")
+    expect("suite", suite, isinstance(suite, str | os.PathLike), "a built-in name or the path of a TOML file")
     expect("out", out, out is None or isinstance(out, str | os.PathLike), "the path of a folder")
+    check_path("suite", suite)
+    check_path("out", out)
     listed = isinstance(overrides, list | tuple) and all(isinstance(text, str) for text in overrides)
     expect("overrides", overrides, listed, 'a list such as ["generators.vae.latent=64"]')
     files.cache_limit()  # raises

@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from bench.engine.budget import ENDS, Budget, Precision
-from bench.errors import DataError, GenbenchError, SuiteError, UnknownName, hint, named, shown
+from bench.errors import EMPTY_PATH, DataError, GenbenchError, SuiteError, UnknownName, hint, named, shown
 from bench.foreign import fault
 from bench.measure.names import check_name, find_metric, is_measure, metric_name, separated
 from bench.parameters import check, resolve
@@ -123,7 +123,7 @@ def read_suite(name: str | Path, overrides: Iterable[str] = ()) -> Suite:
 def find_suite(name: str | Path) -> Path:
     """The file of a suite: a path that exists, or a built-in name."""
     if not str(name).strip():
-        raise SuiteError(["an empty name: give a suite's name (genbench list suites), or the path of its TOML file"])
+        raise SuiteError([f"suite: {EMPTY_PATH} give a name (genbench list suites) or the path of a TOML file"])
     path = Path(name)
     # Not Path's own tests, which raise for a name that is too long.
     if path.suffix == ".toml" or os.path.exists(path):  # noqa: PTH110
@@ -309,6 +309,8 @@ class _Checker:
         if entry is None:
             return None
         given = {k: v for k, v in table.items() if k != "source"}
+        if not str(given.get("root", ".")).strip():
+            self.problems.append(f"datasets.{label}.root: {EMPTY_PATH} name a folder, or leave it out")
         options, problems = resolve(entry.make, given, f"datasets.{label}")
         self.problems += problems
         return DatasetUse(label, entry.name, options, entry)
@@ -321,7 +323,7 @@ class _Checker:
         if not isinstance(path, str):
             return None
         if "load" in table and not path.strip():
-            self.problems.append(f"{where}.load is empty: name a checkpoint, or leave it out")
+            self.problems.append(f"{where}.load: {EMPTY_PATH} name a checkpoint, or leave it out")
             return None
         load = Path(path) if "load" in table else None
         saved = self.saved(load, where) if load else {}

@@ -121,8 +121,9 @@ def evaluate(
     notes: list[str] = []
 
     def say(remark: str) -> None:
-        notes.append(remark)
-        warn(remark)
+        if remark not in notes:  # of one path that is two sides
+            notes.append(remark)
+            warn(remark)
 
     sources = {"samples": samples, "reference": reference, "train": train}
     told = None if prompts is None else _bring(read_prompts, "prompts", prompts, say)

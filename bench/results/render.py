@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.errors import printable
+from bench.errors import check_path, printable
 from bench.files import refuse_links
 from bench.registry import registry
 from bench.results.store import read_records, run_folder
@@ -21,6 +21,7 @@ def render(folder: str | Path, target: str | Path | None = None, formats: Sequen
     says so. Raises OutputError for what is no run folder, and for a folder in it that is a link; UnknownName for an
     unknown format.
     """
+    check_path("to", target)
     folder = run_folder(folder)
     entries = [registry.get("reports", f) for f in formats] or list(registry.all("reports").values())
     if not target:

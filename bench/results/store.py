@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from bench.errors import DataError, OutputError, expect, named
+from bench.errors import DataError, OutputError, check_path, expect, named
 from bench.files import open_plain, refuse_links, write_atomic
 from bench.record import Count, Frozen, Label, RunRecord, Text
 
@@ -134,6 +134,7 @@ def _first(error: ValidationError) -> str:
 def run_folder(named_so: str | Path) -> Path:
     """A run makes its lock and its plan before its first record. Raises OutputError for what is no run folder."""
     expect("folder", named_so, isinstance(named_so, str | os.PathLike), "the path of a run folder")
+    check_path("folder", named_so)
     folder = Path(named_so)
     if not folder.is_dir():
         raise OutputError(f"{folder} is no run folder: there is no such folder")

@@ -131,9 +131,16 @@ class Discrepancy:
         """First-order variance for each unit of MMD^2. Noise inflates both in step, so the ratio is stable at zero."""
         return self._first_order / self.biased if self.biased > 0 else 0.0
 
-    def interval(self, draws: float = 0.0) -> Interval:
-        """Of MMD^2, by the unbiased estimate. draws: variance that random choices of the estimator add."""
-        return score_interval(self.unbiased, self.slope, self.second_order + draws, "score, Hoeffding variance")
+    def interval(self, value: float | None = None, draws: float = 0.0) -> Interval:
+        """Of MMD^2, by the unbiased estimate or another ``value``, to which random choices add the variance ``draws``.
+
+        It begins at 0 or above, as MMD^2 does, but for a value below 0, with which it begins.
+        """
+        value, method = (
+            self.unbiased if value is None else value,
+            "score, Hoeffding variance, of a distance of 0 or more",
+        )
+        return score_interval(value, self.slope, self.second_order + draws, method)
 
     @property
     def _first_order(self) -> float:
@@ -156,14 +163,15 @@ def score_interval(value: float, slope: float, constant: float, method: str) -> 
 
     Such an estimate is skewed and its variance grows with its mean: estimate ± 1.96 SE covers too often near zero and
     too seldom above. So each t is tested with the variance it would have itself, constant + slope t, as Wilson's
-    interval does for a share. An estimate below zero stays inside its interval.
+    interval does for a share. An estimate below zero stays inside its interval, which then begins there.
+    No variance at all is what equal sides leave, and the method says so.
     """
     z = float(stats.norm.ppf((1 + LEVEL) / 2))
     tilt, free = z**2 * slope / 2, z**2 * constant
     reach = math.sqrt(max(0.0, 2 * tilt * value + free + tilt**2))
-    # Below zero the variance no longer depends on t.
-    lo = value + tilt - reach if value > math.sqrt(free) else value - math.sqrt(free)
-    hi = value + tilt + reach if value > -math.sqrt(free) else 0.0
+    lo = value + tilt - reach if value > math.sqrt(free) else 0.0
+    hi = value + tilt + reach if value >= -math.sqrt(free) else 0.0
+    method = method if slope or constant else f"{method}; exact if both sides are the same rows"
     return Interval(lo=min(lo, value), hi=max(hi, value), level=LEVEL, method=method)
 
 

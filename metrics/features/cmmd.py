@@ -27,7 +27,8 @@ Statistic = Literal["U", "V"]
 def gaussian_distance(fake: Array, real: Array, statistic: Statistic) -> Estimate:
     """Features ``(n, D)`` and ``(m, D)``, at least 4 rows each.
 
-    U is unbiased, about 0 for equal sides. V holds the pairs of rows with themselves and is at least 0; its interval
+    U is unbiased, about 0 for equal sides; its interval is of a distance of 0 or more, and begins below 0 only with a
+    value there. V holds the pairs of rows with themselves and is at least 0; its interval
     says how it scatters about its own mean at these sizes, not where the unbiased value is.
     Raises GenbenchError for fewer rows, other shapes, different D, NaN, infinity, or a row of zeros.
     """

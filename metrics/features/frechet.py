@@ -177,8 +177,7 @@ def _corrected(whole: Distance, x: np.ndarray, y: np.ndarray) -> Estimate:
     if quarters is not None:
         scatter += (value - (2 * halves.mean() - quarters.mean())) ** 2
         method += ", and the change since quarters"
-    found = score_interval(value, _slope(whole), scatter, method)
-    interval = found.model_copy(update={"lo": min(value, max(0.0, found.lo))})
+    interval = score_interval(value, _slope(whole), scatter, method)
     return Estimate(value=value, n=len(x), interval=interval, protocol={"bias": "halves", "splits": SPLITS})
 
 

@@ -1,7 +1,8 @@
 """Kernel distance (Binkowski et al. 2018, arXiv:1801.01401, section 4).
 
 The squared maximum mean discrepancy under k(x, y) = (x.y / D + 1)^3, without bias; it may be slightly negative where
-both sides are alike. On Inception features it is called KID.
+both sides are alike. On Inception features it is called KID. The distance itself is never negative, and neither is the
+interval, but for a value below 0, with which it begins.
 
 Two protocols estimate the same quantity. ``kid`` uses every pair of rows once. ``kid_subsets`` is the mean over 100
 drawn subsets of 1,000 rows a side, as papers report it and torch-fidelity computes it, on its very draws. The standard
@@ -74,14 +75,12 @@ def _of_subsets(fake: Array, real: Array, full: Callable[[], Discrepancy], subse
 
 
 def _interval(values: Tensor, full: Discrepancy) -> Interval:
-    """Of all pairs, widened by the luck of the draw and moved onto the mean over subsets.
+    """Of all pairs, widened by the luck of the draw, about the mean over subsets.
 
     Given the data, subsets are independent draws around the value of all pairs, so their spread adds variance / S.
     """
-    found = full.interval(draws=values.var().item() / len(values))
-    shift = values.mean().item() - full.unbiased
-    method = f"{found.method}, variance of drawing added"
-    return Interval(lo=found.lo + shift, hi=found.hi + shift, level=found.level, method=method)
+    found = full.interval(values.mean().item(), draws=values.var().item() / len(values))
+    return found.model_copy(update={"method": f"{found.method}, variance of drawing added"})
 
 
 def _values(x: Tensor, y: Tensor, subsets: int, size: int) -> Tensor:

@@ -37,7 +37,6 @@ from bench import (
     metric,
     modality_of,
     normal_interval,
-    proportion_interval,
 )
 from metrics._arrays import Array
 from metrics.likelihood._labels import given
@@ -97,13 +96,11 @@ def _placements(train: np.ndarray, test: np.ndarray) -> Placements:
 
 
 def _interval(value: float, places: Placements) -> Interval:
-    if value in (0.0, 1.0):  # no spread is left to tell the error by; as if the smaller side were so many trials
-        n = min(len(places.train), len(places.test))
-        found = proportion_interval(round(value * n), n)
-        return found.model_copy(update={"method": "Wilson, on the smaller side, as the sides do not overlap"})
+    n = min(len(places.train), len(places.test))
     error = math.sqrt(sum(side.var(ddof=1) / len(side) for side in places))
+    if error < 1e-12:  # nothing is left to tell it by: sides that do not overlap, or one score for all
+        return bounded_interval(value, 0.0, n, "Wilson, on the smaller side, as no example differs from its side")
     if 3 * error > min(value, 1 - value):  # the normal law would reach beyond the range, and hold too seldom
-        n = min(len(places.train), len(places.test))
         return bounded_interval(value, error, n, "DeLong, Wilson's as the end is near")
     return normal_interval(value, error, "DeLong")
 

@@ -157,7 +157,8 @@ def test_an_estimate_takes_any_protocol() -> None:
     [
         ({"suite": {"datasets": {}}}, "suite = {'datasets': {}}: should be a built-in name or the path of a TOML file"),
         ({"suite": None}, "suite = None: should be"),
-        ({"suite": ""}, "suite = '': should be"),
+        ({"suite": ""}, "suite: an empty path: is a variable not set"),
+        ({"out": ""}, "out: an empty path: is a variable not set"),
         ({"suite": b"demo"}, "suite = b'demo': should be"),
         ({"out": 3}, "out = 3: should be the path of a folder"),
         ({"jobs": "2"}, "jobs = '2': should be a whole number of at least 1"),

@@ -135,8 +135,8 @@ def test_of_very_many_mistakes_the_first_are_told_and_the_others_counted() -> No
     ("given", "answer"),
     [
         ({"load": "a\n"}, r"generators\.vae\.load: there is no checkpoint a\\n"),
-        ({"load": ""}, r"generators\.vae\.load is empty: name a checkpoint"),
-        ({"load": " "}, r"generators\.vae\.load is empty: name a checkpoint"),
+        ({"load": ""}, r"generators\.vae\.load: an empty path: is a variable not set"),
+        ({"load": " "}, r"generators\.vae\.load: an empty path: is a variable not set"),
         ({"x": {"a\nb": 2**70}}, r"generators\.vae\.x\.a\\nb is a number beyond 64 bits"),
     ],
 )
@@ -148,7 +148,7 @@ def test_what_is_empty_or_of_two_lines_is_answered_in_one(given: dict[str, Any],
 
 @pytest.mark.parametrize("name", ["", " ", "\n"])
 def test_an_empty_name_is_no_folder(name: str) -> None:
-    with pytest.raises(SuiteError, match=r"^an empty name: give a suite's name"):
+    with pytest.raises(SuiteError, match=r"^suite: an empty path: is a variable not set"):
         find_suite(name)
 
 

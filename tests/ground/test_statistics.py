@@ -109,6 +109,12 @@ def test_trials_that_hang_together_count_as_fewer() -> None:
     assert effective_trials(0.01, few) == pytest.approx(100 / (1 + 2 * 0.99))
 
 
+def test_no_spread_is_no_certainty() -> None:
+    """Of a mean without ends, all of whose units are alike, the interval has no width and says on what condition."""
+    assert "exact if nothing ever does" in normal_interval(8.0, 0.0, "normal").method
+    assert normal_interval(8.0, 0.1, "normal").method == "normal"
+
+
 def test_there_is_no_fewer_than_one_event() -> None:
     """A variance of ten times what one event brings is one that was estimated badly; a share of 0.99 remains known."""
     assert effective_trials(0.99, 10 * 0.01**2) == pytest.approx(0.0099 / (3 * 0.01**2))

@@ -340,3 +340,13 @@ class TestCommand:
     def test_errors_are_one_line_and_exit_two(self, files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         assert run_command(["evaluate", files[0], "nowhere.npz"]) == 2
         assert capsys.readouterr().err == "genbench: error: there is no nowhere.npz\n"
+
+
+def test_what_is_said_of_a_path_that_is_two_sides_is_said_once(tmp_path: Path) -> None:
+    for i in range(12):
+        Image.linear_gradient("L").resize((8, 8)).rotate(30 * i).save(tmp_path / f"{i}.png")
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.warns(DataWarning) as caught:
+        table = bench.evaluate(str(tmp_path), str(tmp_path), metrics=["kid_lenet"])
+    said = [str(warning.message) for warning in caught]
+    assert said == table.attrs["notes"] and sum("notes.txt" in remark for remark in said) == 1

@@ -12,6 +12,7 @@ from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metri
 
 from bench import GenbenchError
 from metrics.features.inception_score import inception_score
+from tests.metrics.coverage import covered
 
 SPLITS = pytest.mark.parametrize("splits", [1, 10])
 
@@ -82,6 +83,15 @@ class TestInterval:
         found = [inception_score(logits(400, 5, seed)) for seed in range(300)]
         truth = np.mean([e.value for e in found])
         assert 0.9 <= np.mean([e.interval.lo <= truth <= e.interval.hi for e in found if e.interval]) <= 0.98
+
+    @pytest.mark.parametrize("splits", [1, 10])
+    def test_it_covers_where_all_are_sure_and_classes_even(self, splits: int) -> None:
+        """The influence of a sample vanishes there; it may cover always."""
+        rng = np.random.default_rng(0)
+        found = [inception_score(30 * np.eye(10)[rng.integers(10, size=300)], splits) for _ in range(100)]
+        assert covered(found) > 0.9
+        even = inception_score(30 * np.eye(10).repeat(10, 0), 1).interval
+        assert even and 9.4 < even.lo < 9.8 and even.hi == 10
 
     def test_it_stays_between_one_and_the_number_of_classes(self) -> None:
         for x in (100 * torch.eye(10).repeat(10, 1), 1e-9 * logits(100, 10)):

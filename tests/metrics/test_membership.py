@@ -83,9 +83,11 @@ class TestArea:
         assert 0.9 < interval_of(found).lo < 0.95
         assert auc(np.arange(60.0), np.arange(50.0) + 100).value == 0
 
-    def test_one_score_for_all_tells_nothing(self) -> None:
-        found = auc(np.zeros(20), np.zeros(30))
-        assert found.value == interval_of(found).lo == 0.5
+    def test_one_score_for_all_tells_nothing_and_is_not_certain(self) -> None:
+        found = auc(np.zeros(300), np.zeros(400))
+        assert found.value == 0.5
+        assert interval_of(found).lo == pytest.approx(0.444, abs=1e-3)
+        assert interval_of(found).hi == pytest.approx(0.556, abs=1e-3)
 
     def test_an_impossible_example_has_the_lowest_score(self) -> None:
         assert auc(np.array([0.0, 1.0]), np.array([-np.inf, -np.inf])).value == 1

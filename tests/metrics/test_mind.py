@@ -161,6 +161,13 @@ class TestUncertainty:
     def test_it_errs_on_the_wide_side_where_both_sides_are_alike(self, d: int) -> None:
         assert coverage(simulated(100, 100, d, 0, 1)) >= 0.95
 
+    def test_the_same_rows_on_both_sides_leave_room(self) -> None:
+        """For what independent rows of one law have on average, as the method says."""
+        x = rows(300, 8)
+        same = interval(sliced_distance(x, x))
+        usual = np.mean([sliced_distance(rows(300, 8, 2 * s), rows(300, 8, 2 * s + 1)).value for s in range(5)])
+        assert same.lo == 0 and usual < same.hi < 5 * usual
+
     def test_directions_are_given_and_add_nothing(self) -> None:
         """They are the protocol's: a shift that each sees otherwise is known as well by all that measure it."""
         x = rows(2000, 64)

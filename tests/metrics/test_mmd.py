@@ -161,6 +161,22 @@ class TestUncertainty:
         found = score_interval(value, slope=0.3, constant=0.05, method="m")
         assert found.lo <= value <= found.hi and found.hi >= 0
 
+    @pytest.mark.parametrize("value", [-1.0, -0.3, 0.0, 0.1, 0.5, 3.0])
+    def test_the_score_interval_goes_below_zero_for_its_estimate_alone(self, value: float) -> None:
+        assert score_interval(value, slope=0.3, constant=0.05, method="m").lo >= min(value, 0)
+
+    def test_no_unbiased_distance_is_said_to_be_below_zero(self) -> None:
+        for seed in range(20):
+            x, y = rows(60, 4, 2 * seed), rows(60, 4, 2 * seed + 1)
+            for found in (
+                kernel_distance(x, y),
+                subset_kernel_distance(x, y, subsets=10, size=30),
+                gaussian_distance(x, y, "U"),
+            ):
+                assert found.interval is not None
+                assert min(found.value, 0) <= found.interval.lo <= found.value <= found.interval.hi
+                assert found.interval.hi >= 0 and "of a distance of 0 or more" in found.interval.method
+
 
 class TestKID:
     def test_it_is_unbiased_when_both_sides_are_alike(self) -> None:

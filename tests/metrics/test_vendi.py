@@ -11,7 +11,8 @@ from torch import Tensor
 
 import bench
 from bench import GenbenchError
-from metrics.features.vendi import vendi_score
+from metrics.features.vendi import _entropy, vendi_score
+from tests.metrics.coverage import covered
 
 
 def rows(n: int, d: int, seed: int = 0) -> Tensor:
@@ -73,11 +74,34 @@ class TestInterval:
         truth = np.mean([e.value for e in found])
         assert 0.9 <= np.mean([e.interval.lo <= truth <= e.interval.hi for e in found if e.interval]) <= 0.98
 
-    def test_both_forms_have_one_interval(self) -> None:
+    @pytest.mark.parametrize(("n", "kinds", "width"), [(50, 2000, 2000), (100, 2, 2), (100, 2, 16), (300, 10, 10)])
+    def test_it_covers_where_all_directions_weigh_the_same(self, n: int, kinds: int, width: int) -> None:
+        """The influence of a sample vanishes there; it may cover always."""
+        rng = np.random.default_rng(3)
+        drawn = [rng.integers(kinds, size=n) for _ in range(60)]
+        found = [vendi_score(torch.eye(width, dtype=torch.float64)[kind]) for kind in drawn]
+        assert covered(found) > 0.9
+        assert all(e.interval is not None and e.interval.hi - e.interval.lo > 0.01 for e in found)
+
+    def test_it_covers_where_few_samples_differ(self) -> None:
+        rng = np.random.default_rng(3)
+        found = [vendi_score(np.eye(16)[(rng.random(300) < 0.02).astype(int)]) for _ in range(200)]
+        assert covered(found) > 0.9
+
+    def test_as_many_directions_as_samples_are_not_certain(self) -> None:
+        interval = vendi_score(np.eye(100)).interval
+        assert interval and 90 < interval.lo < 98
+
+    def test_both_forms_have_one_error(self) -> None:
         """Columns of zeros change the form that is taken, and nothing else."""
         x = rows(30, 12)
-        one, other = (vendi_score(s).interval for s in (x, torch.cat([x, torch.zeros(30, 30)], 1)))
-        assert one and other and other.hi == pytest.approx(one.hi, rel=1e-6)
+        x /= x.norm(dim=1, keepdim=True)
+        one, other = (_entropy(side.numpy()).error for side in (x, torch.cat([x, torch.zeros(30, 30)], 1)))
+        assert other == pytest.approx(one, rel=1e-5)
+
+    def test_one_feature_is_exact(self) -> None:
+        interval = vendi_score(rows(30, 1)).interval
+        assert interval and interval.lo == interval.hi == 1 and "exact" in interval.method
 
     def test_it_stays_in_the_range(self) -> None:
         interval = vendi_score(torch.eye(5).repeat(2, 1)).interval

@@ -9,6 +9,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -22,7 +23,6 @@ from bench.engine.plan import TrialPlan, checkpoint_path
 from bench.engine.worker import AS_IT_IS, record_of
 from bench.errors import OutputError
 from bench.files import NO_TRAP
-from bench.interrupts import noted_interrupts
 from bench.openmp import waiting_policy
 from bench.record import Failure, RunRecord
 
@@ -47,7 +47,7 @@ class LocalExecutor:
 
     def run(self, plans: Iterable[TrialPlan], on_event: OnEvent, on_record: OnRecord) -> None:
         """Run every plan; ``on_record`` is called in this thread as each ends. Ctrl-C ends all workers at once."""
-        with noted_interrupts() as interrupted, ThreadPoolExecutor(self.jobs) as pool:
+        with _noted_interrupts() as interrupted, ThreadPoolExecutor(self.jobs) as pool:
             waiting = {pool.submit(self._run_one, plan, on_event): plan for plan in plans}
             try:
                 while waiting:
@@ -245,3 +245,18 @@ def _why_silent(code: int, log: Path) -> Failure:
     tail = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no message"]
     how = f"signal {-code}" if code < 0 else f"exit status {code}"
     return Failure(kind="killed", message=f"the worker ended with {how}: {tail[0]}")
+
+
+@contextlib.contextmanager
+def _noted_interrupts() -> Iterator[Callable[[], bool]]:
+    """Within, Ctrl-C is only noted, so that it cuts no record short however often it comes. Gives: whether it came."""
+    came: list[int] = []
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or usual in (signal.SIG_IGN, None):
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield lambda: bool(came)
+    finally:
+        signal.signal(signal.SIGINT, usual)
