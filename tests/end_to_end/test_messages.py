@@ -28,7 +28,7 @@ SEEN = r"caf\udce9 \x00 \x1b[2J"
 SCRIPT = r'''
 import sys
 import torch
-from bench import Estimate, Omitted, generator, metric, run
+from bench import Estimate, Omitted, Trial, generator, metric, run
 
 ODD = "caf\udce9 \x00 \x1b[2J"
 
@@ -66,13 +66,13 @@ trouble("fine", lambda: print("\\ud800", ODD))
 
 
 @metric("odd/omitted", on={"image"}, aspect="realism", unit="1", better="none")
-def omitted(trial):
+def omitted(trial: Trial):
     "Gives an odd reason."
     raise Omitted(ODD)
 
 
 @metric("odd/protocol", on={"image"}, aspect="realism", unit="1", better="none")
-def protocol(trial):
+def protocol(trial: Trial):
     "Has an odd protocol."
     return Estimate(value=1.0, n=1, protocol={"odd": ODD, "bandwidth": float("inf"), ODD: float("nan")})
 

@@ -64,20 +64,20 @@ class Trouble(torch.nn.Module):
 '''
 BROKEN_METRICS = """
 import os, signal
-from bench import Estimate, metric
+from bench import Estimate, Trial, metric
 
 @metric("broken/raises", on={"image"}, aspect="realism", unit="1", better="none")
-def raises(trial):
+def raises(trial: Trial):
     "Raises."
     return 1 / 0
 
 @metric("broken/infinite", on={"image"}, aspect="realism", unit="1", better="none")
-def infinite(trial):
+def infinite(trial: Trial):
     "Returns infinity."
     return Estimate(value=float("inf"), n=1)
 
 @metric("broken/kills", on={"image"}, aspect="realism", unit="1", better="none")
-def kills(trial):
+def kills(trial: Trial):
     "Ends the process."
     os.kill(os.getpid(), signal.SIGKILL)
 """
