@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,13 +18,15 @@ from bench.registry import Side
 from metrics.bits_per_dim import bits_of_density
 from metrics.class_accuracy import class_accuracy
 from metrics.clip_score import clip_score
+from metrics.distinct_n import distinct_n
 from metrics.judge_perplexity import gap, perplexity
 from metrics.mse import mean_squared_error
+from metrics.ngram_novelty import ngram_novelty, novelty_gap_of
 from metrics.prompt_similarity import prompt_similarity
 from metrics.psnr import peak_signal_to_noise
 from metrics.rfd import paired_distance
 from metrics.ssim import structural_similarity
-from tests.intervals.worlds import DIMENSIONS, LIKELIHOODS, WORLDS, Drawing, Drawn, Found, found, likelihoods
+from tests.intervals.worlds import DIMENSIONS, LIKELIHOODS, WORLDS, Drawing, Drawn, Found, found, likelihoods, pace_of
 
 N = 120
 SIDES: tuple[Side, ...] = ("samples", "reference", "train")
@@ -128,6 +131,24 @@ def test_every_metric_with_an_interval_was_at_its_ends() -> None:
         if isinstance(estimate, Estimate) and estimate.interval is not None
     }
     assert {name for world in WORLDS for name in world.metrics} - seen == ELSEWHERE
+
+
+def test_one_unit_alone_has_no_interval_as_the_readme_says() -> None:
+    one = [" ".join(f"w{i % 40}" for i in range(150))]
+    alone: dict[str, Estimate] = {
+        **{f"distinct_{n}": distinct_n(one, n) for n in (1, 2, 3)},
+        "ngram_novelty": ngram_novelty(one, _new("t")),
+        "ngram_novelty_gap": novelty_gap_of(_new("s"), one, _new("t")),
+        "judge_perplexity": perplexity(np.array([60.0]), np.array([30])),
+        "judge_gap": gap(np.array([60.0]), np.array([30]), np.array([50.0, 70.0]), np.array([30, 30])),
+        "clip_score": clip_score(_rows(0)[:1], _rows(0)[:1]),
+        "train_throughput": pace_of(np.array([1.0, 1.1]), notes=1),
+    }
+    readme = " ".join((Path(__file__).parents[2] / "README.md").read_text().split())
+    said = readme[readme.index("Every number comes with a 95 % interval") :].split("The method says")[0]
+    for name, estimate in alone.items():
+        assert estimate.interval is None, name
+        assert f"`{name}`" in said or name == "distinct_2"
 
 
 def _rows(seed: int) -> np.ndarray:
