@@ -11,6 +11,8 @@ from scipy import stats
 
 from bench.record import Estimate, Interval
 
+ALIKE = "nothing varies, exact if nothing ever does"
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -40,7 +42,10 @@ def median_interval(values: Sequence[float], level: float = 0.95) -> Interval | 
 
 
 def ratio_interval(
-    numerators: Sequence[float] | np.ndarray, denominators: Sequence[float] | np.ndarray, level: float = 0.95
+    numerators: Sequence[float] | np.ndarray,
+    denominators: Sequence[float] | np.ndarray,
+    level: float = 0.95,
+    method: str = "delta method over windows",
 ) -> Interval | None:
     """Interval of sum(numerators) / sum(denominators) over independent units, by the delta method.
 
@@ -49,9 +54,7 @@ def ratio_interval(
     error = ratio_error(numerators, denominators)
     if error is None:
         return None
-    return normal_interval(
-        float(np.sum(numerators) / np.sum(denominators)), error, "delta method over windows", level=level
-    )
+    return normal_interval(float(np.sum(numerators) / np.sum(denominators)), error, method, level=level)
 
 
 def ratio_error(numerators: Sequence[float] | np.ndarray, denominators: Sequence[float] | np.ndarray) -> float | None:
@@ -72,7 +75,7 @@ def normal_interval(
     without ends: the method then says that the value is exact only if none does.
     """
     reach = float(stats.norm.ppf((1 + level) / 2)) * error
-    method = method if reach > 1e-12 * abs(value) else f"{method}; nothing varies, exact if nothing ever does"
+    method = method if reach > 1e-9 * abs(value) else f"{method}; {ALIKE}"
     return Interval(lo=max(lo, value - reach), hi=min(hi, value + reach), level=level, method=method)
 
 
@@ -156,6 +159,7 @@ def difference_interval(first: Estimate, second: Estimate, method: str) -> Inter
         math.hypot(reach_toward(end, first.value, first.interval), reach_toward(-end, second.value, second.interval))
         for end in (-math.inf, math.inf)
     )
+    method = method if down + up > 0 else f"{method}; {ALIKE}"
     return Interval(lo=value - down, hi=value + up, level=first.interval.level, method=method)
 
 

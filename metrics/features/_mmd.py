@@ -171,7 +171,7 @@ def score_interval(value: float, slope: float, constant: float, method: str) -> 
     reach = math.sqrt(max(0.0, 2 * tilt * value + free + tilt**2))
     lo = value + tilt - reach if value > math.sqrt(free) else 0.0
     hi = value + tilt + reach if value >= -math.sqrt(free) else 0.0
-    method = method if slope or constant else f"{method}; exact if both sides are the same rows"
+    method = method if hi - lo > 1e-14 else f"{method}; exact if both sides are the same rows"
     return Interval(lo=min(lo, value), hi=max(hi, value), level=LEVEL, method=method)
 
 

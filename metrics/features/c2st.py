@@ -11,7 +11,9 @@ that no line tells apart can come out significantly below chance. What is below 
 
 Copies of a row share a fold: recognising a row again is no sign of anything but memory. So a generator that repeats
 itself is judged by its distinct rows, and repetition itself is left to the measures of diversity. Rows that differ by
-no more than the rounding of an extractor are copies too.
+no more than the rounding of an extractor are copies too, ``SAME`` of a feature's mean deviation. That is the limit:
+what a generator repeats with a jitter above it is recognised again, and counts as told apart. No wider rule would do,
+since rows of one feature lie as near by chance, and how near depends on how many there are.
 
 Interval: Wilson's, of fewer trials than were judged. Folds train on one another's examples, so their accuracies are
 correlated by about 1/K where what they learn is chance (Nadeau & Bengio 2003, Machine Learning 52, section 3), which
@@ -76,7 +78,11 @@ def held_out_accuracy(
 
 @metric("c2st", aspect="realism", unit="1", better="lower", paper="arXiv:1610.06545")
 def c2st(space: Space) -> Estimate:
-    """How often a held-out linear classifier tells samples from real data: 0.5 never, 1 always. Blind to spread."""
+    """How often a held-out linear classifier tells samples from real data: 0.5 never, 1 always. Blind to spread.
+
+    Rows that come again, to a millionth of the features' spread, are judged as one; with more jitter they count as told
+    apart, since the classifier has seen their like.
+    """
     return classifier_test(space.fake, space.real, numpy_rng(space, "c2st"))
 
 

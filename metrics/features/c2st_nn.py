@@ -41,7 +41,11 @@ def network_test(fake: Array, real: Array, rng: np.random.Generator) -> Estimate
 @metric("c2st_nn", aspect="realism", unit="1", better="lower",
         paper="arXiv:1610.06545, section 4")  # fmt: skip
 def c2st_nn(space: Space) -> Estimate:
-    """How often a held-out small neural network tells samples from real data: 0.5 never, 1 always. Sees spread too."""
+    """How often a held-out small neural network tells samples from real data: 0.5 never, 1 always. Sees spread too.
+
+    Rows that come again, to a millionth of the features' spread, are judged as one; with more jitter they count as told
+    apart, since the network has seen their like.
+    """
     return network_test(space.fake, space.real, numpy_rng(space, "c2st_nn"))
 
 

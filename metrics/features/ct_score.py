@@ -187,9 +187,9 @@ def _hull(intervals: list[Interval]) -> Interval:
 
 
 def _spread(moves: list[np.ndarray], n: int) -> float:
-    """Variance of a sum that each of ``n`` rows moves; those of no cell here do not."""
+    """Variance of a sum that each of ``n`` rows moves; those of no cell here do not. Rounding leaves it 0 or more."""
     moved = np.concatenate(moves)
-    return float((moved**2).sum() - moved.sum() ** 2 / n) * n / (n - 1)
+    return max(0.0, float((moved**2).sum() - moved.sum() ** 2 / n) * n / (n - 1))
 
 
 def _protocol(found: Cells) -> dict[str, int | str]:

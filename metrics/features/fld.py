@@ -22,6 +22,10 @@ how data is split is decided by the content of the rows, so that their order doe
 Samples drawn to the middle of their modes describe data better than data itself does: fld falls below 0 for them. Read
 it beside coverage.
 
+Training rows that come again break the baseline: a split that holds a row on either side knows it by heart, down to
+``FLOOR``. Where half of the training rows or more have a copy there is no ``fld``; of fewer the interval's method
+tells. ``fld_gap`` has no baseline.
+
 Intervals count the samples, the training data, the fits, the splits and the held-out data: all sides are halved at
 random, each half is measured for itself, fits and splits anew, and their difference has four times the variance of the
 whole (half-samples: McCarthy 1969, doi:10.2307/1402116); ``PAIRS`` times over. They are of what these numbers of rows
@@ -42,7 +46,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from bench import Estimate, GenbenchError, Interval, Space, alive, metric
+from bench import Estimate, GenbenchError, Interval, Omitted, Space, alive, metric
 from metrics._arrays import Array, by_content, checked_pair
 from metrics.features._neighbours import slices
 
@@ -62,12 +66,16 @@ Tiles = Callable[[], Iterator[Tensor]]
 
 @dataclass(frozen=True)
 class Likelihoods:
-    """``fld`` and ``fld_gap``, with their standard errors; None for too few rows."""
+    """``fld`` and ``fld_gap``, with their standard errors; None for too few rows.
+
+    repeated: the share of training rows that have a copy.
+    """
 
     divergence: float
     gap: float
     errors: tuple[float, float] | None
     gaussians: int
+    repeated: float
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,8 @@ class Mixture:
 def likelihood_divergence(fake: Array, held_out: Array, train: Array) -> Estimate:
     """FLD of ``(n, D)``, ``(m, D)`` and ``(t, D)`` features; about 0 for real data, lower is better.
 
-    Raises GenbenchError for bad input or held-out data that is constant, TooFew for fewer than 2 rows (4 to train).
+    Raises GenbenchError for bad input or held-out data that is constant, TooFew for fewer than 2 rows (4 to train),
+    Omitted where half of the training rows or more have a copy.
     """
     return _divergence(likelihoods(fake, held_out, train))
 
@@ -95,7 +104,7 @@ def likelihood_divergence(fake: Array, held_out: Array, train: Array) -> Estimat
 def generalisation_gap(fake: Array, held_out: Array, train: Array) -> Estimate:
     """FLD's generalisation gap; below 0 as far as the samples tell more of the training data than of new data.
 
-    Raises GenbenchError as ``likelihood_divergence`` does.
+    Raises GenbenchError as ``likelihood_divergence`` does, but takes training rows that have copies.
     """
     return _gap(likelihoods(fake, held_out, train))
 
@@ -108,7 +117,14 @@ def likelihoods(fake: Array, held_out: Array, train: Array) -> Likelihoods:
     rng = torch.Generator().manual_seed(0)
     sides = [side[by_content(side)][_shuffle(side, rng)] for side in _standardised(h, x, h, t)]
     divergence, gap = _measured(*sides)
-    return Likelihoods(divergence, gap, _errors(sides, rng), _count(sides[0], sides[2]))
+    return Likelihoods(divergence, gap, _errors(sides, rng), _count(sides[0], sides[2]), _repeated(t))
+
+
+def _repeated(rows: Tensor) -> float:
+    """Share of rows that have a copy among them."""
+    ordered = rows[by_content(rows)]
+    same = torch.nn.functional.pad((ordered[1:] == ordered[:-1]).all(1), (1, 1))
+    return (same[1:] | same[:-1]).double().mean().item()
 
 
 def _measured(samples: Tensor, held_out: Tensor, train: Tensor) -> tuple[float, float]:
@@ -237,7 +253,16 @@ def _standardised(by: Tensor, *sides: Tensor) -> tuple[Tensor, ...]:
 
 
 def _divergence(found: Likelihoods) -> Estimate:
-    return _estimate(found.divergence, found.errors and found.errors[0], found)
+    if found.repeated >= 0.5:
+        raise Omitted(
+            f"{found.repeated:.0%} of the training examples have an exact copy, and the baseline, fitted to some of "
+            "them, knows the others by heart: leave repeated rows out"
+        )
+    estimate = _estimate(found.divergence, found.errors and found.errors[0], found)
+    if not found.repeated or estimate.interval is None:
+        return estimate
+    said = f"{estimate.interval.method}; some training examples have copies"
+    return estimate.model_copy(update={"interval": estimate.interval.model_copy(update={"method": said})})
 
 
 def _gap(found: Likelihoods) -> Estimate:

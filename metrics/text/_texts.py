@@ -138,9 +138,8 @@ def mean_over_texts(values: np.ndarray, *, hi: float, protocol: Protocol) -> Est
     return Estimate(value=mean, n=n, interval=interval, protocol=protocol)
 
 
-def cut(interval: Interval | None, lo: float, hi: float, method: str = "") -> Interval | None:
-    """The interval within what the quantity can be, and under another name for its method if one is given."""
+def cut(interval: Interval | None, lo: float, hi: float) -> Interval | None:
+    """The interval within what the quantity can be."""
     if interval is None:
         return None
-    ends = {"lo": max(lo, interval.lo), "hi": min(hi, interval.hi)}
-    return interval.model_copy(update={**ends, "method": method or interval.method})
+    return interval.model_copy(update={"lo": max(lo, interval.lo), "hi": min(hi, interval.hi)})

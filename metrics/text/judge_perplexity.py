@@ -33,7 +33,7 @@ def perplexity(nats: np.ndarray, tokens: np.ndarray) -> Estimate:
     Raises GenbenchError where there is no token, or where nats are not finite.
     """
     rate = mean_nats(nats, tokens)
-    interval = cut(ratio_interval(nats, tokens), 0, np.inf, METHOD)
+    interval = cut(ratio_interval(nats, tokens, method=METHOD), 0, np.inf)
     return transformed(Estimate(value=rate, n=int(tokens.sum()), interval=interval), lambda x: float(np.exp(x)))
 
 

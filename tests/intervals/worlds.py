@@ -329,14 +329,14 @@ def numbers(d: Drawing) -> Found:
         "ssim": structural_similarity(copies, pictures.astype(np.uint8)),
         "rfd": paired_distance(made, meant),
         "bits_per_dim": bits_of(nats, DIMENSIONS, spacing()),
-        "train_throughput": _pace(np.array(seconds)),
+        "train_throughput": pace_of(np.array(seconds)),
     }
     return {name: every_one[name] for name in d.names}
 
 
-def _pace(seconds: Array) -> Estimate:
-    """Of a training whose steps took so long, noted a hundred times."""
-    ends = np.linspace(0, len(seconds), 101).astype(int)[1:]
+def pace_of(seconds: Array, notes: int = 100) -> Estimate:
+    """Of a training whose steps took so long, noted so often."""
+    ends = np.linspace(0, len(seconds), notes + 1).astype(int)[1:]
     pace = [(int(end), float(seconds[:end].sum())) for end in ends]
     spent = Costs(float(seconds.sum()), len(seconds), 0, None, "", pace=pace)
     return train_throughput(cast(Trial[Any], SimpleNamespace(costs=spent, conditions={}, batch_size=1)))

@@ -117,6 +117,16 @@ class TestCopies:
         width = [interval(one).hi - interval(one).lo for one in (exact, near)]
         assert width[0] == pytest.approx(width[1], rel=0.25) and min(width) > 0.1
 
+    def test_a_jitter_above_rounding_is_told_apart_as_is_said(self) -> None:
+        """The limit of what is recognised as a copy, on either side of which the docstrings say what comes."""
+        atoms = [np.repeat(rows(20, 8, seed), 50, 0) for seed in (0, 1)]
+        below, above = (
+            judged(atoms[0] + jitter * rows(1000, 8, 2), atoms[1] + jitter * rows(1000, 8, 3))
+            for jitter in (1e-8, 1e-5)
+        )
+        assert interval(below).lo == 0.5 < interval(above).lo
+        assert all("a millionth of the features' spread" in (test.__doc__ or "") for test in (c2st, c2st_nn))
+
     def test_copies_share_a_fold_and_both_sides_are_spread(self) -> None:
         rng = np.random.default_rng(0)
         groups = np.concatenate([rng.integers(0, 40, 100), rng.integers(20, 70, 100)])

@@ -423,6 +423,20 @@ class TestFeatureLikelihood:
         assert fit(fake, WORLD.train[:100]).variance.min() >= FLOOR
         assert np.isfinite(likelihood_divergence(fake, WORLD.held_out, WORLD.train).value)
 
+    def test_training_data_full_of_copies_has_no_baseline(self) -> None:
+        """Each row of both splits is known by heart then, down to the floor: values of minus millions."""
+        for times in (2, 10):
+            train = WORLD.train[: len(WORLD.train) // times].repeat(times, 1)
+            with pytest.raises(Omitted, match="100% of the training examples have an exact copy"):
+                likelihood_divergence(WORLD.new, WORLD.held_out, train)
+            assert abs(generalisation_gap(WORLD.new, WORLD.held_out, train).value) < 50
+
+    def test_of_a_few_copies_the_method_tells(self) -> None:
+        train = torch.cat([WORLD.train, WORLD.train[:3]])
+        some, none = (likelihood_divergence(WORLD.new, WORLD.held_out, t).interval for t in (train, WORLD.train))
+        assert some is not None and some.method.endswith("some training examples have copies")
+        assert none is not None and "copies" not in none.method
+
     def test_tiles_are_joined_as_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         whole = likelihood_divergence(WORLD.new, WORLD.held_out, WORLD.train).value
         monkeypatch.setattr("metrics.features.fld.BLOCK", 7000)
