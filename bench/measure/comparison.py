@@ -165,7 +165,7 @@ class Space:
 
     def of(self, side: Side) -> FeatureSet:
         """Features, logits and moments of one side. Raises Omitted where there is none."""
-        return self.once(Space._features, side)
+        return self.once(type(self)._features, side)
 
     @property
     def fake(self) -> Tensor:
