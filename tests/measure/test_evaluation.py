@@ -327,7 +327,7 @@ class TestCommand:
         told = capsys.readouterr()
         assert json.loads(told.out)[0]["value"] == pytest.approx(0, abs=1e-6)
         *skipped, few = told.err.splitlines()
-        assert skipped == [f"genbench: warning: {tmp_path}: skipped: 1 hidden (.hidden)"] * 2
+        assert skipped == [f"genbench: warning: {tmp_path}: skipped: 1 hidden (.hidden)"]
         assert few.startswith("genbench: warning: on lenet: 50 samples and 50 held-out examples are too few")
 
     def test_a_variable_that_is_not_set_is_no_folder(
