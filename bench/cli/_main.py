@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.cli.listing import listed, without_empty
+from bench.cli.listing import for_a_table, listed
 from bench.errors import DataWarning, GenbenchError, RunStopped, check_system, printable
 from bench.interrupts import answer_interrupt
 from bench.openmp import waiting_policy
@@ -161,7 +161,7 @@ def _list(options: argparse.Namespace) -> int:
     else:
         for kind, entries in rows.items():
             if entries or not options.words:
-                _print_table(kind, without_empty(entries))
+                _print_table(kind, for_a_table(entries))
     if not options.json and registry.failures:
         print(f"plugins that could not be imported:{registry.failure_note()}", file=sys.stderr)
     return OK
@@ -172,7 +172,7 @@ def _print_table(title: str, rows: Sequence[Mapping[str, Any]], wrapped: Collect
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for number, column in enumerate(rows[0] if rows else ()):
         keep = column == "name" if wrapped is None else column not in wrapped
-        table.add_column(column, no_wrap=keep, style="" if number else "bold")
+        table.add_column(column, no_wrap=keep, overflow="fold", style="" if number else "bold")
     for row in rows:
         table.add_row(*(Text(str(value)) for value in row.values()))
     console = _console()

@@ -35,6 +35,7 @@ class Family(torch.nn.Module):
 
     conditional = True
     draw: Draw
+
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         self.seen, self.drawn = 0, 0
@@ -128,7 +129,7 @@ def test_samples_that_use_half_the_range_are_remarked_on(trained: Trained, draw:
 
 
 def test_data_that_is_bright_itself_gives_no_remark(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.measure.trial.Trial.reference", torch.full((9, 1, 8, 8), 200, dtype=torch.uint8))
+    monkeypatch.setattr("bench.measure.trial.Trial.held_out", torch.full((9, 1, 8, 8), 200, dtype=torch.uint8))
     assert trained(lambda _, n, rng, y: spread(n, rng).abs()).remarks == ()
 
 
