@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from bench.engine.runner import Outcome
 
 OK, SOME_FAILED, WRONG = 0, 1, 2
+DOWNLOAD = "GENBENCH_DOWNLOAD"  # extractors that may fetch their weights; 1 for all that are asked for
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -133,6 +134,9 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--prompts", metavar="FILE", help="one text a sample, in the samples' order")
     parser.add_argument("--seed", type=int, default=0, help="of splits and folds (default: 0)")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="default: auto")
+    parser.add_argument(
+        "--download", action="store_true", help="fetch the extractor's weights where they are not here, checked by hash"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(command=_evaluate)
 
@@ -264,6 +268,8 @@ def _conclude(outcome: Outcome) -> None:
 
 def _evaluate(options: argparse.Namespace) -> int:
     os.environ.update(waiting_policy(os.environ))
+    if options.download:
+        os.environ[DOWNLOAD] = "1"
     from bench import evaluate  # imports torch
 
     table = evaluate(

@@ -3,12 +3,14 @@
 No package carries the large networks. A file is taken from
 1. the path in GENBENCH_WEIGHTS_<NAME> (the name in capitals, "-" as "_"),
 2. torch.hub's folder: $TORCH_HOME/hub/checkpoints,
-3. its publisher, into that folder, if GENBENCH_DOWNLOAD is 1 or names it: GENBENCH_DOWNLOAD=inception,dinov2.
+3. its publisher, into that folder, if GENBENCH_DOWNLOAD is 1 or names it: GENBENCH_DOWNLOAD=inception,dinov2; that is
+   1 under `genbench evaluate --download`.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -71,7 +73,7 @@ class Weights:
         if not {"1", self.name} & set(wanted):
             raise DataError(
                 f"{self.name} weights are not at {shown(path)}; download {self.url} to there, "
-                f"or set GENBENCH_DOWNLOAD={self.name}"
+                f"let `genbench evaluate --download` do it, or set GENBENCH_DOWNLOAD={self.name}"
             )
         if self.url not in _failed:
             self._download(path)
@@ -82,7 +84,7 @@ class Weights:
         """Whole and checked, or not at all: torch writes beside the target, compares the hash and renames."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(self.url, str(path), hash_prefix=self.sha256, progress=False)
+            torch.hub.download_url_to_file(self.url, str(path), hash_prefix=self.sha256, progress=sys.stderr.isatty())
         except (OSError, HTTPException, RuntimeError) as error:  # no network, cut off, another file
             _failed[self.url] = str(error)
 

@@ -337,6 +337,26 @@ class TestCommand:
             assert run_command(["evaluate", *command]) == 2
             assert capsys.readouterr().err.startswith("genbench: error: an empty path")
 
+    def test_weights_are_fetched_where_that_is_asked_for(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        wanted: list[str] = []
+
+        def publisher(url: str, path: str, hash_prefix: str, progress: bool) -> None:
+            wanted.append(url)
+            raise OSError("no network in tests")
+
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+        monkeypatch.setenv("GENBENCH_DOWNLOAD", "")
+        monkeypatch.setattr("torch.hub.download_url_to_file", publisher)
+        monkeypatch.setattr("metrics.extractors._weights._failed", {})
+        np.save(tmp_path / "x.npy", RNG.integers(256, size=(20, 3, 32, 32)).astype(np.uint8))
+        words = ["evaluate", f"{tmp_path}/x.npy", f"{tmp_path}/x.npy", "--extractor", "mobilenet"]
+        assert run_command(words) == 2 and not wanted
+        assert "let `genbench evaluate --download` do it" in capsys.readouterr().err
+        assert run_command([*words, "--download"]) == 2 and len(wanted) == 1
+        assert "could not be downloaded (no network in tests)" in capsys.readouterr().err
+
     def test_errors_are_one_line_and_exit_two(self, files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         assert run_command(["evaluate", files[0], "nowhere.npz"]) == 2
         assert capsys.readouterr().err == "genbench: error: there is no nowhere.npz\n"
