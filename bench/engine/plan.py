@@ -61,6 +61,7 @@ class TrialPlan(BaseModel):
     versions: dict[str, str]
     doors: tuple[Door, ...]
     argv: tuple[str, ...]
+    jobs: int = 1  # trials at a time: a condition of what is timed, and of nothing else
 
     @cached_property
     def training_id(self) -> str:

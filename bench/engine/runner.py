@@ -12,6 +12,7 @@ import pandas as pd
 
 from bench import files
 from bench.doors import GUARD
+from bench.engine.executors._base import Executor
 from bench.engine.executors.local import LocalExecutor
 from bench.engine.plan import TrialPlan, plan_trials
 from bench.engine.progress import Display
@@ -68,7 +69,7 @@ def run(
         files.refuse_links(folder / name for name in files.PARTS)
         _clean(folder)
         _write_plan(folder, plans)
-        missing = [p for p in plans if not _has_result(folder, p)]
+        missing = [p.model_copy(update={"jobs": jobs}) for p in plans if not _has_result(folder, p)]
         _execute(missing, folder, jobs, is_ours)
         page = _render(folder)
     return Outcome(folder, plans, [r for p in plans if (r := _read(folder, p))], page, len(missing))
@@ -128,7 +129,8 @@ def _execute(plans: list[TrialPlan], out: Path, jobs: int, is_ours: Callable[[],
 
     with Display(plans) as display:
         try:
-            LocalExecutor(out, jobs, threads, check).run(plans, display.event, keep)
+            executor: Executor = LocalExecutor(out, jobs, threads, check)
+            executor.run(plans, display.event, keep)
         except _FolderLost as error:
             kept = f"what was finished ({len(finished)} of {len(plans)} trials) is kept in {_rescue(out, finished)}"
             raise RunStopped(f"{error}; {kept if finished else 'no trial was finished'}") from error

@@ -169,7 +169,7 @@ def _kept(run: _Run) -> dict[str, Any]:
         "kept_step": run.kept_step,
         "curve": tuple(run.progress.curve) if run.progress else (),
         "phases": run.phases.seconds,
-        "environment": {**environment(torch.device(run.plan.device)), **_setting(), "load": _load(run)},
+        "environment": {**environment(torch.device(run.plan.device)), "jobs": run.plan.jobs, "load": _load(run)},
         "samples": run.samples,
     }
 
@@ -198,10 +198,6 @@ def _message(error: Exception) -> str:
     return said(error)
 
 
-def _setting() -> dict[str, Any]:
-    return {"jobs": int(os.environ.get("GENBENCH_JOBS", "1"))}
-
-
 def _measure_all(run: _Run) -> None:
     plan, device = run.plan, torch.device(run.plan.device)
     _pin(device)
@@ -220,7 +216,7 @@ def _measure_all(run: _Run) -> None:
         n_samples=plan.budget.samples,
         batch_size=plan.budget.batch_size,
         device=device,
-        conditions={"device": device.type, "threads": torch.get_num_threads(), **_setting()},
+        conditions={"device": device.type, "threads": torch.get_num_threads(), "jobs": plan.jobs},
     )
     with run.phase("sample"):
         run.samples = _keep_samples(run, trial)

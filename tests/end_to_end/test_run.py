@@ -23,7 +23,8 @@ import bench
 from bench import DeviceError, GenbenchError, OutputError, SuiteError, files
 from bench.engine.budget import Budget
 from bench.engine.checkpoint import read_checkpoint
-from bench.engine.executors.local import Limits, LocalExecutor
+from bench.engine.executors._base import Limits
+from bench.engine.executors.local import LocalExecutor
 from bench.engine.plan import TrialPlan, checkpoint_path
 from bench.engine.runner import plan, run
 from bench.engine.worker import record_of
@@ -380,7 +381,7 @@ class TestLimits:
     @pytest.fixture
     def clock(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         time_now = [0.0]
-        monkeypatch.setattr("bench.engine.executors.local.time.monotonic", lambda: time_now[0])
+        monkeypatch.setattr("bench.engine.executors._base.time.monotonic", lambda: time_now[0])
         return time_now
 
     def after(self, clock: list[float], limits: Limits, seconds: float, every: float = 1) -> None:

@@ -10,15 +10,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from pydantic import ValidationError
 
-from bench.engine.budget import Budget
+from bench.engine.executors._base import Limits, OnEvent, OnRecord
 from bench.engine.plan import TrialPlan, checkpoint_path
 from bench.engine.worker import AS_IT_IS, record_of
 from bench.errors import OutputError
@@ -26,12 +25,8 @@ from bench.files import NO_TRAP
 from bench.openmp import waiting_policy
 from bench.record import Failure, RunRecord
 
-OnEvent = Callable[[TrialPlan, Mapping[str, Any]], None]
-OnRecord = Callable[[TrialPlan, RunRecord], None]
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 LOOK = 1.0  # seconds between two looks at a silent worker
-MOST = 5.0
-IMPORTING = 300.0  # seconds that a worker may take before its first word: libraries come from a slow disk
 
 
 class LocalExecutor:
@@ -105,7 +100,6 @@ class LocalExecutor:
             **os.environ,
             **dict.fromkeys(_THREAD_VARIABLES, str(self.threads)),
             **waiting_policy(os.environ),
-            "GENBENCH_JOBS": str(self.jobs),
             "PYTHONUNBUFFERED": "1",
             "PYTHONUTF8": "1",
         }
@@ -120,47 +114,6 @@ class LocalExecutor:
             # the same session, and not a session: so the system wakes and ends it if it is stopped when we are killed.
             process_group=0,
         )
-
-
-class Limits:
-    """How long a worker has been silent, and how long it has run; ``failure`` once either is over its limit.
-
-    Between two looks no more than ``MOST`` seconds are counted: when this process was suspended itself (Ctrl-Z), the
-    worker may well have spoken.
-    """
-
-    def __init__(self, budget: Budget) -> None:
-        self.budget = budget
-        self.silent = self.running = 0.0
-        self.started = self.measuring = self.answered = False
-        self._last = time.monotonic()
-
-    def look(self) -> None:
-        now = time.monotonic()
-        passed, self._last = min(now - self._last, MOST), now
-        self.silent += passed
-        self.running += passed if self.started else 0.0
-
-    def hear(self, event: Mapping[str, Any]) -> None:
-        self.silent = 0.0
-        self.answered = self.answered or "record" in event
-        if event.get("phase") in ("data", "sample"):  # measuring has as long again as what goes before
-            self.started, self.measuring, self.running = True, event["phase"] == "sample", 0.0
-
-    @property
-    def failure(self) -> Failure | None:
-        stall, limit = self.budget.stall_limit, self.budget.time_limit
-        patience = stall if self.started else max(stall, IMPORTING)
-        if self.silent > patience:
-            silence = f"no step and no other sign of life for {patience:g} s (budget.stall_limit)"
-            message = silence if self.started else f"its process did not come up within {patience:g} s"
-            return Failure(kind="timeout", message=f"stopped: {message}")
-        # The worker ends its training by itself, after a whole step; only one that takes too long over it is killed.
-        grace = 0.0 if self.measuring else max(5.0, 0.1 * (limit or 0.0))
-        if limit is not None and self.running > limit + grace:
-            what = "while measuring" if self.measuring else "before its training was done"
-            return Failure(kind="timeout", message=f"stopped {what} at its limit of {limit:g} s (budget.time_limit)")
-        return None
 
 
 def _open_log(path: Path, mode: Literal["a", "w"]) -> TextIO:
