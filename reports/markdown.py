@@ -55,7 +55,7 @@ def _pending(pending: Pending) -> str:
 
 def _section(section: Section, content: Content, target: Path, number: int) -> list[str]:
     board = section.board
-    about = f"{board.modality} · {text(section.data)} · suite {name(', '.join(board.suites))}"
+    about = f"{name(board.modality)} · {text(section.data)} · suite {name(', '.join(board.suites))}"
     parts = [f"## {name(board.dataset)}", about]
     if board.columns:
         parts += [_leaderboard(board, board.headline), LEGEND]

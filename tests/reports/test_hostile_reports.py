@@ -200,6 +200,13 @@ def test_markdown_takes_no_text_for_markup(value: str, expected: str) -> None:
     assert text(value) == expected
 
 
+def test_a_kind_of_data_may_be_called_anything(tmp_path: Path) -> None:
+    write_record(tmp_path, record("vae", modality=f"a\x00b|{'x' * 999}", scores={"fd_lenet": 1.0}))
+    shown = pages(tmp_path)
+    for page in ("index.html", "report.md"):
+        assert "\x00" not in shown[page] and "x" * 500 not in shown["report.md"]
+
+
 def test_fingerprints_are_escaped_in_markdown(tmp_path: Path) -> None:
     write_record(tmp_path, record("vae", fingerprint="`<b>|*x*`", scores={"fd_lenet": 1.0}))
     assert r"\`\<b\>\|\*x\*\`" in pages(tmp_path)["report.md"]
