@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # What is promised of a machine without a GPU must also be tested on one that has it.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
+# Started in the background of a shell, this process and its children would not hear Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SMALL = """
 seeds = [0]
