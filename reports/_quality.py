@@ -65,7 +65,7 @@ def quality(board: Board, slots: Mapping[str, int]) -> Figure | None:
             axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
         panels[0].set_ylabel(f"{short(metric)}, {DIRECTIONS[better]}")
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+        figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 4), frameon=False)
     return figure
 
 

@@ -27,7 +27,7 @@ from bench.registry import DatasetEntry, Entry, GeneratorEntry, registry
 # results of before do not pass for results of now. tests/engine/test_golden_run.py notices.
 RESULTS_VERSION = 1
 # What is looked at on the way where the suite names nothing.
-CHEAP = ("fd", "bits_per_byte")
+CHEAP = ("bits_per_byte", "fd")
 
 
 class TrialPlan(BaseModel):
@@ -219,14 +219,20 @@ def _plan(
 
 
 def _curve(suite: Suite, use: GeneratorUse, dataset: Dataset) -> tuple[str, ...]:
-    """The metrics of the learning curve: those that the suite names, or one that is cheap."""
+    """The metrics of the learning curve: those that the suite names and that apply, or one that is cheap.
+
+    Raises DataError where one that is named wants an extractor whose weights are not here.
+    """
     budget = use.budget
     if budget.evaluate_every is None or use.load or use.entry.control:
         return ()
     asked = [*(suite.curve or ()), *filter(None, [budget.keep])]
-    names = expand(asked or CHEAP, dataset.spec, suite.extractors, suite.without)
-    here = [name for name in names if all(registry.get("extractors", x).here for x in _extractors((name,)))]
-    return tuple(here if asked else here[:1])
+    if names := expand(asked, dataset.spec, suite.extractors, suite.without):
+        for extractor in _extractors(names):
+            registry.get("extractors", extractor).locate()
+        return names
+    cheap = expand(CHEAP, dataset.spec, suite.extractors, suite.without)
+    return tuple(name for name in cheap if all(registry.get("extractors", x).here for x in _extractors((name,))))[:1]
 
 
 def _doors(generator: GeneratorEntry, data: DatasetEntry, metrics: tuple[str, ...]) -> tuple[Door, ...]:

@@ -190,9 +190,9 @@ class Keep:
     better: Better
 
     def improves(self, metrics: Mapping[str, float], progress: Progress) -> bool:
-        """Whether this is the best look so far; then ``progress`` remembers it. Raises TrialError without a value."""
+        """Whether this is the best look so far; then ``progress`` remembers it. One without a number is not."""
         if self.metric not in metrics:
-            raise TrialError(f"keep = {self.metric!r} could not be measured on the validation split")
+            return False
         value, best = metrics[self.metric], progress.best_value
         if best is not None and (value >= best if self.better == "lower" else value <= best):
             return False
@@ -228,6 +228,8 @@ def _resume(model: Trainable, checkpoint: Path, schedule: Schedule) -> Progress:
         progress = _progress(checkpoint, meta, schedule)
         if state.lost:
             raise DataError(f"{checkpoint} does not hold {state.lost}, which training changes")
+        if progress.best_step not in (None, progress.step):
+            read_checkpoint(best_path(checkpoint))  # raises: without it, what was best is gone
         apply_checkpoint(checkpoint, state, model)
     except DataError as error:
         apply(model, before)

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from bench.engine.plan import TrialPlan
-from bench.errors import Omitted
-from bench.measure.comparison import measure
+from bench.errors import Omitted, TrialError
 from bench.measure.names import find_metric
-from bench.measure.trial import Trial
+from bench.measure.trial import Trial, measure_model
+from bench.modalities import NotFinite
 from bench.protocols import Dataset, Generator
 
 log = logging.getLogger("genbench")
@@ -50,17 +50,22 @@ def look(plan: TrialPlan, model: Generator, dataset: Dataset, device: torch.devi
         batch_size=plan.budget.batch_size,
         device=device,
     )
-    found = _measured(plan.curve, trial)
+    found = _measured(plan, trial)
     if module:
         module.train()
     return found
 
 
-def _measured(names: tuple[str, ...], trial: Trial) -> dict[str, float]:
+def _measured(plan: TrialPlan, trial: Trial) -> dict[str, float]:
+    """Early in a training, or late, a model may make NaN: such a look has no number, and the training goes on."""
     found = {}
-    for name in names:
+    for name in plan.curve:
         try:
-            found[name] = measure(find_metric(name), trial).value
+            found[name] = measure_model(find_metric(name), trial).value
+        except NotFinite as error:
+            log.warning(f"a look at the validation split gave no {name}: {error}")
         except Omitted as reason:
+            if name == plan.keep:
+                raise TrialError(f"keep = {name!r} cannot be measured: {reason}") from reason
             log.warning(f"no {name} in the learning curve: {reason}")
     return found

@@ -40,9 +40,8 @@ from bench.engine.plan import TrialPlan, checkpoint_path
 from bench.engine.training import Keep, Progress, Schedule, advance, best_path, load_last, train
 from bench.engine.validation import look
 from bench.errors import GenbenchError, Omitted, TrialError, Unsupported, said
-from bench.measure.comparison import measure
 from bench.measure.names import find_metric
-from bench.measure.trial import Costs, Trial
+from bench.measure.trial import Costs, Trial, measure_model
 from bench.modalities import NotFinite
 from bench.probes.flops import count_flops
 from bench.probes.load import Reading, between, reading
@@ -50,7 +49,7 @@ from bench.probes.machine import environment
 from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
 from bench.probes.pulse import listen
 from bench.probes.stopwatch import Phases
-from bench.protocols import Dataset, Generator, Trainable, unmet
+from bench.protocols import Dataset, Generator, Trainable
 from bench.record import Estimate, Failure, FailureKind, Measurement, RunRecord, Status, legible
 from bench.registry import MetricEntry, registry
 from bench.streams import seed_globals, stream_seed
@@ -333,6 +332,8 @@ def _train(run: _Run, model: Trainable, dataset: Dataset, device: torch.device) 
 def _take_best(run: _Run, model: Trainable, checkpoint: Path, progress: Progress) -> None:
     """Go on with the model that was best on the validation split, where the suite asks for that."""
     run.kept_step = progress.best_step
+    if run.plan.keep and progress.complete and progress.best_step is None:
+        raise TrialError(f"keep = {run.plan.keep!r}: no look at the validation split gave a number")
     if progress.best_step not in (None, progress.step):
         restore(best_path(checkpoint), model, training=False)
 
@@ -384,7 +385,8 @@ def _note_stop(run: _Run, progress: Progress, lost: str = "") -> None:
     where += f", which does not hold {lost}" if lost else ""
     then = "starts over" if lost else "goes on from there"
     of = f" of {target.amount:g}" if target.unit == "steps" else f", before its {target} were over"
-    message = f"measured at step {progress.step}{of}, {where}; run again, and it {then}"
+    kept = "" if run.kept_step in (None, progress.step) else f" (the model of step {run.kept_step} was the best)"
+    message = f"measured at step {progress.step}{of}{kept}, {where}; run again, and it {then}"
     run.failure = Failure(kind="timeout", message=message)
 
 
@@ -405,11 +407,8 @@ def _measure(run: _Run, entry: MetricEntry, trial: Trial) -> None:
     if run.plan.control and entry.aspect == "efficiency":
         run.omitted[entry.name] = "a yardstick, not a model"
         return
-    if not isinstance(trial.model, entry.needs):
-        run.omitted[entry.name] = unmet(trial.model, entry.needs)
-        return
     try:
-        measured = _as_measurement(entry, measure(entry, trial))
+        measured = _as_measurement(entry, measure_model(entry, trial))
     except Omitted as reason:
         run.omitted[entry.name] = str(reason)
         return

@@ -11,13 +11,14 @@ from torch import Tensor
 from typing_extensions import TypeVar  # with a default, which that of Python 3.11 cannot have
 
 from bench.errors import Omitted, TrialError
-from bench.measure.comparison import Comparison
+from bench.measure.comparison import Comparison, measure
 from bench.modalities import Modality, modality_of
 from bench.modalities._examples import Examples, Stored, arrays_of, numbers
 from bench.modalities._sequences import joined
 from bench.probes.pulse import alive
-from bench.protocols import Batch, Dataset, DataSpec, Generator, Reconstructor
-from bench.registry import Side
+from bench.protocols import Batch, Dataset, DataSpec, Generator, Reconstructor, unmet
+from bench.record import Estimate
+from bench.registry import MetricEntry, Side
 
 Model = TypeVar("Model", bound=Generator, default=Generator, covariant=True)
 
@@ -160,6 +161,13 @@ class Trial(Comparison, Generic[Model]):
         if tuple(batch.data.shape) != (n, *self.spec.shape):
             raise TrialError(f"{method}({n}) has shape {tuple(batch.data.shape)}, not {(n, *self.spec.shape)}")
         return self._modality.stored(batch, self.spec)
+
+
+def measure_model(entry: MetricEntry, trial: Trial) -> Estimate:
+    """As ``measure``, of a model. Raises Omitted, too, where it has not the capability that the metric needs."""
+    if not isinstance(trial.model, entry.needs):
+        raise Omitted(unmet(trial.model, entry.needs))
+    return measure(entry, trial)
 
 
 def _held_out(trial: Trial) -> Stored:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import bench
-from bench import Batch, DataError, SuiteError
+from bench import Batch, DataError, DataSpec, SuiteError
 from bench.datasets._image import ImageDataset
 from bench.datasets.digits import digits
 from bench.engine import training
@@ -24,7 +24,10 @@ from bench.engine.suite import apply_override, check_suite, read_suite
 from bench.engine.training import Keep, Progress, Schedule, best_path, train
 from bench.engine.validation import Validation
 from bench.engine.worker import run_trial
+from bench.measure.trial import measure_model
+from bench.modalities import NotFinite
 from bench.probes.flops import count_flops
+from bench.registry import registry
 
 CPU = torch.device("cpu")
 
@@ -44,6 +47,20 @@ class Counter(nn.Module):
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
         return torch.zeros(n, 1, 8, 8)
+
+
+class Deaf(nn.Module):
+    """Writes, and cannot say how likely any text is."""
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.length = spec.shape[0]
+
+    def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        return {"loss": 0.0}
+
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        return torch.randint(97, 123, (n, self.length), generator=rng)
 
 
 @pytest.fixture(scope="module")
@@ -165,10 +182,20 @@ class TestLooks:
         assert (resumed.best_step, resumed.best_value) == (whole.best_step, whole.best_value)
         assert [p.get("metrics") for p in resumed.curve] == [p.get("metrics") for p in whole.curve]
 
+    def test_without_the_best_model_it_starts_over(
+        self, data: ImageDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = tmp_path / "x.safetensors"
+        self.kept(data, path)
+        best_path(path).unlink()
+        _, again = self.kept(data, path)
+        assert "training starts over: there is no checkpoint" in caplog.text
+        assert again.best_step == 6 and best_path(path).is_file()
+
     def test_what_is_held_out_is_the_validation_split(self, data: ImageDataset) -> None:
         view = Validation(data)
         assert view.test is data.valid and view.train is data.train and view.spec is data.spec
-        kjv = bench.registry.registry.get("datasets", "kjv").make()
+        kjv = registry.get("datasets", "kjv").make()
         assert Validation(kjv).text("test") == kjv.text("valid") and Validation(kjv).text("train") == kjv.text("train")
         assert not hasattr(view, "tokens")
 
@@ -202,6 +229,64 @@ class TestTrials:
         first, *_, last = (point.flops or 0 for point in looks)
         assert last == pytest.approx(4 * first) and first > 0
 
+    def test_the_model_that_was_kept_is_the_one_that_is_measured(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        worth = iter([3.0, 1.0, 2.0, 4.0])  # of the looks at steps 3, 6, 9 and 12
+        monkeypatch.setattr("bench.engine.worker.look", lambda *_: {"fd_lenet": next(worth)})
+        kept = run_trial(plan(tmp_path), tmp_path)
+        assert (kept.kept_step, kept.steps) == (6, 12)
+        monkeypatch.undo()
+        short, last = (
+            run_trial(plan(tmp_path, f"budget={{train_steps={steps}, samples=60}}"), tmp_path) for steps in (6, 12)
+        )
+        values = [record.measurements[0].value for record in (kept, short, last)]
+        assert values[0] == values[1] != values[2]
+
+    def test_what_it_is_kept_by_must_be_here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
+        monkeypatch.setenv("GENBENCH_DOWNLOAD", "")
+        with pytest.raises(DataError, match="mobilenet weights are not at"):
+            plan(tmp_path, "budget.keep=fd_mobilenet")
+
+    def test_of_other_data_something_cheap_is_looked_at(self, tmp_path: Path) -> None:
+        text = SUITE + "[datasets.kjv]\nwindow = 32\n[generators.lstm]\npreset = 'tiny'\n"
+        (tmp_path / "suite.toml").write_text(text)
+        plans = {p.generator: p for p in plan_trials(read_suite(tmp_path / "suite.toml"), "cpu")}
+        assert (plans["vae"].curve, plans["vae"].keep) == (("fd_lenet",), "fd_lenet")
+        assert (plans["lstm"].curve, plans["lstm"].keep) == (("bits_per_byte",), None)
+
+    def test_what_it_is_kept_by_must_be_measurable(self, tmp_path: Path) -> None:
+        text = SUITE.replace("digits", "kjv").replace("[generators.vae]\nlatent = 3\nwidth = 16", "[generators.deaf]")
+        text = text.replace('["fd_lenet", "parameters"]', '["parameters"]').replace('"fd_lenet"', '"bits_per_byte"')
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(registry, "tables", {kind: dict(registry.all(kind)) for kind in registry.tables})
+            patch.setattr(registry, "importing", True)  # as from a package: no other process has to find it
+            bench.generator("deaf", modalities={"text"})(Deaf)
+            (tmp_path / "suite.toml").write_text(text)
+            (found,) = plan_trials(read_suite(tmp_path / "suite.toml"), "cpu")
+            record = run_trial(found, tmp_path)
+        assert record.error and record.steps is None
+        assert "keep = 'bits_per_byte' cannot be measured: needs the capability 'likelihood'" in record.error.message
+
+    @pytest.mark.parametrize(("last", "status"), [(True, "failed"), (False, "ok")])
+    def test_a_look_at_nan_is_no_number(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: bool, status: str
+    ) -> None:
+        looks = iter([True, True, True, last])
+
+        def broken(entry: Any, trial: Any) -> Any:
+            if isinstance(trial.dataset, Validation) and next(looks):
+                raise NotFinite("samples hold NaN")
+            return measure_model(entry, trial)
+
+        monkeypatch.setattr("bench.engine.validation.measure_model", broken)
+        record = run_trial(plan(tmp_path), tmp_path)
+        assert record.status == status and any("gave no fd_lenet: samples hold NaN" in r for r in record.remarks)
+        assert record.kept_step == (None if last else 12)
+        if record.error:
+            assert "no look at the validation split gave a number" in record.error.message
+
     def test_by_the_clock_it_says_that_it_will_not_repeat(self, tmp_path: Path) -> None:
         record = run_trial(plan(tmp_path, "budget.train_seconds=0.05"), tmp_path)
         assert record.status == "ok" and record.steps and record.curve[-1].seconds >= 0.05
@@ -213,7 +298,7 @@ class TestTrials:
         assert before < 1e8 <= last
 
     def test_counting_moves_no_weight(self, data: ImageDataset) -> None:
-        family = bench.registry.registry.get("generators", "dcgan").make
+        family = registry.get("generators", "dcgan").make
 
         def trained(count: bool) -> list[Tensor]:
             torch.manual_seed(0)
