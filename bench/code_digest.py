@@ -95,7 +95,10 @@ def _packages(source: Source) -> Iterator[Source]:
 
 
 def _imports(source: Source) -> Iterator[Source | None]:
-    for base, names in _read(source.path).imports(source.package):
+    for level, module, names in _read(source.path).wanted:
+        # Relative ones made absolute.
+        above = source.package.split(".")[: len(source.package.split(".")) - level + 1] if level else []
+        base = ".".join(filter(None, (*above, module)))
         modules = [source.finds(f"{base}.{name}" if base else name) for name in names]
         yield from modules
         # Of a package, its own file counts where something is taken from it that is no module.
@@ -147,12 +150,6 @@ class _File:
     wanted: tuple[tuple[int, str, tuple[str, ...]], ...] = ()
     mentions: tuple[tuple[str, frozenset[str]], ...] = ()
     acts: bool = True
-
-    def imports(self, package: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """(module, names taken from it), as its import statements say; relative ones made absolute."""
-        for level, module, names in self.wanted:
-            above = package.split(".")[: len(package.split(".")) - level + 1] if level else []
-            yield ".".join(filter(None, (*above, module))), names
 
 
 def _read(path: Path) -> _File:

@@ -21,16 +21,14 @@ class Deck:
 
     def deal(self, n: int, rng: torch.Generator, condition: Tensor | None) -> Batch:
         """The next n examples, of the classes asked for if any are. Raises GenbenchError when they run out."""
-        taken = self._next(n, rng) if condition is None else self._of_classes(condition.tolist(), rng)
-        return self.split.batch(taken)
-
-    def _next(self, n: int, rng: torch.Generator) -> Tensor:
+        if condition is not None:
+            return self.split.batch(self._of_classes(condition.tolist(), rng))
         if self.left is None:
             self.left = torch.randperm(len(self.split), generator=rng)
         if n > len(self.left):
             raise GenbenchError(f"only {len(self.split)} {self.what} examples: lower budget.samples")
         taken, self.left = self.left[:n], self.left[n:]
-        return taken
+        return self.split.batch(taken)
 
     def _of_classes(self, labels: list[int], rng: torch.Generator) -> Tensor:
         """Examples of each class in a random order of their own, from the start again when a class runs out."""

@@ -77,7 +77,10 @@ class GPT(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         _initialise(self, layers)
-        self.optimiser = torch.optim.AdamW(_decayed(self, weight_decay), lr=lr, betas=(0.9, 0.95))
+        decayed = [p for p in self.parameters() if p.dim() >= 2]  # matrices only: biases and norms are left alone
+        others = [p for p in self.parameters() if p.dim() < 2]
+        groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.optimiser = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95))
         self.schedule = scheduled(self.optimiser, warmup=warmup, decay=decay, floor=0.1)
 
     def forward(self, x: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
@@ -138,12 +141,3 @@ def _initialise(model: nn.Module, layers: int) -> None:
         elif "norm" not in name:
             residual = name.endswith(("out.weight", "mlp.2.weight"))
             nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * layers) if residual else 0.02)
-
-
-def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Weight decay for matrices only: biases and norms are left alone."""
-    parameters = list(model.parameters())
-    return [
-        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
-    ]

@@ -88,14 +88,11 @@ def load(module: str) -> Any:
         return evaluate.load(module, cache_dir=cache(), keep_in_memory=True, seed=0)
     # A foreign script may raise anything on import, and the hub client much; the reason is kept in the record.
     except Exception as error:
-        raise Omitted(f"evaluate could not load {module!r} ({_reason(error)}){_advice(module)}") from error
-
-
-def _advice(module: str) -> str:
-    """What to do about a module that is not a file here."""
-    if os.path.exists(module):  # noqa: PTH110 (Path.exists raises for a name that is too long)
-        return ""
-    return "; modules of the hub need the network: offline, name a local folder that holds a script of its own name"
+        here = os.path.exists(module)  # noqa: PTH110 (Path.exists raises for a name that is too long)
+        advice = "modules of the hub need the network: offline, name a local folder that holds a script of its own name"
+        raise Omitted(
+            f"evaluate could not load {module!r} ({_reason(error)}){'' if here else f'; {advice}'}"
+        ) from error
 
 
 def cache() -> str:
@@ -117,20 +114,16 @@ def estimate(instance: Any, c: Comparison, key: str = "") -> Estimate:
         raise Omitted(f"{instance.name} of evaluate failed: {_reason(error)}") from error
     found, value = number(result, instance.name, key)
     n = len(next(iter(columns.values())))
+    file = inspect.getsourcefile(type(instance))  # two modules of one name may differ
+    source = f"sha256:{sha256(Path(file))[:16]}" if file and Path(file).is_file() else "not a file"
     settings = {
         "module": instance.name,
-        "module_source": _source(instance),
+        "module_source": source,
         "key": found,
         "evaluate": evaluate.__version__,
         "uncertainty": "not given",
     }
     return Estimate(value=value, n=n, protocol={**settings, **protocol})
-
-
-def _source(instance: Any) -> str:
-    """Hash of the file that a module is written in: two of one name may differ."""
-    file = inspect.getsourcefile(type(instance))
-    return f"sha256:{sha256(Path(file))[:16]}" if file and Path(file).is_file() else "not a file"
 
 
 def number(result: Any, name: str, key: str = "") -> tuple[str, float]:

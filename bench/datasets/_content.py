@@ -53,6 +53,15 @@ def find(name: str, root: str, places: Iterable[str], how: str) -> Path:
     raise DataError(f"no {name} under {named(folder.absolute())} (looked for {', '.join(places)}); {how}")
 
 
+def fetch_whole(kind: type, name: str, root: str) -> None:
+    """Have torchvision's dataset of this ``kind`` fetch itself to the root. Raises DataError where it cannot."""
+    folder = data_root(root)
+    try:
+        kind(str(folder), download=True)
+    except (RuntimeError, OSError) as error:
+        raise DataError(f"cannot download {name} to {folder.absolute()}: {error}") from error
+
+
 def fetch(url: str, path: Path, sha256: str) -> None:
     """Fetch a file and keep it only if its SHA-256 is the expected one. Raises DataError."""
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import DataError, dataset
-from bench.datasets._content import data_root, find
+from bench.datasets._content import fetch_whole, find
 from bench.datasets._image import ImageDataset, Splits
 from bench.foreign import decoding
 from bench.reading.encoded import open_picture
@@ -24,7 +24,11 @@ _ANEW = "; delete it and get it anew"
 @dataset("cifar10", modality="image", locate=lambda: str(find("CIFAR-10", "", _PLACES, _HOW)))
 def cifar10(*, root: str = "", download: bool = False) -> ImageDataset:
     """CIFAR-10, 32x32 RGB: 45,000 train, 5,000 valid (the last of the training set), 10,000 test."""
-    folder = _folder(root, download)
+    if download:
+        from torchvision.datasets import CIFAR10
+
+        fetch_whole(CIFAR10, "CIFAR-10", root)
+    folder = find("CIFAR-10", root, _PLACES, _HOW)
     read = _from_torchvision if folder.name == "cifar-10-batches-py" else _from_parquet
     train, test = read(folder, "train"), read(folder, "test")
     splits: Splits = {
@@ -33,17 +37,6 @@ def cifar10(*, root: str = "", download: bool = False) -> ImageDataset:
         "test": test,
     }
     return ImageDataset("cifar10", splits, classes=10)
-
-
-def _folder(root: str, download: bool) -> Path:
-    if download:
-        from torchvision.datasets import CIFAR10
-
-        try:
-            CIFAR10(str(data_root(root)), download=True)
-        except (RuntimeError, OSError) as error:
-            raise DataError(f"cannot download CIFAR-10 to {data_root(root).absolute()}: {error}") from error
-    return find("CIFAR-10", root, _PLACES, _HOW)
 
 
 def _from_parquet(folder: Path, half: str) -> tuple[np.ndarray, np.ndarray]:

@@ -54,7 +54,10 @@ def _below(name: str, path: str) -> Sequence[str]:
 
 
 def _pixels(pictures: Pictures, path: str, size: int | None) -> np.ndarray:
-    """``(n, C, H, W)`` uint8. Raises DataError where sizes differ and none is asked for."""
+    """``(n, C, H, W)`` uint8; for a size the central squares, resized by Pillow's antialiased bicubic filter.
+
+    Raises DataError where sizes differ and none is asked for.
+    """
     if size is None and len(pictures.sizes) > 1:
         some = ", ".join(f"{width}x{height}" for height, width in list(pictures.sizes)[:3])
         raise DataError(f"{named(path)}: pictures differ in size ({some}): say with size = 64 what to bring them to")
@@ -64,12 +67,8 @@ def _pixels(pictures: Pictures, path: str, size: int | None) -> np.ndarray:
         return pictures.load().numpy()
     found = np.empty((len(pictures), pictures.channels, size, size), np.uint8)
     for row in range(len(pictures)):
-        found[row] = _brought_to(size, np.asarray(pictures[row : row + 1][0]))
+        picture = np.asarray(pictures[row : row + 1][0])  # (C, H, W)
+        image = Image.fromarray(picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0))
+        fitted = np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC))
+        found[row] = fitted[None] if fitted.ndim == 2 else fitted.transpose(2, 0, 1)
     return found
-
-
-def _brought_to(size: int, pixels: np.ndarray) -> np.ndarray:
-    """The central square of ``(C, H, W)``, resized by Pillow's antialiased bicubic filter."""
-    image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
-    fitted = np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC))
-    return fitted[None] if fitted.ndim == 2 else fitted.transpose(2, 0, 1)

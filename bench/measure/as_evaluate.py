@@ -8,14 +8,13 @@ Importing ``evaluate`` takes seconds, so that is left until a metric is made.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bench.errors import GenbenchError
 from bench.files import cache_folder
 from bench.measure.evaluation import evaluate as measured
 from bench.measure.names import check_name
-from bench.registry import MetricEntry
 
 
 def hf_metric(name: str, **settings: Any) -> Any:
@@ -23,11 +22,7 @@ def hf_metric(name: str, **settings: Any) -> Any:
     entry = check_name(name)
     if entry.of == "model" or "text" not in entry.on:
         raise GenbenchError(f"{name} is not measured of texts alone, so it cannot be a metric of evaluate")
-    return _class(entry, settings)(keep_in_memory=True, cache_dir=str(cache_folder() / "evaluate"), seed=0)
 
-
-def _class(entry: MetricEntry, settings: Mapping[str, Any]) -> Any:
-    """Made when asked for: the base class takes seconds to import."""
     import evaluate
     from datasets import Features, Value
 
@@ -45,11 +40,10 @@ def _class(entry: MetricEntry, settings: Mapping[str, Any]) -> Any:
         # A measure of the samples alone never looks at what stands in the reference's place.
         reference = told.pop("references", told.pop("reference", predictions))
         table = measured(list(predictions), list(reference), metrics=[entry.name], modality="text", **told)
-        return _result(table.to_dict("records")[0])
+        row = table.to_dict("records")[0]
+        interval = {} if row["lo"] is None else {f"{row['metric']}_interval": [row["lo"], row["hi"]]}
+        return {row["metric"]: row["value"], **interval}
 
-    return type(entry.name, (evaluate.Metric,), {"_info": info, "_compute": compute, "__module__": __name__})
-
-
-def _result(row: Mapping[Any, Any]) -> dict[str, Any]:
-    name, value, lo, hi = (row[key] for key in ("metric", "value", "lo", "hi"))
-    return {name: value} if lo is None else {name: value, f"{name}_interval": [lo, hi]}
+    members = {"_info": info, "_compute": compute, "__module__": __name__}
+    made = type(entry.name, (evaluate.Metric,), members)
+    return made(keep_in_memory=True, cache_dir=str(cache_folder() / "evaluate"), seed=0)

@@ -74,7 +74,7 @@ class Given(Comparison):
     def space(self, extractor: str | None) -> Space:
         """Raises Omitted where sizes differ and the extractor names no rule by which it resizes."""
         found = super().space(extractor)
-        if len(_sizes(self.sides)) > 1 and "resize" not in found.protocol:
+        if len(set().union(*map(sizes_of, self.sides.values()))) > 1 and "resize" not in found.protocol:
             raise Omitted(f"pictures differ in size, and {extractor} says nothing of how it resizes: give all one size")
         return found
 
@@ -187,11 +187,6 @@ def _common_modality(examples: Mapping[str, Examples]) -> Modality:
     return seen.get("samples") or guess_modality(examples["samples"], "samples")
 
 
-def _sizes(sides: Mapping[Side, Examples]) -> set[tuple[int, ...]]:
-    """Heights and widths of all pictures."""
-    return set().union(*map(sizes_of, sides.values()))
-
-
 def _compare_shapes(sides: Mapping[Side, Examples], modality: str, say: Say) -> None:
     """Every side must hold examples of one shape, but for pictures, which an extractor resizes: that is said."""
     shapes = {side: shape for side, x in sides.items() if (shape := shape_of(x))}
@@ -204,12 +199,22 @@ def _compare_shapes(sides: Mapping[Side, Examples], modality: str, say: Say) -> 
 
 
 def _entries(asked: Sequence[str] | None, modality: str, extractor: str | None) -> list[MetricEntry]:
-    """What to measure, each feature metric on its extractor. Raises UnknownName, or GenbenchError for a misfit."""
-    if extractor:
-        _refuse_reader(extractor, modality)
+    """What to measure, each feature metric on its extractor. Raises UnknownName, or GenbenchError for a misfit.
+
+    Where nothing is asked for, every measure of samples for this modality that is at home on the extractor.
+    """
+    if extractor and modality not in (on := registry.get("extractors", extractor).on):
+        raise GenbenchError(f"{extractor} reads {' or '.join(sorted(on))}, but the samples are {modality}")
     chosen = extractor or modality_of(modality).default_extractor
-    names = _all_that_apply(modality, chosen) if asked is None else asked
-    return [_entry(name, chosen) for name in names]
+    if asked is None:
+        every: Mapping[str, MetricEntry] = registry.all("metrics")
+        fitting = {name: e for name, e in every.items() if e.of != "model" and modality in e.on}
+        asked = [name for name, e in fitting.items() if e.extractors is None or chosen in e.extractors]
+    entries = [check_name(name) for name in asked]
+    return [
+        replace(entry, extractor=chosen) if is_measure(name) else entry
+        for name, entry in zip(asked, entries, strict=True)
+    ]
 
 
 def _asked(metrics: str | Sequence[str]) -> list[str]:
@@ -219,27 +224,6 @@ def _asked(metrics: str | Sequence[str]) -> list[str]:
     if not (names := separated(metrics)):
         raise GenbenchError("no metric is named: leave metrics out for all that apply")
     return separated([check_name(name).name for name in names])
-
-
-def _entry(name: str, extractor: str | None) -> MetricEntry:
-    entry = check_name(name)
-    return replace(entry, extractor=extractor) if is_measure(name) else entry
-
-
-def _all_that_apply(modality: str, extractor: str | None) -> list[str]:
-    """Every measure of samples for this modality that is at home on the extractor."""
-    every: Mapping[str, MetricEntry] = registry.all("metrics")
-    return [
-        name
-        for name, entry in every.items()
-        if entry.of != "model" and modality in entry.on and (entry.extractors is None or extractor in entry.extractors)
-    ]
-
-
-def _refuse_reader(extractor: str, modality: str) -> None:
-    on = registry.get("extractors", extractor).on
-    if modality not in on:
-        raise GenbenchError(f"{extractor} reads {' or '.join(sorted(on))}, but the samples are {modality}")
 
 
 def _refuse_misfit(entry: MetricEntry, extractor: str | None, modality: str) -> None:

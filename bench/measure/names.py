@@ -39,21 +39,18 @@ def separated(names: str | Sequence[str]) -> list[str]:
 def find_metric(name: str) -> MetricEntry:
     """The metric of a full name, bound to its extractor. Raises UnknownName with the nearest right name."""
     classic = {known.casefold(): pair for known, pair in classic_names().items()}
+    entry: MetricEntry
     if pair := classic.get(name.casefold()) or _split(name):
-        return bind(*pair)
+        measure, extractor = pair
+        entry = registry.get("metrics", measure)
+        on = entry.on & registry.get("extractors", extractor).on  # what both can read
+        return replace(entry, name=metric_name(measure, extractor), extractor=extractor, on=on)
     with contextlib.suppress(UnknownName):
-        entry: MetricEntry = registry.get("metrics", name)
+        entry = registry.get("metrics", name)
         if entry.of != "features":
             return entry
     near = nearest(name, known_names())
     raise UnknownName("metric", name, near or registry.all("metrics", with_rest=True), registry.failure_note())
-
-
-def bind(measure: str, extractor: str) -> MetricEntry:
-    """A feature metric on an extractor: on what both can read."""
-    entry: MetricEntry = registry.get("metrics", measure)
-    on = entry.on & registry.get("extractors", extractor).on
-    return replace(entry, name=metric_name(measure, extractor), extractor=extractor, on=on)
 
 
 def check_name(name: str) -> MetricEntry:
@@ -91,18 +88,14 @@ def expand(
 def _on_each(measure: str, spec: DataSpec, extractors: Sequence[str] | None, explicit: bool) -> list[str]:
     entry: MetricEntry = registry.get("metrics", measure)
     home = None if explicit else entry.extractors
-    fitting = [e for e in _fitting(spec) if home is None or e.name in home]
+    every: Iterable[ExtractorEntry] = registry.all("extractors").values()
+    fitting = [e for e in every if spec.modality in e.on and (home is None or e.name in home) and _fits(e, spec)]
     if extractors is not None:
         names = {e.name for e in fitting}
         return [metric_name(measure, name) for name in extractors if name in names]
     names_here = [metric_name(measure, e.name) for e in fitting if e.here or entry.headline]
     # `kid` asked for by name is also the classic one, which says what is missing where it cannot be had.
     return [*names_here, measure] if explicit and measure in entry.classic.values() else names_here
-
-
-def _fitting(spec: DataSpec) -> list[ExtractorEntry]:
-    every: Iterable[ExtractorEntry] = registry.all("extractors").values()
-    return [e for e in every if spec.modality in e.on and _fits(e, spec)]
 
 
 def _fits(entry: ExtractorEntry, spec: DataSpec) -> bool:

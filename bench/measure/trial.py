@@ -137,12 +137,12 @@ class Trial(Comparison, Generic[Model]):
     @torch.no_grad()
     def _draw(self, labels: Tensor | None) -> Stored:
         rng = self.rng("sample" if labels is None else "conditional")
-        chunks = torch.arange(self.n_samples).split(self.batch_size)
-        return joined([self._batch(c, None if labels is None else labels[c], rng) for c in alive(chunks)])
-
-    def _batch(self, index: Tensor, labels: Tensor | None, rng: torch.Generator) -> Stored:
-        n, condition = len(index), None if labels is None else labels.to(self.device)
-        return self._stored_form(self.model.sample(n, rng, condition), n, "sample")
+        batches = []
+        for chunk in alive(torch.arange(self.n_samples).split(self.batch_size)):
+            condition = None if labels is None else labels[chunk].to(self.device)
+            made = self.model.sample(len(chunk), rng, condition)
+            batches.append(self._stored_form(made, len(chunk), "sample"))
+        return joined(batches)
 
     @torch.no_grad()
     def _reconstruct(self) -> Stored:

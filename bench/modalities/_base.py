@@ -172,8 +172,13 @@ class Modality:
         """Raises DataError for examples that are all alike, or each of one single value: no model made those."""
         if isinstance(examples, Pictures):
             same, flat = examples.same, examples.flat
-        elif isinstance(examples, Tensor | Sequences):
-            same, flat = _constant(examples)
+        elif isinstance(examples, Sequences):
+            data, lengths = examples.data, examples.lengths
+            same = bool((lengths == lengths[0]).all() and (data == data[0]).all())
+            flat = all(bool((row == row[:1]).all()) for row in examples)
+        elif isinstance(examples, Tensor):
+            planes = examples.flatten(2) if examples.ndim > 3 else examples.flatten(1)  # of pictures, each channel
+            same, flat = bool((examples == examples[0]).all()), bool((planes == planes[..., :1]).all())
         else:
             return
         if same:
@@ -209,13 +214,3 @@ def _tokens(x: Tensor, vocab: int) -> Tensor:
     if x.dtype != torch.int64 or (x.numel() and not 0 <= int(x.min()) <= int(x.max()) < vocab):
         raise TrialError(f"tokens must be int64 in [0, {vocab}), got {x.dtype}")
     return x
-
-
-def _constant(examples: Tensor | Sequences) -> tuple[bool, bool]:
-    """Whether all are the same, and each of one single value (of pictures, in each channel)."""
-    if isinstance(examples, Sequences):
-        same = bool((examples.lengths == examples.lengths[0]).all() and (examples.data == examples.data[0]).all())
-        return same, all(bool((row == row[:1]).all()) for row in examples)
-    flat = examples.flatten(1)
-    planes = examples.flatten(2) if examples.ndim > 3 else flat
-    return bool((flat == flat[0]).all()), bool((planes == planes[..., :1]).all())

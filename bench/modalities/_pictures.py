@@ -37,7 +37,8 @@ class Pictures:
         greys = sum(n for shape, n in count.items() if shape[0] == 1)
         self.grey = greys if greys < len(names) else 0
         self.channels = 1 if greys == len(names) else 3
-        self.sizes: Mapping[Shape, int] = _by_size(count)
+        sizes = Counter(shape[1:] for shape in self._shapes)
+        self.sizes: Mapping[Shape, int] = dict(sizes.most_common())  # the most frequent first
         self._hash = whole if len(count) == 1 else None
 
     def _survey(self) -> tuple[list[Shape], str]:
@@ -116,14 +117,6 @@ def see_each_size(extract: Extractor, pictures: Sequence[Tensor], device: torch.
     order = torch.tensor([place for same in places.values() for place in same]).argsort()
     logits = [part.logits for part in parts if part.logits is not None]
     return Features(torch.cat([p.features for p in parts])[order], torch.cat(logits)[order] if logits else None)
-
-
-def _by_size(count: Mapping[Shape, int]) -> dict[Shape, int]:
-    """Of each height and width, the most frequent first."""
-    sizes = Counter[Shape]()
-    for shape, n in count.items():
-        sizes[shape[1:]] += n
-    return dict(sizes.most_common())
 
 
 def array_hash(dtype: np.dtype, shape: Shape) -> hashlib._Hash:

@@ -33,14 +33,12 @@ class Image(Pixels):
         return self.check_array(examples, what)
 
     def check_array(self, x: Tensor, what: str) -> Tensor:
-        return super().check_array(_grey(x, what) if x.ndim == 3 and x.dtype == torch.uint8 else x, what)
-
-
-def _grey(images: Tensor, what: str) -> Tensor:
-    """Grey pictures ``(n, H, W)``. Raises DataError where that may as well be one picture with its channels."""
-    if {images.shape[0], images.shape[-1]} & {1, 3, 4}:
-        raise DataError(
-            f"{what}: images must be (n, C, H, W), got {tuple(images.shape)}: of grey pictures (n, H, W) give "
-            "x[:, None]; a single picture is no set"
-        )
-    return images[:, None]
+        """Grey ones may be ``(n, H, W)``, unless that may as well be one picture with its channels."""
+        if x.ndim == 3 and x.dtype == torch.uint8:
+            if {x.shape[0], x.shape[-1]} & {1, 3, 4}:
+                raise DataError(
+                    f"{what}: images must be {self.form}, got {tuple(x.shape)}: of grey pictures (n, H, W) give "
+                    "x[:, None]; a single picture is no set"
+                )
+            x = x[:, None]
+        return super().check_array(x, what)

@@ -65,14 +65,9 @@ class Text(Modality):
         if not any(text.strip() for text in examples):
             raise DataError(f"{what}: every one of the {len(examples)} texts is empty")
         for place, text in enumerate(examples):
-            if not _is_unicode(text):
-                raise DataError(f"{what}: text {place} holds half a character (a lone surrogate), which no text can")
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                problem = f"text {place} holds half a character (a lone surrogate), which no text can"
+                raise DataError(f"{what}: {problem}") from None
         return list(examples)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -47,7 +47,26 @@ def read(source: Source, say: Say = warn, *, sequences: bool = False) -> Example
 
 def read_reference(source: Source, say: Say = warn, *, sequences: bool = False) -> Examples | Statistics:
     """As ``read``; statistics in place of examples are taken too."""
-    return _read_path(source, say) if isinstance(source, str | Path) else from_memory(source, say, sequences=sequences)
+    if not isinstance(source, str | Path):
+        return from_memory(source, say, sequences=sequences)
+    path = locate(source)
+    about, suffix = path.stat(), path.suffix.lower()
+    if stat.S_ISDIR(about.st_mode):
+        return read_folder(path, say)
+    if not stat.S_ISREG(about.st_mode):
+        raise DataError(f"{named(source)} is neither a file nor a folder: save it to a file first")
+    if not about.st_size:
+        raise DataError(f"{named(source)} is empty: it holds 0 bytes")
+    if suffix in ARRAYS:
+        found = read_array(path, say)
+        return found if isinstance(found, Statistics) else from_array(found, named(path))
+    if suffix in TEXTS:
+        return read_texts(path, say)
+    if suffix == ".zip":
+        return read_archive(path, say)
+    if suffix in SUFFIXES:
+        raise DataError(f"{named(source)} is a single picture, which is no set: give its folder")
+    raise DataError(f"cannot read {named(source)}: give {FORMS}")
 
 
 def read_prompts(source: Source, say: Say = warn) -> list[str]:
@@ -86,24 +105,3 @@ def check(examples: Examples, modality: str, what: str) -> Examples:
     if isinstance(examples, Tensor) and not examples.numel():
         raise DataError(f"{what}: examples of shape {tuple(examples.shape[1:])} hold no numbers")
     return modality_of(modality).check(examples, what)
-
-
-def _read_path(source: str | Path, say: Say) -> Examples | Statistics:
-    path = locate(source)
-    about, suffix = path.stat(), path.suffix.lower()
-    if stat.S_ISDIR(about.st_mode):
-        return read_folder(path, say)
-    if not stat.S_ISREG(about.st_mode):
-        raise DataError(f"{named(source)} is neither a file nor a folder: save it to a file first")
-    if not about.st_size:
-        raise DataError(f"{named(source)} is empty: it holds 0 bytes")
-    if suffix in ARRAYS:
-        found = read_array(path, say)
-        return found if isinstance(found, Statistics) else from_array(found, named(path))
-    if suffix in TEXTS:
-        return read_texts(path, say)
-    if suffix == ".zip":
-        return read_archive(path, say)
-    if suffix in SUFFIXES:
-        raise DataError(f"{named(source)} is a single picture, which is no set: give its folder")
-    raise DataError(f"cannot read {named(source)}: give {FORMS}")

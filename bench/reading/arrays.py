@@ -49,7 +49,20 @@ def read_array(path: Path, say: Say) -> np.ndarray | Statistics:
             return _array(file, path.stat().st_size, path)
         archive = zipfile.ZipFile(path)
     with archive:
-        return _from_archive(archive, path, say)
+        parts = _arrays_in(archive)
+        found = [key for key in KEYS if key in parts] or (list(parts) if len(parts) == 1 else [])
+        if not found and parts.keys() >= set(STATISTICS):
+            mean, covariance = (_part(archive, parts[name], path) for name in STATISTICS)
+            return statistics(mean, covariance, _part(archive, parts["n"], path) if "n" in parts else None, path)
+        if not found:
+            held = ", ".join(parts or archive.namelist()) or "nothing"
+            raise DataError(
+                f"{named(path)} holds {named(held)}; expected an array named {KEYS[0]!r}: give that name to the samples"
+            )
+        if unused := [name for name in parts if name != found[0]]:
+            alone = "; mu and sigma serve as a reference where they are alone" if {*unused} >= set(STATISTICS) else ""
+            say(f"{named(path)}: {found[0]} is read; not used: {named(', '.join(unused))}{alone}")
+        return _part(archive, parts[found[0]], path)
 
 
 def array_forms(path: Path) -> dict[str, tuple[Shape, np.dtype]]:
@@ -86,23 +99,6 @@ def refuse_bomb(part: zipfile.ZipInfo, what: str) -> None:
             f"{named(what)} would unpack {part.compress_size:,} bytes to {part.file_size:,}: no data packs so well"
         )
     afford(what, part.file_size)
-
-
-def _from_archive(archive: zipfile.ZipFile, path: Path, say: Say) -> np.ndarray | Statistics:
-    parts = _arrays_in(archive)
-    found = [key for key in KEYS if key in parts] or (list(parts) if len(parts) == 1 else [])
-    if not found and parts.keys() >= set(STATISTICS):
-        mean, covariance = (_part(archive, parts[name], path) for name in STATISTICS)
-        return statistics(mean, covariance, _part(archive, parts["n"], path) if "n" in parts else None, path)
-    if not found:
-        held = ", ".join(parts or archive.namelist()) or "nothing"
-        raise DataError(
-            f"{named(path)} holds {named(held)}; expected an array named {KEYS[0]!r}: give that name to the samples"
-        )
-    if unused := [name for name in parts if name != found[0]]:
-        alone = "; mu and sigma serve as a reference where they are alone" if {*unused} >= set(STATISTICS) else ""
-        say(f"{named(path)}: {found[0]} is read; not used: {named(', '.join(unused))}{alone}")
-    return _part(archive, parts[found[0]], path)
 
 
 def _part(archive: zipfile.ZipFile, part: zipfile.ZipInfo, path: Path) -> np.ndarray:

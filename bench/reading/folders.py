@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from bench.errors import DataError, named
 from bench.foreign import Say, decoding
@@ -72,7 +72,11 @@ class _Skipped:
 
     def __str__(self) -> str:
         """Each reason with its count and the first names."""
-        return "; ".join(f"{len(names)} {why} ({_some(names)})" for why, names in self.names.items())
+        reasons = []
+        for why, names in self.names.items():
+            some = [*map(named, names[:EXAMPLES]), *(["..."] if len(names) > EXAMPLES else [])]
+            reasons.append(f"{len(names)} {why} ({', '.join(some)})")
+        return "; ".join(reasons)
 
 
 def _walk(folder: Path, skipped: _Skipped) -> list[str]:
@@ -159,13 +163,10 @@ class _Decoder:
             load(image, name)
             if getattr(image, "n_frames", 1) > 1:
                 self._several.add(index)
-            return pixels_of(self._upright(image, index), name)
-
-    def _upright(self, image: Image.Image, index: int) -> Image.Image:
-        if image.getexif().get(ORIENTATION, 1) == 1:
-            return image
-        self._turned.add(index)
-        return ImageOps.exif_transpose(image)
+            if image.getexif().get(ORIENTATION, 1) == 1:
+                return pixels_of(image, name)
+            self._turned.add(index)
+            return pixels_of(ImageOps.exif_transpose(image), name)
 
     def remarks(self) -> Iterator[str]:
         """What was done to how many."""
@@ -173,8 +174,3 @@ class _Decoder:
             yield f"{len(self._turned)} of {len(self._names)} pictures are turned as their EXIF orientation says"
         if self._several:
             yield f"{len(self._several)} files hold more than one picture: the first is read"
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(named(name) for name in names[:EXAMPLES])
-    return f"{shown}, ..." if len(names) > EXAMPLES else shown

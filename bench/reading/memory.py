@@ -118,7 +118,8 @@ def _from_list(arrays: Sequence[np.ndarray], say: Say) -> Examples:
     arrays = [array[None] if array.ndim == 2 and array.dtype == np.uint8 else array for array in arrays]
     batches = {array.ndim for array in arrays} in ({2}, {4})
     if not batches:
-        arrays = [_channels_first(array) for array in arrays]
+        last = [a.ndim == 3 and a.shape[0] not in (1, 3) and a.shape[-1] in (1, 3) for a in arrays]
+        arrays = [a.transpose(2, 0, 1) if channels else a for a, channels in zip(arrays, last, strict=True)]
     shapes = {array.shape[batches:] for array in arrays}
     if len(shapes) == 1:
         afford("the list", sum(array.nbytes for array in arrays))
@@ -130,8 +131,3 @@ def _from_list(arrays: Sequence[np.ndarray], say: Say) -> Examples:
     for remark in size_remarks(pictures):
         say(f"a list: {remark}")
     return pictures
-
-
-def _channels_first(array: np.ndarray) -> np.ndarray:
-    last = array.ndim == 3 and array.shape[0] not in (1, 3) and array.shape[-1] in (1, 3)
-    return array.transpose(2, 0, 1) if last else array

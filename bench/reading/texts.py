@@ -29,8 +29,13 @@ def read_texts(path: Path, say: Say) -> list[str]:
             say(f"{named(path)}: {blank} of {len(lines)} lines are blank: each is kept as a text")
         return lines
     if path.suffix.lower() == ".jsonl":
-        records = enumerate(_records(content, path), 1)
-        return [_text(value, f"{named(path)}: line {number}") for number, value in records]
+        texts = []
+        for number, line in enumerate(_lines(content), 1):
+            what = f"{named(path)}: line {number}"
+            if not line.strip():
+                raise DataError(f'{what} is blank; a text without characters is written "" in .jsonl')
+            texts.append(_text(_parse(line, what), what))
+        return texts
     found = _parse(content, path)
     if not isinstance(found, list):
         raise DataError(f"{named(path)} must hold a JSON list of strings, not {_kind(found)}")
@@ -43,15 +48,6 @@ def _lines(content: str) -> list[str]:
     if not lines[-1]:
         lines.pop()
     return [line.removesuffix("\r") for line in lines]
-
-
-def _records(content: str, path: Path) -> list[Any]:
-    found = []
-    for number, line in enumerate(_lines(content), 1):
-        if not line.strip():
-            raise DataError(f'{named(path)}: line {number} is blank; a text without characters is written "" in .jsonl')
-        found.append(_parse(line, f"{named(path)}: line {number}"))
-    return found
 
 
 def _parse(content: str, what: object) -> Any:

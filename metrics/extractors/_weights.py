@@ -76,17 +76,14 @@ class Weights:
                 f"let `genbench evaluate --download` do it, or set GENBENCH_DOWNLOAD={self.name}"
             )
         if self.url not in _failed:
-            self._download(path)
+            try:  # whole and checked, or not at all: torch writes beside the target, compares the hash and renames
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shows = sys.stderr.isatty()
+                torch.hub.download_url_to_file(self.url, str(path), hash_prefix=self.sha256, progress=shows)
+            except (OSError, HTTPException, RuntimeError) as error:  # no network, cut off, another file
+                _failed[self.url] = str(error)
         if self.url in _failed:
             raise DataError(f"{self.url} could not be downloaded ({_failed[self.url]}); put it at {shown(path)}")
-
-    def _download(self, path: Path) -> None:
-        """Whole and checked, or not at all: torch writes beside the target, compares the hash and renames."""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(self.url, str(path), hash_prefix=self.sha256, progress=sys.stderr.isatty())
-        except (OSError, HTTPException, RuntimeError) as error:  # no network, cut off, another file
-            _failed[self.url] = str(error)
 
 
 def tensors(path: Path) -> dict[str, Tensor]:

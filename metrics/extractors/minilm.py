@@ -58,23 +58,19 @@ class MiniLM(nn.Module):
         """Any number of strings. Raises GenbenchError for anything else; an empty text has an embedding too."""
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise GenbenchError("minilm reads a list of strings")
-        rows = [coded.ids for coded in self.tokenise.encode_batch(list(texts))]
-        found = torch.empty(len(rows), 384)
+        rows = [torch.tensor(coded.ids) for coded in self.tokenise.encode_batch(list(texts))]
+        found, device = torch.empty(len(rows), 384), next(self.net.parameters()).device
         # Of like length together, so that little is padding.
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         for start in range(0, len(order), BATCH):
             index = order[start : start + BATCH]
-            found[index] = self._embed([rows[i] for i in index])
+            x = nn.utils.rnn.pad_sequence([rows[i] for i in index], batch_first=True).to(device)
+            length = torch.tensor([len(rows[i]) for i in index], device=device)
+            mask = torch.arange(x.shape[1], device=device) < length[:, None]  # (batch, tokens)
+            hidden: Tensor = self.net(input_ids=x, attention_mask=mask.long()).last_hidden_state
+            mean = (hidden * mask[..., None]).sum(1) / length[:, None]
+            found[index] = F.normalize(mean, dim=1).cpu()
         return Features(found, None)
-
-    def _embed(self, rows: list[list[int]]) -> Tensor:
-        device = next(self.net.parameters()).device
-        x = nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True).to(device)
-        length = torch.tensor([len(row) for row in rows], device=device)
-        mask = torch.arange(x.shape[1], device=device) < length[:, None]  # (batch, tokens)
-        hidden: Tensor = self.net(input_ids=x, attention_mask=mask.long()).last_hidden_state
-        mean = (hidden * mask[..., None]).sum(1) / length[:, None]
-        return F.normalize(mean, dim=1).cpu()
 
 
 def _tokeniser(path: Path) -> Any:

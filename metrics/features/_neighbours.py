@@ -67,8 +67,11 @@ class Pairs:
     """Squared distances between the rows of two sets: lower bounds of whole tiles, exact values of chosen pairs."""
 
     def __init__(self, x: Tensor, y: Tensor) -> None:
-        self.centre, self.largest = _centre(x, y)
-        reach = max(float((side[i].double() - self.centre).abs().max()) for side in (x, y) for i in slices(len(side)))
+        sides = (x,) if x is y else (x, y)
+        self.largest = max(float(side[i].abs().max()) for side in sides for i in slices(len(side)))
+        total = sum((side[i].double().sum(0) for side in sides for i in slices(len(side))), x.new_zeros(()).double())
+        self.centre = total / sum(len(side) for side in sides)  # (D,)
+        reach = max(float((side[i].double() - self.centre).abs().max()) for side in sides for i in slices(len(side)))
         # A power of two, so that scaling by it and back changes no digit.
         self.scale = 2.0 ** math.ceil(math.log2(max(reach, 1e-300)))
         self.x = self._ready(x)
@@ -108,13 +111,12 @@ class Pairs:
             norms[part] = centred.square().sum(1)
             coarse[part] = centred
         unit = torch.finfo(dtype).eps / 2
-        share, floor = _share(rows.shape[1], unit), self._floor(rows.shape[1])
-        width = share * norms + floor
+        # Half width of the bound over |x|^2: summation, conversion of both factors, and putting the terms together.
+        share = 1.1 * (rows.shape[1] + 16) * unit
+        # What taking the mean away may cost, and what vanishes below float32's smallest number.
+        lost = 32 * math.sqrt(rows.shape[1]) * torch.finfo(torch.float64).eps * self.largest / self.scale
+        width = share * norms + (1e-30 + lost)
         return Ready(rows, coarse, (norms - width).to(dtype), width)
-
-    def _floor(self, width: int) -> float:
-        """What taking the mean away may cost a squared distance, and what vanishes below float32's smallest number."""
-        return 1e-30 + 32 * math.sqrt(width) * torch.finfo(torch.float64).eps * self.largest / self.scale
 
 
 def neighbours(x: Tensor, k: int) -> Nearest:
@@ -225,7 +227,8 @@ def _look_again(pairs: Pairs, found: Nearest, rows: Tensor, enough: Tensor, itse
 
     place: ``(m,)`` of each of the others in the order of contents.
     """
-    reach = _round_up(enough, pairs.x.coarse.dtype)
+    dtype = pairs.x.coarse.dtype
+    reach = torch.nextafter(enough.to(dtype), torch.full_like(enough, torch.inf, dtype=dtype))  # not below, if narrower
     parts = []
     for j in slices(len(pairs.y)):
         a, b = (pairs.lower(rows, j) <= reach[:, None]).nonzero(as_tuple=True)
@@ -241,21 +244,3 @@ def _look_again(pairs: Pairs, found: Nearest, rows: Tensor, enough: Tensor, itse
     first = torch.searchsorted(a[order], torch.arange(len(rows), device=a.device))
     chosen = order[first[:, None] + torch.arange(k, device=a.device)]
     found.squared[rows], found.indices[rows] = squared[chosen], b[chosen]
-
-
-def _centre(x: Tensor, y: Tensor) -> tuple[Tensor, float]:
-    """Common mean ``(D,)`` float64 and the largest magnitude."""
-    sides = (x,) if x is y else (x, y)
-    largest = max(float(side[i].abs().max()) for side in sides for i in slices(len(side)))
-    total = sum((side[i].double().sum(0) for side in sides for i in slices(len(side))), x.new_zeros(()).double())
-    return total / sum(len(side) for side in sides), largest
-
-
-def _share(width: int, unit: float) -> float:
-    """Half width of the bound over |x|^2: summation, conversion of both factors, and putting the terms together."""
-    return 1.1 * (width + 16) * unit
-
-
-def _round_up(values: Tensor, dtype: torch.dtype) -> Tensor:
-    """Not below ``values``, in a narrower type."""
-    return torch.nextafter(values.to(dtype), torch.full_like(values, torch.inf, dtype=dtype))

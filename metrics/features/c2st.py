@@ -30,7 +30,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from bench import Estimate, GenbenchError, Space, TooFew, alive, metric, wilson_interval
 from metrics._arrays import Array, by_content, checked_pair
@@ -63,7 +62,10 @@ def held_out_accuracy(
 
     Raises GenbenchError as ``classifier_test`` does.
     """
-    x, is_fake = _balanced(*checked_pair(fake, real, LEAST), rng)
+    sides = [side.cpu().numpy() for side in checked_pair(fake, real, LEAST)]
+    k = min(map(len, sides))
+    kept = [side[by_content(side).numpy()][rng.choice(len(side), k, replace=False)] for side in sides]
+    x, is_fake = np.concatenate(kept), np.repeat([True, False], k)  # (2k, D) and (2k,)
     groups = copies(x)
     right = held_out(x, is_fake, folds_of(groups, is_fake, rng), fitted)
     share = max(CHANCE, float(right.mean()))
@@ -149,13 +151,6 @@ def logistic(x: np.ndarray, is_fake: np.ndarray) -> Any:
                 f"the classifier did not converge in {ITERATIONS} iterations: look for outliers in the features"
             ) from warning
     return model
-
-
-def _balanced(fake: Tensor, real: Tensor, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of both sides, equally many of each, and which are generated; ``(2k, D)`` and ``(2k,)``."""
-    sides, k = [side.cpu().numpy() for side in (fake, real)], min(len(fake), len(real))
-    kept = [side[by_content(side).numpy()][rng.choice(len(side), k, replace=False)] for side in sides]
-    return np.concatenate(kept), np.repeat([True, False], k)
 
 
 def _trials(groups: np.ndarray, share: float) -> float:

@@ -8,7 +8,6 @@ again and again, scores 1. The classifier's own errors bound it from above, so c
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from bench import Estimate, GenbenchError, Omitted, Space, metric, proportion_interval
 from metrics._arrays import Array
@@ -20,26 +19,22 @@ def class_accuracy(logits: Array, labels: Array) -> Estimate:
     logits: ``(n, classes)``, the largest one is the answer.  labels: ``(n,)`` integers in [0, classes).
     Raises GenbenchError for other shapes, NaN or infinity, labels out of range, or a single class.
     """
-    scores, asked = _checked(torch.as_tensor(logits), torch.as_tensor(labels))
-    right = int((scores.argmax(1) == asked).sum())
-    n, classes = scores.shape
-    return Estimate(value=right / n, n=n, interval=proportion_interval(right, n), protocol={"classes": classes})
-
-
-def _checked(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    if logits.ndim != 2 or labels.shape != logits.shape[:1] or not len(labels):
+    scores, asked = torch.as_tensor(logits), torch.as_tensor(labels)
+    if scores.ndim != 2 or asked.shape != scores.shape[:1] or not len(asked):
         raise GenbenchError(
-            f"logits must be (n, classes) and labels (n,), got {tuple(logits.shape)} and {tuple(labels.shape)}"
+            f"logits must be (n, classes) and labels (n,), got {tuple(scores.shape)} and {tuple(asked.shape)}"
         )
-    if labels.is_floating_point() or labels.dtype == torch.bool:
-        raise GenbenchError(f"labels must be integers, got {labels.dtype}")
-    if not torch.isfinite(logits).all():
+    if asked.is_floating_point() or asked.dtype == torch.bool:
+        raise GenbenchError(f"labels must be integers, got {asked.dtype}")
+    if not torch.isfinite(scores).all():
         raise GenbenchError("logits hold NaN or infinity")
-    if logits.shape[1] < 2 or len(labels.unique()) < 2:
+    n, classes = scores.shape
+    if classes < 2 or len(asked.unique()) < 2:
         raise GenbenchError("one class alone is nothing to tell apart: ask for samples of at least two classes")
-    if not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]:
-        raise GenbenchError(f"labels must lie in [0, {logits.shape[1]}), as the classifier has that many classes")
-    return logits, labels.to(logits.device)
+    if not 0 <= int(asked.min()) <= int(asked.max()) < classes:
+        raise GenbenchError(f"labels must lie in [0, {classes}), as the classifier has that many classes")
+    right = int((scores.argmax(1) == asked.to(scores.device)).sum())
+    return Estimate(value=right / n, n=n, interval=proportion_interval(right, n), protocol={"classes": classes})
 
 
 @metric(

@@ -141,43 +141,39 @@ def _labels(sides: list[Tensor], train: Tensor, cells: int) -> list[np.ndarray]:
 
 
 def _mean(found: Cells) -> Estimate:
-    means = [_mean_and_error(kept, found) for kept in found.draws]
     method = "infinitesimal jackknife over samples and held-out data, of the expectation at this n, " + GIVEN
-    intervals = [normal_interval(value, error, method) for value, error in means]
-    fakes = sum(len(cell.fakes) for cell in found.kept)
-    return Estimate(value=means[0][0], n=fakes, interval=_hull(intervals), protocol=_protocol(found))
-
-
-def _mean_and_error(kept: list[Cell], found: Cells) -> tuple[float, float]:
-    sizes = np.array([len(cell.held_out) for cell in kept])
-    weights = sizes / sizes.sum()
-    value = float(weights @ [cell.z for cell in kept])
-    fakes = [weight * cell.fakes for weight, cell in zip(weights, kept, strict=True)]
-    held_out = [
-        weight * cell.held_out + (cell.z - value) / sizes.sum()  # a held-out row more is weight for its cell
-        for weight, cell in zip(weights, kept, strict=True)
-    ]
-    variance = _spread(fakes, found.fakes) + _spread(held_out, found.held_out)
-    return value, math.sqrt(max(variance, float(weights**2 @ [cell.least**2 for cell in kept])))
+    values, intervals = list[float](), list[Interval]()
+    for kept in found.draws:
+        sizes = np.array([len(cell.held_out) for cell in kept])
+        weights = sizes / sizes.sum()
+        value = float(weights @ [cell.z for cell in kept])
+        fakes = [weight * cell.fakes for weight, cell in zip(weights, kept, strict=True)]
+        held_out = [
+            weight * cell.held_out + (cell.z - value) / sizes.sum()  # a held-out row more is weight for its cell
+            for weight, cell in zip(weights, kept, strict=True)
+        ]
+        variance = _spread(fakes, found.fakes) + _spread(held_out, found.held_out)
+        error = math.sqrt(max(variance, float(weights**2 @ [cell.least**2 for cell in kept])))
+        values.append(value)
+        intervals.append(normal_interval(value, error, method))
+    n = sum(len(cell.fakes) for cell in found.kept)
+    return Estimate(value=values[0], n=n, interval=_hull(intervals), protocol=_protocol(found))
 
 
 def _worst(found: Cells) -> Estimate:
+    intervals = []
+    for kept in found.draws:
+        errors = [
+            max(cell.least, math.sqrt(_spread([cell.fakes], found.fakes) + _spread([cell.held_out], found.held_out)))
+            for cell in kept
+        ]
+        reach = -float(stats.norm.ppf((1 - 0.95 ** (1 / len(errors))) / 2))
+        lo = min(cell.z - reach * error for cell, error in zip(kept, errors, strict=True))
+        hi = min(cell.z + reach * error for cell, error in zip(kept, errors, strict=True))
+        method = f"of the lowest expected z, all cells at once (Sidak), {GIVEN}"
+        intervals.append(Interval(lo=lo, hi=hi, method=method))
     lowest = min(found.kept, key=lambda cell: cell.z)
-    interval = _hull([_lowest(kept, found) for kept in found.draws])
-    return Estimate(value=lowest.z, n=len(lowest.fakes), interval=interval, protocol=_protocol(found))
-
-
-def _lowest(kept: list[Cell], found: Cells) -> Interval:
-    errors = [
-        max(cell.least, math.sqrt(_spread([cell.fakes], found.fakes) + _spread([cell.held_out], found.held_out)))
-        for cell in kept
-    ]
-    reach = -float(stats.norm.ppf((1 - 0.95 ** (1 / len(errors))) / 2))
-    return Interval(
-        lo=min(cell.z - reach * error for cell, error in zip(kept, errors, strict=True)),
-        hi=min(cell.z + reach * error for cell, error in zip(kept, errors, strict=True)),
-        method=f"of the lowest expected z, all cells at once (Sidak), {GIVEN}",
-    )
+    return Estimate(value=lowest.z, n=len(lowest.fakes), interval=_hull(intervals), protocol=_protocol(found))
 
 
 def _hull(intervals: list[Interval]) -> Interval:

@@ -42,7 +42,13 @@ def ball_coverage(fake: Array, real: Array, k: int = K, strict: bool = True) -> 
 
 def density_of(found: Overlap) -> Estimate:
     around = found.real.balls.double() / found.k
-    value, variance = around.mean().item(), around.var().item() / len(around) + _shared_density(found)
+    lost = found.real.points.double()
+    moved = gained(found) - lost
+    # The variance that real rows bring, less the noise of counts that the spread over fakes holds already.
+    noise = lost.sum() + found.k / spare(found) * widening(found).sum()
+    counted = (moved - moved.mean()).square().sum() - noise
+    shared = max(0.0, counted.item()) / (found.k * len(around)) ** 2
+    value, variance = around.mean().item(), around.var().item() / len(around) + shared
     method = "Poisson score, infinitesimal jackknife over both sets, of the expectation at this n"
     method = found.checked_method(method, "real", found.strict)
     interval = rate_interval(value, variance, 0.5 / len(around), method)
@@ -77,15 +83,6 @@ def gained(found: Overlap) -> Tensor:
     near = found.reals.indices[:, : found.k].flatten()
     gains = widening(found).repeat_interleave(found.k)
     return torch.zeros(len(found.real.points), dtype=torch.float64, device=near.device).index_add_(0, near, gains)
-
-
-def _shared_density(found: Overlap) -> float:
-    """Variance that the real rows bring, less the noise of counts that the spread over fakes holds already."""
-    lost, gain = found.real.points.double(), gained(found)
-    moved = gain - lost
-    noise = lost.sum() + found.k / spare(found) * widening(found).sum()
-    counted = (moved - moved.mean()).square().sum() - noise
-    return max(0.0, counted.item()) / (found.k * len(found.real.balls)) ** 2
 
 
 @metric("density", aspect="realism", unit="1", better="higher", paper="arXiv:2002.09797, Eq. 4")

@@ -114,8 +114,13 @@ def likelihoods(fake: Array, held_out: Array, train: Array) -> Likelihoods:
     x, h = checked_pair(fake, held_out)
     _, t = checked_pair(fake, train)
     checked_pair(train, train, 4)
+    mean, deviation = h.mean(0), h.std(0)
+    varies = deviation > 1e-12 * h.abs().amax(0).clamp(min=1e-300)
+    if not varies.any():
+        raise GenbenchError("held-out features are constant: check what was loaded")
+    standardised = [(side[:, varies] - mean[varies]) / deviation[varies] for side in (x, h, t)]
     rng = torch.Generator().manual_seed(0)
-    sides = [side[by_content(side)][_shuffle(side, rng)] for side in _standardised(h, x, h, t)]
+    sides = [side[by_content(side)][_shuffle(side, rng)] for side in standardised]
     divergence, gap = _measured(*sides)
     return Likelihoods(divergence, gap, _errors(sides, rng), _count(sides[0], sides[2]), _repeated(t))
 
@@ -242,14 +247,6 @@ def _remembered(x: Tensor, centres: Tensor, n: int) -> Tiles:
         return lambda: (tile.float() for tile in _tiles(x, centres))
     kept = [tile.float() for tile in _tiles(x, centres)]
     return lambda: iter(kept)
-
-
-def _standardised(by: Tensor, *sides: Tensor) -> tuple[Tensor, ...]:
-    mean, deviation = by.mean(0), by.std(0)
-    varies = deviation > 1e-12 * by.abs().amax(0).clamp(min=1e-300)
-    if not varies.any():
-        raise GenbenchError("held-out features are constant: check what was loaded")
-    return tuple((side[:, varies] - mean[varies]) / deviation[varies] for side in sides)
 
 
 def _divergence(found: Likelihoods) -> Estimate:

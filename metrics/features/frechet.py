@@ -150,13 +150,10 @@ def fd_corrected(space: Space) -> Estimate:
 def _shared(space: Space) -> Distance:
     """The distance that both metrics start from, taken once."""
     say_if_singular(space, "samples")
-    return _distance(*arrays(space.fake, space.real), _covariances(space))
-
-
-def _covariances(space: Space) -> Covariances | None:
-    """Of both sides, where they were gathered while features were extracted; the reference's once for all models."""
+    # Covariances where they were gathered while features were extracted; the reference's once for all models.
     fake, real = space.of("samples").gathered, space.of("reference").gathered
-    return (_numpy(fake.covariance), _numpy(real.covariance)) if fake and real else None
+    covariances = (_numpy(fake.covariance), _numpy(real.covariance)) if fake and real else None
+    return _distance(*arrays(space.fake, space.real), covariances)
 
 
 def _estimate(found: Distance, n: int, method: str = METHOD) -> Estimate:

@@ -50,9 +50,11 @@ def inception_score(logits: Array, splits: int = SPLITS) -> Estimate:
     scores = [_score(part) for part in _parts(x, splits)]
     value = min(max(math.fsum(s.value for s in scores) / splits, 1.0), float(x.shape[1]))
     error = math.hypot(*(s.error for s in scores)) / splits
-    method = f"delta method to second order over {_counted(splits)}, of the expectation at this n"
+    counted = "samples" if splits == 1 else f"samples of {splits} parts"
+    method = f"delta method to second order over {counted}, of the expectation at this n"
     interval = effective_interval(value, error if error > 1e-9 else 0.0, len(x), float(x.shape[1]), method)
-    return Estimate(value=value, n=len(x), interval=interval, protocol=_protocol(splits))
+    protocol = {"splits": splits} if splits == 1 else {"splits": splits, "shuffle_seed": SEED}
+    return Estimate(value=value, n=len(x), interval=interval, protocol=protocol)
 
 
 @metric("is", on={"image"}, sides=["samples"], aspect="realism", unit="1", better="higher",
@@ -92,11 +94,3 @@ def _together(p: Tensor) -> float:
     squares = (rows.T @ rows).square().sum() - own.square().sum()
     average = (rows.sum(0).square().sum() - own.sum()) / pairs
     return max(0.0, float(squares / pairs - average.square()))
-
-
-def _counted(splits: int) -> str:
-    return "samples" if splits == 1 else f"samples of {splits} parts"
-
-
-def _protocol(splits: int) -> dict[str, str | int | float | bool]:
-    return {"splits": splits} if splits == 1 else {"splits": splits, "shuffle_seed": SEED}

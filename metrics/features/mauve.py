@@ -74,27 +74,22 @@ def frontier_integral(found: Clusters) -> Estimate:
 def clusters(fake: Array, real: Array, seeds: int = SEEDS) -> Clusters:
     """Of both sides' features ``(n, D)`` and ``(m, D)`` under each seed 0, 1, ...; the order of rows plays no part.
 
-    Raises TooFew for fewer than 100 rows a side, GenbenchError for NaN or different widths.
+    Clustered are rows of length 1, on the fewest principal axes that hold 90 % of the variance.
+    Raises TooFew for fewer than 100 rows a side, GenbenchError for NaN, different widths, or one direction alone.
     """
-    x, y = (side[by_content(side)].cpu().numpy() for side in checked_pair(fake, real, LEAST))
-    reduced = _reduced(np.concatenate([x, y]))
-    count = round(min(len(x), len(y)) / PER_CLUSTER)
-    labels = np.stack([_clustered(reduced, count, seed) for seed in alive(range(seeds))])
-    return Clusters(labels[:, : len(x)], labels[:, len(x) :], count)
-
-
-def _reduced(x: np.ndarray) -> np.ndarray:
-    """Rows of length 1 on the fewest principal axes that hold 90 % of the variance."""
     from sklearn.decomposition import PCA
     from sklearn.preprocessing import normalize
 
-    unit = normalize(x)
+    x, y = (side[by_content(side)].cpu().numpy() for side in checked_pair(fake, real, LEAST))
+    unit = normalize(np.concatenate([x, y]))
     if np.allclose(unit, unit[0]):
         raise GenbenchError("the features differ in length only, which MAUVE does not see: use another measure")
     pca = PCA(svd_solver="full").fit(unit)
     axes = int(np.searchsorted(pca.explained_variance_ratio_.cumsum(), VARIANCE)) + 1
-    projected: np.ndarray = pca.transform(unit)[:, :axes]
-    return projected
+    reduced = pca.transform(unit)[:, :axes]
+    count = round(min(len(x), len(y)) / PER_CLUSTER)
+    labels = np.stack([_clustered(reduced, count, seed) for seed in alive(range(seeds))])
+    return Clusters(labels[:, : len(x)], labels[:, len(x) :], count)
 
 
 def _clustered(x: np.ndarray, count: int, seed: int) -> np.ndarray:

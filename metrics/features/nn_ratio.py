@@ -59,10 +59,15 @@ def copied_share(fake: Tensor, held_out: Tensor) -> Estimate:
         raise Omitted(f"more than {RATE:.0%} of the held-out examples are copies of training examples")
     low, high = (int(rank) for rank in stats.binom.ppf([0.025, 0.975], m, RATE))
     copied, least, most = (_below(fake, ordered, r) for r in (rank, min(low, rank), min(m, high + 1)))
+    n = len(fake)
+    share, counted = copied / n, proportion_interval(copied, n)
+    lo = share - math.hypot(share - counted.lo, share - least / n)
+    hi = share + math.hypot(counted.hi - share, most / n - share)
+    method = "Wilson and order statistics of the threshold (MOVER)"
     return Estimate(
-        value=copied / len(fake),
-        n=len(fake),
-        interval=_joined(copied / len(fake), proportion_interval(copied, len(fake)), least, most, len(fake)),
+        value=share,
+        n=n,
+        interval=Interval(lo=max(0.0, lo), hi=min(1.0, hi), method=method),
         protocol={"k": NEAREST, "threshold": "1st percentile of held-out"},
     )
 
@@ -70,12 +75,6 @@ def copied_share(fake: Tensor, held_out: Tensor) -> Estimate:
 def _below(fake: Tensor, ordered: Tensor, rank: int) -> int:
     """Fakes below the held-out value of this rank, from 1; none below rank 0."""
     return int((fake < ordered[rank - 1]).sum()) if rank else 0
-
-
-def _joined(share: float, counted: Interval, least: int, most: int, n: int) -> Interval:
-    lo = share - math.hypot(share - counted.lo, share - least / n)
-    hi = share + math.hypot(counted.hi - share, most / n - share)
-    return Interval(lo=max(0.0, lo), hi=min(1.0, hi), method="Wilson and order statistics of the threshold (MOVER)")
 
 
 @metric(

@@ -69,22 +69,19 @@ def vendi(space: Space) -> Estimate:
 
 
 def _normalised(x: np.ndarray) -> np.ndarray:
-    """Rows of length 1, in place; where squares may leave float64, scaled by their largest entry first."""
+    """Rows of length 1, in place; where squares may leave float64, scaled by their largest entry first.
+
+    Raises GenbenchError for rows of zeros.
+    """
     squares = np.einsum("ij,ij->i", x, x)
     if not ((squares > 1e-200) & (squares < 1e200)).all():
-        x /= _largest(x)
+        largest = np.abs(x).max(1, keepdims=True)
+        if zeros := int((largest == 0).sum()):
+            raise GenbenchError(f"{zeros} of {len(x)} rows are all zeros and have no direction: check the extractor")
+        x /= largest
         squares = np.einsum("ij,ij->i", x, x)
     x /= np.sqrt(squares)[:, None]
     return x
-
-
-def _largest(x: np.ndarray) -> np.ndarray:
-    """The largest magnitude of each row, ``(n, 1)``. Raises GenbenchError for rows of zeros."""
-    found: np.ndarray = np.abs(x).max(1, keepdims=True)
-    if not found.all():
-        count = int((found == 0).sum())
-        raise GenbenchError(f"{count} of {len(x)} rows are all zeros and have no direction: check the extractor")
-    return found
 
 
 def _entropy(x: np.ndarray) -> Entropy:

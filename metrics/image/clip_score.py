@@ -128,27 +128,26 @@ class PairEncoder:
     @torch.no_grad()
     def encode(self, images: Tensor | Pictures, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """uint8 ``(n, 1 or 3, H, W)``, or pictures of any size, and n prompts to two ``(n, D)``, float32 on the CPU."""
+        left, right = list[Tensor](), list[Tensor]()
         with exact_arithmetic(self.device):
-            parts = [
-                self._pairs(images[at : at + CHUNK], list(prompts[at : at + CHUNK]))
-                for at in alive(range(0, len(prompts), CHUNK))
-            ]
-        left, right = zip(*parts, strict=True)
+            for at in alive(range(0, len(prompts), CHUNK)):
+                some, texts = images[at : at + CHUNK], list(prompts[at : at + CHUNK])
+                one_size = [some] if isinstance(some, Tensor) else [image[None] for image in some]
+                words = self.tokenizer(
+                    texts, padding=True, truncation=True, max_length=self.length, return_tensors="pt"
+                )
+                found = self.model(
+                    input_ids=words["input_ids"].to(self.device),
+                    attention_mask=words["attention_mask"].to(self.device),
+                    pixel_values=torch.cat([self.pixels(part.to(self.device)) for part in one_size]),
+                )
+                left.append(found.image_embeds.cpu())
+                right.append(found.text_embeds.cpu())
         return torch.cat(left), torch.cat(right)
 
     def pixels(self, images: Tensor) -> Tensor:
         """What the image tower reads, float32 ``(n, 3, side, side)``."""
         return normalise(centre_crop(shorter_side(images, self.side, "bicubic"), self.side), self.statistics)
-
-    def _pairs(self, images: Tensor | list[Tensor], prompts: list[str]) -> tuple[Tensor, Tensor]:
-        one_size = [images] if isinstance(images, Tensor) else [image[None] for image in images]
-        words = self.tokenizer(prompts, padding=True, truncation=True, max_length=self.length, return_tensors="pt")
-        found = self.model(
-            input_ids=words["input_ids"].to(self.device),
-            attention_mask=words["attention_mask"].to(self.device),
-            pixel_values=torch.cat([self.pixels(part.to(self.device)) for part in one_size]),
-        )
-        return found.image_embeds.cpu(), found.text_embeds.cpu()
 
 
 def _load(path: Path) -> tuple[Any, Any]:

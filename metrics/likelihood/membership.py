@@ -73,10 +73,12 @@ def auc(train_scores: Array, test_scores: Array) -> Estimate:
             raise TooFew(f"{len(scores)} {name} examples are too few: at least 2 are needed")
         if np.isnan(scores).any():
             raise GenbenchError("the model's score of an example is NaN")
-    places = _placements(train, test)
+    # A rank among all less the rank among its own counts the others below it (Sun & Xu 2014).
+    ranks, m, n = stats.rankdata(np.concatenate([train, test])), len(train), len(test)
+    places = Placements((ranks[:m] - stats.rankdata(train)) / n, 1 - (ranks[m:] - stats.rankdata(test)) / m)
     value = float(places.train.mean())
-    protocol: dict[str, str | int] = {"n_train": len(train), "n_heldout": len(test)}
-    return Estimate(value=value, n=len(train) + len(test), interval=_interval(value, places), protocol=protocol)
+    protocol: dict[str, str | int] = {"n_train": m, "n_heldout": n}
+    return Estimate(value=value, n=m + n, interval=_interval(value, places), protocol=protocol)
 
 
 class Placements(NamedTuple):
@@ -84,15 +86,6 @@ class Placements(NamedTuple):
 
     train: np.ndarray
     test: np.ndarray
-
-
-def _placements(train: np.ndarray, test: np.ndarray) -> Placements:
-    """A rank among all less the rank among its own counts the others below it (Sun & Xu 2014)."""
-    ranks = stats.rankdata(np.concatenate([train, test]))
-    m, n = len(train), len(test)
-    below = (ranks[:m] - stats.rankdata(train)) / n
-    above = 1 - (ranks[m:] - stats.rankdata(test)) / m
-    return Placements(below, above)
 
 
 def _interval(value: float, places: Placements) -> Interval:

@@ -80,10 +80,8 @@ def judge() -> Judge:
 
 @functools.lru_cache(maxsize=1)
 def _load(folder: str) -> Judge:
-    return from_folder(Path(folder)) if folder else _default()
-
-
-def _default() -> Judge:
+    if folder:
+        return from_folder(Path(folder))
     try:
         path = smollm2.locate()
     except DataError as error:
@@ -99,7 +97,11 @@ def from_folder(folder: Path) -> Judge:
     """
     try:
         with _quiet():
-            net, tokeniser = _from_transformers(folder)
+            from transformers import AutoModelForCausalLM, AutoTokenizer
+
+            model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+            net = model.eval().requires_grad_(False)
+            tokeniser: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Omitted:
         raise
     except Exception as error:  # transformers and safetensors answer damage with any exception there is
@@ -118,15 +120,6 @@ def from_folder(folder: Path) -> Judge:
         return list(coded["input_ids"])
 
     return Judge(net, encode, start, window, _protocol(name, _digest(folder), shown, window))
-
-
-def _from_transformers(folder: Path) -> tuple[Any, Any]:
-    try:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-    except ImportError as error:
-        raise Omitted(f"needs the package transformers; {INSTALL}") from error
-    net: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
-    return net.eval().requires_grad_(False), AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 @contextmanager

@@ -86,22 +86,18 @@ def _network(facts: Mapping[str, Any], tensors: Any) -> nn.Module:
 
 
 def _weights(tensors: Any, heads: Mapping[str, int]) -> Iterator[tuple[str, Tensor]]:
-    """Names and values as transformers has them."""
+    """Names and values as transformers has them. heads: of queries and of keys."""
     from gguf import dequantize
 
     for tensor in tensors:
         *block, kind, _ = tensor.name.split(".")
         name = f"model.layers.{block[1]}.{_INNER[kind]}" if block else _OUTER[kind]
         values = np.array(dequantize(tensor.data, tensor.tensor_type))  # what was not packed is still the file itself
-        yield f"{name}.weight", torch.from_numpy(_rows_in_order(values, heads.get(kind)))
-
-
-def _rows_in_order(w: np.ndarray, heads: int | None) -> np.ndarray:
-    """Queries and keys with the two halves of each rotated pair apart, as transformers wants them, not side by side."""
-    if heads is None:
-        return w
-    pairs = w.reshape(heads, -1, 2, w.shape[1])  # (heads, pairs, 2, in)
-    return np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(w.shape)
+        if count := heads.get(kind):
+            # The two halves of each rotated pair apart, as transformers wants them, and not side by side.
+            pairs = values.reshape(count, -1, 2, values.shape[1])  # (heads, pairs, 2, in)
+            values = np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(values.shape)
+        yield f"{name}.weight", torch.from_numpy(values)
 
 
 def _tokeniser(words: list[str], merges: list[str]) -> Callable[[str], list[int]]:

@@ -99,15 +99,6 @@ def _encode(texts: Sequence[str], split: Callable[[str], list[str]], vocabulary:
     return Tokens(np.array(ids, np.int64), np.repeat(np.arange(len(lengths)), lengths), len(lengths))
 
 
-def ngrams(tokens: Tokens, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """N-grams in order: their numbers 0, 1, ... ``(n-grams,)``, and the text each stands in."""
-    grams = np.unique(tokens.ids, return_inverse=True)[1]
-    for length in range(2, n + 1):
-        grams = joined(grams[:-1], tokens.ids[length - 1 :])
-    inside = tokens.text[: len(grams)] == tokens.text[n - 1 : n - 1 + len(grams)]
-    return np.unique(grams[inside], return_inverse=True)[1], tokens.text[: len(grams)][inside]
-
-
 def joined(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """One number for each pair, equal where both are; numbers are dense from 0 and ordered as the pairs are."""
     width = int(right.max(initial=0)) + 1
@@ -116,9 +107,13 @@ def joined(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 def counted(tokens: Tokens, n: int) -> Counts:
     """N-grams of each text with their counts."""
-    grams, text = ngrams(tokens, n)
-    width = int(grams.max(initial=0)) + 1
-    pairs, count = np.unique(text * width + grams, return_counts=True)
+    grams = np.unique(tokens.ids, return_inverse=True)[1]
+    for length in range(2, n + 1):
+        grams = joined(grams[:-1], tokens.ids[length - 1 :])
+    inside = tokens.text[: len(grams)] == tokens.text[n - 1 : n - 1 + len(grams)]
+    kinds, text = np.unique(grams[inside], return_inverse=True)[1], tokens.text[: len(grams)][inside]
+    width = int(kinds.max(initial=0)) + 1
+    pairs, count = np.unique(text * width + kinds, return_counts=True)
     return Counts(pairs // width, pairs % width, count)
 
 

@@ -114,15 +114,11 @@ def matched(c: Comparison, side: Literal["samples", "reference"] = "samples") ->
 
 
 def _matched(c: Comparison, side: Literal["samples", "reference"]) -> tuple[Tokens, np.ndarray]:
-    train = checked_texts(training_text(c), what="training texts")
-    ours, theirs = encode(checked_texts(c.texts(side), what=side), train)
-    return ours, match_lengths(ours, theirs)
-
-
-def training_text(c: Comparison) -> list[str]:
-    """The training text in one piece where it is a stream, so that runs across its windows are found too."""
     dataset = c.dataset if isinstance(c, Trial) else None
-    return dataset.decode(dataset.tokens("train")[None]) if isinstance(dataset, Textual) else c.texts("train")
+    # In one piece where it is a stream, so that runs across its windows are found too.
+    known = dataset.decode(dataset.tokens("train")[None]) if isinstance(dataset, Textual) else c.texts("train")
+    ours, theirs = encode(checked_texts(c.texts(side), what=side), checked_texts(known, what="training texts"))
+    return ours, match_lengths(ours, theirs)
 
 
 def with_train(c: Comparison, estimate: Estimate) -> Estimate:

@@ -35,16 +35,12 @@ def distinct_n(texts: Sequence[str], n: int, tokens: int | None = None) -> Estim
     kinds = len(counts.holders)
     value = kinds / grams.sum()
     protocol: Protocol = {"n": n, "tokens": len(taken.ids), "tokeniser": TOKENISER}
-    error = jackknife(_without_each(counts.text[counts.holders[counts.gram] == 1], grams, kinds))
+    # Without a text, the n-grams that it alone holds are gone.
+    lost = np.bincount(counts.text[counts.holders[counts.gram] == 1], minlength=len(grams))
+    left = grams.sum() - grams
+    error = jackknife((kinds - lost) / np.where(left > 0, left, 1))
     interval = bounded_interval(value, error, taken.texts, METHOD) if taken.texts > 1 else None
     return Estimate(value=value, n=taken.texts, interval=interval, protocol=protocol)
-
-
-def _without_each(alone: np.ndarray, grams: np.ndarray, kinds: int) -> np.ndarray:
-    """The ratio without each text: it takes along the n-grams that it ``alone`` holds."""
-    lost = np.bincount(alone, minlength=len(grams))
-    left = grams.sum() - grams
-    return (kinds - lost) / np.where(left > 0, left, 1)
 
 
 def size(have: int, asked: int | None = None) -> int:

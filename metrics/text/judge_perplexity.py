@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from bench import Comparison, Estimate, GenbenchError, Interval, difference_interval, metric, ratio_interval
+from bench import Comparison, Estimate, GenbenchError, difference_interval, metric, ratio_interval
 from metrics.likelihood._scoring import transformed
 from metrics.text._judge import Judge, judge, score
 from metrics.text._texts import checked_texts, cut, spread
@@ -44,7 +44,10 @@ def gap(nats: np.ndarray, tokens: np.ndarray, their_nats: np.ndarray, their_toke
         for side in ((nats, tokens), (their_nats, their_tokens))
     )
     signed, interval = ours.value - theirs.value, difference_interval(ours, theirs, METHOD)
-    return Estimate(value=abs(signed), n=int(tokens.sum()), interval=interval and _folded(interval))
+    if interval is not None:
+        lo, hi = sorted((abs(interval.lo), abs(interval.hi)))
+        interval = interval.model_copy(update={"lo": 0.0 if interval.lo <= 0 <= interval.hi else lo, "hi": hi})
+    return Estimate(value=abs(signed), n=int(tokens.sum()), interval=interval)
 
 
 def mean_nats(nats: np.ndarray, tokens: np.ndarray) -> float:
@@ -54,12 +57,6 @@ def mean_nats(nats: np.ndarray, tokens: np.ndarray) -> float:
     if not np.isfinite(nats).all():
         raise GenbenchError("the judge returned NaN or infinity")
     return float(nats.sum() / tokens.sum())
-
-
-def _folded(signed: Interval) -> Interval:
-    """Interval of the absolute value."""
-    ends = sorted((abs(signed.lo), abs(signed.hi)))
-    return signed.model_copy(update={"lo": 0.0 if signed.lo <= 0 <= signed.hi else ends[0], "hi": ends[1]})
 
 
 def judged(texts: Sequence[str], by: Judge, limit: int = TEXTS) -> tuple[np.ndarray, np.ndarray]:

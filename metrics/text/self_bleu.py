@@ -87,7 +87,11 @@ def compare(tokens: Tokens) -> tuple[Matches, Losses]:
     clipped = [_clip(table) for table in tables]
     correct = np.stack([np.bincount(t.text, m, tokens.texts) for t, (m, _) in zip(tables, clipped, strict=True)], 1)
     total = np.stack([np.bincount(t.text, t.count, tokens.texts) for t in tables], 1)
-    near, everyone = _neighbours(tokens.lengths), np.arange(tokens.texts)
+    # The two texts before and the two after each in the order of lengths; -1 where there is none.
+    order, near = np.argsort(tokens.lengths, kind="stable"), np.empty((tokens.texts, 4), np.int64)
+    padded = np.pad(order, 2, constant_values=-1)
+    near[order] = np.stack([padded[shift : shift + tokens.texts] for shift in (0, 1, 3, 4)], 1)
+    everyone = np.arange(tokens.texts)
     closest = _closest(tokens.lengths, near, everyone, everyone)
     return Matches(correct, total, tokens.lengths, near, closest), _losses([found for _, found in clipped], near)
 
@@ -130,15 +134,6 @@ def _losses(found: list[tuple[np.ndarray, np.ndarray, np.ndarray]], near: np.nda
     lost = np.zeros((len(kinds), ORDER))
     np.add.at(lost, (row[: len(order)], order), np.concatenate([amount for _, _, amount in found]))
     return Losses(kinds // texts, kinds % texts, lost)
-
-
-def _neighbours(length: np.ndarray) -> np.ndarray:
-    """The two texts before and the two after each in the order of lengths, ``(texts, 4)``; -1 where there is none."""
-    order = np.argsort(length, kind="stable")
-    padded = np.concatenate([[-1, -1], order, [-1, -1]])
-    near = np.empty((len(length), 4), np.int64)
-    near[order] = np.stack([padded[shift : shift + len(length)] for shift in (0, 1, 3, 4)], 1)
-    return near
 
 
 def _closest(length: np.ndarray, near: np.ndarray, rows: np.ndarray, left_out: np.ndarray) -> np.ndarray:
