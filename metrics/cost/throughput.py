@@ -7,9 +7,7 @@ import statistics
 import numpy as np
 
 from bench import (
-    Costs,
     Estimate,
-    Interval,
     Omitted,
     Trainable,
     Trial,
@@ -32,16 +30,13 @@ def train_throughput(trial: Trial[Trainable]) -> Estimate:
         raise Omitted("nothing was trained: the weights were loaded")
     protocol = {**trial.conditions, "batch_size": trial.batch_size}
     value = spent.train_examples / spent.train_seconds
-    return Estimate(value=value, n=spent.train_examples, interval=_over_stretches(spent), protocol=protocol)
-
-
-def _over_stretches(spent: Costs) -> Interval | None:
-    """How sure the pace is, from that of at most so many stretches of training; None where it was noted but once."""
+    # How sure that is, from the pace of at most so many stretches; unknown where it was noted but once.
     ends = np.linspace(0, len(spent.pace), min(STRETCHES, len(spent.pace)) + 1).round().astype(int)[1:] - 1
     steps, seconds = np.diff([(0, 0.0), *(spent.pace[end] for end in ends)], axis=0).T
     error = ratio_error(steps * (spent.train_examples / max(1, steps.sum())), seconds)
-    value, method = spent.train_examples / spent.train_seconds, f"delta method over {len(steps)} stretches of training"
-    return None if error is None else normal_interval(value, error, method, lo=0)
+    method = f"delta method over {len(steps)} stretches of training"
+    interval = None if error is None else normal_interval(value, error, method, lo=0)
+    return Estimate(value=value, n=spent.train_examples, interval=interval, protocol=protocol)
 
 
 @metric("sample_throughput", aspect="efficiency", unit="examples/s", better="higher")

@@ -54,17 +54,13 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(n, tokens, width)``."""
-        x = x + self.ls1["gamma"] * self._attend(self.norm1(x))
+        n, tokens, width = x.shape
+        q, k, v = self.attn["qkv"](self.norm1(x)).view(n, tokens, 3, width // HEAD, HEAD).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v)  # (n, heads, tokens, HEAD)
+        x = x + self.ls1["gamma"] * self.attn["proj"](mixed.transpose(1, 2).reshape(n, tokens, width))
         inner = F.gelu(self.mlp["fc1"](self.norm2(x)))
         grown: Tensor = x + self.ls2["gamma"] * self.mlp["fc2"](inner)
         return grown
-
-    def _attend(self, x: Tensor) -> Tensor:
-        n, tokens, width = x.shape
-        q, k, v = self.attn["qkv"](x).view(n, tokens, 3, width // HEAD, HEAD).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v)  # (n, heads, tokens, HEAD)
-        out: Tensor = self.attn["proj"](mixed.transpose(1, 2).reshape(n, tokens, width))
-        return out
 
 
 class VisionTransformer(nn.Module):

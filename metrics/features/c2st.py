@@ -69,7 +69,10 @@ def held_out_accuracy(
     groups = copies(x)
     right = held_out(x, is_fake, folds_of(groups, is_fake, rng), fitted)
     share = max(CHANCE, float(right.mean()))
-    found = wilson_interval(share, _trials(groups, share), METHOD)
+    # So many independent predictions tell as much: fewer for copies (Kish's design effect) and shared training.
+    sizes, shared = np.bincount(groups), (FOLDS - 1) / FOLDS * ((1 - share) / (1 - CHANCE)) ** 2
+    trials = float(sizes.sum() ** 2 / (sizes**2).sum() / (1 + shared))
+    found = wilson_interval(share, trials, METHOD)
     return Estimate(
         value=share,
         n=len(x),
@@ -151,10 +154,3 @@ def logistic(x: np.ndarray, is_fake: np.ndarray) -> Any:
                 f"the classifier did not converge in {ITERATIONS} iterations: look for outliers in the features"
             ) from warning
     return model
-
-
-def _trials(groups: np.ndarray, share: float) -> float:
-    """How many independent predictions tell as much: fewer for copies (Kish's design effect) and shared training."""
-    sizes = np.bincount(groups)
-    shared = (FOLDS - 1) / FOLDS * ((1 - share) / (1 - CHANCE)) ** 2
-    return float(sizes.sum() ** 2 / (sizes**2).sum() / (1 + shared))
