@@ -139,7 +139,7 @@ class Generator(Protocol):
 class Trainable(Generator, Protocol):
     """A generator that learns. Optimisers and schedulers are its own; kept as attributes, they are checkpointed.
 
-    Every step moves every parameter, but for those that the attribute ``idle_parameters`` names, if there is one.
+    A few steps move every parameter, but for those that the attribute ``idle_parameters`` names, if there is one.
     """
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> Mapping[str, float]:

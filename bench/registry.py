@@ -357,7 +357,8 @@ def generator(
     """Register a family. Its constructor takes a DataSpec, then keyword-only hyperparameters with defaults.
 
     modalities: those it makes; None: every one.
-    presets: rows of hyperparameters by name, ``tiny`` and ``paper`` by custom.
+    presets: rows of hyperparameters by name: ``test``, the smallest that keep its promises, which tests take
+        (``bench.testing``); ``tiny`` and ``paper`` by custom.
     control: a yardstick rather than a model: it is constructed from the Dataset itself, never trained, shown but
         not ranked, and joins every suite that has data of its modality.
     """

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from bench import Batch, DataSpec, Presets, Unsupported, generator, normal
 
 PRESETS: Presets = {
+    "test": {"noise": 5, "width": 16, "lr": 5e-3},
     "tiny": {"width": 48, "lr": 1e-3},  # for two CPU cores: a twentieth of the work, a faster pace
     "paper": {"width": 256, "noise": 100, "lr": 2e-4, "beta1": 0.5},  # width for 28x28 and 32x32 images
 }

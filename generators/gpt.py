@@ -26,6 +26,7 @@ from generators._schedule import scheduled
 from generators._sequence import clip_and_step, draw_sequences
 
 PRESETS: Presets = {
+    "test": {"layers": 2, "heads": 2, "width": 16, "lr": 5e-3, "warmup": 2},
     "tiny": {"layers": 2, "heads": 4, "width": 96, "lr": 5e-3, "weight_decay": 0.0, "warmup": 50},
     "paper": {
         "layers": 12,

@@ -20,6 +20,7 @@ from generators._heads import Tokens
 from generators._sequence import clip_and_step, draw_sequences
 
 PRESETS: Presets = {
+    "test": {"width": 16, "embedding": 8, "layers": 2, "lr": 5e-3},
     "tiny": {"width": 192, "embedding": 64, "layers": 1, "lr": 6e-3},
     "paper": {"width": 700, "embedding": 256, "layers": 3, "dropout": 0.2},  # of the size of Graves' text networks
 }

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from bench import Batch, DataSpec, Omitted, Presets, Unsupported, generator, normal
 
 PRESETS: Presets = {
+    "test": {"latent": 3, "width": 16, "lr": 5e-3},
     "tiny": {"latent": 16, "width": 256, "lr": 2e-3},
     "paper": {"latent": 20, "width": 500},  # sizes of section 5 for MNIST; one layer more, Adam instead of Adagrad
 }

@@ -15,6 +15,8 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 # Started in the background of a shell, this process and its children would not hear Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+collect_ignore = ["plugin"]  # whose tests are its own: end_to_end/test_plugin.py runs them where it is installed
+
 SMALL = """
 seeds = [0]
 metrics = ["fd_lenet", "kid_lenet", "peak_gpu_bytes"]

@@ -24,7 +24,6 @@ from bench.measure.trial import Trial
 from bench.modalities import quantise
 from bench.probes.memory import reset_peak_gpu
 from bench.probes.stopwatch import time_calls
-from bench.registry import registry
 from bench.results.ranks import Evidence, told
 from generators.controls import Noise
 from metrics.features.frechet import frechet_distance, gaussian_distance
@@ -43,6 +42,7 @@ ELSEWHERE = {
     "D10 tokens called samples": "metrics/test_cost.py::test_sampling_is_timed_by_the_clock",
     "D11 0 bytes for no answer": "metrics/test_cost.py::test_memory_without_a_gpu_is_a_reason",
     "D16 a fixed share decides": "reports/test_reports.py::test_a_difference_within_the_noise_is_a_tie",
+    "D17 a global generator decides": "../bench/testing/metrics.py::test_a_seed_decides_the_number",
     "D20 the spread is never used": "results/test_ranking.py::test_two_seeds_need_a_wide_gap",
     "D21 times of any two machines": "reports/test_reports.py::test_times_of_two_machines_are_never_ranked_together",
     "D22 a missing task counts as 0": "reports/test_reports.py::test_a_missing_number_is_a_dash_with_its_reason",
@@ -92,13 +92,6 @@ def test_no_defect_is_left_out() -> None:
 def value(metric: str, **changes: Any) -> float:
     given = {"samples": FAKE, "reference": REAL, "train": TRAIN} | changes
     return float(bench.evaluate(given.pop("samples"), given.pop("reference"), metrics=[metric], **given).value.iloc[0])
-
-
-FEATURE_METRICS = sorted(
-    name
-    for name, e in registry.all("metrics").items()
-    if e.of == "features" and "vector" in e.on and name != "kid_subsets"  # which needs 1,000 rows a side
-)
 
 
 def apart(*sides: np.ndarray) -> bool:
@@ -167,15 +160,6 @@ class TestHarnesses:
         backwards: Iterator[float] = iter(range(10**6, 0, -1))
         monkeypatch.setattr(time, "time", lambda: next(backwards))
         assert min(time_calls(lambda: None, torch.device("cpu"), min_seconds=0)) >= 0
-
-    @pytest.mark.parametrize("metric", FEATURE_METRICS)
-    def test_d17_global_random_state_moves_no_number(self, metric: str) -> None:
-        found = []
-        for seed in (1, 2):
-            np.random.seed(seed)
-            torch.manual_seed(seed)
-            found.append(value(metric))
-        assert found[0] == found[1]
 
     def test_d18_noise_is_called_a_difference_as_seldom_as_promised(self) -> None:
         """Three seeds a side and the n - 1 of a sample; with n it would be 8.7 % of the time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from bench import read_frame
 
+ROOT = Path(__file__).parents[2]
 SUITE = """
 seeds = [0]
 metrics = ["acme/brightness", "fd_lenet"]
@@ -27,10 +29,10 @@ noise = 0.2
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Environment variables under which the plugin is installed, in a folder of its own."""
     source, site = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
-    shutil.copytree(Path(__file__).parents[1] / "plugin", source / "plugin")  # pip writes into the source folder
+    shutil.copytree(ROOT / "tests" / "plugin", source / "plugin")  # pip writes into the source folder
     install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([sys.executable, *install, "--target", site, source / "plugin"], check=True)
-    return {**os.environ, "PYTHONPATH": str(site)}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (site, ROOT)))}
 
 
 def genbench(environment: dict[str, str], *words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -43,6 +45,7 @@ def test_it_is_listed_beside_our_own(environment: dict[str, str]) -> None:
     listed = json.loads(genbench(environment, "list", "--json").stdout)
     assert "acme/mean" in {row["name"] for row in listed["generators"]}
     assert "acme/brightness" in {row["name"] for row in listed["metrics"]}
+    assert "acme/stripes" in {row["name"] for row in listed["datasets"]}
     assert listed["failed_plugins"] == {}
 
 
@@ -62,3 +65,12 @@ def test_its_parameters_are_checked_like_our_own(environment: dict[str, str], tm
     done = genbench(environment, "run", tmp_path / "acme.toml", "--out", tmp_path / "out")
     assert done.returncode == 2
     assert "unknown parameter 'nose'; did you mean 'noise'?" in done.stderr
+
+
+def test_its_own_tests_ask_it_what_ours_ask_of_ours(environment: dict[str, str], tmp_path: Path) -> None:
+    """As its author runs them: pytest, in a folder that is not ours."""
+    shutil.copytree(ROOT / "tests" / "plugin", tmp_path / "acme", ignore=shutil.ignore_patterns("acme_bench"))
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q"]
+    done = subprocess.run(words, cwd=tmp_path / "acme", env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout
+    assert re.fullmatch(r"\d\d passed in .*", done.stdout.splitlines()[-1]), done.stdout

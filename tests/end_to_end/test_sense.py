@@ -306,41 +306,7 @@ def test_the_neighbour_ratio_is_the_share_of_copies(share: float) -> None:
     assert share <= found.value <= share + 0.02
 
 
-# Order and batches --------------------------------------------------------------------------------------------------
-
-# Metrics that cut the samples into parts by a fixed draw: another order is another cut.
-DRAWN = {
-    "is": "ten splits in order",
-    "kid_subsets": "subsets",
-}
-
-
-def uneven() -> tuple[Tensor, Tensor]:
-    """1,100 samples, more than one subset of KID holds, and the training data that is not among them."""
-    return torch.cat([real(), digits().train.pixels[:100]]), digits().train.pixels[100:]
-
-
-@cache
-def ordered(seed: int | None) -> Mapping[str, float]:
-    """Every metric of samples in this order."""
-    samples, train = uneven()
-    if seed is not None:
-        samples = samples[torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))]
-    table = bench.evaluate(
-        samples, digits().test.pixels, train=train, metrics=HERE, modality="image", extractor="lenet"
-    )
-    return dict(zip(table["metric"], table["value"], strict=True))
-
-
-@pytest.mark.parametrize("name", sorted(set(HERE) - set(DRAWN)))
-def test_the_order_of_samples_does_not_matter(name: str) -> None:
-    assert ordered(0)[name] == pytest.approx(ordered(None)[name], rel=1e-6)
-
-
-@pytest.mark.parametrize("name", sorted(DRAWN))
-def test_the_order_matters_where_samples_are_drawn(name: str) -> None:
-    """Otherwise it is no exception, and belongs above."""
-    assert ordered(0)[name] != pytest.approx(ordered(None)[name], rel=1e-6)
+# Batches ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_size_of_batches_does_not_matter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

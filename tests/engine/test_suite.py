@@ -34,7 +34,7 @@ MISTAKES = {
     "generators.vae.latent = -1": "generators.vae.latent = -1: input should be greater than 0",
     "generators.vae.latnt = 3": "generators.vae: unknown parameter 'latnt'; did you mean 'latent'?",
     "generators.vae.decoder = 'bernouli'": "input should be 'bernoulli' or 'gaussian'",
-    "generators.vae.preset = 'huge'": "unknown preset 'huge'; there is paper, tiny",
+    "generators.vae.preset = 'huge'": "unknown preset 'huge'; there is paper, test, tiny",
     "generators.vae.load = 'no.safetensors'": "there is no checkpoint no.safetensors",
     "generators.vea.latent = 3": "unknown generator 'vea'; did you mean 'vae'?",
     "generators.vae.lr = inf": "generators.vae.lr = inf: input should be a finite number",

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 import torch
 
 from bench import Batch, GenbenchError, Sequences, SplitName, Trial
+from bench.datasets.digits import digits
 from bench.engine.plan import plan_trials
 from bench.engine.suite import check_suite
-from bench.modalities import modality_of
+from bench.modalities import modality_of, quantise
 from bench.protocols import MODALITIES
 from bench.registry import registry
 from bench.streams import stream
-from tests.modalities.made_up import MadeUp, made_up
+from bench.testing import MadeUp, family_for, made_up
 
 ORDERED = ("text", "music", "audio", "video")
 
@@ -62,11 +64,6 @@ class TestEveryModality:
         )
         assert abs(drawn.mean() - (low + high) / 2) < 0.06 * (high - low)
 
-    def test_samples_do_not_depend_on_the_batch(self, modality: str) -> None:
-        dataset = made_up(modality)
-        for control in ("real", "copycat", "noise", *(["shuffled"] if modality in ORDERED else [])):
-            assert torch.equal(trial_of(control, dataset).samples, trial_of(control, dataset, batch_size=3).samples)
-
 
 @pytest.mark.parametrize("modality", ORDERED)
 def test_shuffled_is_real_data_out_of_order(modality: str) -> None:
@@ -103,15 +100,40 @@ class TestInASuite:
             {
                 "metrics": ["distinct_2"],
                 "datasets": {"kjv": {"window": 64}},
-                "generators": {"gpt": {"preset": "tiny", **budget}},
+                "generators": {"ours": {"family": family_for("text").name, "preset": "test", **budget}},
             },
             "x",
         )
         return {plan.generator: plan.budget.samples for plan in plan_trials(suite, "cpu")}
 
     def test_text_gets_all_four(self) -> None:
-        assert {*self.plans()} == {"gpt", "real", "copycat", "noise", "shuffled"}
+        assert {*self.plans()} == {"ours", "real", "copycat", "noise", "shuffled"}
 
     def test_controls_make_as_many_samples_as_the_generators(self) -> None:
         """Diversity of texts falls with their number, so that of another number says nothing."""
         assert {*self.plans(budget={"samples": 32}).values()} == {32}
+
+
+class TestOnDigits:
+    def test_real_is_held_out_and_each_once(self) -> None:
+        dataset = digits()
+        control = registry.get("generators", "real").make(dataset)
+        rng = stream(0, "sample")
+        drawn = torch.cat([control.sample(100, rng).data for _ in range(3)])
+        held_out = dataset.valid.batch(torch.arange(300)).data
+        assert sorted(map(bytes, quantise(drawn, dataset.spec).numpy())) == sorted(
+            map(bytes, quantise(held_out, dataset.spec).numpy())
+        )
+        with pytest.raises(GenbenchError, match="only 300 held-out"):
+            control.sample(1, rng)
+
+    def test_copycat_is_training_data_and_each_once(self) -> None:
+        dataset = digits()
+        control = registry.get("generators", "copycat").make(dataset)
+        drawn = set(map(bytes, quantise(control.sample(400, stream(0, "sample")).data, dataset.spec).numpy()))
+        everything = dataset.train.batch(torch.arange(len(dataset.train))).data
+        assert len(drawn) > 390 and drawn <= set(map(bytes, quantise(everything, dataset.spec).numpy()))
+
+    def test_noise_is_uniform(self) -> None:
+        drawn = registry.get("generators", "noise").make(digits()).sample(500, stream(0, "sample"))
+        assert abs(drawn.mean()) < 0.02 and abs(drawn.std() - 1 / math.sqrt(3)) < 0.01

@@ -69,22 +69,6 @@ def measured(modality: Modality, **seeds: int) -> dict[str, tuple[Estimate, set[
     return found
 
 
-@pytest.mark.parametrize("modality", ["vector", "text"])
-@pytest.mark.parametrize("side", ["train", "reference"])
-def test_a_metric_of_other_data_has_another_protocol(modality: Modality, side: Side) -> None:
-    one, other = measured(modality), measured(modality, **{side: 7})
-    looking = {name for name in one if side in EVERY[name].sides}
-    assert looking
-    for name in looking:
-        assert one[name][0].protocol[side] != other[name][0].protocol[side], name
-
-
-@pytest.mark.parametrize("modality", ["vector", "text"])
-def test_a_metric_names_every_side_that_it_looks_at(modality: Modality) -> None:
-    for name, (estimate, asked) in measured(modality).items():
-        assert {side for side in COUNTS if COUNTS[side] in estimate.protocol} >= asked, name
-
-
 @pytest.mark.parametrize("key", ["train", "reference", "n_fake", "n_train", "extractor"])
 def test_a_metric_cannot_write_over_what_the_kernel_says(key: str) -> None:
     def compute(_: Any) -> Estimate:

@@ -35,7 +35,7 @@ from bench.modalities import modality_of, quantise
 from bench.modalities._examples import content_hash, unordered_hash
 from bench.protocols import MODALITIES
 from bench.registry import Registry, extractor, generator, metric, modality, registry
-from tests.modalities.made_up import SPECS, MadeUp, made_up
+from bench.testing.made_up import SPECS, MadeUp, made_up
 
 TONE = 0.01 * torch.sin(2 * math.pi * 440 / 8000 * torch.arange(400))
 

@@ -17,10 +17,10 @@ from torch import Tensor
 from bench import Batch, DataError
 from bench.modalities import modality_of
 from bench.results.board import leaderboards
+from bench.testing.made_up import MadeUp, made_up
 from reports._samples import gallery
 from reports.previews import Shown, preview_of
 from reports.previews._files import beginning
-from tests.modalities.made_up import MadeUp, made_up
 from tests.report_records import record
 
 
