@@ -25,7 +25,6 @@ from bench import (
     GenbenchError,
     Omitted,
     cache_folder,
-    content_hash,
     metric,
     said,
     sha256,
@@ -159,15 +158,10 @@ def inputs(instance: Any, c: Comparison) -> tuple[dict[str, list[Any]], dict[str
         many = spread(references, REFERENCES)
         columns |= {"references": [many] * len(samples)}
         how = {"references": len(many), "reference": c.reference_name, "n_real": len(references)}
-        return columns, how if len(many) == len(references) else how | _order(c)
+        return columns, how if len(many) == len(references) else how | {"order": c.reference_order}
     n = min(len(samples), len(references))
     how = {"references": "paired in order", "pairs": n, "reference": c.reference_name, "n_real": len(references)}
-    return {"predictions": samples[:n], "references": references[:n]}, how | _order(c)
-
-
-def _order(c: Comparison) -> dict[str, str | int]:
-    """What tells a reference from the same one in another order, which gives another number here."""
-    return {"order": f"sha256:{content_hash(c.stored('reference'))[:16]}"}
+    return {"predictions": samples[:n], "references": references[:n]}, how | {"order": c.reference_order}
 
 
 def _features(instance: Any) -> dict[str, Any]:

@@ -63,9 +63,12 @@ def _nothing(board: Board) -> str:
 
 def _won(best: Entry, others: Sequence[Entry], main: Column, board: Board) -> str:
     single = [entry.known.summary.n == 1 for entry in (best, *others)]
-    basis = ", though some of its rivals have one seed only" if any(single) else ""
     if all(single):
         basis = ", as far as the intervals within single runs can tell"
+    elif any(single[1:]):
+        basis = ", though some of its rivals have one seed only"
+    else:
+        basis = ", though it has one seed and its rivals several" if single[0] else ""
     lead = f"{best.name} has the {_SUPERLATIVE[main.better]} {main.label}"
     return f"{lead}, {_number(best, main, board)}{basis}"
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveFloat, PositiveInt, model_validator
 
 Precision = Literal["fp32", "bf16"]
 Unit = Literal["steps", "examples", "seconds", "flops"]
-Share = Annotated[float, Field(gt=0, le=1)]
 # What may end a training, by its key in a suite.
 ENDS: dict[str, Unit] = {
     "train_steps": "steps",
@@ -27,6 +26,12 @@ class Target(NamedTuple):
     def __str__(self) -> str:
         unit = {"seconds": "s", "flops": "FLOPs"}.get(self.unit, self.unit)
         return f"{self.amount:{',' if self.unit in ('steps', 'examples') else 'g'}} {unit}"
+
+
+def _steps_or_share(every: int | float) -> int | float:
+    if every <= 0 or (isinstance(every, float) and every > 1):
+        raise ValueError("should be a number of steps from 1, or a share of the training above 0 and at most 1")
+    return every
 
 
 class Budget(BaseModel):
@@ -53,7 +58,7 @@ class Budget(BaseModel):
     samples: PositiveInt = 1000
     keep_samples: PositiveInt = 256
     checkpoint_every: PositiveInt = 200
-    evaluate_every: PositiveInt | Share | None = None
+    evaluate_every: Annotated[int | float, AfterValidator(_steps_or_share)] | None = None
     keep: str | None = None
     stall_limit: PositiveFloat = 1800.0
     time_limit: PositiveFloat | None = None

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from bench.engine.fingerprint import hash_tensor
 from bench.engine.state import State, apply
-from bench.errors import DataError, OutputError, named, said, words
+from bench.errors import DataError, OutputError, named, said, shown, words
 from bench.files import replacing
 from bench.protocols import Trainable
 
@@ -62,6 +62,8 @@ def read_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
         raise _foreign(path, named(said(error))) from error
     if not isinstance(meta, dict):
         raise _foreign(path, f"it describes itself by a {type(meta).__name__}")
+    if meta.get("format", 1) not in range(1, FORMAT + 1):
+        raise DataError(f"{named(path)} has format {shown(meta['format'])}, and this genbench reads up to {FORMAT}")
     if ("sha256" in header or "format" in meta) and header.get("sha256") != _checksum(tensors, header["genbench"]):
         raise DataError(f"{named(path)} is damaged: its content is not what its checksum says")
     if not is_whole(meta):

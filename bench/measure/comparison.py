@@ -17,7 +17,7 @@ from torch import Tensor
 from bench.errors import GenbenchError, Omitted, TooFew
 from bench.measure.feature_store import FeatureSet, FeatureStore, unnamed
 from bench.modalities import modality_of
-from bench.modalities._examples import Examples, arrays_of, images_of, texts_of
+from bench.modalities._examples import Examples, arrays_of, images_of, ordered_hash, texts_of
 from bench.modalities._pictures import Pictures
 from bench.protocols import Extractor
 from bench.reading.arrays import Statistics
@@ -105,6 +105,11 @@ class Comparison(ABC):
     def train_name(self) -> str:
         """What the training data is called in protocols, likewise."""
         return "train"
+
+    @property
+    def reference_order(self) -> str:
+        """The reference's content in its order, for the protocol of a metric whose value another order would change."""
+        return f"sha256:{self.once(_order_of)[:16]}"
 
     @property
     def labels(self) -> Tensor:
@@ -243,6 +248,10 @@ def _once(
     for side in kept[key][1]:
         watched.reads(side)
     return found
+
+
+def _order_of(comparison: Comparison) -> str:
+    return ordered_hash(comparison.stored("reference"))
 
 
 def _arrays(comparison: Comparison, side: Side) -> Tensor:

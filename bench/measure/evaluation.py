@@ -165,8 +165,8 @@ def _given(
 
 
 def _bring(reader: Callable[[Source, Say], T], side: str, source: Source, say: Say) -> T:
-    """What a source holds. What is said of one in memory, which has no name, names its side."""
-    if isinstance(source, str | Path):
+    """What a source holds. What is said of one without a name, in memory or of an empty path, names its side."""
+    if isinstance(source, str | Path) and str(source).strip():
         return reader(source, say)
     try:
         return reader(source, lambda remark: say(f"{side}: {remark}"))

@@ -6,16 +6,18 @@ says, and has plugins that start other programs: PostScript is handed to Ghostsc
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import IO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from bench.errors import DataError, named
 from bench.foreign import decoding
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MOST_PIXELS = 89_478_485  # of one picture: Pillow's own bound, beyond which it warns of a trap
+ORIENTATION = 0x0112  # EXIF
 _MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr")
 
 
@@ -36,10 +38,25 @@ def load(image: Image.Image, name: str) -> None:
     image.load()
 
 
+def is_turned(image: Image.Image) -> bool:
+    """Whether its EXIF orientation says that it is to be seen otherwise than its pixels lie."""
+    return bool(image.getexif().get(ORIENTATION, 1) != 1)
+
+
+def turned_remark(turned: int, of: int) -> Iterator[str]:
+    """Said of pictures that were turned."""
+    if turned:
+        yield f"{turned} of {of} pictures are turned as their EXIF orientation says"
+
+
 def pixels_of(image: Image.Image, name: str) -> np.ndarray:
-    """``(C, H, W)`` uint8, grey or RGB. Raises DataError as ``load``, for damage, and for what these cannot hold."""
+    """``(C, H, W)`` uint8, grey or RGB, upright.
+
+    Raises DataError as ``load``, for damage, and for what these cannot hold.
+    """
     with decoding(name):
         load(image, name)
+        image = ImageOps.exif_transpose(image) if is_turned(image) else image
         if image.mode not in _MODES:
             raise DataError(f"{named(name)} has mode {image.mode}: save it with eight bits a channel, grey or RGB")
         if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] != 255:

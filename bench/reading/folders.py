@@ -15,16 +15,14 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 import numpy as np
-from PIL import ImageOps
 
 from bench.errors import DataError, named
 from bench.foreign import Say, decoding
 from bench.modalities._pictures import Pictures
 from bench.reading.arrays import refuse_bomb
-from bench.reading.encoded import load, open_picture, pixels_of
+from bench.reading.encoded import is_turned, load, open_picture, pixels_of, turned_remark
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-ORIENTATION = 0x0112  # EXIF
 EXAMPLES = 3  # names in a remark
 
 
@@ -163,14 +161,12 @@ class _Decoder:
             load(image, name)
             if getattr(image, "n_frames", 1) > 1:
                 self._several.add(index)
-            if image.getexif().get(ORIENTATION, 1) == 1:
-                return pixels_of(image, name)
-            self._turned.add(index)
-            return pixels_of(ImageOps.exif_transpose(image), name)
+            if is_turned(image):
+                self._turned.add(index)
+            return pixels_of(image, name)
 
     def remarks(self) -> Iterator[str]:
         """What was done to how many."""
-        if self._turned:
-            yield f"{len(self._turned)} of {len(self._names)} pictures are turned as their EXIF orientation says"
+        yield from turned_remark(len(self._turned), len(self._names))
         if self._several:
             yield f"{len(self._several)} files hold more than one picture: the first is read"

@@ -16,7 +16,7 @@ from bench.foreign import Say, afford, decoding
 from bench.modalities._examples import Examples
 from bench.modalities._pictures import Pictures
 from bench.modalities._sequences import Sequences
-from bench.reading.encoded import pixels_of
+from bench.reading.encoded import is_turned, pixels_of, turned_remark
 from bench.reading.folders import SUFFIXES, size_remarks
 
 Held = np.ndarray | Tensor | Sequence[Any]
@@ -50,6 +50,8 @@ def from_memory(source: Held, say: Say, *, sequences: bool = False) -> Examples:
         kind = type(source[place]).__name__
         raise DataError(f"a list that holds strings must hold nothing else; entry {place} is {kind}")
     arrays = [_item(value, place) for place, value in enumerate(source)]
+    for remark in turned_remark(sum(isinstance(v, Image.Image) and is_turned(v) for v in source), len(source)):
+        say(f"a list: {remark}")
     return _sequences(arrays) if sequences and arrays else _from_list(arrays, say)
 
 

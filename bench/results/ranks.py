@@ -20,6 +20,7 @@ RULE = (
 )
 LEVEL = 0.95
 POWER = 0.8  # with which a number of seeds is said to be enough
+_ROUNDING = 1e-9  # of the arithmetic, as a share
 MOST = 1000  # seeds; where more are needed, that is said instead
 
 
@@ -86,12 +87,12 @@ def told_worse(number: Evidence, best: Evidence) -> bool:
 def told(a: Evidence, b: Evidence) -> bool:
     """Whether the two are told apart at 95 %; never where nothing is known of how they scatter."""
     found = difference(a, b)
-    return found is not None and not same(a, b) and abs(found.value) > found.reach
+    return found is not None and not same(a, b) and abs(found.value) > found.reach * (1 + _ROUNDING)
 
 
 def same(a: Evidence, b: Evidence) -> bool:
     """Equal but for the rounding of the arithmetic."""
-    return math.isclose(a.mean, b.mean, rel_tol=1e-9)
+    return math.isclose(a.mean, b.mean, rel_tol=_ROUNDING)
 
 
 def difference(a: Evidence, b: Evidence) -> Difference | None:

@@ -78,6 +78,7 @@ def _interval(found: Discrepancy, statistic: Statistic) -> Interval:
         return Interval(lo=SCALE * around.lo, hi=SCALE * around.hi, level=around.level, method=around.method)
     # The diagonal of this kernel is constant, so V is U moved and drawn together by a factor of 1 - 1/n.
     bias = found.biased - found.unbiased
-    lo, hi = max(0.0, around.lo + bias), around.hi + bias
+    # Equal sides lie at the mean of this bias, of which one drawing does not know the last digits: there it is 0.
+    lo, hi = max(0.0, around.lo + bias) if around.lo > 0 else 0.0, around.hi + bias
     method = f"{around.method}, of the expectation at this n"
     return Interval(lo=SCALE * lo, hi=SCALE * hi, level=around.level, method=method)

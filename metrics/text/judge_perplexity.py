@@ -12,6 +12,7 @@ to match is that of held-out text in pieces of the same length, and ``judge_gap`
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Literal
 
@@ -60,8 +61,12 @@ def mean_nats(nats: np.ndarray, tokens: np.ndarray) -> float:
 
 
 def judged(texts: Sequence[str], by: Judge, limit: int = TEXTS) -> tuple[np.ndarray, np.ndarray]:
-    """Nats and tokens of at most ``limit`` of the texts."""
-    return score(by, spread(checked_texts(texts), limit))
+    """Nats and tokens of at most ``limit`` of the texts, chosen by their content: their order changes nothing."""
+
+    def by_content(text: str) -> bytes:
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+    return score(by, spread(sorted(checked_texts(texts), key=by_content), limit))
 
 
 def judge_perplexity(texts: Sequence[str]) -> Estimate:
@@ -78,7 +83,7 @@ def judge_gap(texts: Sequence[str], reference: Sequence[str]) -> Estimate:
 
 def _under(by: Judge, found: Estimate) -> Estimate:
     """The estimate with its judge and how many texts were read in its protocol."""
-    return found.model_copy(update={"protocol": {**by.protocol, "texts": f"at most {TEXTS}, evenly spread"}})
+    return found.model_copy(update={"protocol": {**by.protocol, "texts": f"at most {TEXTS}, chosen by content"}})
 
 
 def _of_side(c: Comparison, side: Literal["samples", "reference"]) -> tuple[np.ndarray, np.ndarray]:

@@ -100,6 +100,13 @@ class TestTargets:
         with pytest.raises(SuiteError, match="keep needs evaluate_every"):
             check_suite({**suite, "budget": {"keep": "fd_lenet"}}, "x")
 
+    @pytest.mark.parametrize("every", [0, -1, 1.5, 0.0])
+    def test_looks_at_no_interval_are_refused(self, every: float) -> None:
+        suite: dict[str, Any] = {"datasets": {"digits": {}}, "generators": {"vae": {}}}
+        with pytest.raises(SuiteError, match="evaluate_every = ") as caught:
+            check_suite({**suite, "budget": {"evaluate_every": every}}, "x")
+        assert len(caught.value.problems) == 1
+
     def test_one_of_a_generator_or_an_override_takes_the_place_of_the_suites(self) -> None:
         table: dict[str, Any] = {
             "datasets": {"digits": {}}, "budget": {"train_steps": 3, "batch_size": 7},

@@ -68,6 +68,17 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path: Path) -> None:
             read_checkpoint(path)
 
 
+def test_what_a_later_genbench_wrote_is_not_read_as_what_an_earlier_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.safetensors"
+    with monkeypatch.context() as later:
+        later.setattr("bench.engine.checkpoint.FORMAT", 3)
+        save_checkpoint(path, State({"model.w": torch.arange(3.0)}), {})
+    with pytest.raises(DataError, match=r"x\.safetensors has format 3, and this genbench reads up to 2$"):
+        read_checkpoint(path)
+
+
 def test_tensors_lie_in_memory_as_torch_lays_them(tmp_path: Path) -> None:
     """In the file they begin at odd places, where a vectorised sum rounds otherwise than the one it goes on from."""
     path = tmp_path / "x.safetensors"

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import bench
-from bench.modalities._examples import content_hash, unordered_hash
+from bench.modalities._examples import content_hash, ordered_hash, unordered_hash
 from bench.reading import check, read
 
 RNG = np.random.default_rng(0)
@@ -63,6 +63,33 @@ def test_protocols_call_a_side_by_what_it_holds() -> None:
     first = names(VECTORS, VECTORS)
     assert first == names(VECTORS[MIXED].astype(np.float32), VECTORS[MIXED].astype(np.float32))
     assert first[0] != names(OTHER)[0] and first[1] != names(VECTORS, OTHER)[1]
+
+
+def test_an_ordered_hash_knows_order_and_no_dtype() -> None:
+    rows = torch.from_numpy(VECTORS)
+    assert ordered_hash(rows) == ordered_hash(rows, most=3) != ordered_hash(rows.flip(0))
+    assert ordered_hash(rows.float()) == ordered_hash(rows.float().double())
+
+
+@pytest.mark.parametrize(
+    ("samples", "reference", "extractor"),
+    [
+        (RNG.normal(size=(1010, 3)), RNG.normal(size=(1020, 3)), None),
+        (RNG.integers(0, 256, (40, 1, 28, 28), np.uint8), RNG.integers(0, 256, (50, 1, 28, 28), np.uint8), "lenet"),
+        (TEXTS * 3, [f"{text} {i}" for i, text in enumerate(TEXTS * 2)], None),
+    ],
+    ids=["vectors", "pictures", "texts"],
+)
+def test_one_protocol_gives_one_value_in_whatever_order_the_reference_stands(
+    samples: Any, reference: Any, extractor: str | None
+) -> None:
+    sides = (reference, reference[::-1])
+    tables = [bench.evaluate(samples, side, train=reference, extractor=extractor) for side in sides]
+    measured = [table[table.value.notna()].set_index("metric") for table in tables]
+    alike = measured[0].protocol == measured[1].protocol
+    assert alike.sum() > 5
+    first, second = (table.value[alike].to_dict() for table in measured)
+    assert first == pytest.approx(second, rel=1e-6, abs=1e-9)
 
 
 def pictures(folder: Path) -> Any:

@@ -208,7 +208,7 @@ class TestFolder:
     def test_the_environment_chooses_the_judge(self, chosen: Path) -> None:
         found = judge_perplexity(texts(10))
         assert found.value == pytest.approx(perplexity(*score(tiny(), texts(10))).value, rel=1e-4)
-        expected = {**from_folder(chosen).protocol, "texts": "at most 128, evenly spread"}
+        expected = {**from_folder(chosen).protocol, "texts": "at most 128, chosen by content"}
         assert found.protocol == expected
 
     def test_both_measures_reach_people_with_files(self, chosen: Path) -> None:
@@ -216,7 +216,11 @@ class TestFolder:
         table = bench.evaluate(ours, theirs, metrics=["judge_perplexity", "judge_gap"]).set_index("metric")
         assert table.value["judge_perplexity"] == pytest.approx(judge_perplexity(ours).value, rel=1e-6)
         assert table.value["judge_gap"] == pytest.approx(judge_gap(ours, theirs).value, rel=1e-6)
-        assert table.protocol["judge_gap"]["texts"] == "at most 128, evenly spread"
+        assert table.protocol["judge_gap"]["texts"] == "at most 128, chosen by content"
+
+    def test_it_reads_the_same_texts_in_whatever_order_they_come(self, chosen: Path) -> None:
+        many = texts(300)
+        assert judge_gap(many, texts(40, seed=1)) == judge_gap(many[::-1], texts(40, seed=1))
 
     def test_empty_texts_are_said(self, chosen: Path) -> None:
         with pytest.raises(GenbenchError, match="are empty"):

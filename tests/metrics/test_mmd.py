@@ -319,7 +319,8 @@ class TestRegistered:
         x, y = rows(1100, 4, 0).float(), rows(1000, 4, 1, shift=0.3).float()
         seen = space(x, y)
         assert kid.kid(seen) == kernel_distance(x, y)
-        assert kid.kid_subsets(seen) == subset_kernel_distance(x, y)
+        named = {"protocol": {**subset_kernel_distance(x, y).protocol, "order": seen.comparison.reference_order}}
+        assert kid.kid_subsets(seen) == subset_kernel_distance(x, y).model_copy(update=named)
         assert cmmd.cmmd_u(seen) == gaussian_distance(x, y, "U")
         assert cmmd.cmmd_v(seen) == gaussian_distance(x, y, "V")
 

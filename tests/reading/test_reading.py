@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from bench import DataError, DataWarning, GenbenchError, TooFew
 from bench.modalities._examples import content_hash
@@ -263,6 +264,17 @@ def encoded(kind: str) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(RGB[0].transpose(1, 2, 0)).save(buffer, kind)
     return buffer.getvalue()
+
+
+def test_opened_pictures_stand_as_exif_says(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown, turn by a quarter clockwise
+    upright, turned = RGB[0].transpose(1, 2, 0), np.rot90(RGB[1].transpose(1, 2, 0))
+    Image.fromarray(upright).save(tmp_path / "0.png")
+    Image.fromarray(np.ascontiguousarray(turned)).save(tmp_path / "1.png", exif=exif)
+    with pytest.warns(DataWarning, match="a list: 1 of 2 pictures are turned as their EXIF orientation says"):
+        found = read([Image.open(tmp_path / name) for name in ("0.png", "1.png")])
+    assert isinstance(found, Tensor) and torch.equal(found, torch.from_numpy(RGB[:2]))
 
 
 def closed() -> Image.Image:

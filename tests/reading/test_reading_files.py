@@ -301,3 +301,10 @@ def test_json_of_surrogates_is_told_by_its_place(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps(["a", "\ud800"]))
     with pytest.raises(DataError, match="text 1 holds half a character"):
         check(read(tmp_path / "x.json"), "text", "samples")
+
+
+@pytest.mark.parametrize("side", ["samples", "reference", "train", "prompts"])
+def test_an_empty_path_says_which_it_is(side: str) -> None:
+    given: dict[str, Any] = {"samples": X, "reference": X} | {side: ""}
+    with pytest.raises(DataError, match=f"^{side}: an empty path: is a variable not set"):
+        evaluate(given.pop("samples"), given.pop("reference"), **given)

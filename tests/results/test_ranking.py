@@ -268,6 +268,15 @@ def test_who_has_one_seed_among_several_is_mentioned() -> None:
     assert said(trials("a", [4.1, 4.2, 4.3]), trials("b", [9.0])).endswith(
         "though some of its rivals have one seed only."
     )
+    one = record("a", measurements=(measured("fd_lenet", 5.0, interval=interval(4.9, 5.1)),))
+    assert "though it has one seed and its rivals several." in said([one], trials("b", [9.0, 9.1, 9.2]))
+
+
+def test_a_rounding_tells_nothing_apart() -> None:
+    """Intervals that touch, .001 less .001 of them by the arithmetic of the machine."""
+    low, high = (Evidence(summarise([value]), interval(value, value)) for value in (0.1, 0.3))
+    near = Evidence(summarise([0.3]), interval(0.1 + 1e-17, 0.4))
+    assert told(high, low) and not told(near, low)
 
 
 def test_a_bound_leaves_the_question_open() -> None:
