@@ -156,7 +156,14 @@ def _given(
         examples["reference"] = reference
     kind = modality or _common_modality(examples)
     sides: dict[Any, Examples] = {side: check(value, kind, side) for side, value in examples.items()}
-    _compare_shapes(sides, kind, say)
+    shapes = {side: shape for side, x in sides.items() if (shape := shape_of(x))}
+    for side, shape in shapes.items():
+        if shape == shapes.get("samples", shape):
+            continue
+        differ = f"{side} are of shape {shape}, samples of {shapes['samples']}"
+        if not modality_of(kind).resizes:
+            raise DataError(f"{differ}: both must be the same")
+        say(f"{differ}: the extractor brings each to what it sees")
     if prompts is not None and len(prompts) != len(sides["samples"]):
         raise DataError(
             f"{len(prompts)} prompts for {len(sides['samples'])} samples: give one a sample, in their order"
@@ -185,17 +192,6 @@ def _common_modality(examples: Mapping[str, Examples]) -> Modality:
                 "(n, C, H, W), vectors (n, D), texts strings)"
             )
     return seen.get("samples") or guess_modality(examples["samples"], "samples")
-
-
-def _compare_shapes(sides: Mapping[Side, Examples], modality: str, say: Say) -> None:
-    """Every side must hold examples of one shape, but for pictures, which an extractor resizes: that is said."""
-    shapes = {side: shape for side, x in sides.items() if (shape := shape_of(x))}
-    for side, shape in shapes.items():
-        if shape == shapes.get("samples", shape):
-            continue
-        if not modality_of(modality).resizes:
-            raise DataError(f"{side} are of shape {shape}, samples of {shapes['samples']}: both must be the same")
-        say(f"{side} are of shape {shape}, samples of {shapes['samples']}: the extractor brings each to what it sees")
 
 
 def _entries(asked: Sequence[str] | None, modality: str, extractor: str | None) -> list[MetricEntry]:

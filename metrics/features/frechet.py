@@ -234,18 +234,14 @@ def _of_parts(x: np.ndarray, y: np.ndarray, quarters: bool) -> tuple[np.ndarray,
     so that it is at no distance.
     """
     x, y = (side[by_content(side).numpy()] for side in (x, y))
-    other, found = 0 if np.array_equal(x, y) else 1, []
+    other = 0 if np.array_equal(x, y) else 1
+    found = {parts: list[float]() for parts in ((2, 4) if quarters else (2,))}
     for split in alive(range(SPLITS)):
         a, b = (side[np.random.default_rng((split, i)).permutation(len(side))] for side, i in ((x, 0), (y, other)))
-        found.append([_mean_of_parts(a, b, count) for count in ((2, 4) if quarters else (2,))])
-    means = np.array(found).T
-    return means[0], means[1] if quarters else None
-
-
-def _mean_of_parts(x: np.ndarray, y: np.ndarray, parts: int) -> float:
-    """Mean FD of disjoint parts, each an equal share of both sides but for a row."""
-    pairs = zip(np.array_split(x, parts), np.array_split(y, parts), strict=True)
-    return math.fsum(_value(a, b) for a, b in pairs) / parts
+        for parts, means in found.items():  # each an equal share of both sides but for a row
+            pairs = zip(np.array_split(a, parts), np.array_split(b, parts), strict=True)
+            means.append(math.fsum(_value(*pair) for pair in pairs) / parts)
+    return np.array(found[2]), np.array(found[4]) if quarters else None
 
 
 def _value(x: np.ndarray, y: np.ndarray) -> float:
