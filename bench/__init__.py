@@ -70,7 +70,7 @@ if TYPE_CHECKING:
         Verbatim,
     )
     from bench.reading import Source
-    from bench.record import Estimate, Interval, Measurement, RunRecord
+    from bench.record import Estimate, Interval, Measurement, Plan, RunRecord
     from bench.registry import Presets, dataset, discover, extractor, generator, metric, modality, report
     from bench.results.render import render
     from bench.results.store import Records, Unfinished, frame, read_frame, read_records
@@ -116,7 +116,7 @@ _HOMES = {
         "Batch Dataset DataSpec ExampleLoss Extractor Features Generator Likelihood Reconstructor Sequential "
         "Split SplitName Streaming Textual Trainable Verbatim"
     ),
-    "bench.record": "Estimate Interval Measurement RunRecord",
+    "bench.record": "Estimate Interval Measurement Plan RunRecord",
     "bench.registry": "Presets dataset discover extractor generator metric modality report",
     "bench.results.render": "render",
     "bench.statistics": (
@@ -258,6 +258,7 @@ __all__ = [
     "Omitted",
     "OutputError",
     "Pictures",
+    "Plan",
     "Presets",
     "Reconstructor",
     "Records",

@@ -22,6 +22,8 @@ SCHEMA_FILE = Path(__file__).with_name("record.schema.json")
 Status = Literal["ok", "failed", "skipped"]
 FailureKind = Literal["exception", "killed", "timeout", "memory", "unsupported"]
 Better = Literal["lower", "higher", "none"]
+Precision = Literal["fp32", "bf16"]
+SCHEMA: Literal[2] = 2  # of records as they are written; 1 is read on
 LONGEST_KEPT = 10_000  # characters of a message or a traceback in a record
 # Control characters but tab and line break, and halves of characters, which UTF-8 cannot hold.
 _ILLEGIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -29,6 +31,10 @@ LARGEST = 1e300  # of any number in a record: sums, differences and units of it 
 _UTC = (
     "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]+)?[+]00:00$"
 )
+# What records of schema 1 said of their plan, beside what they found; the weights with their hash.
+_PLANNED_IN_1 = ("suite", "command", "generator", "family", "control", "modality", "dataset", "fingerprint", "seed",
+                 "params", "budget", "load")  # fmt: skip
+_WEIGHTS_IN_1 = r"(?s)(?P<load>.*) \(sha256:(?P<load_digest>[0-9a-f]{64})\)"
 # What a table of the environment must say in text, because machines are told apart by it.
 _MACHINE = ("cpu", "gpu", "device")
 
@@ -183,24 +189,63 @@ class Failure(Frozen):
     traceback: Message | None = None
 
 
-class RunRecord(Frozen):
-    """One trial, whole: what was run, what came out, what it cost, and where."""
+class Setup(Frozen):
+    """What a trial is of, and what its suite asked for: as it is planned, and as its record keeps it.
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
-    run_id: str = Field(pattern="^[0-9a-f]{16}$")
-    training_id: str | None = Field(default=None, description="names the checkpoint; null where nothing is trained")
+    None in the fields that have it as their default is also what a record of schema 1 did not say.
+    """
+
     suite: Label
     command: Text = Field(default="", description="what reproduces the run it was part of")
     generator: Label = Field(description="label in the suite")
     family: Label
     control: bool = False
+    preset: str | None = None
+    params: dict[str, Any] = Field(description="every hyperparameter, defaults too")
+    load: str | None = Field(default=None, description="file of the weights, where they were not trained")
+    load_digest: str | None = Field(default=None, description="SHA-256 of that file")
     modality: Label
     dataset: Label = Field(description="label in the suite")
-    fingerprint: str
+    source: str | None = Field(default=None, description="the dataset as it is registered")
+    options: dict[str, Any] | None = Field(default=None, description="of the dataset, defaults too")
+    fingerprint: str = Field(description="hash of the data")
     seed: Count
-    params: Table = Field(description="every hyperparameter, defaults too")
-    budget: Table
-    load: Text | None = Field(default=None, description="file and hash of the weights, where they were not trained")
+    metrics: tuple[str, ...] | None = Field(default=None, description="what was to be measured")
+    curve_metrics: tuple[str, ...] | None = Field(default=None, description="what was to be measured on the way")
+    precision: Precision | None = None
+    compile: bool | None = None
+
+    @property
+    def title(self) -> str:
+        return f"{self.generator} on {self.dataset}, seed {self.seed}"
+
+
+class Plan(Setup):
+    """The plan of a trial as its record keeps it: of a loaded file the name, of the budget what applies, all legible.
+
+    budget: what the trial may spend, by its key in a suite.
+    """
+
+    budget: dict[str, Any]
+
+    @field_validator("params", "options", "budget")
+    @classmethod
+    def _finite(cls, table: Any) -> Any:
+        return _in_range(table)
+
+    @property
+    def weights(self) -> str | None:
+        """``vae.safetensors (sha256:...)``; None where they were trained."""
+        return f"{self.load} (sha256:{self.load_digest})" if self.load and self.load_digest else self.load
+
+
+class RunRecord(Frozen):
+    """One trial, whole: what was run, what came out, what it cost, and where."""
+
+    schema_version: Literal[2] = Field(default=SCHEMA, alias="schema")
+    run_id: str = Field(pattern="^[0-9a-f]{16}$")
+    training_id: str | None = Field(default=None, description="names the checkpoint; null where nothing is trained")
+    plan: Plan = Field(description="what was to be done")
     status: Status
     steps: Count | None = Field(
         default=None, description="training steps done: fewer than the budget's where training was stopped"
@@ -242,6 +287,17 @@ class RunRecord(Frozen):
 
     def to_json(self) -> str:
         return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def upgraded(document: dict[str, Any]) -> dict[str, Any]:
+    """A record of schema 1, as JSON has it, in schema 2: what was planned stands in ``plan``. Others as they are."""
+    if repr(document.get("schema", 1)) != "1" or "plan" in document:
+        return document
+    plan = {name: document[name] for name in _PLANNED_IN_1 if name in document}
+    if parts := re.fullmatch(_WEIGHTS_IN_1, str(plan.get("load"))):
+        plan |= parts.groupdict()
+    rest = {name: value for name, value in document.items() if name not in _PLANNED_IN_1}
+    return {**rest, "schema": SCHEMA, "plan": plan}
 
 
 def json_schema() -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import Records, RunRecord, Unfinished
+from bench import Plan, Records, RunRecord, Unfinished
 from bench.results.board import Board, Cell, Column, Row, leaderboards, seeds_text
 from bench.results.groups import newest
 from reports._colours import slots
@@ -142,11 +142,11 @@ def _gathered(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[st
     boards = leaderboards(current)
     unfinished = records.unfinished if isinstance(records, Records) else []
     return Content(
-        suites=sorted({record.suite for record in current} | {found.planned.suite for found in unfinished}),
+        suites=sorted({record.plan.suite for record in current} | {found.planned.suite for found in unfinished}),
         unfinished=[_pending(found) for found in unfinished],
         dates=_dates(current),
         counts=Counter(record.status for record in current),
-        seeds=sorted({record.seed for record in current}),
+        seeds=sorted({record.plan.seed for record in current}),
         sections=[Section(board, verdict(board), gallery(board, run_folder)) for board in boards],
         slots=slots(row.name for board in boards for row in board.ranked),
         left_out=_left_out(boards),
@@ -155,7 +155,7 @@ def _gathered(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[st
         notes=[*notes, *_remarks(current, older)],
         settings=_settings(boards),
         machines=_machines(current),
-        commands=list(dict.fromkeys(record.command for record in current if record.command)),
+        commands=list(dict.fromkeys(record.plan.command for record in current if record.plan.command)),
     )
 
 
@@ -214,7 +214,7 @@ def _troubles(boards: Iterable[Board], status: str) -> list[Trouble]:
 
 def _trouble(who: str, kind: str, message: str, records: Sequence[RunRecord]) -> Trouble:
     tracebacks = [record.error.traceback for record in records if record.error and record.error.traceback]
-    seeds = seeds_text([record.seed for record in records])
+    seeds = seeds_text([record.plan.seed for record in records])
     return Trouble(who, seeds, kind, message, tracebacks[0] if tracebacks else None)
 
 
@@ -231,7 +231,7 @@ def _remarks(records: Sequence[RunRecord], older: Sequence[RunRecord]) -> list[s
         remarks.append(
             f"the trials ran on {len(machines)} different machines; times and memory are compared within each"
         )
-    if busy := [f"{r.generator} on {r.dataset}, seed {r.seed}" for r in records if _was_busy(r)]:
+    if busy := [r.plan.title for r in records if _was_busy(r)]:
         shown = "; ".join(busy[:MOST_NAMED]) + (f"; and {len(busy) - MOST_NAMED} more" if busy[MOST_NAMED:] else "")
         remarks.append(
             f"other processes kept the machine busy during {len(busy)} of {len(records)} trials, so their times and "
@@ -240,7 +240,7 @@ def _remarks(records: Sequence[RunRecord], older: Sequence[RunRecord]) -> list[s
     told: dict[str, dict[str, None]] = defaultdict(dict)
     for record in records:
         for remark in record.remarks:
-            told[remark][f"{record.generator} on {record.dataset}"] = None
+            told[remark][f"{record.plan.generator} on {record.plan.dataset}"] = None
     return remarks + [f"{', '.join(who)}: {remark}" for remark, who in told.items()]
 
 
@@ -254,12 +254,17 @@ def _settings(boards: Iterable[Board]) -> list[Setting]:
     found: dict[str, Setting] = {}
     for board in boards:
         for row in board.rows:
-            first = row.group.first
-            key = repr((row.name, sorted(first.params.items()), sorted(first.budget.items())))
-            budget = {} if first.control else {**first.budget, **({"load": first.load} if first.load else {})}
-            new = Setting(row.name, first.family, [], first.params, budget)
+            plan = row.group.first.plan
+            key = repr((row.name, sorted(plan.params.items()), sorted(plan.budget.items())))
+            new = Setting(row.name, plan.family, [], plan.params, {} if plan.control else _spent(plan))
             found.setdefault(key, new).datasets.append(board.dataset)
     return sorted(found.values(), key=lambda s: s.name)
+
+
+def _spent(plan: Plan) -> dict[str, Any]:
+    """The budget, and what of the rest is not as a suite has it by default."""
+    special = {"load": plan.weights, "precision": plan.precision, "compile": plan.compile or None}
+    return {**plan.budget, **{name: value for name, value in special.items() if value not in (None, "fp32")}}
 
 
 def _machines(records: Iterable[RunRecord]) -> Machines:

@@ -70,7 +70,7 @@ def curve_table(row: Row) -> pd.DataFrame:
     import pandas as pd
 
     points = [
-        (record.seed, point.step, name, value)
+        (record.plan.seed, point.step, name, value)
         for record in row.group.records
         for point in record.curve
         for name, value in point.losses.items()

@@ -39,7 +39,7 @@ def looks(row: Row, metric: str, cost: str) -> dict[int, list[Look]]:
     found = {}
     for record in row.group.records:
         pairs = ((getattr(point, cost), point.metrics.get(metric)) for point in record.curve)
-        found[record.seed] = [Look(x, y) for x, y in pairs if x and y is not None and fits(x) and fits(y)]
+        found[record.plan.seed] = [Look(x, y) for x, y in pairs if x and y is not None and fits(x) and fits(y)]
     return {seed: of_seed for seed, of_seed in found.items() if of_seed}
 
 

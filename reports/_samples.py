@@ -44,13 +44,13 @@ def gallery(board: Board, run_folder: Path) -> list[Sample]:
     if show is None:
         return []
     rows = [row for row in _in_order(board.pictured) if _with_samples(row)]
-    common = set.intersection(*({r.seed for r in _with_samples(row)} for row in rows)) if rows else set()
+    common = set.intersection(*({r.plan.seed for r in _with_samples(row)} for row in rows)) if rows else set()
     return [_sample(row, _pick(row, common), run_folder, show) for row in rows]
 
 
 def _in_order(rows: Iterable[Row]) -> list[Row]:
     """Real data first; the rest as the board has it."""
-    return sorted(rows, key=lambda row: not (row.group.control and row.group.first.family == "real"))
+    return sorted(rows, key=lambda row: not (row.group.control and row.group.first.plan.family == "real"))
 
 
 def _with_samples(row: Row) -> list[RunRecord]:
@@ -59,11 +59,11 @@ def _with_samples(row: Row) -> list[RunRecord]:
 
 def _pick(row: Row, common: set[int]) -> RunRecord:
     found = _with_samples(row)
-    return next((r for r in found if r.seed == min(common, default=None)), found[0])
+    return next((r for r in found if r.plan.seed == min(common, default=None)), found[0])
 
 
 def _sample(row: Row, record: RunRecord, run_folder: Path, show: Callable[[BinaryIO], Shown]) -> Sample:
-    sample, name = Sample(row.name, record.seed), record.samples or ""
+    sample, name = Sample(row.name, record.plan.seed), record.samples or ""
     try:
         with _open(run_folder, name) as file:
             return replace(sample, shown=show(file))

@@ -126,14 +126,14 @@ def _seeds(entry: Entry) -> str:
 
 def _number(entry: Entry, main: Column, board: Board) -> str:
     """With what real data scores, for a sense of scale."""
-    real = _entries((row for row in board.controls if row.group.first.family == "real"), main)
+    real = _entries((row for row in board.controls if row.group.first.plan.family == "real"), main)
     return f"{entry.shown} {_seeds(entry)}{f' (real data: {real[0].shown})' if real else ''}"
 
 
 def _beside_noise(entries: Sequence[Entry], main: Column, board: Board) -> str:
     """Said where those that may be the best are not told to be better than noise: then there is no winner."""
     sign = -1 if main.better == "higher" else 1
-    for noise in _entries((row for row in board.controls if row.group.first.family == "noise"), main):
+    for noise in _entries((row for row in board.controls if row.group.first.plan.family == "noise"), main):
         best, shown = entries[0], f"noise ({noise.shown})"
         ahead = [entry for entry in entries if sign * entry.known.mean < sign * noise.known.mean]
         if not ahead:

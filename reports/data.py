@@ -76,8 +76,8 @@ def _column(column: Column) -> dict[str, Any]:
 def _row(row: Row, board: Board) -> dict[str, Any]:
     return {
         "name": row.name,
-        "generator": row.group.first.generator,
-        "family": row.group.first.family,
+        "generator": row.group.first.plan.generator,
+        "family": row.group.first.plan.family,
         "control": row.group.control,
         "seeds": list(row.group.seeds),
         "records": [record.run_id for record in row.group.records],

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import Interval, Measurement, RunRecord
+from bench import Interval, Measurement, Plan, RunRecord
 from bench.results.store import Planned, PlannedTrial
 
 ABOUT: dict[str, tuple[str, str, str]] = {  # metric -> aspect, unit, better
@@ -55,7 +55,11 @@ def interval(low: float, high: float) -> Interval:
 
 
 def record(generator: str, seed: int = 0, **changes: Any) -> RunRecord:
-    """A trial that went well. ``scores``: metric -> value, for measurements that need nothing special."""
+    """A trial that went well.
+
+    changes: to fields of the record or of its plan, and ``scores``: metric -> value, for measurements that need nothing
+        special.
+    """
     scores = changes.pop("scores", {})
     control = generator in ("real", "noise")
     usual = {
@@ -69,7 +73,19 @@ def record(generator: str, seed: int = 0, **changes: Any) -> RunRecord:
     }  # fmt: skip
     fields = {**usual, **changes}
     identity = json.dumps([fields[k] for k in ("suite", "generator", "dataset", "seed", "params", "created")])
-    return RunRecord.model_validate({"run_id": hashlib.sha256(identity.encode()).hexdigest()[:16], **fields})
+    plan = {name: fields.pop(name) for name in Plan.model_fields if name in fields}
+    run_id = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    return RunRecord.model_validate({"run_id": run_id, "plan": plan, **fields})
+
+
+def as_schema_1(document: dict[str, Any]) -> dict[str, Any]:
+    """A record as JSON has it, as it was written in schema 1, which had no plan and left some of it out."""
+    of_plan = ("suite", "command", "generator", "family", "control", "modality", "dataset", "fingerprint", "seed",
+               "params", "budget")  # fmt: skip
+    plan = document["plan"]
+    load = f"{plan['load']} (sha256:{plan['load_digest']})" if plan["load"] else None
+    rest = {name: value for name, value in document.items() if name not in ("schema", "plan")}
+    return {"schema": 1, **{name: plan[name] for name in of_plan}, "load": load, **rest}
 
 
 def failed(generator: str, seed: int = 0, **changes: Any) -> RunRecord:
@@ -83,8 +99,9 @@ def failed(generator: str, seed: int = 0, **changes: Any) -> RunRecord:
 
 def planned(records: list[RunRecord], command: str = "genbench run digits.toml --out runs/digits") -> Planned:
     """The plan of a run that set out to make these records."""
-    trials = [PlannedTrial(**{name: getattr(r, name) for name in PlannedTrial.model_fields}) for r in records]
-    return Planned(suite=records[0].suite, command=command, trials=tuple(trials))
+    names = set(PlannedTrial.model_fields) - {"run_id"}
+    trials = [PlannedTrial(run_id=r.run_id, **r.plan.model_dump(include=names)) for r in records]
+    return Planned(suite=records[0].plan.suite, command=command, trials=tuple(trials))
 
 
 def save_images(folder: Path, name: str, images: np.ndarray | None = None) -> str:

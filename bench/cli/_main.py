@@ -260,9 +260,8 @@ def _conclude(outcome: Outcome) -> None:
     earlier = len(outcome.plans) - outcome.ran
     print(f"{results}{f'; {earlier} of them from an earlier run' if earlier else ''}", file=sys.stderr)
     for record in outcome.failed:
-        title = f"{record.generator} on {record.dataset}, seed {record.seed}"
         why = record.error.message if record.error else ""
-        print(f"  failed: {title}: {why} (see {outcome.out}/records/{record.run_id}.json)", file=sys.stderr)
+        print(f"  failed: {record.plan.title}: {why} (see {outcome.out}/records/{record.run_id}.json)", file=sys.stderr)
     print(outcome.page)
 
 

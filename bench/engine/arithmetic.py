@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from bench.engine.budget import Precision
+from bench.record import Precision
 
 M = TypeVar("M")
 

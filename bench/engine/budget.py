@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveFloat, PositiveInt, model_validator
 
-Precision = Literal["fp32", "bf16"]
 Unit = Literal["steps", "examples", "seconds", "flops"]
 # What may end a training, by its key in a suite.
 ENDS: dict[str, Unit] = {

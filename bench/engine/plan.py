@@ -10,17 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from bench.doors import Door, check_call
-from bench.engine.budget import Budget, Precision
+from bench.engine.budget import Budget
 from bench.engine.suite import DatasetUse, GeneratorUse, Suite
 from bench.errors import GenbenchError, SuiteError, calling
 from bench.files import sha256
 from bench.measure.names import expand, find_metric
 from bench.modalities import modality_of
 from bench.protocols import Dataset
-from bench.record import digest
+from bench.record import Precision, Setup, digest
 from bench.registry import DatasetEntry, Entry, GeneratorEntry, registry
 
 # Of the numbers that this kernel gives: raised when a change to it moves one (a stream, an order, a rounding), so that
@@ -30,30 +28,17 @@ RESULTS_VERSION = 1
 CHEAP = ("bits_per_byte", "fd")
 
 
-class TrialPlan(BaseModel):
-    """All that one worker needs to know, and all that decides its result."""
+class TrialPlan(Setup):
+    """All that one worker needs to know, and all that decides its result.
 
-    model_config = ConfigDict(frozen=True)
+    ``load`` is a whole path here.
+    """
 
-    suite: str
-    command: str
-    generator: str
-    family: str
-    control: bool
-    preset: str | None
-    params: dict[str, Any]
-    load: str | None
-    load_digest: str | None
-    dataset: str
     source: str
     options: dict[str, Any]
-    modality: str
-    fingerprint: str
-    seed: int
     budget: Budget
     metrics: tuple[str, ...]
-    curve: tuple[str, ...]
-    keep: str | None
+    curve_metrics: tuple[str, ...]
     precision: Precision
     compile: bool
     device: str
@@ -62,6 +47,11 @@ class TrialPlan(BaseModel):
     doors: tuple[Door, ...]
     argv: tuple[str, ...]
     jobs: int = 1  # trials at a time: a condition of what is timed, and of nothing else
+
+    @property
+    def keep(self) -> str | None:
+        """The metric whose best model is kept; None where it is not looked at, as of what is not trained."""
+        return self.budget.keep if self.budget.keep in self.curve_metrics else None
 
     @cached_property
     def training_id(self) -> str:
@@ -73,7 +63,7 @@ class TrialPlan(BaseModel):
             self.family, self.params, self.load_digest, self.source, self.fingerprint, self.seed,
             self.budget.target, self.budget.batch_size, self.device, self.code[self.family],
             self.code.get(f"dataset {self.source}"), self.versions, self.precision, self.compile,
-            (self.curve, self.budget.evaluate_every, self.keep),
+            (self.curve_metrics, self.budget.evaluate_every, self.keep),
         )  # fmt: skip
         return digest(decides)[:16]
 
@@ -82,10 +72,6 @@ class TrialPlan(BaseModel):
         """Hash of all that decides the record, the labels it is filed under included."""
         decides = (self.training_id, self.generator, self.dataset, self.suite, self.budget.samples, self.code)
         return digest(decides)[:16]
-
-    @property
-    def title(self) -> str:
-        return f"{self.generator} on {self.dataset}, seed {self.seed}"
 
 
 def plan_trials(suite: Suite, device: str, command: str = "") -> list[TrialPlan]:
@@ -203,8 +189,7 @@ def _plan(
         seed=seed,
         budget=use.budget,
         metrics=metrics,
-        curve=curve,
-        keep=use.budget.keep if use.budget.keep in curve else None,
+        curve_metrics=curve,
         precision=use.precision,
         compile=use.compile,
         device=device,

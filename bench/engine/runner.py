@@ -72,7 +72,7 @@ def run(
         missing = [p.model_copy(update={"jobs": jobs}) for p in plans if not _has_result(folder, p)]
         _execute(missing, folder, jobs, is_ours)
         page = _render(folder)
-    return Outcome(folder, plans, [r for p in plans if (r := _read(folder, p))], page, len(missing))
+    return Outcome(folder, plans, [r for p in plans if (r := _read(folder, p.run_id))], page, len(missing))
 
 
 def _write_plan(folder: Path, plans: Sequence[TrialPlan]) -> None:
@@ -153,11 +153,8 @@ def _rescue(out: Path, finished: list[RunRecord]) -> Path:
 
 def _with_numbers_before(out: Path, record: RunRecord) -> RunRecord:
     """A new attempt that came to nothing does not take away the numbers that an earlier one left."""
-    try:
-        before = store.read_record(store.record_path(out, record.run_id))
-    except DataError:
-        return record
-    if record.status != "failed" or record.measurements or not before.measurements:
+    before = _read(out, record.run_id)
+    if record.status != "failed" or record.measurements or before is None or not before.measurements:
         return record
     assert record.error is not None
     message = f"{record.error.message} (the numbers are of an attempt before this)"
@@ -166,13 +163,16 @@ def _with_numbers_before(out: Path, record: RunRecord) -> RunRecord:
 
 def _has_result(out: Path, plan: TrialPlan) -> bool:
     """A failed trial is tried again; a damaged record counts as none."""
-    record = _read(out, plan)
+    record = _read(out, plan.run_id)
     return record is not None and record.status != "failed"
 
 
-def _read(out: Path, plan: TrialPlan) -> RunRecord | None:
+def _read(out: Path, run_id: str) -> RunRecord | None:
+    """What a newer genbench measured is not taken for a damaged record, which would be written over: that is raised."""
     try:
-        return store.read_record(store.record_path(out, plan.run_id))
+        return store.read_record(store.record_path(out, run_id))
+    except store.NewerRecord:
+        raise
     except DataError:
         return None
 
@@ -187,4 +187,4 @@ def _clean(out: Path) -> None:
 def statuses(plans: Iterable[TrialPlan], out: Path) -> list[Status | None]:
     """What the record of each trial in a run folder says; None where there is none."""
     files.refuse_links([out / "records"])
-    return [record.status if (record := _read(out, plan)) else None for plan in plans]
+    return [record.status if (record := _read(out, plan.run_id)) else None for plan in plans]

@@ -34,11 +34,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-from bench.engine.budget import ENDS, Budget, Precision
+from bench.engine.budget import ENDS, Budget
 from bench.errors import EMPTY_PATH, DataError, GenbenchError, SuiteError, UnknownName, hint, named, shown
 from bench.foreign import fault
 from bench.measure.names import check_name, find_metric, is_measure, metric_name, separated
 from bench.parameters import check, resolve
+from bench.record import Precision
 from bench.registry import RESERVED, DatasetEntry, GeneratorEntry, registry
 
 SECTIONS = (

@@ -59,7 +59,7 @@ def look(plan: TrialPlan, model: Generator, dataset: Dataset, device: torch.devi
 def _measured(plan: TrialPlan, trial: Trial) -> dict[str, float]:
     """Early in a training, or late, a model may make NaN: such a look has no number, and the training goes on."""
     found = {}
-    for name in plan.curve:
+    for name in plan.curve_metrics:
         try:
             found[name] = measure_model(find_metric(name), trial).value
         except NotFinite as error:

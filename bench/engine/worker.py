@@ -50,7 +50,7 @@ from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
 from bench.probes.pulse import listen
 from bench.probes.stopwatch import Phases
 from bench.protocols import Dataset, Generator, Trainable
-from bench.record import Estimate, Failure, FailureKind, Measurement, RunRecord, Status, legible
+from bench.record import Estimate, Failure, FailureKind, Measurement, RunRecord, Setup, Status, legible
 from bench.registry import MetricEntry, registry
 from bench.streams import seed_globals, stream_seed
 
@@ -62,9 +62,6 @@ HALF = (
     "none of its samples falls below the middle (0) of [-1, 1], and the data does: "
     "if sample() returns [0, 1], scale it by 2 * x - 1"
 )
-# What a record takes over from its plan as it stands.
-_IDENTITY = {"suite", "command", "generator", "family", "control", "modality", "dataset", "fingerprint"}
-_IDENTITY |= {"seed", "params"}
 
 
 class _OutOfTime(GenbenchError):
@@ -141,13 +138,11 @@ def run_trial(plan: TrialPlan, out: Path, emit: Emit = lambda event: None, *, as
 
 def record_of(plan: TrialPlan, status: Status, error: Failure | None, **found: Any) -> RunRecord:
     """The record of a plan with what was found; also used for a worker that could not answer."""
-    told = {
-        **plan.model_dump(include=_IDENTITY),
-        "budget": plan.budget.model_dump(
-            exclude={"keep_samples", *({"train_steps", "checkpoint_every"} if plan.load else ())}, exclude_none=True
-        ),
-        "load": f"{Path(plan.load).name} (sha256:{plan.load_digest})" if plan.load else None,
-        **found,
+    untrained = {"train_steps", "checkpoint_every"} if plan.load else set[str]()
+    planned = {
+        **plan.model_dump(include=set(Setup.model_fields)),
+        "load": Path(plan.load).name if plan.load else None,
+        "budget": plan.budget.model_dump(exclude={"keep_samples", *untrained}, exclude_none=True),
     }
     return RunRecord(
         run_id=plan.run_id,
@@ -155,7 +150,7 @@ def record_of(plan: TrialPlan, status: Status, error: Failure | None, **found: A
         status=status,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         error=error,
-        **legible(told),
+        **legible({"plan": planned, **found}),
     )
 
 
@@ -341,15 +336,15 @@ def _take_best(run: _Run, model: Trainable, checkpoint: Path, progress: Progress
 def _schedule(plan: TrialPlan, flops_per_step: float | None = None) -> Schedule:
     budget = plan.budget
     return Schedule(
-        budget.target, budget.batch_size, budget.checkpoint_every, budget.evaluate_every if plan.curve else None,
-        flops_per_step,
+        budget.target, budget.batch_size, budget.checkpoint_every,
+        budget.evaluate_every if plan.curve_metrics else None, flops_per_step,
     )  # fmt: skip
 
 
 def _flops_per_step(run: _Run, dataset: Dataset, device: torch.device) -> float | None:
     """Mean FLOPs of the first steps, where anything rests on them: counted on a model of its own, for it takes time."""
     plan = run.plan
-    if plan.budget.target.unit != "flops" and not plan.curve:
+    if plan.budget.target.unit != "flops" and not plan.curve_metrics:
         return None
     model = _build(plan, dataset, device)
     assert isinstance(model, Trainable)

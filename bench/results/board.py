@@ -121,7 +121,7 @@ class Board:
 
     @property
     def suites(self) -> tuple[str, ...]:
-        return tuple(sorted({record.suite for group in self.groups for record in group.records}))
+        return tuple(sorted({record.plan.suite for group in self.groups for record in group.records}))
 
     @property
     def headline(self) -> tuple[Column, ...]:
@@ -165,8 +165,8 @@ def _board(dataset: str, records: Sequence[RunRecord], pictured: int) -> Board:
     ranked, controls = ([row for row in ordered if row.group.control is control] for control in (False, True))
     return Board(
         dataset=dataset,
-        modality=records[0].modality,
-        fingerprint=records[0].fingerprint,
+        modality=records[0].plan.modality,
+        fingerprint=records[0].plan.fingerprint,
         groups=tuple(groups),
         columns=columns,
         rows=ordered,
@@ -218,7 +218,7 @@ def _column(key: Key, label: str, found: Sequence[Number]) -> Column:
         better=first.better,
         protocol={**first.protocol, **_machine(record, first)},
         fingerprint=first.fingerprint,
-        typical=median(abs(v) for v in [m.value for r, m in found if not r.control] or [m.value for _, m in found]),
+        typical=median(abs(m.value) for m in [m for r, m in found if not r.plan.control] or [m for _, m in found]),
     )
 
 
@@ -271,7 +271,7 @@ def _why(group: Group, column: Column, having: Set[int]) -> str:
     reasons: dict[str, list[int]] = defaultdict(list)
     for record in group.records:
         if id(record) not in having:
-            reasons[_reason(record, column.metric)].append(record.seed)
+            reasons[_reason(record, column.metric)].append(record.plan.seed)
     if len(reasons) == 1 and len(*reasons.values()) == len(group.records):
         return next(iter(reasons))
     return "; ".join(f"{seeds_text(seeds)}: {reason}" for reason, seeds in reasons.items())

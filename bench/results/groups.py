@@ -27,18 +27,18 @@ class Group:
 
     @property
     def control(self) -> bool:
-        return self.first.control
+        return self.first.plan.control
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        return tuple(record.seed for record in self.records)
+        return tuple(record.plan.seed for record in self.records)
 
 
 def by_dataset(records: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
     """Records by dataset label; a label that stands for different data is split: results do not compare."""
     kinds: dict[str, dict[str, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
-        kinds[record.dataset][record.fingerprint].append(record)
+        kinds[record.plan.dataset][record.plan.fingerprint].append(record)
     found = {}
     for dataset, contents in kinds.items():
         labels = variant_labels([{"data": fingerprint} for fingerprint in contents])
@@ -52,7 +52,8 @@ def newest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecor
     last: dict[str, RunRecord] = {}
     older = []
     for record in sorted(records, key=lambda r: (r.created, r.run_id)):
-        key = canonical([record.dataset, record.fingerprint, record.generator, record.seed, _setting(record)])
+        plan = record.plan
+        key = canonical([plan.dataset, plan.fingerprint, plan.generator, plan.seed, _setting(record)])
         if key in last:
             older.append(last[key])
         last[key] = record
@@ -64,7 +65,7 @@ def groups_of(records: Sequence[RunRecord]) -> list[Group]:
     generators: dict[str, dict[str, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     devices = _devices(records)
     for record in records:
-        generators[record.generator][canonical(_setting(record, devices))].append(record)
+        generators[record.plan.generator][canonical(_setting(record, devices))].append(record)
     named = (_name(name, list(found.values()), devices) for name, found in sorted(generators.items()))
     return [group for groups in named for group in groups]
 
@@ -72,40 +73,45 @@ def groups_of(records: Sequence[RunRecord]) -> list[Group]:
 def _name(generator: str, variants: list[list[RunRecord]], devices: Mapping[str, str]) -> list[Group]:
     labels = variant_labels([_setting(records[0], devices) for records in variants])
     return [
-        Group(_named(generator, _with_stop(label, records[0])), tuple(sorted(records, key=lambda r: r.seed)))
+        Group(_named(generator, _with_stop(label, records[0])), tuple(sorted(records, key=lambda r: r.plan.seed)))
         for label, records in zip(labels, variants, strict=True)
     ]
 
 
 def _with_stop(label: str, record: RunRecord) -> str:
     """A model whose training was stopped says so wherever it is named, even where no other is beside it."""
-    stop = _plan(record).get("stopped_at")
+    stop = _result(record).get("stopped_at")
     return label if stop is None or "stopped_at" in label else ", ".join(filter(None, (label, f"stopped_at={stop}")))
 
 
 def _devices(records: Iterable[RunRecord]) -> dict[str, str]:
     """Where each plan ran; a trial that was killed knows no device and is counted with its fellows."""
     return {
-        canonical([r.generator, _plan(r)]): str(r.environment["device"]) for r in records if r.environment.get("device")
+        canonical([r.plan.generator, _result(r)]): str(r.environment["device"])
+        for r in records
+        if r.environment.get("device")
     }
 
 
 def _setting(record: RunRecord, devices: Mapping[str, str] | None = None) -> dict[str, Any]:
     """All that a record says about how its model came to be, the seed apart."""
-    fellows = (devices or {}).get(canonical([record.generator, _plan(record)]))
-    return {**_plan(record), "device": record.environment.get("device") or fellows}
+    fellows = (devices or {}).get(canonical([record.plan.generator, _result(record)]))
+    return {**_result(record), "device": record.environment.get("device") or fellows}
 
 
-def _plan(record: RunRecord) -> dict[str, Any]:
-    budget = {key: value for key, value in record.budget.items() if key not in _NO_RESULT}
+def _result(record: RunRecord) -> dict[str, Any]:
+    """What decides the model that was measured, but for seed and machine; what is unsaid is the default of suites."""
+    plan = record.plan
+    budget = {key: value for key, value in plan.budget.items() if key not in _NO_RESULT}
     if record.measurements and record.steps is not None and _stopped(record):
         budget["stopped_at"] = record.steps  # not to be averaged with those that were trained to the end
-    return {"suite": record.suite, "family": record.family, **record.params, **budget}
+    arithmetic = {"precision": plan.precision or "fp32", "compile": bool(plan.compile)}
+    return {"suite": plan.suite, "family": plan.family, **plan.params, **budget, **arithmetic, "load": plan.load_digest}
 
 
 def _stopped(record: RunRecord) -> bool:
     """Whether training ended before its budget did; one that is not counted in steps says so by its error."""
-    planned = record.budget.get("train_steps")
+    planned = record.plan.budget.get("train_steps")
     return record.steps != planned if planned else record.error is not None and record.error.kind == "timeout"
 
 

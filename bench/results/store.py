@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
+from pydantic_core import from_json
 
-from bench.errors import DataError, OutputError, check_path, expect, named
+from bench.errors import DataError, OutputError, check_path, expect, named, shown
 from bench.files import open_plain, refuse_links, write_atomic
-from bench.record import Count, Frozen, Label, RunRecord, Text
+from bench.record import SCHEMA, Count, Frozen, Label, RunRecord, Text, upgraded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,7 @@ COLUMNS = (
     "suite", "dataset", "generator", "family", "control", "modality", "seed", "status", "metric", "value", "lo", "hi",
     "level", "method", "unit", "better", "aspect", "kind", "n", "protocol", "omitted", "error", "run_id",
 )  # fmt: skip
-_OF_RECORD = ("suite", "dataset", "generator", "family", "control", "modality", "seed", "status", "run_id")
+_OF_PLAN = ("suite", "dataset", "generator", "family", "control", "modality", "seed")
 _OF_MEASUREMENT = ("metric", "value", "unit", "better", "aspect", "kind", "n")
 _OF_INTERVAL = ("lo", "hi", "level", "method")
 
@@ -48,6 +49,10 @@ class Planned(Frozen):
     suite: Label
     command: Text = ""
     trials: tuple[PlannedTrial, ...]
+
+
+class NewerRecord(DataError):
+    """A record that a newer genbench wrote."""
 
 
 class Unfinished(NamedTuple):
@@ -101,8 +106,12 @@ def write_record(out: Path, record: RunRecord) -> Path:
 
 
 def read_record(path: Path) -> RunRecord:
-    """Raises DataError for a file that is half-written, foreign or none at all, with the reason in one line."""
-    return _read(path, RunRecord, "record")
+    """A record of this schema or of one before it.
+
+    Raises DataError for a file that is half-written, foreign or none at all, with the reason in one line, and
+    NewerRecord for one of a schema that is not known yet.
+    """
+    return _read(path, RunRecord, "record", _in_this_schema)
 
 
 def write_planned(out: Path, planned: Planned) -> Path:
@@ -110,17 +119,33 @@ def write_planned(out: Path, planned: Planned) -> Path:
     return write_atomic(out / "plans" / f"{planned.suite}.json", json.dumps(planned.model_dump(), indent=1) + "\n")
 
 
-def _read(path: Path, model: type[M], what: str) -> M:
+def _read(path: Path, model: type[M], what: str, brought_up: Callable[[bytes], bytes] = bytes) -> M:
     try:
         with open_plain(path) as file:
             text = file.read(LARGEST_FILE + 1)
         if len(text) > LARGEST_FILE:
             raise DataError(f"is larger than {LARGEST_FILE >> 20} MiB, which no {what} is")
-        return model.model_validate_json(text, strict=True)
+        return model.model_validate_json(brought_up(text), strict=True)
     except ValidationError as error:
         raise DataError(f"{named(path.name)}: {_first(error)}") from error
+    except NewerRecord as error:
+        raise NewerRecord(f"{named(path.name)}: {error}") from error
     except (DataError, OSError) as error:
         raise DataError(f"{named(path.name)}: {error}") from error
+
+
+def _in_this_schema(text: bytes) -> bytes:
+    """A record as a file holds it, in the schema of today. Text, because only JSON is read strictly and whole."""
+    try:
+        document = from_json(text)
+    except ValueError:
+        return text  # no JSON: the model says what is wrong with it
+    if not isinstance(document, dict):
+        return text
+    if isinstance(schema := document.get("schema"), int) and schema > SCHEMA:
+        raise NewerRecord(f"is of schema {shown(schema)}, which a newer genbench wrote: update genbench to read it")
+    now = upgraded(document)
+    return text if now is document else json.dumps(now).encode()
 
 
 def _first(error: ValidationError) -> str:
@@ -185,8 +210,8 @@ def read_frame(out: str | Path) -> pd.DataFrame:
 
 
 def _rows(record: RunRecord) -> list[dict[str, object]]:
-    base = {name: getattr(record, name) for name in _OF_RECORD}
-    base["error"] = record.error.message if record.error else None
+    base: dict[str, object] = {name: getattr(record.plan, name) for name in _OF_PLAN}
+    base |= {"status": record.status, "run_id": record.run_id, "error": record.error.message if record.error else None}
     rows = [
         {
             **base,

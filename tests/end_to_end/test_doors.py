@@ -59,7 +59,7 @@ def suite(tmp_path: Path) -> Path:
 def sizes(out: Path) -> dict[str, float]:
     records, _ = store.read_records(out)
     assert all(record.status == "ok" for record in records), [record.error for record in records]
-    return {record.generator: record.measurements[0].value for record in records}
+    return {record.plan.generator: record.measurements[0].value for record in records}
 
 
 def test_a_module_beside_the_script_and_a_script_with_arguments_are_found(suite: Path, out: Path) -> None:
@@ -79,14 +79,14 @@ def test_a_module_beside_the_script_and_a_script_with_arguments_are_found(suite:
     done = python(folder / "run.py", "--size", 3)
     assert done.returncode == 0, done.stderr
     assert sizes(out) == {"mine": 7, "scripted": 3}
-    commands = {record.command for record in store.read_records(out)[0]}
+    commands = {record.plan.command for record in store.read_records(out)[0]}
     assert f"python {folder / 'run.py'} --size 3" in commands
 
     (folder / "helper.py").write_text("SIZE = 8\n")  # what it rests on has changed, and so has the number
     suite.write_text(SUITE + "[generators.mine]\n")
     assert python(folder / "run.py", "--size", 3).returncode == 0
     records = store.read_records(out)[0]
-    assert sorted(r.measurements[0].value for r in records if r.generator == "mine") == [7, 8]
+    assert sorted(r.measurements[0].value for r in records if r.plan.generator == "mine") == [7, 8]
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,11 @@ def test_metrics_see_all_and_the_folder_keeps_some(tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(SUITE)
     few = bench.run(tmp_path / "small.toml", out=tmp_path / "few")
     records, _ = bench.read_records(tmp_path / "few")
-    (record,) = [r for r in records if r.generator == "vae"]
+    (record,) = [r for r in records if r.plan.generator == "vae"]
     with np.load(tmp_path / "few" / "samples" / str(record.samples)) as arrays:
         assert arrays["samples"].shape == (7, 1, 8, 8)
     assert {m.protocol["n_fake"] for r in records for m in r.measurements} == {40}
-    assert "keep_samples" not in record.budget
+    assert "keep_samples" not in record.plan.budget
     page = (tmp_path / "few" / "report" / "index.html").read_text()
     assert page.count("data:image/png") == len({*few.generator})
     # Another number to keep is no other run: nothing is run again.

@@ -113,7 +113,7 @@ def told(odd: Path) -> dict[str, RunRecord]:
         jsonschema.validate(json.loads(path.read_text(encoding="utf-8")), schema)
     found, ignored = store.read_records(folder / "out")
     assert not ignored
-    return {record.generator: record for record in found}
+    return {record.plan.generator: record for record in found}
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,9 @@ from bench.engine.plan import TrialPlan, checkpoint_path
 from bench.engine.runner import plan, run
 from bench.engine.worker import record_of
 from bench.errors import RunStopped
-from bench.record import SCHEMA_FILE, Failure, RunRecord, json_schema
+from bench.record import SCHEMA_FILE, Failure, RunRecord, Setup, json_schema
 from bench.results import store
+from tests.report_records import as_schema_1
 
 # What goes wrong in a training step, and how the record must tell it.
 TROUBLE = {
@@ -107,7 +108,7 @@ def genbench(*words: str | Path, **options: Any) -> subprocess.CompletedProcess[
 def records(out: Path) -> dict[str, RunRecord]:
     found, ignored = store.read_records(out)
     assert not ignored
-    return {record.generator: record for record in found}
+    return {record.plan.generator: record for record in found}
 
 
 class TestFinished:
@@ -119,8 +120,14 @@ class TestFinished:
 
     def test_a_record_says_everything(self, finished: Path) -> None:
         vae = records(finished)["vae"]
+        (planned, *_) = plan(finished.parent / "small.toml")
+        told = set(Setup.model_fields) - {"command"}
+        assert vae.plan.model_dump(include=told) == planned.model_dump(include=told)
+        assert vae.plan.metrics == ("fd_lenet", "kid_lenet", "peak_gpu_bytes")
+        assert (vae.plan.source, vae.plan.precision, vae.plan.compile) == ("digits", "fp32", False)
+        assert vae.plan.budget["train_steps"] == 20 and vae.plan.weights is None
         assert vae.status == "ok" and vae.error is None
-        assert vae.params == {"latent": 4, "width": 16, "decoder": "bernoulli", "lr": 0.001}
+        assert vae.plan.params == {"latent": 4, "width": 16, "decoder": "bernoulli", "lr": 0.001}
         assert vae.curve[-1].step == 20 and set(vae.curve[-1].losses) == {"loss", "kl"}
         assert set(vae.phases) == {"data", "build", "train", "sample", "metrics"}
         assert (
@@ -129,7 +136,7 @@ class TestFinished:
         assert {m.metric: m.n for m in vae.measurements} == {"fd_lenet": 100, "kid_lenet": 100}
         assert vae.omitted == {"peak_gpu_bytes": "no GPU was used"}
         assert vae.environment["load"]["cpu_seconds"] > 0 and vae.environment["load"]["busy"] in (True, False)
-        assert "genbench run" in vae.command
+        assert "genbench run" in vae.plan.command
 
     def test_records_keep_to_the_published_schema(self, finished: Path) -> None:
         schema = json.loads(SCHEMA_FILE.read_text())
@@ -145,6 +152,27 @@ class TestFinished:
         again = genbench("run", finished.parent / "small.toml", "--out", finished)
         assert again.returncode == 0 and "4 ok; 4 of them from an earlier run" in again.stderr
         assert {path: path.stat().st_mtime_ns for path in finished.glob("records/*.json")} == before
+
+    def test_a_folder_whose_records_are_of_schema_1_is_done_too(self, finished: Path, tmp_path: Path) -> None:
+        shutil.copytree(finished, tmp_path / "out")
+        of_suite = {p.run_id for p in plan(finished.parent / "small.toml")}
+        paths = [store.record_path(tmp_path / "out", run_id) for run_id in sorted(of_suite)]
+        old = {path: json.dumps(as_schema_1(json.loads(path.read_text()))) for path in paths}
+        for path, text in old.items():
+            path.write_text(text)
+        outcome = run(finished.parent / "small.toml", out=tmp_path / "out")
+        assert outcome.ran == 0 and outcome.complete and len(outcome.records) == 4
+        assert {path: path.read_text() for path in paths} == old  # left as they are
+
+    def test_what_a_newer_genbench_wrote_is_not_written_over(self, finished: Path, tmp_path: Path) -> None:
+        shutil.copytree(finished, tmp_path / "out")
+        path = store.record_path(tmp_path / "out", plan(finished.parent / "small.toml")[0].run_id)
+        path.write_text('{"schema": 3}')
+        for words in (("--dry-run",), ()):
+            done = genbench("run", finished.parent / "small.toml", "--out", tmp_path / "out", *words)
+            assert done.returncode == 2 and "Traceback" not in done.stderr
+            assert f"{path.name}: is of schema 3, which a newer genbench wrote: update genbench" in done.stderr
+        assert path.read_text() == '{"schema": 3}'
 
     def test_one_more_metric_measures_again_but_does_not_train_again(self, finished: Path) -> None:
         suite, changes = finished.parent / "small.toml", ['metrics=["fd_lenet", "is_lenet"]', "controls=false"]
@@ -172,7 +200,9 @@ class TestFinished:
         )
         outcome = run(tmp_path / "load.toml", out=tmp_path / "out", overrides=["controls=false"])
         (ours,) = outcome.records
-        assert ours.family == "vae" and ours.params["latent"] == 4
+        assert ours.plan.weights == f"{checkpoint.name} (sha256:{files.sha256(checkpoint)})"
+        assert not {"train_steps", "checkpoint_every"} & set(ours.plan.budget)
+        assert ours.plan.family == "vae" and ours.plan.params["latent"] == 4
         assert ours.omitted == {"train_throughput": "nothing was trained: the weights were loaded"}
         trained = {m.metric: m.value for m in records(finished)["vae"].measurements}
         assert ours.measurements[0].value == trained["fd_lenet"]
@@ -351,7 +381,7 @@ def test_a_metric_that_breaks_costs_no_other_its_number(small: Path, tmp_path: P
     assert vae.error.message == "metric broken/raises: ZeroDivisionError: division by zero"
     assert {m.metric for m in vae.measurements} == {"fd_lenet", "parameters"}
     assert "finite number" in vae.omitted["broken/infinite"]
-    assert vae.command == shlex.join(["python", *map(str, (script, small, out, tmp_path / "t.json"))])
+    assert vae.plan.command == shlex.join(["python", *map(str, (script, small, out, tmp_path / "t.json"))])
 
 
 def test_a_worker_that_is_killed_leaves_what_it_had_measured(small: Path, tmp_path: Path, out: Path) -> None:

@@ -260,8 +260,8 @@ class TestTrials:
         text = SUITE + "[datasets.kjv]\nwindow = 32\n[generators.lstm]\npreset = 'tiny'\n"
         (tmp_path / "suite.toml").write_text(text)
         plans = {p.generator: p for p in plan_trials(read_suite(tmp_path / "suite.toml"), "cpu")}
-        assert (plans["vae"].curve, plans["vae"].keep) == (("fd_lenet",), "fd_lenet")
-        assert (plans["lstm"].curve, plans["lstm"].keep) == (("bits_per_byte",), None)
+        assert (plans["vae"].curve_metrics, plans["vae"].keep) == (("fd_lenet",), "fd_lenet")
+        assert (plans["lstm"].curve_metrics, plans["lstm"].keep) == (("bits_per_byte",), None)
 
     def test_what_it_is_kept_by_must_be_measurable(self, tmp_path: Path) -> None:
         text = SUITE.replace("digits", "kjv").replace("[generators.vae]\nlatent = 3\nwidth = 16", "[generators.deaf]")

@@ -299,7 +299,7 @@ def test_folders_without_a_result_have_a_page(write: Write, records: list[RunRec
 def half_finished(generators: int = 3, seeds: int = 7) -> Records:
     """All of the plan but the last seed of each generator."""
     every = [record(f"g{i}", seed, scores={"fd_lenet": 1.0 + i}) for i in range(generators) for seed in range(seeds)]
-    return Records([r for r in every if r.seed < seeds - 1], [planned(every)])
+    return Records([r for r in every if r.plan.seed < seeds - 1], [planned(every)])
 
 
 @pytest.mark.parametrize("write", PAGES)
@@ -507,7 +507,7 @@ def test_json_has_the_numbers_and_the_records_behind_them(tmp_path: Path) -> Non
     vae = next(row for row in board["rows"] if row["name"] == "vae")
     assert vae["cells"]["fd_lenet"]["mean"] == pytest.approx(10**0.5 + 0.1)
     assert vae["cells"]["fd_lenet"]["mark"] == "best"
-    assert set(vae["records"]) == {r.run_id for r in records if r.generator == "vae"}
+    assert set(vae["records"]) == {r.run_id for r in records if r.plan.generator == "vae"}
     assert data["trials"] == {"ok": 15, "failed": 3}
 
 

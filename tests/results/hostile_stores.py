@@ -16,7 +16,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from bench import Interval, RunRecord, render
-from tests.report_records import failed, measured, record, save_images, save_texts
+from bench.record import upgraded
+from tests.report_records import as_schema_1, failed, measured, record, save_images, save_texts
 
 REPORTS = ("index.html", "report.md", "report.csv", "report.json")
 LONG = "n" * 100_000
@@ -88,6 +89,7 @@ def hostile_store(folder: Path, seed: int) -> None:
     """
     rng = random.Random(seed)
     documents = [r.model_dump(mode="json") for r in honest(folder)]
+    documents = [as_schema_1(document) if rng.random() < 0.5 else document for document in documents]
     for _ in range(rng.randint(1, 20)):
         changed = deepcopy(documents)
         rng.choice((_change_one, _change_one, _change_all))(rng, changed)
@@ -100,7 +102,7 @@ def hostile_store(folder: Path, seed: int) -> None:
 
 def _admitted(document: Any) -> bool:
     try:
-        RunRecord.model_validate_json(json.dumps(document), strict=True)
+        RunRecord.model_validate_json(json.dumps(upgraded(document)), strict=True)
     except ValidationError:
         return False
     return True

@@ -15,7 +15,7 @@ from bench import OutputError, RunRecord, read_records, render, write_atomic
 from bench.cli._main import run_command
 from bench.record import SCHEMA_FILE, Estimate, Failure
 from bench.results.store import LARGEST_FILE, read_frame, write_planned, write_record
-from tests.report_records import failed, interval, measured, planned, record
+from tests.report_records import as_schema_1, failed, interval, measured, planned, record
 from tests.results.hostile_stores import LONG, pages, sparse, write_records
 
 SKIP = {"kind": "unsupported", "message": "makes tokens only"}
@@ -60,6 +60,10 @@ def fields(**changes: Any) -> Edit:
     return lambda d: d.update(changes)
 
 
+def planned_as(**changes: Any) -> Edit:
+    return lambda d: d.get("plan", d).update(changes)  # in schema 1 it stood in the record itself
+
+
 INFINITE = float("inf")
 REFUSED: dict[str, tuple[Edit, str]] = {
     "infinity": (number(INFINITE), "measurements.0.value: a number should be finite"),
@@ -84,26 +88,27 @@ REFUSED: dict[str, tuple[Edit, str]] = {
     "a machine that is a list": (environment(cpu=[1, 2]), "environment: cpu should be text or null"),
     "a device that is a table": (environment(device={"a": 1}), "environment: device should be text or null"),
     "infinity in a table": (environment(versions={"torch": [INFINITE]}), "environment: a number should be finite"),
-    "infinite parameter": (fields(params={"a": {"b": [-INFINITE]}}), "params: a number should be finite"),
-    "NaN in a parameter": (fields(params={"a": float("nan")}), "params: a number should be finite"),
-    "infinite budget": (fields(budget={"time_limit": INFINITE}), "budget: a number should be finite"),
+    "infinite parameter": (planned_as(params={"a": {"b": [-INFINITE]}}), "params: a number should be finite"),
+    "NaN in a parameter": (planned_as(params={"a": float("nan")}), "params: a number should be finite"),
+    "infinite budget": (planned_as(budget={"time_limit": INFINITE}), "budget: a number should be finite"),
     "skipped but measured": (fields(status="skipped", error=SKIP), "that is skipped has no measurements"),
     "two numbers of a metric": (lambda d: d["measurements"].append(d["measurements"][0]), "at most one measurement"),
-    "no name": (fields(generator=""), "generator: String should match pattern"),
-    "a name of blanks": (fields(dataset=" \t"), "dataset: String should match pattern"),
+    "no name": (planned_as(generator=""), "generator: String should match pattern"),
+    "a name of blanks": (planned_as(dataset=" \t"), "dataset: String should match pattern"),
     "a day that is none": (fields(created="yesterday"), "created: should be a time in UTC, such as 2030-"),
     "month 13": (fields(created="2030-13-01T00:00:00+00:00"), "created: should be a time in UTC"),
-    "a negative seed": (fields(seed=-1), "seed: Input should be greater than or equal to 0"),
+    "a negative seed": (planned_as(seed=-1), "seed: Input should be greater than or equal to 0"),
     "steps below zero": (fields(steps=-1), "steps: Input should be greater than or equal to 0"),
     "steps of 400 digits": (fields(steps=10**400), "steps: Input should be less than"),
-    "no number where one belongs": (fields(seed="0"), "seed: Input should be a valid integer"),
+    "no number where one belongs": (planned_as(seed="0"), "seed: Input should be a valid integer"),
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("schema", [1, 2])
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_no_record_of_ours_can_hold_is_named_and_the_rest_is_shown(name: str, tmp_path: Path) -> None:
+def test_what_no_record_of_ours_can_hold_is_named_and_the_rest_is_shown(name: str, schema: int, tmp_path: Path) -> None:
     edit, why = REFUSED[name]
-    hostile = document()
+    hostile = document() if schema == 2 else as_schema_1(document())
     edit(hostile)
     kept = good(tmp_path)
     write_records(tmp_path, [hostile])
@@ -124,8 +129,14 @@ def test_what_no_record_of_ours_can_hold_is_named_and_the_rest_is_shown(name: st
         (b"[]", "Input should be an object"),
         (b"", "Invalid JSON"),
         (json.dumps({LONG: 1, "\x1b[1m\u202e": 2}).encode(), "Field required"),
+        (b'{"schema": 3, "run_id": 7}', "x.json: is of schema 3, which a newer genbench wrote: update genbench"),
+        (b'{"schema": 9' + b"9" * 400 + b"}", "which a newer genbench wrote"),
+        (b'{"schema": 1, "plan": {}}', "schema: Input should be 2"),
+        (b'{"schema": true}', "schema: Input should be 2"),
+        (b'{"schema": 0}', "schema: Input should be 2"),
     ],
-    ids=["bare", "deep", "digits", "half a pair", "no utf-8", "zeros", "list", "empty", "long keys"],
+    ids=["bare", "deep", "digits", "half a pair", "no utf-8", "zeros", "list", "empty", "long keys", "newer", "newest",
+         "a plan before its time", "truth", "nought"],
 )  # fmt: skip
 def test_files_that_are_no_record_are_a_line(content: bytes, why: str, tmp_path: Path) -> None:
     good(tmp_path)
