@@ -137,12 +137,14 @@ def run(
     jobs: int = 1,
     device: str = "auto",
     overrides: Sequence[str] = (),
+    executor: str = "local",
 ) -> pd.DataFrame:
     """Train or load, sample and measure every trial of a suite, and return its measurements.
 
     suite: a built-in name or the path of a TOML file.     out: run folder; runs/<suite> if left out.
     jobs: trials at a time.                                device: "auto", "cpu" or "cuda".
     overrides: ``"generators.vae.latent=64"`` and the like.
+    executor: what runs the trials, a file of bench/engine/executors.
 
     One row a measurement (value, lo, hi, unit, better, n, protocol, ...), one for each metric left out with the
     reason, one for each trial without a result. A failed trial raises nothing: look at ``status`` (ok, failed, ...).
@@ -154,7 +156,8 @@ def run(
     check_system()
     from bench.engine.runner import run as run_suite
 
-    return run_suite(suite, out=out, jobs=jobs, device=device, overrides=overrides).frame()
+    found = run_suite(suite, out=out, jobs=jobs, device=device, overrides=overrides, executor=executor)
+    return found.frame()
 
 
 def evaluate(

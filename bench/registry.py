@@ -165,13 +165,17 @@ class DatasetEntry(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractorEntry(Entry):
-    """``default_for``: the modalities that are seen through it where nobody names an extractor."""
+    """``default_for``: the modalities that are seen through it where nobody names an extractor.
+
+    classic: names of measures on it, where the field has others than ``fd_lenet``'s kind.
+    """
 
     make: Callable[[], Extractor]
     on: frozenset[str]
     fits: Callable[[DataSpec], bool]
     locate: Locate
     default_for: frozenset[str] = frozenset()
+    classic: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def speaks_of(self) -> frozenset[str]:
@@ -485,17 +489,24 @@ def extractor(
     fits: Callable[[DataSpec], bool] = lambda spec: True,
     locate: Locate = lambda: "embedded",
     default_for: Iterable[Modality] = (),
+    classic: Mapping[str, str] | None = None,
 ) -> Callable[[T], T]:
     """Register a function without arguments that loads an Extractor.
 
     on: modalities it reads.  fits: whether it means anything on such data.  locate: as for a dataset, for its weights.
     default_for: modalities that ``bench.evaluate`` sees through it where nobody names an extractor.
+    classic: what the field calls a measure on it, ``{"fd": "fad"}``.
     """
 
     def register(make: T) -> T:
-        seen_by_default = frozenset(default_for)
         entry = ExtractorEntry(
-            make=make, on=frozenset(on), fits=fits, locate=locate, default_for=seen_by_default, **_common(name, make)
+            make=make,
+            on=frozenset(on),
+            fits=fits,
+            locate=locate,
+            default_for=frozenset(default_for),
+            classic=dict(classic or {}),
+            **_common(name, make),
         )
         registry.add("extractors", entry)
         return make

@@ -12,8 +12,8 @@ import pandas as pd
 
 from bench import files
 from bench.doors import GUARD
-from bench.engine.executors._base import Executor
-from bench.engine.executors.local import LocalExecutor
+from bench.engine.executors import find_executor
+from bench.engine.executors._base import MakeExecutor
 from bench.engine.plan import TrialPlan, plan_trials
 from bench.engine.progress import Display
 from bench.engine.suite import read_suite
@@ -58,11 +58,14 @@ def run(
     jobs: int = 1,
     device: str = "auto",
     overrides: Sequence[str] = (),
+    executor: str = "local",
 ) -> Outcome:
     """Run what is missing of a suite and write its report; see ``bench.run``."""
     if os.environ.get(WORKER_FLAG):
         raise GenbenchError(GUARD)
     expect("jobs", jobs, isinstance(jobs, int) and jobs >= 1, "a whole number of at least 1")
+    expect("executor", executor, isinstance(executor, str), 'a name, such as "local"')
+    make_executor = find_executor(executor)
     plans = plan(suite, out, device, overrides)
     folder = Path(out) if out else default_out(plans)
     with files.lock(folder) as is_ours:
@@ -70,7 +73,7 @@ def run(
         _clean(folder)
         _write_plan(folder, plans)
         missing = [p.model_copy(update={"jobs": jobs}) for p in plans if not _has_result(folder, p)]
-        _execute(missing, folder, jobs, is_ours)
+        _execute(missing, folder, jobs, make_executor, is_ours)
         page = _render(folder)
     return Outcome(folder, plans, [r for p in plans if (r := _read(folder, p.run_id))], page, len(missing))
 
@@ -111,7 +114,9 @@ def default_out(plans: Sequence[TrialPlan]) -> Path:
     return Path("runs") / plans[0].suite
 
 
-def _execute(plans: list[TrialPlan], out: Path, jobs: int, is_ours: Callable[[], bool]) -> None:
+def _execute(
+    plans: list[TrialPlan], out: Path, jobs: int, make_executor: MakeExecutor, is_ours: Callable[[], bool]
+) -> None:
     # OMP_NUM_THREADS is how every numerical library lets its user choose.
     given = os.environ.get("OMP_NUM_THREADS", "")
     threads = int(given) if given.isdigit() and int(given) else max(1, usable_cores() // jobs)
@@ -129,8 +134,7 @@ def _execute(plans: list[TrialPlan], out: Path, jobs: int, is_ours: Callable[[],
 
     with Display(plans) as display:
         try:
-            executor: Executor = LocalExecutor(out, jobs, threads, check)
-            executor.run(plans, display.event, keep)
+            make_executor(out, jobs, threads, check).run(plans, display.event, keep)
         except _FolderLost as error:
             kept = f"what was finished ({len(finished)} of {len(plans)} trials) is kept in {_rescue(out, finished)}"
             raise RunStopped(f"{error}; {kept if finished else 'no trial was finished'}") from error

@@ -20,15 +20,18 @@ from bench.registry import ExtractorEntry, MetricEntry, registry
 
 
 def classic_names() -> dict[str, tuple[str, str]]:
-    """The measure and the extractor behind every classic name."""
-    every: Iterable[MetricEntry] = registry.all("metrics").values()
-    return {name: (entry.name, extractor) for entry in every for extractor, name in entry.classic.items()}
+    """The measure and the extractor behind every classic name, which either of them may say."""
+    measures: Iterable[MetricEntry] = registry.all("metrics").values()
+    extractors: Iterable[ExtractorEntry] = registry.all("extractors").values()
+    known = {name: (entry.name, extractor) for entry in measures for extractor, name in entry.classic.items()}
+    return {**{name: (measure, x.name) for x in extractors for measure, name in x.classic.items()}, **known}
 
 
 def metric_name(measure: str, extractor: str) -> str:
     """The name of a measure on an extractor."""
     entry: MetricEntry = registry.get("metrics", measure)
-    return entry.classic.get(extractor, f"{measure}_{extractor}")
+    known = entry.classic.get(extractor) or registry.get("extractors", extractor).classic.get(measure)
+    return known or f"{measure}_{extractor}"
 
 
 def separated(names: str | Sequence[str]) -> list[str]:

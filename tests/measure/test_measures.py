@@ -6,7 +6,7 @@ import pytest
 
 from bench import DataSpec, UnknownName
 from bench.measure.names import check_name, expand, find_metric, is_measure, known_names, metric_name
-from bench.registry import registry
+from bench.registry import extractor, registry
 
 DIGITS = DataSpec("image", (1, 28, 28), "continuous", classes=10)
 PHOTOS = DataSpec("image", (3, 32, 32), "continuous", classes=10)
@@ -79,6 +79,17 @@ def test_a_classic_asked_for_by_name_is_never_silently_gone(monkeypatch: pytest.
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     assert expand(["kid"], DIGITS, None) == ("kid_lenet", "kid")
     assert expand(["fid", "fd_lenet"], DIGITS, ["lenet"]) == ("fid", "fd_lenet")
+
+
+def test_an_extractor_says_what_the_field_calls_a_measure_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a package that brings the network of a known measure, and can write into no file of ours."""
+    registry.all("extractors")
+    monkeypatch.setattr(registry, "tables", {kind: dict(table) for kind, table in registry.tables.items()})
+    extractor("acme/ear", on={"image"}, classic={"fd": "acme/fad"})(object)
+    found = find_metric("ACME/fad")
+    assert (found.name, found.extractor) == ("acme/fad", "acme/ear")
+    assert find_metric("fd_acme/ear").name == "acme/fad" and find_metric("kid_acme/ear").name == "kid_acme/ear"
+    assert expand(["fd"], DIGITS, ["acme/ear"]) == ("acme/fad",) and "acme/fad" in known_names()
 
 
 def test_a_protocol_at_home_elsewhere_is_taken_only_when_named() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from bench.engine.budget import Budget
@@ -26,6 +27,16 @@ class Executor(Protocol):
         on_record: called in the thread of the caller as each trial ends; what it raises ends the run.
         """
         ...
+
+
+class MakeExecutor(Protocol):
+    """Makes an executor for one run.
+
+    out: the run folder, in which trials leave checkpoints, samples and logs.  jobs: trials at a time.
+    threads: of each.  check: to be called every second or so in the thread of ``run``; what it raises ends the run.
+    """
+
+    def __call__(self, out: Path, jobs: int, threads: int, check: Callable[[], None]) -> Executor: ...
 
 
 class Limits:

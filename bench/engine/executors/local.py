@@ -116,6 +116,9 @@ class LocalExecutor:
         )
 
 
+make = LocalExecutor
+
+
 def _open_log(path: Path, mode: Literal["a", "w"]) -> TextIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
