@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -98,6 +98,7 @@ def _machine_in_text(environment: dict[str, Any]) -> dict[str, Any]:
     return environment
 
 
+N = TypeVar("N", "Estimate", "Measurement")
 Text = Annotated[str, BeforeValidator(legible)]
 Message = Annotated[str, BeforeValidator(_told)]
 Label = Annotated[str, Field(pattern=r"\S")]
@@ -118,6 +119,21 @@ class Interval(Frozen):
     hi: Number
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     method: str
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Interval:
+        if self.lo > self.hi:
+            raise ValueError(f"an interval should not end at {self.hi:g} before it begins at {self.lo:g}")
+        return self
+
+
+def _within(number: N) -> N:
+    """A number whose interval holds it, but for the rounding of the arithmetic."""
+    if (around := number.interval) is not None:
+        slack = 1e-9 * max(abs(around.lo), abs(around.hi))
+        if not around.lo - slack <= number.value <= around.hi + slack:
+            raise ValueError(f"the interval [{around.lo:g}, {around.hi:g}] should hold the value {number.value:g}")
+    return number
 
 
 class Estimate(Frozen):
@@ -146,6 +162,10 @@ class Estimate(Frozen):
             raise ValueError(f"the value is {value}; a metric returns a finite number or raises Omitted")
         return value
 
+    @model_validator(mode="after")
+    def _inside(self) -> Estimate:
+        return _within(self)
+
 
 class Measurement(Frozen):
     """One number in a record, with all that is needed to read it."""
@@ -160,6 +180,10 @@ class Measurement(Frozen):
     n: Count
     interval: Interval | None
     protocol: Protocol
+
+    @model_validator(mode="after")
+    def _inside(self) -> Measurement:
+        return _within(self)
 
     @property
     def fingerprint(self) -> str:

@@ -73,6 +73,8 @@ REFUSED: dict[str, tuple[Edit, str]] = {
     "the largest double": (number(1.7e308), "value: a number should be finite and at most 1e+300"),
     "400 digits": (number(10**400), "measurements.0.value: a number should be finite"),
     "infinite end": (around(hi=INFINITE), "measurements.0.interval.hi: a number should be finite"),
+    "turned round": (around(lo=2.2), "measurements.0.interval: an interval should not end at 2.1 before"),
+    "around another": (around(hi=1.95), "measurements.0: the interval [1.9, 1.95] should hold the value 2"),
     "impossible level": (around(level=95.0), "measurements.0.interval.level: Input should be less than 1"),
     "huge n": (lambda d: d["measurements"][0].update(n=10**400), "measurements.0.n: Input should be less than"),
     "n below zero": (lambda d: d["measurements"][0].update(n=-1), "measurements.0.n: Input should be greater"),
