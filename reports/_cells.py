@@ -41,7 +41,9 @@ def show(cell: Cell, column: Column) -> Shown:
         sd, factor = cell.summary.sd, scale_of(column).factor
         value, digits = with_spread(cell.summary.mean / factor, None if sd is None else sd / factor)
         spread_text = f"± {digits}" if digits else ""
-    return Shown(_sign(cell, column) + value, spread_text)
+    # A bound says on which side of it the truth lies: always the better one.
+    sign = {"lower": "≤ ", "higher": "≥ "}.get(column.better, "") if cell.bound else ""
+    return Shown(sign + value, spread_text)
 
 
 def _interval(cell: Cell, column: Column) -> tuple[str, str]:
@@ -53,42 +55,29 @@ def _interval(cell: Cell, column: Column) -> tuple[str, str]:
     return fixed(mean, places), f"[{fixed(low, places)}, {fixed(high, places)}]"
 
 
-def _sign(cell: Cell, column: Column) -> str:
-    """A bound says on which side of it the truth lies: always the better one."""
-    return {"lower": "≤ ", "higher": "≥ "}.get(column.better, "") if cell.bound else ""
-
-
 def with_unit(cell: Cell, column: Column) -> str:
     return f"{show(cell, column)} {scale_of(column).unit}".strip()
 
 
 def explain(cell: Cell, column: Column) -> str:
     """The tooltip of a cell: its spread in words, its basis, and what is missing."""
-    parts = [_spread_in_words(cell), *_basis(cell, column)]
+    parts = []
+    if cell.summary is not None:
+        if cell.summary.sd is not None:
+            parts.append(f"mean ± standard deviation over {cell.summary.n} seeds")
+        elif cell.interval:
+            parts.append(f"one seed; {cell.interval.level:.0%} interval within the run ({cell.interval.method})")
+        else:
+            parts.append("one seed, spread not measured")
+        if cell.samples > 1:
+            parts.append(f"n = {cell.samples:,} a seed")
+        if cell.bound:
+            parts.append("a bound: the true value is at least as good")
+        if cell.mark:
+            parts.append({"best": "best mean", "tied": "not to be told from the best"}[cell.mark])
     if cell.why:
         parts.append(f"missing: {cell.why}")
-    return "; ".join(part for part in parts if part)
-
-
-def _spread_in_words(cell: Cell) -> str:
-    if cell.summary is None:
-        return ""
-    if cell.summary.sd is not None:
-        return f"mean ± standard deviation over {cell.summary.n} seeds"
-    if cell.interval:
-        return f"one seed; {cell.interval.level:.0%} interval within the run ({cell.interval.method})"
-    return "one seed, spread not measured"
-
-
-def _basis(cell: Cell, column: Column) -> list[str]:
-    if cell.summary is None:
-        return []
-    parts = [f"n = {cell.samples:,} a seed"] if cell.samples > 1 else []
-    if cell.bound:
-        parts.append("a bound: the true value is at least as good")
-    if cell.mark:
-        parts.append({"best": "best mean", "tied": "not to be told from the best"}[cell.mark])
-    return parts
+    return "; ".join(parts)
 
 
 def heading(column: Column) -> str:

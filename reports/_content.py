@@ -141,10 +141,11 @@ def _gathered(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[st
     current, older = newest(records)
     boards = leaderboards(current)
     unfinished = records.unfinished if isinstance(records, Records) else []
+    days = sorted({record.created[:10] for record in current})
     return Content(
         suites=sorted({record.plan.suite for record in current} | {found.planned.suite for found in unfinished}),
         unfinished=[_pending(found) for found in unfinished],
-        dates=_dates(current),
+        dates=" to ".join(dict.fromkeys([*days[:1], *days[-1:]])),
         counts=Counter(record.status for record in current),
         seeds=sorted({record.plan.seed for record in current}),
         sections=[Section(board, verdict(board), gallery(board, run_folder)) for board in boards],
@@ -166,11 +167,6 @@ def _pending(unfinished: Unfinished) -> Pending:
         found[f"{trial.generator} on {trial.dataset}"].append(trial.seed)
     trials = [f"{who}, {seeds_text(seeds)}" for who, seeds in found.items()]
     return Pending(str(unfinished), trials, unfinished.planned.command)
-
-
-def _dates(records: Sequence[RunRecord]) -> str:
-    days = sorted({record.created[:10] for record in records})
-    return " to ".join(dict.fromkeys((days[0], days[-1]))) if days else ""
 
 
 def _left_out(boards: Iterable[Board]) -> list[LeftOut]:
@@ -209,13 +205,12 @@ def _troubles(boards: Iterable[Board], status: str) -> list[Trouble]:
                 if record.status == status and record.error:
                     who = f"{group.name} on {board.dataset}"
                     found[who, record.error.kind, record.error.message].append(record)
-    return [_trouble(*key, records) for key, records in found.items()]
-
-
-def _trouble(who: str, kind: str, message: str, records: Sequence[RunRecord]) -> Trouble:
-    tracebacks = [record.error.traceback for record in records if record.error and record.error.traceback]
-    seeds = seeds_text([record.plan.seed for record in records])
-    return Trouble(who, seeds, kind, message, tracebacks[0] if tracebacks else None)
+    troubles = []
+    for (who, kind, message), records in found.items():
+        tracebacks = [record.error.traceback for record in records if record.error and record.error.traceback]
+        seeds = seeds_text([record.plan.seed for record in records])
+        troubles.append(Trouble(who, seeds, kind, message, tracebacks[0] if tracebacks else None))
+    return troubles
 
 
 def _remarks(records: Sequence[RunRecord], older: Sequence[RunRecord]) -> list[str]:
@@ -231,7 +226,9 @@ def _remarks(records: Sequence[RunRecord], older: Sequence[RunRecord]) -> list[s
         remarks.append(
             f"the trials ran on {len(machines)} different machines; times and memory are compared within each"
         )
-    if busy := [r.plan.title for r in records if _was_busy(r)]:
+    loads = ((r, r.environment.get("load")) for r in records)
+    slowed = [r for r, load in loads if isinstance(load, Mapping) and load.get("busy") is True]
+    if busy := [r.plan.title for r in slowed]:
         shown = "; ".join(busy[:MOST_NAMED]) + (f"; and {len(busy) - MOST_NAMED} more" if busy[MOST_NAMED:] else "")
         remarks.append(
             f"other processes kept the machine busy during {len(busy)} of {len(records)} trials, so their times and "
@@ -242,11 +239,6 @@ def _remarks(records: Sequence[RunRecord], older: Sequence[RunRecord]) -> list[s
         for remark in record.remarks:
             told[remark][f"{record.plan.generator} on {record.plan.dataset}"] = None
     return remarks + [f"{', '.join(who)}: {remark}" for remark, who in told.items()]
-
-
-def _was_busy(record: RunRecord) -> bool:
-    load = record.environment.get("load")
-    return isinstance(load, Mapping) and load.get("busy") is True
 
 
 def _settings(boards: Iterable[Board]) -> list[Setting]:
@@ -268,19 +260,15 @@ def _spent(plan: Plan) -> dict[str, Any]:
 
 
 def _machines(records: Iterable[RunRecord]) -> Machines:
-    """Records without an environment (killed trials) say nothing about machines."""
-    environments = Counter(tuple(sorted(_flat(_lasting(r)).items())) for r in records if r.environment)
+    """Records without an environment (killed trials) say nothing about machines, and its load is each trial's own."""
+    told = [{key: value for key, value in r.environment.items() if key != "load"} for r in records if r.environment]
+    environments = Counter(tuple(sorted(_flat(environment).items())) for environment in told)
     every = [dict(environment) for environment in environments]
     keys = dict.fromkeys(key for environment in every for key in environment)
     shared = {key: every[0][key] for key in keys if all(e.get(key) == every[0].get(key) for e in every)}
     rest = [{k: v for k, v in environment.items() if k not in shared} for environment in every]
     differing = list(zip(rest, environments.values(), strict=True)) if len(every) > 1 else []
     return Machines(shared, differing)
-
-
-def _lasting(record: RunRecord) -> dict[str, Any]:
-    """The environment without what every trial has its own of."""
-    return {key: value for key, value in record.environment.items() if key != "load"}
 
 
 def _flat(environment: Mapping[str, Any]) -> dict[str, str]:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench import RunRecord
 from bench.results.board import Board, Column, Row
 from reports._cells import DIRECTIONS
 from reports._colours import CONTROL, colour, marker
@@ -91,11 +90,15 @@ def _labels(losses: Iterable[str]) -> dict[str, str]:
 
 def learning(board: Board) -> list[Row]:
     """The pictured rows of a board that have a learning curve."""
-    return [row for row in board.pictured if not row.group.control and any(map(_has_curve, row.group.records))]
-
-
-def _has_curve(record: RunRecord) -> bool:
-    return sum(any(abs(x) <= _DRAWABLE for x in point.losses.values()) for point in record.curve) > 1
+    rows = []
+    for row in board.pictured:
+        drawable = (
+            [point for point in record.curve if any(abs(x) <= _DRAWABLE for x in point.losses.values())]
+            for record in row.group.records
+        )
+        if not row.group.control and any(len(points) > 1 for points in drawable):
+            rows.append(row)
+    return rows
 
 
 def curve(row: Row, slot: int) -> Figure:
@@ -135,11 +138,7 @@ def _draw_curve(axes: Axes, table: pd.DataFrame, slot: int) -> None:
             axes.plot(run["step"], run["value"], linewidth=0.6, alpha=0.35, **look)
         mean = its.groupby("step")["value"].mean()
         axes.plot(mean.index, mean, linewidth=1.4, label=loss, **look)
-    _finish_curve(axes, table, losses)
-
-
-def _finish_curve(axes: Axes, table: pd.DataFrame, losses: Sequence[str]) -> None:
-    """The first steps may lie above the axis: they would flatten all that follows."""
+    # The first steps may lie above the axis: they would flatten all that follows.
     low, high = float(table["value"].min()), float(table["value"].quantile(0.98))
     margin = 0.06 * (high - low) or abs(high) * 0.1 or 1
     axes.set_ylim(low - margin, high + margin)
@@ -201,8 +200,7 @@ def tradeoff(board: Board, slots: Mapping[str, int]) -> Figure | None:
         highest = max(point.quality for point in points)
         shown = [pair for pair in references if pair[1] <= _FAR * highest or highest <= 0]
         _scale_axes(axes, points, [y for _, y in shown])
-        _draw_references(axes, shown)
-        _note_far(axes, [pair for pair in references if pair not in shown])
+        _draw_yardsticks(axes, shown, [pair for pair in references if pair not in shown])
         _label_points(axes, points, figure.dpi)
         _note_absent(axes, board, speed)
         axes.set_xlabel(f"{short(speed.label)} ({short(speed.unit)}), higher is better")
@@ -226,6 +224,8 @@ def _scatter(axes: Axes, points: Sequence[Point], slots: Mapping[str, int]) -> N
 
 def _scale_axes(axes: Axes, points: Sequence[Point], references: Sequence[float]) -> None:
     """Speed in logarithms; quality too where yardsticks would press the generators into one line."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     axes.set_xscale("log")
     speeds, heights = [p.speed for p in points], [*(p.quality for p in points), *references]
     room = max(2.0, max(speeds) / min(speeds)) ** 0.18
@@ -235,13 +235,7 @@ def _scale_axes(axes: Axes, points: Sequence[Point], references: Sequence[float]
     axes.margins(y=0.12)
     if min(heights) > 0 and axes.get_ylim()[0] < 0:
         axes.set_ylim(bottom=0)
-    _plain_ticks(axes)
-
-
-def _plain_ticks(axes: Axes) -> None:
-    """1,000 rather than 10³: a reader should not have to take powers."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
+    # 1,000 rather than 10³: a reader should not have to take powers.
     sides = ((axes.xaxis, axes.get_xlim(), True), (axes.yaxis, axes.get_ylim(), axes.get_yscale() == "log"))
     for axis, (low, high), log in sides:
         if log:
@@ -251,21 +245,18 @@ def _plain_ticks(axes: Axes) -> None:
             axis.set_minor_formatter(NullFormatter())
 
 
-def _draw_references(axes: Axes, references: Sequence[tuple[str, float]]) -> None:
-    for name, height in references:
+def _draw_yardsticks(axes: Axes, shown: Sequence[tuple[str, float]], far: Sequence[tuple[str, float]]) -> None:
+    """A line at the height of each; those beyond the axis are named at its upper end."""
+    for name, height in shown:
         axes.axhline(height, color=CONTROL, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
         axes.annotate(
             name, (1, height), xycoords=axes.get_yaxis_transform(),
             textcoords="offset points", xytext=(-3, 2), ha="right", va="bottom", fontsize=7.5, color=CONTROL,
         )  # fmt: skip
-
-
-def _note_far(axes: Axes, references: Sequence[tuple[str, float]]) -> None:
-    words = ", ".join(f"{name} at {plain(height)}" for name, height in references)
-    if words:
+    if far:
         axes.annotate(
-            f"↑ {words}", (1, 1), xycoords="axes fraction", xytext=(-3, 2), textcoords="offset points",
-            ha="right", va="bottom", fontsize=7.5, color=CONTROL,
+            f"↑ {', '.join(f'{name} at {plain(height)}' for name, height in far)}", (1, 1), xycoords="axes fraction",
+            xytext=(-3, 2), textcoords="offset points", ha="right", va="bottom", fontsize=7.5, color=CONTROL,
         )  # fmt: skip
 
 
@@ -280,23 +271,19 @@ def _note_absent(axes: Axes, board: Board, speed: Column) -> None:
 
 
 def _label_points(axes: Axes, points: Sequence[Point], dpi: float) -> None:
-    """Names above and right of their points, pushed apart where two would overprint."""
-    for point, shift in zip(points, _shifts(axes, points, dpi), strict=True):
-        axes.annotate(
-            short(point.name), (point.speed, point.quality), xytext=(5, shift + 4), textcoords="offset points",
-            ha="left", va="bottom", fontsize=8.5, color=INK, zorder=4,
-        )  # fmt: skip
-
-
-def _shifts(axes: Axes, points: Sequence[Point], dpi: float) -> list[float]:
-    """Vertical offsets of the labels, in typographic points, so that neighbours lie a line apart."""
-    line, spots = 11.0, dict[int, tuple[float, float]]()
+    """Names above and right of their points, pushed apart where two would overprint: neighbours lie a line apart."""
+    line, spots = 11.0, dict[int, tuple[float, float]]()  # in typographic points
     places = axes.transData.transform([(point.speed, point.quality) for point in points]) * 72 / dpi
     for number in sorted(range(len(points)), key=lambda i: float(places[i][1])):
         x, y = float(places[number][0]), float(places[number][1])
         near = [top for left, top in spots.values() if abs(left - x) < 60 and abs(top - y) < line]
         spots[number] = (x, max(near) + line if near else y)
-    return [spots[i][1] - float(places[i][1]) for i in range(len(points))]
+    for number, point in enumerate(points):
+        shift = spots[number][1] - float(places[number][1])
+        axes.annotate(
+            short(point.name), (point.speed, point.quality), xytext=(5, shift + 4), textcoords="offset points",
+            ha="left", va="bottom", fontsize=8.5, color=INK, zorder=4,
+        )  # fmt: skip
 
 
 def opened(axes: Axes) -> None:

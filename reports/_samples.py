@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -45,7 +45,17 @@ def gallery(board: Board, run_folder: Path) -> list[Sample]:
         return []
     rows = [row for row in _in_order(board.pictured) if _with_samples(row)]
     common = set.intersection(*({r.plan.seed for r in _with_samples(row)} for row in rows)) if rows else set()
-    return [_sample(row, _pick(row, common), run_folder, show) for row in rows]
+    samples = []
+    for row in rows:
+        records = _with_samples(row)
+        record = next((r for r in records if r.plan.seed == min(common, default=None)), records[0])
+        sample, name = Sample(row.name, record.plan.seed), record.samples or ""
+        try:
+            with _open(run_folder, name) as file:
+                samples.append(replace(sample, shown=show(file)))
+        except DataError as error:
+            samples.append(replace(sample, problem=f"{visible(name, 80)} {error}"))
+    return samples
 
 
 def _in_order(rows: Iterable[Row]) -> list[Row]:
@@ -55,20 +65,6 @@ def _in_order(rows: Iterable[Row]) -> list[Row]:
 
 def _with_samples(row: Row) -> list[RunRecord]:
     return [record for record in row.group.records if record.samples]
-
-
-def _pick(row: Row, common: set[int]) -> RunRecord:
-    found = _with_samples(row)
-    return next((r for r in found if r.plan.seed == min(common, default=None)), found[0])
-
-
-def _sample(row: Row, record: RunRecord, run_folder: Path, show: Callable[[BinaryIO], Shown]) -> Sample:
-    sample, name = Sample(row.name, record.plan.seed), record.samples or ""
-    try:
-        with _open(run_folder, name) as file:
-            return replace(sample, shown=show(file))
-    except DataError as error:
-        return replace(sample, problem=f"{visible(name, 80)} {error}")
 
 
 def _open(run_folder: Path, name: str) -> BinaryIO:

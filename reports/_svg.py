@@ -38,7 +38,9 @@ def inline_svg(figure: Figure, name: str, label: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     # Inside the tags alone: a generator may be called #0072b2.
-    return _labelled(re.sub(r"<[^>]*>", lambda tag: _adapted(tag[0], name), text), label)
+    text = re.sub(r"<[^>]*>", lambda tag: _adapted(tag[0], name), text)
+    escaped = label.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return text.replace("<svg", f'<svg role="img" aria-label="{escaped}"', 1)
 
 
 @contextmanager
@@ -51,21 +53,9 @@ def any_letters() -> Iterator[None]:
 
 
 def _adapted(tag: str, name: str) -> str:
-    bare = re.sub(r' xmlns(:\w+)?="[^"]*"', "", tag).replace("xlink:href", "href")
-    return _coloured(_renamed(bare, name))
-
-
-def _renamed(text: str, name: str) -> str:
-    """Every id starts with the figure's name: matplotlib calls things ``axes_1`` in each of them."""
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
-    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
-    return re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
-
-
-def _coloured(text: str) -> str:
-    return re.sub(r"#[0-9a-f]{6}\b", lambda match: _VARIABLES.get(match[0], match[0]), text)
-
-
-def _labelled(text: str, label: str) -> str:
-    escaped = label.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
-    return text.replace("<svg", f'<svg role="img" aria-label="{escaped}"', 1)
+    """A tag for the page: its colours, and ids that start with the figure's name, since each figure has an axes_1."""
+    tag = re.sub(r' xmlns(:\w+)?="[^"]*"', "", tag).replace("xlink:href", "href")
+    tag = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', tag)
+    tag = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", tag)
+    tag = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', tag)
+    return re.sub(r"#[0-9a-f]{6}\b", lambda match: _VARIABLES.get(match[0], match[0]), tag)

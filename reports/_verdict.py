@@ -163,14 +163,11 @@ def _fastest(entries: Sequence[Entry], board: Board) -> str:
 
 def _speed(best: str, second: str, board: Board) -> str:
     """How the winner's sampling compares with the runner-up's, where both were timed alike."""
-    for column in board.find(SPEED):
-        timed = {entry.name: entry for entry in _entries(board.ranked, column) if entry.known.mean > 0}
-        if best in timed and second in timed:
-            return _compared(timed[best], timed[second])
-    return ""
-
-
-def _compared(mine: Entry, other: Entry) -> str:
+    columns = ({e.name: e for e in _entries(board.ranked, column) if e.known.mean > 0} for column in board.find(SPEED))
+    timed = next((entries for entries in columns if best in entries and second in entries), None)
+    if timed is None:
+        return ""
+    mine, other = timed[best], timed[second]
     slower, faster = sorted((mine.known.mean, other.known.mean))
     sure, apart = told(mine.known, other.known), difference(mine.known, other.known)
     if (sure and faster < 1.05 * slower) or (apart and abs(apart.value) + apart.reach < _ALIKE * slower):

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench import RunRecord, frame, report, write_atomic
 from bench.results.board import Board, Cell, Column, Row
-from reports._content import Content, gather
+from reports._content import gather
 from reports._escaping import visible
 
 SCHEMA = 1
@@ -36,13 +36,7 @@ def _no_formula(value: object) -> object:
 def write_json(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
     """Leaderboards as data: means, spreads, marks and reasons, with the ids of the records behind them."""
     content = gather(records, run_folder, notes)
-    text = json.dumps(as_data(content), ensure_ascii=False, allow_nan=False)
-    return write_atomic(target / "report.json", text + "\n")
-
-
-def as_data(content: Content) -> dict[str, Any]:
-    """The content of a page as plain data."""
-    return {
+    data = {
         "schema": SCHEMA,
         "suites": content.suites,
         "trials": dict(content.counts),
@@ -55,6 +49,7 @@ def as_data(content: Content) -> dict[str, Any]:
         "environment": asdict(content.machines),
         "commands": content.commands,
     }
+    return write_atomic(target / "report.json", json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _board(board: Board) -> dict[str, Any]:

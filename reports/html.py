@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -23,8 +23,10 @@ from reports._content import MOST_NAMED, Content, Section, gaps, gather, listed
 from reports._escaping import ENTRY, LISTING, LONG_NAME, NAME, SHORT_NAME, TIP, WHOLE, ending, visible
 from reports._figures import curve, learning, tradeoff
 from reports._quality import quality
-from reports._samples import Sample
 from reports._svg import inline_svg
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _HERE = Path(__file__).parent
 # Column sorting, the page's only script. Rows of one tbody trade places; yardsticks stay below.
@@ -99,10 +101,14 @@ def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[
 def render(content: Content) -> str:
     """The page as text."""
     page = _environment().get_template("page.html.j2")
+    # The palette as CSS variables, for both grounds.
+    light, dark = ("".join(f"--s{slot}:{hue};" for slot, hue in enumerate(hues)) for hues in (LIGHT, DARK))
+    by_night = f"@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
+    colours = f":root{{--control:{CONTROL};{light}}}\n{by_night}\n"
     return page.render(
         content=content,
         sections=[_section(section, content, number) for number, section in enumerate(content.sections, 1)],
-        style=Markup(_colours() + (_HERE / "page.css").read_text(encoding="utf-8")),
+        style=Markup(colours + (_HERE / "page.css").read_text(encoding="utf-8")),
         script=Markup(_SCRIPT),
         script_hash=_base64(hashlib.sha256(_SCRIPT.encode()).digest()),
         hues=len(LIGHT),
@@ -151,9 +157,14 @@ def name_tag(name: str, longest: int = NAME, breaks: str = "") -> Markup:
 
 def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
     """What the template needs to know of one dataset."""
-    board = section.board
-    figure = tradeoff(board, content.slots)
-    label = f"{cut(board.main.label if board.main else '')} against samples per second on {cut(board.dataset)}"
+    board, on = section.board, cut(section.board.dataset)
+    against = f"{cut(board.main.label if board.main else '')} against samples per second on {on}"
+    while_training = f"quality on the validation split while training on {on}"
+    seeds = {sample.seed for sample in section.samples}
+    curves = []
+    for index, row in enumerate(learning(board), 1):
+        figure, label = curve(row, content.slots[row.name]), f"training losses of {cut(row.name)} on {on}"
+        curves.append((row, _drawn(figure, f"curve-{number}-{index}", label)))
     return {
         "id": f"data-{number}",
         "board": board,
@@ -163,15 +174,23 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         "headline": _headline(board) if board.columns else None,
         "tables": list(_tables(board)),
         "meanings": list(meanings(board.columns)),
-        "spreads": {column.key: _spread_width(board, column) for column in board.columns},
+        # Characters of the longest spread of a column, so that its values end below one another.
+        "spreads": {
+            c.key: max((len(show(row.cells[c.key], c).spread) for row in board.rows), default=0) for c in board.columns
+        },
         "pictures": [sample for sample in section.samples if not sample.texts],
         "texts": [sample for sample in section.samples if sample.texts],
-        "sample_seeds": _one_seed(section.samples),
-        "tradeoff": Markup(inline_svg(figure, f"tradeoff-{number}", label)) if figure else None,
-        "quality": _quality(board, content, number),
-        "curves": list(_curves(board, content, number)),
+        # Where they are of several, every sample names its own.
+        "sample_seeds": f"seed {seeds.pop()}" if len(seeds) == 1 else "",
+        "tradeoff": _drawn(tradeoff(board, content.slots), f"tradeoff-{number}", against),
+        "quality": _drawn(quality(board, content.slots), f"quality-{number}", while_training),
+        "curves": curves,
         "gaps": list(gaps(board)),
     }
+
+
+def _drawn(figure: Figure | None, name: str, label: str) -> Markup | None:
+    return Markup(inline_svg(figure, name, label)) if figure else None
 
 
 def _headline(board: Board) -> Table:
@@ -220,34 +239,3 @@ def _table(board: Board, spans: Sequence[Span], columns: Sequence[Column], label
     ranked = [row for row in numbered if not row.group.control]
     controls = [row for row in numbered if row.group.control]
     return Table(tuple(spans), tuple(columns), tuple(labels), ranked, controls)
-
-
-def _spread_width(board: Board, column: Column) -> int:
-    """Characters of the longest spread of a column, so that its values end below one another."""
-    return max((len(show(row.cells[column.key], column).spread) for row in board.rows), default=0)
-
-
-def _one_seed(samples: list[Sample]) -> str:
-    """``seed 0`` where all samples are of one; otherwise every sample names its own."""
-    seeds = {sample.seed for sample in samples}
-    return f"seed {next(iter(seeds))}" if len(seeds) == 1 else ""
-
-
-def _quality(board: Board, content: Content, number: int) -> Markup | None:
-    figure = quality(board, content.slots)
-    label = f"quality on the validation split while training on {cut(board.dataset)}"
-    return Markup(inline_svg(figure, f"quality-{number}", label)) if figure else None
-
-
-def _curves(board: Board, content: Content, number: int) -> Iterator[tuple[Row, Markup]]:
-    for index, row in enumerate(learning(board), 1):
-        figure = curve(row, content.slots[row.name])
-        label = f"training losses of {cut(row.name)} on {cut(board.dataset)}"
-        yield row, Markup(inline_svg(figure, f"curve-{number}-{index}", label))
-
-
-def _colours() -> str:
-    """The palette as CSS variables, for both grounds."""
-    light = "".join(f"--s{slot}:{hue};" for slot, hue in enumerate(LIGHT))
-    dark = "".join(f"--s{slot}:{hue};" for slot, hue in enumerate(DARK))
-    return f":root{{--control:{CONTROL};{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"

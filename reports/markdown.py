@@ -30,20 +30,18 @@ LEGEND = (
 def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
     """One markdown file, figures and sample grids as PNG beside it."""
     content = gather(records, run_folder, notes)
-    parts = [_head(content)]
-    for number, section in enumerate(content.sections, 1):
-        parts += _section(section, content, target, number)
-    parts += [_troubles("Failures", content.failures), _troubles("Skipped", content.skipped), _notes(content)]
-    parts += [_left_out(content), _settings(content), _machines(content), _commands(content)]
-    return write_atomic(target / "report.md", "\n\n".join(part for part in parts if part) + "\n")
-
-
-def _head(content: Content) -> str:
-    lines = [f"# {name(content.title)}", " · ".join(filter(None, (text(content.dates), content.trials)))]
-    lines += [f"- **{name(s.board.dataset)}**: {text(s.verdict)}" for s in content.sections]
+    lines = [f"- **{name(s.board.dataset)}**: {text(s.verdict)}" for s in content.sections]
     if not content.sections:
         lines.append("No trial in this folder has finished yet.")
-    return "\n\n".join([*lines[:2], "\n".join(lines[2:]), *map(_pending, content.unfinished)])
+    parts = [f"# {name(content.title)}", " · ".join(filter(None, (text(content.dates), content.trials)))]
+    parts += ["\n".join(lines), *map(_pending, content.unfinished)]
+    for number, section in enumerate(content.sections, 1):
+        parts += _section(section, content, target, number)
+    parts += [_troubles("Failures", content.failures), _troubles("Skipped", content.skipped)]
+    if content.notes:
+        parts.append("\n".join(["## Notes\n", *(f"- {text(note)}" for note in content.notes)]))
+    parts += [_left_out(content), _settings(content), _machines(content), _commands(content)]
+    return write_atomic(target / "report.md", "\n\n".join(part for part in parts if part) + "\n")
 
 
 def _pending(pending: Pending) -> str:
@@ -63,7 +61,8 @@ def _section(section: Section, content: Content, target: Path, number: int) -> l
     parts += _figures(board, content, target, number)
     if board.headline != board.columns:
         parts += ["### All numbers", _leaderboard(board, board.columns)]
-    return [*parts, _meanings(board.columns), _gaps(board)]
+    empty = "\n".join(f"- {name(r.name)}, {name(c.label)}: {text(cell.why)}" for r, c, cell in gaps(board))
+    return [*parts, _meanings(board.columns), fold("Missing numbers", empty) if empty else ""]
 
 
 def _leaderboard(board: Board, columns: Sequence[Column]) -> str:
@@ -89,11 +88,6 @@ def _meanings(columns: Iterable[Column]) -> str:
         own = ((c, f"{text(c.about)} " if c.about else "", setting) for c, setting in its)
         parts.append("\n".join(f"- **{name(c.label)}** {ARROWS[c.better]} {about}*{text(s)}*" for c, about, s in own))
     return fold("What the columns mean", "\n\n".join(parts)) if parts else ""
-
-
-def _gaps(board: Board) -> str:
-    lines = [f"- {name(r.name)}, {name(c.label)}: {text(cell.why)}" for r, c, cell in gaps(board)]
-    return fold("Missing numbers", "\n".join(lines)) if lines else ""
 
 
 def _samples(samples: Sequence[Sample], target: Path, number: int) -> list[str]:
@@ -140,10 +134,6 @@ def _troubles(title: str, troubles: Sequence[Trouble]) -> str:
         if trouble.traceback:
             parts.append(fold("traceback", fence(ending(trouble.traceback))))
     return "\n\n".join([f"## {title}", *parts]) if parts else ""
-
-
-def _notes(content: Content) -> str:
-    return "\n".join(["## Notes\n", *(f"- {text(note)}" for note in content.notes)]) if content.notes else ""
 
 
 def _settings(content: Content) -> str:

@@ -83,7 +83,14 @@ def plan_trials(suite: Suite, device: str, command: str = "") -> list[TrialPlan]
     plans, wrong = list[TrialPlan](), dict[str, GenbenchError]()
     for data in suite.datasets:
         try:
-            plans += _plan_dataset(suite, data, device, command)
+            dataset = _load(data, suite)
+            metrics = expand(suite.metrics, dataset.spec, suite.extractors, suite.without)
+            measured_by = _measured_by(metrics)  # once: it looks at every file that they rest on
+            plans += [
+                _plan(suite, use, data, dataset, metrics, measured_by, seed, device, command)
+                for seed in suite.seeds
+                for use in _generators(suite, data)
+            ]
         except GenbenchError as error:
             wrong[str(error)] = error
     if len(wrong) > 1:
@@ -91,17 +98,6 @@ def plan_trials(suite: Suite, device: str, command: str = "") -> list[TrialPlan]
     if wrong:
         raise next(iter(wrong.values()))
     return plans
-
-
-def _plan_dataset(suite: Suite, data: DatasetUse, device: str, command: str) -> list[TrialPlan]:
-    dataset = _load(data, suite)
-    metrics = expand(suite.metrics, dataset.spec, suite.extractors, suite.without)
-    measured_by = _measured_by(metrics)  # once: it looks at every file that they rest on
-    return [
-        _plan(suite, use, data, dataset, metrics, measured_by, seed, device, command)
-        for seed in suite.seeds
-        for use in _generators(suite, data)
-    ]
 
 
 def _generators(suite: Suite, data: DatasetUse) -> list[GeneratorUse]:
@@ -112,14 +108,12 @@ def _generators(suite: Suite, data: DatasetUse) -> list[GeneratorUse]:
     named = [g for g in suite.generators if data.entry.modality in g.entry.modalities]
     families = {g.family for g in named}
     every = registry.all("generators") if suite.controls else {}
-    controls = [e for name, e in every.items() if e.control and name not in families]
+    controls = [
+        e for name, e in every.items() if e.control and name not in families and data.entry.modality in e.modalities
+    ]
     counts = {g.budget.samples for g in named}
     budget = suite.budget.model_copy(update={"samples": counts.pop()}) if len(counts) == 1 else suite.budget
-    return named + [_control(e, budget) for e in controls if data.entry.modality in e.modalities]
-
-
-def _control(entry: GeneratorEntry, budget: Budget) -> GeneratorUse:
-    return GeneratorUse(entry.name, entry.name, None, {}, budget, "fp32", False, None, None, entry)
+    return named + [GeneratorUse(e.name, e.name, None, {}, budget, "fp32", False, None, None, e) for e in controls]
 
 
 def _load(data: DatasetUse, suite: Suite) -> Dataset:
@@ -130,32 +124,23 @@ def _load(data: DatasetUse, suite: Suite) -> Dataset:
             raise TypeError(f"it gave {type(dataset).__name__}, which is no bench.Dataset")
         _ = dataset.fingerprint, len(dataset.valid)  # asked for here, where what they raise is told
     uses = _generators(suite, data)
-    if problems := [*_misfits(uses, dataset), *_too_many_samples(suite, data, dataset, uses)]:
-        raise SuiteError(problems)
-    return dataset
-
-
-def _misfits(uses: list[GeneratorUse], dataset: Dataset) -> list[str]:
-    """Checkpoints that were trained on data of another form."""
     spec = json.loads(json.dumps(dataset.spec.to_dict()))  # a checkpoint may be older than one of its entries
-    return [
+    problems = [
         f"generators.{use.label}: {use.load} was trained on {use.trained_on}, and this data is {spec}"
         for use in uses
         if use.trained_on and {**spec, **use.trained_on} != spec
     ]
-
-
-def _too_many_samples(suite: Suite, data: DatasetUse, dataset: Dataset, uses: list[GeneratorUse]) -> list[str]:
-    """More samples than the control `real` can have: numbers from different counts cannot be compared."""
     held_out = len(modality_of(dataset.spec).disjoint(dataset, "valid"))
     wanted = max(use.budget.samples for use in uses)
-    if not suite.controls or wanted <= held_out:
-        return []
-    return [
-        f"budget.samples = {wanted}, but datasets.{data.label} holds out only {held_out} examples for the control "
-        f"'real', and numbers from different sample counts cannot be compared; set budget.samples={held_out} or less, "
-        "or controls=false"
-    ]
+    if suite.controls and wanted > held_out:
+        problems.append(
+            f"budget.samples = {wanted}, but datasets.{data.label} holds out only {held_out} examples for the control "
+            "'real', and numbers from different sample counts cannot be compared; set "
+            f"budget.samples={held_out} or less, or controls=false"
+        )
+    if problems:
+        raise SuiteError(problems)
+    return dataset
 
 
 def _plan(
@@ -171,6 +156,9 @@ def _plan(
 ) -> TrialPlan:
     curve = _curve(suite, use, dataset)
     doors = _doors(use.entry, data.entry, metrics + curve)
+    entries = {f"dataset {data.source}": data.entry, "modality": registry.get("modalities", data.entry.modality)}
+    # Of our own data, the fingerprint is enough.
+    data_by = {what: entry.digest for what, entry in entries.items() if not entry.origin.startswith("bench.")}
     return TrialPlan(
         suite=suite.name,
         command=_script() if doors and hasattr(sys.modules["__main__"], "__file__") else command,
@@ -193,7 +181,7 @@ def _plan(
         precision=use.precision,
         compile=use.compile,
         device=device,
-        code={use.family: use.entry.digest, **_data_by(data), **measured_by, **_measured_by(curve)},
+        code={use.family: use.entry.digest, **data_by, **measured_by, **_measured_by(curve)},
         versions={
             **{name: importlib.metadata.version(name) for name in ("genbench", "torch")},
             "results": str(RESULTS_VERSION),
@@ -242,12 +230,6 @@ def _script() -> str:
     return shlex.join(["python", *what, *sys.argv[1:]])
 
 
-def _data_by(data: DatasetUse) -> dict[str, str]:
-    """The code of other people's datasets and modalities; of our data, the fingerprint is enough."""
-    entries = {f"dataset {data.source}": data.entry, "modality": registry.get("modalities", data.entry.modality)}
-    return {what: entry.digest for what, entry in entries.items() if not entry.origin.startswith("bench.")}
-
-
 def _extractors(metrics: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(e.extractor for name in metrics if (e := find_metric(name)).extractor))
 
@@ -255,14 +237,13 @@ def _extractors(metrics: tuple[str, ...]) -> list[str]:
 def _measured_by(metrics: tuple[str, ...]) -> dict[str, str]:
     """The state of each metric and of its extractor: weights that arrive later make it another measurement."""
     states = {f"extractor {name}": registry.get("extractors", name).state for name in _extractors(metrics)}
-    return {**{name: find_metric(name).digest + _named_file(name) for name in metrics}, **states}
-
-
-def _named_file(metric: str) -> str:
-    """The state of the code that a name such as ``evaluate:my/brevity`` stands for, where it is a path here."""
-    path = Path(metric.partition(":")[2].partition("#")[0])
-    files = sorted(path.rglob("*.py")) if path.name and path.is_dir() else [path] if path.is_file() else []
-    return digest([sha256(file) for file in files]) if files else ""
+    code = {}
+    for name in metrics:
+        # Of evaluate:my/brevity, where that is a path here, the code that it stands for.
+        path = Path(name.partition(":")[2].partition("#")[0])
+        files = sorted(path.rglob("*.py")) if path.name and path.is_dir() else [path] if path.is_file() else []
+        code[name] = find_metric(name).digest + (digest([sha256(file) for file in files]) if files else "")
+    return {**code, **states}
 
 
 def checkpoint_path(out: Path, plan: TrialPlan) -> Path:

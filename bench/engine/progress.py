@@ -10,7 +10,6 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from bench.engine.budget import Target
 from bench.engine.plan import TrialPlan
 from bench.errors import printable
 from bench.record import RunRecord
@@ -31,8 +30,15 @@ class Display:
         self._remarks: set[str] = set()
         self._lock = threading.Lock()
         self._started = time.monotonic()
-        self._bars = self._make_bars() if self.console.is_terminal else None
-        if self._bars:
+        self._bars: Progress | None = None
+        if self.console.is_terminal:
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[note]}", markup=False),
+            )
+            self._bars = Progress(*columns, console=self.console)
             self._overall = self._bars.add_task("trials", total=self.total, note="")
 
     def __enter__(self) -> Self:
@@ -46,17 +52,22 @@ class Display:
 
     def event(self, plan: TrialPlan, event: Mapping[str, Any]) -> None:
         """A worker's message: a phase begun, a training resumed, a step done, or a remark."""
-        if "remark" in event:
-            self._remark(plan, str(event["remark"]))
-            return
-        if "resumed" in event:
-            with self._lock:
-                self._say(f"{plan.title}: {_resumed(event, plan.budget.target)}")
-            return
         with self._lock:
+            if "remark" in event:
+                if event["remark"] not in self._remarks:  # what several trials have to say is said of the first
+                    self._remarks.add(event["remark"])
+                    self._say(f"{plan.title}: {event['remark']}")
+                return
+            if "resumed" in event:  # said of each trial, though several may say the same
+                target = plan.budget.target
+                of = f" of {target.amount}" if target.unit == "steps" else ""
+                done, on = f"was trained before, all {target}", f"goes on from step {event['resumed']}{of}"
+                self._say(f"{plan.title}: {done if event['complete'] else on}")
+                return
             if "step" in event:
                 self._fractions[plan.run_id] = event["share"]
-            note = f"loss {event['loss']:.4g}" if "loss" in event else _phase(event)
+            phase = " ".join(str(event[key]) for key in ("phase", "metric") if key in event)
+            note = f"loss {event['loss']:.4g}" if "loss" in event else phase
             if self._bars:
                 self._move(plan, event, note)
             elif time.monotonic() - self._spoken.get(plan.run_id, -PLAIN_EVERY) >= PLAIN_EVERY:
@@ -64,13 +75,6 @@ class Display:
                 of = f"/{plan.budget.train_steps}" if plan.budget.train_steps else ""
                 step = f"step {event['step']}{of}, " if "step" in event else ""
                 self._say(f"{plan.title}: {step}{note}, {self._left()}")
-
-    def _remark(self, plan: TrialPlan, text: str) -> None:
-        """What several trials have to say is said of the first."""
-        with self._lock:
-            if text not in self._remarks:
-                self._remarks.add(text)
-                self._say(f"{plan.title}: {text}")
 
     def record(self, plan: TrialPlan, record: RunRecord) -> None:
         """A trial has ended."""
@@ -106,23 +110,3 @@ class Display:
             return "time left unknown yet"
         seconds = (time.monotonic() - self._started) * (1 - share) / share
         return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"
-
-    def _make_bars(self) -> Progress:
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
-        )
-        return Progress(*columns, console=self.console)
-
-
-def _resumed(event: Mapping[str, Any], target: Target) -> str:
-    """Of each trial, though several may say the same."""
-    if event["complete"]:
-        return f"was trained before, all {target}"
-    return f"goes on from step {event['resumed']}" + (f" of {target.amount}" if target.unit == "steps" else "")
-
-
-def _phase(event: Mapping[str, Any]) -> str:
-    return " ".join(str(event[key]) for key in ("phase", "metric") if key in event)

@@ -70,27 +70,23 @@ def run(
     folder = Path(out) if out else default_out(plans)
     with files.lock(folder) as is_ours:
         files.refuse_links(folder / name for name in files.PARTS)
-        _clean(folder)
-        _write_plan(folder, plans)
-        missing = [p.model_copy(update={"jobs": jobs}) for p in plans if not _has_result(folder, p)]
+        for leftover in (path for name in files.PARTS for path in (folder / name).glob(".tmp-*")):
+            if leftover.is_file():  # what a killed run was writing when it died; no reader ever saw it
+                leftover.unlink(missing_ok=True)
+        # What is planned stands in the folder, so that a report of a half-finished run can say what is missing.
+        names = ("run_id", "generator", "dataset", "seed")
+        trials = tuple(store.PlannedTrial(**{name: getattr(p, name) for name in names}) for p in plans)
+        if plans:
+            store.write_planned(folder, store.Planned(suite=plans[0].suite, command=plans[0].command, trials=trials))
+        # A failed trial is tried again; a damaged record counts as none.
+        left = [p for p in plans if not (record := _read(folder, p.run_id)) or record.status == "failed"]
+        missing = [p.model_copy(update={"jobs": jobs}) for p in left]
         _execute(missing, folder, jobs, make_executor, is_ours)
-        page = _render(folder)
+        try:
+            page = render(folder)
+        except OutputError as error:
+            raise RunStopped(f"the trials are done and kept, but not the report: {error}") from error
     return Outcome(folder, plans, [r for p in plans if (r := _read(folder, p.run_id))], page, len(missing))
-
-
-def _write_plan(folder: Path, plans: Sequence[TrialPlan]) -> None:
-    """What is planned stands in the folder, so that a report of a half-finished run can say what is missing."""
-    names = ("run_id", "generator", "dataset", "seed")
-    trials = tuple(store.PlannedTrial(**{name: getattr(p, name) for name in names}) for p in plans)
-    if plans:
-        store.write_planned(folder, store.Planned(suite=plans[0].suite, command=plans[0].command, trials=trials))
-
-
-def _render(folder: Path) -> Path:
-    try:
-        return render(folder)
-    except OutputError as error:
-        raise RunStopped(f"the trials are done and kept, but not the report: {error}") from error
 
 
 def plan(
@@ -136,8 +132,13 @@ def _execute(
         try:
             make_executor(out, jobs, threads, check).run(plans, display.event, keep)
         except _FolderLost as error:
-            kept = f"what was finished ({len(finished)} of {len(plans)} trials) is kept in {_rescue(out, finished)}"
-            raise RunStopped(f"{error}; {kept if finished else 'no trial was finished'}") from error
+            if not finished:
+                raise RunStopped(f"{error}; no trial was finished") from error
+            beside = out.with_name(f"{out.name}-rescued")  # not in its place, which may be another run's by now
+            for record in finished:
+                store.write_record(beside, record)
+            kept = f"what was finished ({len(finished)} of {len(plans)} trials) is kept in {beside}"
+            raise RunStopped(f"{error}; {kept}") from error
         except OutputError as error:
             left = len(plans) - display.done
             raise RunStopped(f"{error}; {left} trials are left, the same command goes on from there") from error
@@ -145,14 +146,6 @@ def _execute(
 
 class _FolderLost(OutputError):
     """The run folder is no longer the one that this run holds."""
-
-
-def _rescue(out: Path, finished: list[RunRecord]) -> Path:
-    """Keep what was measured in a folder beside the one that is gone, which may be another run's by now."""
-    beside = out.with_name(f"{out.name}-rescued")
-    for record in finished:
-        store.write_record(beside, record)
-    return beside
 
 
 def _with_numbers_before(out: Path, record: RunRecord) -> RunRecord:
@@ -165,12 +158,6 @@ def _with_numbers_before(out: Path, record: RunRecord) -> RunRecord:
     return before.model_copy(update={"status": "failed", "error": record.error.model_copy(update={"message": message})})
 
 
-def _has_result(out: Path, plan: TrialPlan) -> bool:
-    """A failed trial is tried again; a damaged record counts as none."""
-    record = _read(out, plan.run_id)
-    return record is not None and record.status != "failed"
-
-
 def _read(out: Path, run_id: str) -> RunRecord | None:
     """What a newer genbench measured is not taken for a damaged record, which would be written over: that is raised."""
     try:
@@ -179,13 +166,6 @@ def _read(out: Path, run_id: str) -> RunRecord | None:
         raise
     except DataError:
         return None
-
-
-def _clean(out: Path) -> None:
-    """Remove what a killed run was writing when it died; no reader ever saw these files."""
-    for leftover in (path for name in files.PARTS for path in (out / name).glob(".tmp-*")):
-        if leftover.is_file():
-            leftover.unlink(missing_ok=True)
 
 
 def statuses(plans: Iterable[TrialPlan], out: Path) -> list[Status | None]:

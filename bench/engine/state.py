@@ -19,7 +19,7 @@ import contextlib
 import json
 import types
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,15 +108,6 @@ class _Leaf:
     value: Any
     owner: object | None
 
-    def as_json(self) -> str | None:
-        """The value as JSON; None where it has no such form, or no place to return to."""
-        if self.owner is None:
-            return None
-        try:
-            return json.dumps(_pack(self.value))
-        except (_Opaque, RecursionError):
-            return None
-
 
 def capture(model: Trainable, baseline: Baseline | None = None) -> State:
     """The model as it is. Tensors are its own, not copies.
@@ -140,7 +131,13 @@ def capture(model: Trainable, baseline: Baseline | None = None) -> State:
             about["objects"][leaf.path] = carried[0]
             tensors |= carried[1]
     if baseline is not None:
-        _compare(leaves, known, baseline, about)
+        # What has changed stands under ``values``, or under ``lost`` where a file cannot hold it.
+        values = _values(leaves, known)
+        about["values"] = {path: json.loads(v) for path, v in values.items() if v != baseline.values.get(path)}
+        left = [leaf for leaf in leaves if leaf.path not in values and leaf.path not in baseline.lost]
+        prints = _prints(left, known, about["objects"])
+        baseline.lost |= {path for path, found in prints.items() if found != baseline.prints.get(path)}
+        baseline.lost |= {*baseline.values, *baseline.prints} - {leaf.path for leaf in leaves}
         _note_parameters(model, baseline, about["trained"], tensors)
         about["lost"] = sorted(baseline.lost)
     return State(tensors, about)
@@ -163,8 +160,10 @@ def _values(leaves: Iterable[_Leaf], known: Known) -> dict[str, str]:
     """What a file holds as JSON. A container stays the same one, whatever it holds: others may refer to it."""
     found = {}
     for leaf in leaves:
-        if (text := leaf.as_json()) is not None:
-            found[leaf.path] = text
+        if leaf.owner is None:
+            continue
+        with contextlib.suppress(_Opaque, RecursionError):
+            found[leaf.path] = json.dumps(_pack(leaf.value))
             if isinstance(leaf.value, list | dict | deque):
                 known.parts[id(leaf.value)] = leaf.path
     return found
@@ -173,16 +172,6 @@ def _values(leaves: Iterable[_Leaf], known: Known) -> dict[str, str]:
 def _prints(leaves: Iterable[_Leaf], known: Known, objects: Container[str]) -> dict[str, str]:
     """Fingerprints by path: of an object whose state is carried, of what it has beside it."""
     return {leaf.path: known.print(_rest(leaf.value) if leaf.path in objects else leaf.value) for leaf in leaves}
-
-
-def _compare(leaves: Sequence[_Leaf], known: Known, baseline: Baseline, about: dict[str, Any]) -> None:
-    """Note what has changed under ``values``, or under ``baseline.lost`` where a file cannot hold it."""
-    values = _values(leaves, known)
-    about["values"] = {path: json.loads(v) for path, v in values.items() if v != baseline.values.get(path)}
-    left = [leaf for leaf in leaves if leaf.path not in values and leaf.path not in baseline.lost]
-    prints = _prints(left, known, about["objects"])
-    baseline.lost |= {path for path, found in prints.items() if found != baseline.prints.get(path)}
-    baseline.lost |= {*baseline.values, *baseline.prints} - {leaf.path for leaf in leaves}
 
 
 def _note_parameters(
@@ -221,20 +210,15 @@ def apply(model: Trainable, state: State, *, training: bool = True) -> None:
             p.grad = None if grad is None else grad.to(p.device, copy=True)
     for path, value in values.items():
         place, _, name = path.rpartition(".")
-        _put(owners[place], name, value)
-
-
-def _put(owner: object, name: str, value: Any) -> None:
-    """Set an attribute; a container is refilled, because others may hold it too."""
-    old: Any = getattr(owner, name, None)
-    if type(old) is not type(value) or not isinstance(value, list | dict | deque):
-        setattr(owner, name, value)
-    elif isinstance(value, dict):
-        old.clear()
-        old.update(value)
-    else:
-        old.clear()
-        old.extend(value)
+        old: Any = getattr(owners[place], name, None)
+        if type(old) is not type(value) or not isinstance(value, list | dict | deque):
+            setattr(owners[place], name, value)
+            continue
+        old.clear()  # a container is refilled, because others may hold it too
+        if isinstance(value, dict):
+            old.update(value)
+        else:
+            old.extend(value)
 
 
 def _owners(model: Trainable, *, aliases: bool = False) -> dict[str, Any]:
@@ -312,8 +296,8 @@ def _attributes(place: str, owner: Any, known: Known) -> Iterator[_Leaf]:
             if "hook" in name and value:
                 yield _Leaf(path, value, None)
         elif id(value) not in known.parts:
-            items = _items(value)
-            if any(_has_state(item) for item in items.values()):
+            items = dict(enumerate(value)) if isinstance(value, list | tuple) else value
+            if isinstance(items, dict) and any(_has_state(item) for item in items.values()):
                 yield from (_Leaf(f"{path}.{key}", item, None) for key, item in items.items())
             else:
                 yield _Leaf(path, value, owner)
@@ -335,12 +319,6 @@ def _structure(model: Trainable, known: Known) -> Iterator[_Leaf]:
             for name, value in known.attributes(kind).items():
                 yield _Leaf(f"{kind.__name__}.{name}", value, None)
     yield from (_Leaf(name, known.name(t), None) for name, t in _weights(model).items() if known.name(t) != name)
-
-
-def _items(value: object) -> dict[Any, Any]:
-    if isinstance(value, list | tuple):
-        return dict(enumerate(value))
-    return value if isinstance(value, dict) else {}
 
 
 def _pack(value: Any, name: str = "", tensors: dict[str, Tensor] | None = None) -> Any:

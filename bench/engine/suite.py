@@ -115,7 +115,14 @@ def read_suite(name: str | Path, overrides: Iterable[str] = ()) -> Suite:
     Raises SuiteError with every problem found, or UnknownName for a suite that is neither a file nor built in.
     """
     path = find_suite(name)
-    table = _read_toml(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except RecursionError as error:
+        raise SuiteError([f"{named(path)} is nested too deep to be read"]) from error
+    except ValueError as error:  # TOML, UTF-8, or a number of more digits than Python reads
+        raise SuiteError([f"{named(path)} is not valid TOML: {fault(error)}"]) from error
+    except OSError as error:
+        raise SuiteError([f"cannot read {named(path)}: {error.strerror}"]) from error
     for override in overrides:
         apply_override(table, override)
     return check_suite(table, default_name=path.stem)
@@ -137,24 +144,17 @@ def find_suite(name: str | Path) -> Path:
     return built_in
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except RecursionError as error:
-        raise SuiteError([f"{named(path)} is nested too deep to be read"]) from error
-    except ValueError as error:  # TOML, UTF-8, or a number of more digits than Python reads
-        raise SuiteError([f"{named(path)} is not valid TOML: {fault(error)}"]) from error
-    except OSError as error:
-        raise SuiteError([f"cannot read {named(path)}: {error.strerror}"]) from error
-
-
 def apply_override(table: dict[str, Any], override: str) -> None:
     """Change one value in place: ``generators.vae.latent=64``. What is not TOML counts as a string."""
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys) or len(keys) > DEEPEST:
         raise SuiteError([f"--set {named(override)}: write path=value, such as generators.vae.latent=64"])
-    _known_label(table, keys, override)
+    # An override changes what the suite holds; a misspelt label must not become a new entry.
+    kind, label = keys[0], keys[1] if len(keys) > 2 else ""
+    section = table.get(kind, {})
+    if kind in ("datasets", "generators") and label and isinstance(section, dict) and label not in section:
+        raise SuiteError([f"--set {named(override)}: the suite has no {kind}.{named(label)}{hint(label, section)}"])
     for key in keys[:-1]:
         table = table.setdefault(key, {})
         if not isinstance(table, dict):
@@ -173,15 +173,6 @@ def _value(text: str, override: str) -> Any:
     except (ValueError, RecursionError) as error:
         raise SuiteError([f"--set {named(override)}: the value has too many digits, or is nested too deep"]) from error
     return found["value"] if len(found) == 1 else text  # a text of several lines is no value
-
-
-def _known_label(table: Table, keys: list[str], override: str) -> None:
-    """An override changes what the suite holds; a misspelt label must not become a new entry."""
-    section = table.get(keys[0], {})
-    if keys[0] in ("datasets", "generators") and len(keys) > 2 and isinstance(section, dict) and keys[1] not in section:
-        raise SuiteError(
-            [f"--set {named(override)}: the suite has no {keys[0]}.{named(keys[1])}{hint(keys[1], section)}"]
-        )
 
 
 def check_suite(table: Table, default_name: str) -> Suite:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -30,12 +29,9 @@ class Validation:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._dataset, name)
-        return _of_validation(found) if name in ("tokens", "text") else found
-
-
-def _of_validation(read: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Of a dataset of text: what reads a split by its name."""
-    return lambda split: read("valid" if split == "test" else split)
+        if name not in ("tokens", "text"):
+            return found
+        return lambda split: found("valid" if split == "test" else split)  # of text, read by the name of a split
 
 
 def look(plan: TrialPlan, model: Generator, dataset: Dataset, device: torch.device) -> dict[str, float]:

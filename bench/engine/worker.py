@@ -50,7 +50,7 @@ from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
 from bench.probes.pulse import listen
 from bench.probes.stopwatch import Phases
 from bench.protocols import Dataset, Generator, Trainable
-from bench.record import Estimate, Failure, FailureKind, Measurement, RunRecord, Setup, Status, legible
+from bench.record import Failure, FailureKind, Measurement, RunRecord, Setup, Status, legible
 from bench.registry import MetricEntry, registry
 from bench.streams import seed_globals, stream_seed
 
@@ -194,7 +194,11 @@ def _message(error: Exception) -> str:
 
 def _measure_all(run: _Run) -> None:
     plan, device = run.plan, torch.device(run.plan.device)
-    _pin(device)
+    # The same arithmetic every time: no TF32, no autotuned kernels, peaks counted from here.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    reset_peak_gpu(device)
     with run.phase("data"):
         dataset: Dataset = registry.get("datasets", plan.source).make(**plan.options)
     with run.phase("build"):
@@ -213,7 +217,9 @@ def _measure_all(run: _Run) -> None:
         conditions={"device": device.type, "threads": torch.get_num_threads(), "jobs": plan.jobs},
     )
     with run.phase("sample"):
-        run.samples = _keep_samples(run, trial)
+        # What else was drawn is measured and forgotten, or videos would fill the disk.
+        kept = trial.drawn[: plan.budget.keep_samples]
+        run.samples = save_samples(run.out / "samples", plan.run_id, kept, dataset)
     # Read before any metric runs, or an extractor's memory would count as the model's.
     trial.costs = _costs(run, device)
     if trial.only_upper_half:
@@ -223,20 +229,6 @@ def _measure_all(run: _Run) -> None:
             run.emit({"phase": "metrics", "metric": name})
             _measure(run, find_metric(name), trial)
             run.tell()
-
-
-def _keep_samples(run: _Run, trial: Trial) -> str:
-    """The name of the file. What else was drawn is measured and forgotten, or videos would fill the disk."""
-    kept = trial.drawn[: run.plan.budget.keep_samples]
-    return save_samples(run.out / "samples", run.plan.run_id, kept, trial.dataset)
-
-
-def _pin(device: torch.device) -> None:
-    """The same arithmetic every time: no TF32, no autotuned kernels, peaks counted from here."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
-    reset_peak_gpu(device)
 
 
 def _build(plan: TrialPlan, dataset: Dataset, device: torch.device) -> Generator:
@@ -298,7 +290,7 @@ def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.
 
 
 def _train(run: _Run, model: Trainable, dataset: Dataset, device: torch.device) -> Progress:
-    plan, checkpoint = run.plan, checkpoint_path(run.out, run.plan)
+    plan, checkpoint, limit = run.plan, checkpoint_path(run.out, run.plan), run.plan.budget.time_limit
     schedule = _schedule(plan, _flops_per_step(run, dataset, device))
     keep = find_metric(plan.keep) if plan.keep else None
     progress = train(
@@ -314,7 +306,7 @@ def _train(run: _Run, model: Trainable, dataset: Dataset, device: torch.device) 
         ),
         # Not in the record, which is the same as of one go.
         on_resume=lambda progress: run.emit({"resumed": progress.step, "complete": progress.complete}),
-        stop=functools.partial(_is_over, run),
+        stop=lambda: limit is not None and time.monotonic() - run.started > limit,
         evaluate=functools.partial(look, plan, model, dataset, device),
         keep=Keep(keep.name, keep.better) if keep else None,
     )
@@ -361,11 +353,6 @@ def _flops_per_step(run: _Run, dataset: Dataset, device: torch.device) -> float 
     return flops
 
 
-def _is_over(run: _Run) -> bool:
-    limit = run.plan.budget.time_limit
-    return limit is not None and time.monotonic() - run.started > limit
-
-
 def _note_stop(run: _Run, progress: Progress, lost: str = "") -> None:
     """A training that ended early is measured as it is, and its trial says so and counts as failed.
 
@@ -403,7 +390,8 @@ def _measure(run: _Run, entry: MetricEntry, trial: Trial) -> None:
         run.omitted[entry.name] = "a yardstick, not a model"
         return
     try:
-        measured = _as_measurement(entry, measure_model(entry, trial))
+        facts = {name: getattr(entry, name) for name in ("about", "unit", "better", "aspect")}
+        measured = Measurement(metric=entry.name, **facts, **dict(measure_model(entry, trial)))
     except Omitted as reason:
         run.omitted[entry.name] = str(reason)
         return
@@ -417,24 +405,19 @@ def _measure(run: _Run, entry: MetricEntry, trial: Trial) -> None:
     run.measurements.append(measured)
 
 
-def _as_measurement(entry: MetricEntry, estimate: Estimate) -> Measurement:
-    return Measurement(
-        metric=entry.name,
-        about=entry.about,
-        unit=entry.unit,
-        better=entry.better,
-        aspect=entry.aspect,
-        **dict(estimate),
-    )
-
-
 def main() -> None:
     """Entry point of the worker process."""
     os.environ[WORKER_FLAG] = "1"
-    _wake_with_parent()
+    if sys.platform == "linux":  # when the parent dies, a worker that is stopped (SIGSTOP) goes on, to find out and end
+        ctypes.CDLL(None).prctl(1, signal.SIGCONT)  # PR_SET_PDEATHSIG
     plan = TrialPlan.model_validate(json.loads(sys.stdin.readline()))
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    channel, out, as_it_is = _private_channel(), Path(sys.argv[1]), AS_IT_IS in sys.argv[2:]
+    # Standard output is for messages alone: what models and libraries print goes to the log instead.
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # whatever a family prints, it does not fail by it
+    out, as_it_is = Path(sys.argv[1]), AS_IT_IS in sys.argv[2:]
     if problem := _open_doors(plan):
         _send(channel, {"record": record_of(plan, "failed", problem).model_dump(mode="json")})
         return
@@ -469,26 +452,11 @@ class _Seldom:
             self.call()
 
 
-def _wake_with_parent() -> None:
-    """When the parent dies, a worker that is stopped (SIGSTOP) goes on, to find out and end. Linux only."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGCONT)  # PR_SET_PDEATHSIG
-
-
 def _end_with_parent() -> None:
     sys.stdin.read()
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpgrp(), signal.SIGKILL)  # what the family started ends with it
     os._exit(1)
-
-
-def _private_channel() -> TextIO:
-    """Standard output for messages alone: what models and libraries print goes to the log instead."""
-    channel = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # whatever a family prints, it does not fail by it
-    return channel
 
 
 def _send(channel: TextIO, event: Mapping[str, Any]) -> None:

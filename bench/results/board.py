@@ -247,8 +247,11 @@ def _rows(groups: Sequence[Group], columns: Iterable[Column], numbers: Numbers) 
         for record, measurement in numbers[column.key]:
             found[place[id(record)]].append((record, measurement))
         made = [_cell(group, column, its) for group, its in zip(groups, found, strict=True)]
-        for row, cell in zip(cells, _marked(groups, made, column), strict=True):
-            row[column.key] = cell
+        # The best are marked, yardsticks left aside.
+        compared = {g.name: e for g, c in zip(groups, made, strict=True) if (e := c.evidence) and not g.control}
+        best = marks(compared, column.better)
+        for group, row, cell in zip(groups, cells, made, strict=True):
+            row[column.key] = replace(cell, mark=best.get(group.name, ""))
     return [Row(group, row) for group, row in zip(groups, cells, strict=True)]
 
 
@@ -287,13 +290,6 @@ def _reason(record: RunRecord, metric: str) -> str:
 
 def seeds_text(seeds: Sequence[int]) -> str:
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-
-
-def _marked(groups: Sequence[Group], cells: Sequence[Cell], column: Column) -> list[Cell]:
-    """The cells of a column with the best of them marked, yardsticks left aside."""
-    compared = {g.name: e for g, c in zip(groups, cells, strict=True) if (e := c.evidence) and not g.control}
-    found = marks(compared, column.better)
-    return [replace(c, mark=found.get(g.name, "")) for g, c in zip(groups, cells, strict=True)]
 
 
 def main_column(columns: Sequence[Column], rows: Sequence[Row]) -> Column | None:

@@ -63,7 +63,9 @@ def newest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecor
 def groups_of(records: Sequence[RunRecord]) -> list[Group]:
     """The groups of one dataset, each with its own name: ``vae``, or ``vae (latent=64)`` beside others."""
     generators: dict[str, dict[str, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
-    devices = _devices(records)
+    # Where each plan ran; a trial that was killed knows no device and is counted with its fellows.
+    ran = ((record, record.environment.get("device")) for record in records)
+    devices = {canonical([r.plan.generator, _result(r)]): str(device) for r, device in ran if device}
     for record in records:
         generators[record.plan.generator][canonical(_setting(record, devices))].append(record)
     named = (_name(name, list(found.values()), devices) for name, found in sorted(generators.items()))
@@ -72,25 +74,14 @@ def groups_of(records: Sequence[RunRecord]) -> list[Group]:
 
 def _name(generator: str, variants: list[list[RunRecord]], devices: Mapping[str, str]) -> list[Group]:
     labels = variant_labels([_setting(records[0], devices) for records in variants])
-    return [
-        Group(_named(generator, _with_stop(label, records[0])), tuple(sorted(records, key=lambda r: r.plan.seed)))
-        for label, records in zip(labels, variants, strict=True)
-    ]
-
-
-def _with_stop(label: str, record: RunRecord) -> str:
-    """A model whose training was stopped says so wherever it is named, even where no other is beside it."""
-    stop = _result(record).get("stopped_at")
-    return label if stop is None or "stopped_at" in label else ", ".join(filter(None, (label, f"stopped_at={stop}")))
-
-
-def _devices(records: Iterable[RunRecord]) -> dict[str, str]:
-    """Where each plan ran; a trial that was killed knows no device and is counted with its fellows."""
-    return {
-        canonical([r.plan.generator, _result(r)]): str(r.environment["device"])
-        for r in records
-        if r.environment.get("device")
-    }
+    groups = []
+    for label, records in zip(labels, variants, strict=True):
+        # A model whose training was stopped says so wherever it is named, even where no other is beside it.
+        stop = _result(records[0]).get("stopped_at")
+        if stop is not None and "stopped_at" not in label:
+            label = ", ".join(filter(None, (label, f"stopped_at={stop}")))
+        groups.append(Group(_named(generator, label), tuple(sorted(records, key=lambda r: r.plan.seed))))
+    return groups
 
 
 def _setting(record: RunRecord, devices: Mapping[str, str] | None = None) -> dict[str, Any]:

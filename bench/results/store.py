@@ -127,7 +127,10 @@ def _read(path: Path, model: type[M], what: str, brought_up: Callable[[bytes], b
             raise DataError(f"is larger than {LARGEST_FILE >> 20} MiB, which no {what} is")
         return model.model_validate_json(brought_up(text), strict=True)
     except ValidationError as error:
-        raise DataError(f"{named(path.name)}: {_first(error)}") from error
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = named(".".join(map(str, first["loc"])))
+        wrong = first["msg"].removeprefix("Value error, ")
+        raise DataError(f"{named(path.name)}: {f'{where}: ' if where else ''}{wrong}") from error
     except NewerRecord as error:
         raise NewerRecord(f"{named(path.name)}: {error}") from error
     except (DataError, OSError) as error:
@@ -146,14 +149,6 @@ def _in_this_schema(text: bytes) -> bytes:
         raise NewerRecord(f"is of schema {shown(schema)}, which a newer genbench wrote: update genbench to read it")
     now = upgraded(document)
     return text if now is document else json.dumps(now).encode()
-
-
-def _first(error: ValidationError) -> str:
-    """The first thing that is wrong, and where."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = named(".".join(map(str, first["loc"])))
-    what = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {what}" if where else what
 
 
 def run_folder(named_so: str | Path) -> Path:

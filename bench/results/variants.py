@@ -22,7 +22,9 @@ def variant_labels(variants: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     if len(variants) < 2:
         return [""] * len(variants)
-    keys, labels, apart = _differing(variants), [""] * len(variants), 1
+    every = dict.fromkeys(key for variant in variants for key in variant)
+    keys = [key for key in every if len({canonical(v[key]) if key in v else "" for v in variants}) > 1]
+    labels, apart = [""] * len(variants), 1
     for key in keys:
         pairs = zip(labels, _parts(variants, key), strict=True)
         longer = [f"{label}, {part}".removeprefix(", ") for label, part in pairs]
@@ -32,11 +34,6 @@ def variant_labels(variants: Sequence[Mapping[str, Any]]) -> list[str]:
             return labels
     # Values that look alike once cut short are numbered, so that no two names are the same.
     return [f"{part} #{i}" for i, part in enumerate(_parts(variants, keys[0]), 1)]
-
-
-def _differing(variants: Sequence[Mapping[str, Any]]) -> list[str]:
-    keys = dict.fromkeys(key for variant in variants for key in variant)
-    return [key for key in keys if len({canonical(v[key]) if key in v else "" for v in variants}) > 1]
 
 
 def _parts(variants: Iterable[Mapping[str, Any]], key: str) -> list[str]:

@@ -26,17 +26,14 @@ def show(file: BinaryIO) -> Shown:
     found = beginning(file, CLIPS, "waveforms", _fits, lambda shape: math.prod(shape[1:]))
     clips = [np.nan_to_num(x[:length]).clip(-1, 1) for x, length in zip(found.samples, found.lengths, strict=True)]
     drawn = np.stack([_drawn(x.mean(1) if x.ndim == 2 else x) for x in clips])
-    sounds = [_wav(x, found.rate) for x in clips[:SOUNDS]] if found.rate and _playable(found.rate) else []
+    playable = found.rate and RATES[0] <= found.rate <= RATES[1]
+    sounds = [_wav(x, found.rate) for x in clips[:SOUNDS]] if found.rate and playable else []
     small = tuple(sound for sound in sounds if len(sound) <= LARGEST)
     return Shown(png=png(grid(drawn[:, None], columns=2)), sounds=small)
 
 
 def _fits(shape: Shape, dtype: np.dtype) -> bool:
     return (len(shape) == 2 or (len(shape) == 3 and shape[2] <= 8)) and dtype == np.float32
-
-
-def _playable(rate: float) -> bool:
-    return RATES[0] <= rate <= RATES[1]
 
 
 def _drawn(x: NDArray[np.float32]) -> NDArray[np.uint8]:

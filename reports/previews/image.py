@@ -13,12 +13,9 @@ from reports.previews._shown import Shown
 
 def show(file: BinaryIO) -> Shown:
     """A grid of uint8 pictures ``(n, C, H, W)`` with one or three channels."""
-    return Shown(png=png(grid(beginning(file, COLUMNS * ROWS, "pictures", _fits, _size).samples)))
+    found = beginning(file, COLUMNS * ROWS, "pictures", _fits, lambda shape: shape[2] * shape[3])
+    return Shown(png=png(grid(found.samples)))
 
 
 def _fits(shape: Shape, dtype: np.dtype) -> bool:
     return len(shape) == 4 and dtype == np.uint8 and shape[1] in (1, 3)
-
-
-def _size(shape: Shape) -> int:
-    return shape[2] * shape[3]

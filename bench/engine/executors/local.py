@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -53,15 +53,12 @@ class LocalExecutor:
                     if interrupted():
                         raise KeyboardInterrupt
             except BaseException:
-                self._stop(waiting)
+                self._stopped = True
+                for future in waiting:
+                    future.cancel()
+                for process in tuple(self._running):
+                    _kill(process)
                 raise
-
-    def _stop(self, waiting: Iterable[Future[RunRecord]]) -> None:
-        self._stopped = True
-        for future in waiting:
-            future.cancel()
-        for process in tuple(self._running):
-            _kill(process)
 
     def _run_one(self, plan: TrialPlan, on_event: OnEvent) -> RunRecord:
         """Train and measure; where a limit ended the training, measure its last checkpoint."""
