@@ -262,7 +262,7 @@ _MEMBERS = {
 }
 
 
-def capabilities(family: type) -> list[str]:
+def capabilities(family: object) -> list[str]:
     """Names of what a family can do, read from its class; "labels": it makes what it is told to."""
     found = [name for name, members in _MEMBERS.items() if all(hasattr(family, m) for m in members)]
     return [*found, *(["labels"] if getattr(family, "conditional", False) else [])]

@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 from bench.errors import GenbenchError, hint
 from bench.protocols import CAPABILITIES, MODALITIES, capabilities
@@ -69,7 +68,7 @@ def _row(entry: Entry) -> Row:
 def _columns(entry: Entry) -> dict[str, str]:
     match entry:
         case GeneratorEntry():
-            can = " ".join([*(["control"] if entry.control else []), *capabilities(cast(type, entry.make))])
+            can = " ".join([*(["control"] if entry.control else []), *capabilities(entry.make)])
             return {"on": _on(entry.modalities), "can": can, "presets": " ".join(entry.presets)} | _paper(entry.paper)
         case MetricEntry():
             return {

@@ -19,7 +19,7 @@ def families_for(modality: str, *protocols: type) -> dict[str, GeneratorEntry]:
     return {
         name: entry
         for name, entry in every.items()
-        if not entry.control and modality in entry.modalities and needed <= {*capabilities(entry.make)}  # type: ignore[arg-type]
+        if not entry.control and modality in entry.modalities and needed <= {*capabilities(entry.make)}
     }
 
 

@@ -241,7 +241,7 @@ class GeneratorPromises(Promises):
     def test_probabilities_sum_to_one(self, entry: GeneratorEntry) -> None:
         """Of all outcomes that there are: a mass that is exact; a bound stays below."""
         for spec in FEW:
-            if "likelihood" in capabilities(entry.make) and spec.modality in entry.modalities:  # type: ignore[arg-type]
+            if "likelihood" in capabilities(entry.make) and spec.modality in entry.modalities:
                 self._sums_to_one(entry, spec)
 
     def _sums_to_one(self, entry: GeneratorEntry, spec: DataSpec) -> None:

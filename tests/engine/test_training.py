@@ -18,7 +18,8 @@ from bench.engine.checkpoint import read_checkpoint, restore, save_checkpoint
 from bench.engine.state import capture
 from bench.engine.training import Progress, Schedule, batch_index, train
 from bench.protocols import Trainable
-from bench.registry import registry
+from bench.registry import GeneratorEntry
+from bench.testing import families_for, family_for
 
 CPU = torch.device("cpu")
 SCHEDULE = Schedule(Target("steps", 12), batch_size=16, checkpoint_every=4)
@@ -29,9 +30,13 @@ def data() -> ImageDataset:
     return digits()
 
 
-def fresh(data: ImageDataset, family: str = "dcgan", **params: Any) -> Trainable:
+FAMILIES = families_for("image", Trainable)
+
+
+def fresh(data: ImageDataset, family: GeneratorEntry | None = None, **params: Any) -> Any:
     torch.manual_seed(0)
-    model: Trainable = registry.get("generators", family).make(data.spec, **params)
+    family = family or family_for("image", Trainable)
+    model: Any = family.make(data.spec, **{**family.presets["test"], **params})
     return model
 
 
@@ -51,18 +56,18 @@ def kill_at(step: int) -> Any:
     return on_step
 
 
-@pytest.mark.parametrize(("family", "params"), [("dcgan", {"width": 8}), ("vae", {"width": 16, "latent": 4})])
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 @pytest.mark.parametrize("step", [3, 6, 11])
 def test_going_on_after_a_kill_ends_in_the_same_weights(
-    tmp_path: Path, data: ImageDataset, family: str, params: dict[str, Any], step: int
+    tmp_path: Path, data: ImageDataset, family: GeneratorEntry, step: int
 ) -> None:
-    whole = fresh(data, family, **params)
+    whole = fresh(data, family)
     progress = run(whole, data, tmp_path / "whole.safetensors")
 
     path = tmp_path / "killed.safetensors"
     with pytest.raises(Killed):
-        run(fresh(data, family, **params), data, path, on_step=kill_at(step))
-    second = fresh(data, family, **params)
+        run(fresh(data, family), data, path, on_step=kill_at(step))
+    second = fresh(data, family)
     steps: list[int] = []
     resumed = run(second, data, path, on_step=lambda progress, losses: steps.append(progress.step))
 
@@ -77,15 +82,15 @@ def states(model: Any) -> list[Tensor]:
 
 def test_a_finished_training_is_not_repeated(tmp_path: Path, data: ImageDataset) -> None:
     path = tmp_path / "x.safetensors"
-    first = run(fresh(data, width=8), data, path)
-    again = run(fresh(data, width=8), data, path, on_step=kill_at(1))
+    first = run(fresh(data), data, path)
+    again = run(fresh(data), data, path, on_step=kill_at(1))
     assert again.complete and again.seconds == first.seconds
 
 
 def test_a_damaged_checkpoint_counts_as_none(tmp_path: Path, data: ImageDataset) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(b"half a che")
-    assert run(fresh(data, width=8), data, path).complete
+    assert run(fresh(data), data, path).complete
 
 
 def test_an_epoch_visits_every_example_once() -> None:
@@ -129,11 +134,11 @@ def test_a_broken_loss_is_named(tmp_path: Path, data: ImageDataset, losses: dict
 class TestCheckpoint:
     def test_weights_and_optimisers_come_back(self, tmp_path: Path, data: ImageDataset) -> None:
         path = tmp_path / "x.safetensors"
-        model = fresh(data, width=8)
+        model = fresh(data)
         run(model, data, path)
-        other = fresh(data, width=8)
+        other = fresh(data)
         restore(path, other)
-        ours, theirs = (m.opt_g.state_dict()["state"] for m in (model, other))  # type: ignore[attr-defined]
+        ours, theirs = (m.opt_g.state_dict()["state"] for m in (model, other))
         assert all(torch.equal(ours[i][k], theirs[i][k]) for i in ours for k in ours[i])
 
     def test_shared_weights_can_be_saved(self, tmp_path: Path) -> None:
@@ -146,9 +151,9 @@ class TestCheckpoint:
         assert model.b.weight is model.a.weight
 
     def test_a_checkpoint_of_another_model_is_refused(self, tmp_path: Path, data: ImageDataset) -> None:
-        save_checkpoint(tmp_path / "x.safetensors", capture(fresh(data, width=8)), {})
+        save_checkpoint(tmp_path / "x.safetensors", capture(fresh(data)), {})
         with pytest.raises(DataError, match="does not fit this model"):
-            restore(tmp_path / "x.safetensors", fresh(data, width=16))
+            restore(tmp_path / "x.safetensors", fresh(data, width=24))
 
     def test_a_foreign_file_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "x.safetensors").write_bytes(b"PK\x03\x04 not ours")

@@ -29,6 +29,9 @@ from bench.errors import DuplicateName, SuiteError
 from bench.measure.names import check_name, find_metric, separated
 from bench.parameters import resolve
 from bench.registry import MetricEntry, registry
+from bench.testing import family_for
+
+IMAGE_FAMILY = family_for("image").name
 
 
 @pytest.fixture(autouse=True)
@@ -126,17 +129,17 @@ class TestCase:
                 "without": ["KID"],
                 "extractors": ["LeNet"],
                 "datasets": {"MNIST5k": {}},
-                "generators": {"mine": {"family": "VAE"}},
+                "generators": {"mine": {"family": IMAGE_FAMILY.upper()}},
             },
             "x",
         )
         assert (suite.metrics, suite.without) == (("fid", "precision", "fd_lenet"), ("kid",))
         assert suite.extractors == ("lenet",)
         assert (suite.datasets[0].label, suite.datasets[0].source) == ("MNIST5k", "mnist5k")
-        assert (suite.generators[0].label, suite.generators[0].family) == ("mine", "vae")
+        assert (suite.generators[0].label, suite.generators[0].family) == ("mine", IMAGE_FAMILY)
 
     def test_a_wrong_name_among_them_is_told(self) -> None:
-        table = {"metrics": "fid, precisoin", "datasets": {"mnist5k": {}}, "generators": {"vae": {}}}
+        table = {"metrics": "fid, precisoin", "datasets": {"mnist5k": {}}, "generators": {IMAGE_FAMILY: {}}}
         with pytest.raises(SuiteError, match="did you mean 'precision'"):
             check_suite(table, "x")
 

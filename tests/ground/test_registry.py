@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import subprocess
 import sys
 
@@ -36,10 +37,10 @@ def test_looking_up_a_report_does_not_import_torch() -> None:
 
 
 def test_a_second_registration_raises() -> None:
-    registry.all("generators")
-    with pytest.raises(DuplicateName, match=r"'vae'.*registered already by generators\.vae"):
+    name, first = next(iter(registry.all("generators").items()))
+    with pytest.raises(DuplicateName, match=rf"'{name}'.*registered already by {re.escape(first.origin)}"):
 
-        @generator("vae", modalities={"image"})
+        @generator(name, modalities={"image"})
         class Second:
             def __init__(self, spec: DataSpec) -> None: ...
 
@@ -50,7 +51,7 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 
 
 def test_an_unlike_name_is_answered_with_all() -> None:
-    with pytest.raises(UnknownName, match="there is copycat, dcgan, gpt, lstm"):
+    with pytest.raises(UnknownName, match=f"there is {', '.join(registry.all('generators'))}"):
         registry.get("generators", "zzzzzz")
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from bench import Trial
+from bench import Likelihood, Trial
 from bench.datasets.digits import digits
-from generators.vae import VAE
+from bench.testing import family_for
 from metrics._arrays import TILE
 from metrics.features import _mmd as mmd
 from metrics.features import _neighbours as neighbours
@@ -23,7 +23,8 @@ LONG = torch.from_numpy(np.random.default_rng(0).standard_normal((2 * TILE + 1, 
 
 def membership_of_batches() -> None:
     dataset = digits()
-    trial = Trial(VAE(dataset.spec), dataset, seed=0, n_samples=8, batch_size=20, device=torch.device("cpu"))
+    model = family_for("image", Likelihood).make(dataset.spec)
+    trial = Trial(model, dataset, seed=0, n_samples=8, batch_size=20, device=torch.device("cpu"))
     membership._scores(trial, "test", 100)
 
 
