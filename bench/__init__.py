@@ -5,9 +5,9 @@
     bench.read_frame("runs/demo")           # the same table from the records of an earlier run
     bench.render("runs/demo")               # its report, again
 
-Everything a plugin needs is here: the decorators ``generator``, ``metric``, ``dataset``, ``extractor`` and
-``report``, the types they speak of, and the errors they raise. Importing this package imports nothing else: each name
-is loaded when it is first used.
+Everything a plugin needs is here: the decorators ``generator``, ``metric``, ``dataset``, ``extractor``, ``modality``,
+``report`` and ``command``, the types they speak of, and the errors they raise. Importing this package imports nothing
+else: each name is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     )
     from bench.reading import Source
     from bench.record import Estimate, Interval, Measurement, Plan, RunRecord
-    from bench.registry import Presets, dataset, discover, extractor, generator, metric, modality, report
+    from bench.registry import Presets, command, dataset, discover, extractor, generator, metric, modality, report
     from bench.results.render import render
     from bench.results.store import Records, Unfinished, frame, read_frame, read_records
     from bench.statistics import (
@@ -117,7 +117,7 @@ _HOMES = {
         "Split SplitName Streaming Textual Trainable Verbatim"
     ),
     "bench.record": "Estimate Interval Measurement Plan RunRecord",
-    "bench.registry": "Presets dataset discover extractor generator metric modality report",
+    "bench.registry": "Presets command dataset discover extractor generator metric modality report",
     "bench.results.render": "render",
     "bench.statistics": (
         "Summary bounded_interval difference_interval effective_trials median_interval normal_interval "
@@ -289,6 +289,7 @@ __all__ = [
     "as_evaluate",
     "bounded_interval",
     "cache_folder",
+    "command",
     "content_hash",
     "dataset",
     "decoding",

@@ -31,7 +31,7 @@ def _end(number: int, frame: object) -> None:
 
 def _message() -> str:
     """Of all commands ``run`` alone leaves something to go on from."""
-    return MESSAGE + KEPT if sys.argv[1:2] == ["run"] else MESSAGE
+    return MESSAGE + KEPT if " ".join(sys.argv[1:2]).lower() == "run" else MESSAGE
 
 
 def answer_interrupt() -> int:

@@ -11,10 +11,12 @@ loader as ``make(spec, rest, **params)``, a metric as ``compute(what it looks at
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib
 import importlib.metadata
+import importlib.util
 import inspect
 import pkgutil
 import re
@@ -29,13 +31,13 @@ from bench.code_digest import source_digest
 from bench.doors import RUN_AS, Door, door
 from bench.errors import DuplicateName, GenbenchError, UnknownName, hint, said, shown
 from bench.protocols import MODALITIES, Aspect, Dataset, DataSpec, Extractor, Generator, Modality
-from bench.record import Better, Estimate, RunRecord
 
 if TYPE_CHECKING:
     from bench.modalities._base import Modality as ModalityObject
+    from bench.record import Better, Estimate, RunRecord
 
 GROUP = "genbench.plugins"
-KINDS = ("generators", "metrics", "datasets", "suites", "extractors", "reports", "modalities")
+KINDS = ("generators", "metrics", "datasets", "suites", "extractors", "reports", "modalities", "commands")
 # What a generator's table in a suite says besides its hyperparameters.
 RESERVED = frozenset({"family", "preset", "budget", "load", "precision", "compile"})
 
@@ -212,6 +214,11 @@ class ModalityEntry(Entry):
     modality: ModalityObject
 
 
+@dataclass(frozen=True, kw_only=True)
+class CommandEntry(Entry):
+    call: Callable[..., int | None]
+
+
 EVERY: frozenset[str] = EveryModality(MODALITIES)
 
 
@@ -229,7 +236,8 @@ class Registry:
     def add(self, kind: str, entry: Entry) -> None:
         first = _find(self.tables[kind], entry.name)
         if first is not None:
-            raise DuplicateName(f"{kind} {entry.name!r} of {entry.origin} is registered already by {first.origin}")
+            what = f"{singular(kind)} {entry.name!r} of {entry.origin}"
+            raise DuplicateName(f"{what} is registered already by {first.origin}")
         if self.importing:  # what it speaks of may be registered further on
             self._unchecked.append((kind, entry))
         else:
@@ -288,11 +296,14 @@ class Registry:
     def _in_order(self, kind: str) -> list[importlib.metadata.EntryPoint]:
         """The entry named after the kind first, our own before others'. Kept: whose one is costs a parsed file.
 
-        What is ours and named after another kind holds nothing of this one: a report need not wait for torch.
+        What is ours and named after another kind holds nothing of this one: a report need not wait for torch. Nor
+        does help: it imports only those of other packages that speak of commands.
         """
         if kind not in self._order:
             elsewhere = {*KINDS} - {kind} if kind in KINDS else set()
             points = [p for p in _entry_points() if p.name not in elsewhere or not _is_ours(p)]
+            if kind == "commands":
+                points = [p for p in points if _is_ours(p) or _mentions(p, "command")]
             self._order[kind] = sorted(points, key=lambda p: (p.name != kind, not _is_ours(p), p.name))
         return self._order[kind]
 
@@ -345,6 +356,17 @@ def singular(kind: str) -> str:
 
 def _is_ours(point: importlib.metadata.EntryPoint) -> bool:
     return point.dist is not None and point.dist.name == "genbench"
+
+
+def _mentions(point: importlib.metadata.EntryPoint, word: str) -> bool:
+    """Whether a word stands in the package that an entry point names, which is read and not imported."""
+    with contextlib.suppress(OSError, ValueError):
+        package = importlib.util.find_spec(point.module.partition(".")[0])
+        if package and package.origin:
+            path = Path(package.origin)
+            files = path.parent.rglob("*.py") if package.submodule_search_locations else [path]
+            return any(re.search(rf"\b{word}\b".encode(), file.read_bytes()) for file in files)
+    return True  # imported, it says itself what is wrong
 
 
 registry = Registry()
@@ -520,6 +542,21 @@ def report(name: str) -> Callable[[T], T]:
     def register(write: T) -> T:
         registry.add("reports", ReportEntry(write=write, **_common(name, write)))
         return write
+
+    return register
+
+
+def command(name: str) -> Callable[[T], T]:
+    """Register a command, ``genbench NAME``: Typer makes its arguments and options of the signature.
+
+    The function returns the exit status, or None for 0. A GenbenchError that it raises is told in one message and exits
+    with 2. The first sentence of its docstring stands in ``genbench --help``, which imports its file: import in the
+    function what takes long, such as torch.
+    """
+
+    def register(call: T) -> T:
+        registry.add("commands", CommandEntry(call=call, **_common(name, call)))
+        return call
 
     return register
 

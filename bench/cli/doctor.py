@@ -1,18 +1,36 @@
-"""What is here and what is missing: hardware, threads, data, weights, plugins, and how to get what is not there."""
+"""``genbench doctor``: hardware, threads, data, weights, plugins, and how to get what is not there."""
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
+from bench.cli._options import Json
+from bench.cli._tables import console
 from bench.errors import GenbenchError, said
 from bench.files import cache_folder, cache_limit, private_folder
 from bench.probes import load
-from bench.probes.machine import cpu_name, usable_cores
-from bench.registry import KINDS, registry
+from bench.registry import KINDS, command, registry
+
+
+@command("doctor")
+def doctor(as_json: Json = False) -> None:
+    """Say what is here, and how to get what is missing."""
+    findings = examine()
+    if as_json:
+        print(json.dumps([vars(finding) for finding in findings], indent=1))
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for _ in range(4):
+        table.add_column(overflow="fold")  # paths and addresses are to be copied whole
+    for f in findings:
+        table.add_row(f.section, f.name, "yes" if f.here else Text("no", "bold"), Text(f.detail))
+    console().print(table)
 
 
 @dataclass(frozen=True)
@@ -31,23 +49,27 @@ def examine() -> list[Finding]:
 
 
 def _machine() -> list[Finding]:
+    import torch  # takes longer than all the help there is
+
+    from bench.probes.machine import cpu_name, usable_cores
+
     gpu = torch.cuda.is_available()
     gpu_detail = torch.cuda.get_device_name() if gpu else "none usable: trials run on the CPU"
     return [
         Finding("machine", "cpu", True, cpu_name()),
         Finding("machine", "threads", True, f"{usable_cores()} usable cores, shared out among --jobs"),
-        _load(),
+        _load(usable_cores()),
         Finding("machine", "gpu", gpu, gpu_detail),
         Finding("machine", "torch", True, torch.__version__),
     ]
 
 
-def _load() -> Finding:
+def _load(cores: int) -> Finding:
     """Whether times taken now would be of this work alone, by the next half second."""
     found = load.now()
     if found.others is None:
         return Finding("machine", "idle", False, "this system does not say what other processes do")
-    busy = found.busy(usable_cores())
+    busy = found.busy(cores)
     what = ": times taken now would not be of a trial alone" if busy else ""
     return Finding("machine", "idle", not busy, f"others keep {found.others:.1f} of {found.cores} cores in use{what}")
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,11 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     shutil.copytree(ROOT / "tests" / "plugin", source / "plugin")  # pip writes into the source folder
     install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([sys.executable, *install, "--target", site, source / "plugin"], check=True)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (site, ROOT)))}
+    return with_path(site)
+
+
+def with_path(folder: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (folder, ROOT)))}
 
 
 def genbench(environment: dict[str, str], *words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -49,6 +54,60 @@ def test_it_is_listed_beside_our_own(environment: dict[str, str]) -> None:
     assert listed["failed_plugins"] == {}
 
 
+def test_its_command_stands_beside_our_own(environment: dict[str, str]) -> None:
+    help_of_all = genbench(environment, "--help")
+    assert help_of_all.returncode == 0 and not help_of_all.stderr
+    named = {line.split()[0] for line in help_of_all.stdout.partition("Commands:")[2].splitlines() if line.strip()}
+    assert named == {"acme-brightest", "doctor", "evaluate", "list", "report", "run"}
+    assert "Name the generator whose samples are brightest." in help_of_all.stdout
+
+
+@pytest.fixture
+def another(tmp_path: Path) -> Callable[[str], dict[str, str]]:
+    """Environment variables under which another package is installed, a module of this source."""
+
+    def install(source: str) -> dict[str, str]:
+        (tmp_path / "odd_bench.py").write_text(source)
+        info = tmp_path / "odd_bench-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-bench\nVersion: 1\n")
+        (info / "entry_points.txt").write_text("[genbench.plugins]\nodd = odd_bench\n")
+        return with_path(tmp_path)
+
+    return install
+
+
+def test_one_that_cannot_be_imported_is_named_in_the_help_of_the_others(
+    another: Callable[[str], dict[str, str]],
+) -> None:
+    environment = another("from bench import command\nraise RuntimeError('boom, ' + 'and a long story ' * 20)\n")
+    done = genbench(environment, "--help")
+    assert done.returncode == 0 and not done.stderr
+    assert "Measure samples of your own against real data." in done.stdout
+    told = [line for line in done.stdout.splitlines() if "odd" in line]
+    assert len(told) == 1 and told[0].startswith("  plugin 'odd' could not be imported: RuntimeError: boom, and a")
+    unknown = genbench(environment, "oddity")
+    assert unknown.returncode == 2 and "plugin 'odd' could not be imported" in unknown.stderr
+
+
+def test_one_that_takes_a_name_of_ours_is_told_so_in_one_line(another: Callable[[str], dict[str, str]]) -> None:
+    environment = another("from bench import command\n\n\n@command('Run')\ndef mine():\n    'Mine.'\n")
+    (told,) = [line for line in genbench(environment, "--help").stdout.splitlines() if "odd" in line]
+    what = "command 'Run' of odd_bench is registered already by bench.cli.run"
+    assert told == f"  plugin 'odd' could not be imported: {what}"
+
+
+def test_help_does_not_wait_for_one_without_a_command_nor_a_command_of_ours_for_any(
+    another: Callable[[str], dict[str, str]], tmp_path: Path
+) -> None:
+    loud = "import sys\nprint('imported', file=sys.stderr)\n"
+    environment = another(loud)
+    assert not genbench(environment, "--help").stderr
+    (tmp_path / "odd_bench.py").write_text(f"{loud}from bench import command\n")
+    assert genbench(environment, "--help").stderr == "imported\n"
+    assert not genbench(environment, "run", "--help").stderr
+
+
 def test_it_runs_in_a_suite_and_stands_in_the_report(environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "acme.toml").write_text(SUITE)
     done = genbench(environment, "run", tmp_path / "acme.toml", "--out", tmp_path / "out")
@@ -58,6 +117,13 @@ def test_it_runs_in_a_suite_and_stands_in_the_report(environment: dict[str, str]
     assert 20 < value["acme/mean", "acme/brightness"] < 150
     assert value["real", "fd_lenet"] < value["acme/mean", "fd_lenet"]
     assert "acme/mean" in (tmp_path / "out" / "report" / "index.html").read_text()
+    told = genbench(environment, "acme-brightest", tmp_path / "out", "--all")
+    assert told.returncode == 0, told.stderr
+    brightness = [(line.split()[0], float(line.split()[1])) for line in told.stdout.splitlines()]
+    assert [name for name, _ in brightness] == sorted(
+        ("acme/mean", "real", "copycat", "noise"), key=lambda name: -value[name, "acme/brightness"]
+    )
+    assert dict(brightness)["real"] == pytest.approx(value["real", "acme/brightness"], abs=0.06)
 
 
 def test_its_parameters_are_checked_like_our_own(environment: dict[str, str], tmp_path: Path) -> None:

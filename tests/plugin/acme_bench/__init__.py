@@ -1,8 +1,8 @@
-"""A generator, a metric and a dataset from outside, ten lines each."""
+"""A generator, a metric and a dataset from outside, ten lines each; a command in a file of its own."""
 
 import torch
 
-from bench import Batch, Dataset, DataSpec, Estimate, ImageDataset, Trial, dataset, generator, metric, normal
+from bench import Batch, Dataset, DataSpec, Estimate, ImageDataset, Trial, dataset, discover, generator, metric, normal
 
 
 @generator("acme/mean", modalities={"image"}, presets={"test": {}})
@@ -38,3 +38,6 @@ def stripes(*, size: int = 8) -> Dataset:
     return ImageDataset(
         "stripes", {"train": (pixels[::2], None), "valid": (pixels[1::4], None), "test": (pixels[3::4], None)}, None
     )
+
+
+discover(__name__)

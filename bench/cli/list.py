@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from bench.cli._options import Json
+from bench.cli._tables import print_table
 from bench.errors import GenbenchError, hint
 from bench.protocols import CAPABILITIES, MODALITIES, capabilities
-from bench.registry import KINDS, DatasetEntry, Entry, ExtractorEntry, GeneratorEntry, MetricEntry, registry
+from bench.registry import KINDS, DatasetEntry, Entry, ExtractorEntry, GeneratorEntry, MetricEntry, command, registry
 
 Row = dict[str, str]
 _GIVEN = {"model": "a model", "samples": "samples", "features": "features"}
+
+
+def _kinds(incomplete: str) -> list[str]:
+    return [kind for kind in KINDS if kind.startswith(incomplete)]
+
+
+@command("list")
+def show(
+    kind: Annotated[
+        str | None,
+        typer.Argument(metavar="KIND", help=f"One of {', '.join(KINDS)}; all if left out.", autocompletion=_kinds),
+    ] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="WORD", help="Only what holds each of these words, such as novelty.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List what is registered, plugins included."""
+    rows = listed(kind, words or [])
+    if as_json:
+        print(json.dumps({**rows, "failed_plugins": registry.failures}, indent=1))
+        return
+    for title, entries in rows.items():
+        if entries or not words:
+            print_table(title, for_a_table(entries))
+    if registry.failures:
+        print(f"plugins that could not be imported:{registry.failure_note()}", file=sys.stderr)
 
 
 def listed(kind: str | None = None, words: Sequence[str] = ()) -> dict[str, list[Row]]:

@@ -1,0 +1,123 @@
+"""``genbench run``: all that is missing of a suite; with ``--dry-run`` what that would be."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli._options import Device
+from bench.cli._tables import print_table
+from bench.errors import GenbenchError, printable
+from bench.registry import command, registry
+
+if TYPE_CHECKING:
+    from bench.engine.plan import TrialPlan
+    from bench.engine.runner import Outcome
+
+# What --json says of a trial, besides its id and the status of its record.
+_PLANNED = {
+    "generator",
+    "family",
+    "preset",
+    "params",
+    "load",
+    "dataset",
+    "options",
+    "seed",
+    "budget",
+    "metrics",
+    "device",
+}
+
+
+def _suites(incomplete: str) -> list[str]:
+    return [name for name in registry.all("suites") if name.startswith(incomplete)]
+
+
+@command("run")
+def run(
+    suite: Annotated[
+        str,
+        typer.Argument(
+            metavar="SUITE",
+            help="A built-in name (genbench list suites) or the path of a TOML file.",
+            autocompletion=_suites,
+        ),
+    ],
+    out: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Run folder.", show_default="runs/<suite's name>")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Trials at a time.")] = 1,
+    device: Device = "auto",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="K=V", help="Change one value of the suite, and again for more."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the trials, and which are done, and stop.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --dry-run: all that is planned as one JSON document.")
+    ] = False,
+) -> int:
+    """Run what is missing of a suite, and write the report."""
+    if as_json and not dry_run:
+        raise GenbenchError("--json prints what is planned: add --dry-run")
+    from bench.engine import runner  # imports torch
+
+    if dry_run:
+        plans = runner.plan(suite, out, device, overrides or [])
+        show = _print_json if as_json else _print_plan
+        show(plans, Path(out or runner.default_out(plans)))
+        return 0
+    outcome = runner.run(suite, out=out, jobs=jobs, device=device, overrides=overrides or [])
+    _conclude(outcome)
+    return 0 if outcome.complete else 1
+
+
+def _print_plan(plans: list[TrialPlan], out: Path) -> None:
+    """A row a trial, then how many there are and how many are done."""
+    from bench.engine.runner import statuses
+
+    found = statuses(plans, out)
+    rows = [_planned(plan, status) for plan, status in zip(plans, found, strict=True)]
+    print_table("", rows, wrapped=["generator", "dataset"])
+    done = sum(status in ("ok", "skipped") for status in found)
+    print(f"{len(plans)} trials: {done} done in {printable(str(out))}, {len(plans) - done} to run")
+
+
+def _planned(plan: TrialPlan, status: str | None) -> dict[str, str]:
+    """A trial as a row. What is loaded or is a yardstick is not trained; what failed is run again."""
+    trained = not plan.load and not plan.control
+    return {
+        "generator": plan.generator,
+        "dataset": plan.dataset,
+        "seed": str(plan.seed),
+        "preset": plan.preset or "",
+        "training": str(plan.budget.target) if trained else "",
+        "metrics": str(len(plan.metrics)),
+        "record": {None: "to run", "ok": "done", "skipped": "done: skipped", "failed": "failed, to run again"}[status],
+    }
+
+
+def _print_json(plans: list[TrialPlan], out: Path) -> None:
+    """The resolved suite as one document, each trial with the status of its record."""
+    from bench.engine.runner import statuses
+
+    found = zip(plans, statuses(plans, out), strict=True)
+    rows = [{"run_id": p.run_id, **p.model_dump(include=_PLANNED), "record": status} for p, status in found]
+    print(json.dumps(rows, indent=1))
+
+
+def _conclude(outcome: Outcome) -> None:
+    """What failed and where its record is, and the path of the page."""
+    counts = {s: sum(r.status == s for r in outcome.records) for s in ("ok", "failed", "skipped")}
+    results = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
+    earlier = len(outcome.plans) - outcome.ran
+    print(f"{results}{f'; {earlier} of them from an earlier run' if earlier else ''}", file=sys.stderr)
+    for record in outcome.failed:
+        why = record.error.message if record.error else ""
+        print(f"  failed: {record.plan.title}: {why} (see {outcome.out}/records/{record.run_id}.json)", file=sys.stderr)
+    print(outcome.page)

@@ -1,0 +1,57 @@
+"""``genbench list``: what is registered, and what is found by a word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.cli._main import run_command
+from bench.registry import KINDS, registry
+
+
+def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    for kind in KINDS:
+        assert [row["name"] for row in listed[kind]] == list(registry.all(kind, with_rest=True))
+    can = {row["name"]: row["can"].split() for row in listed["generators"]}
+    assert {"control", "labels"} <= set(can["real"]) and "labels" not in can["vae"], "who makes what it is told to"
+
+
+def test_list_is_also_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["list", "generators"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("dcgan", "vae", "lstm", "gpt", "real", "copycat", "noise", "reconstruct"))
+
+
+def names_in(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
+    assert run_command(["list", *words, "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    return [row["name"] for kind in KINDS for row in listed.get(kind, ())]
+
+
+def test_a_list_is_searched_by_any_word(capsys: pytest.CaptureFixture[str]) -> None:
+    every = registry.all("metrics")
+    novel = names_in(capsys, "metrics", "novelty")
+    assert set(novel) >= {name for name, entry in every.items() if entry.aspect == "novelty"} and len(novel) < 20
+    assert names_in(capsys, "metrics", "FID") == ["fd"]  # by the name that the field knows it by
+    assert names_in(capsys, "metrics", "is")[0] == "is"
+    assert names_in(capsys, "metrics", "arXiv:1904.06991") == ["precision", "recall"]
+    both = {*names_in(capsys, "metrics", "text")} & {*novel}
+    assert {*names_in(capsys, "metrics", "novelty", "text")} == both and "copied_ngram" in both
+    assert names_in(capsys, "metrics", "copied_ngram.py") == ["copied_ngram", "longest_copy"]
+    assert "gpt" in names_in(capsys, "generators", "transformer")
+    assert names_in(capsys, "datasets", "folder:") == ["folder:"]
+    assert run_command(["list", "metrics", "novelti"]) == 2
+    assert "did you mean 'novelty'" in capsys.readouterr().err
+
+
+def test_a_metric_says_what_it_is_on_where_it_stands_and_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["list", "metrics", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["metrics"]}
+    assert rows["fd"]["known as"] == "fid (on inception)" and rows["fd"]["file"] == "metrics/features/frechet.py"
+    assert (rows["fd"]["on"], rows["fd"]["of"], rows["fd"]["aspect"]) == ("all", "features", "realism")
+    assert rows["bits_per_byte"]["of"] == "a model (likelihood)"
+    assert all(Path(row["file"]).is_file() for row in rows.values())

@@ -1,0 +1,72 @@
+"""``genbench run``: what it plans, what it exits with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.cli._main import run_command
+from bench.engine.runner import plan
+from bench.engine.worker import record_of
+from bench.record import Failure
+from bench.results.store import write_record
+
+
+def test_a_dry_run_tells_all_and_does_nothing(small: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", str(small), "--out", str(out), "--dry-run", "--set", "seeds=[3, 4]", "--json"]
+    assert run_command(words) == 0
+    printed = capsys.readouterr()
+    trials = json.loads(printed.out)
+    assert [(t["generator"], t["seed"]) for t in trials] == [
+        (g, s) for s in (3, 4) for g in ("vae", "copycat", "noise", "real")
+    ]
+    assert trials[0]["params"] == {"latent": 4, "width": 16, "decoder": "bernoulli", "lr": 0.001}
+    assert {t["record"] for t in trials} == {None} and not printed.err
+    assert not out.exists()
+
+
+def test_a_dry_run_is_a_row_a_trial_and_says_which_are_done(
+    small: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    words = ["run", str(small), "--out", str(out), "--dry-run", "--set", "generators.vae.preset=tiny"]
+    _, copycat, noise, _ = plan(small, overrides=["generators.vae.preset=tiny"])
+    done, failure = record_of(copycat, "ok", None), Failure(kind="exception", message="no luck")
+    for found in (done, record_of(noise, "failed", failure)):
+        write_record(out, found)
+    assert run_command(words) == 0
+    heading, *rows, count = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert heading == ["generator", "dataset", "seed", "preset", "training", "metrics", "record"]
+    assert rows == [
+        ["vae", "digits", "0", "tiny", "20", "steps", "3", "to", "run"],
+        ["copycat", "digits", "0", "3", "done"],
+        ["noise", "digits", "0", "3", "failed,", "to", "run", "again"],
+        ["real", "digits", "0", "3", "to", "run"],
+    ]
+    assert " ".join(count) == f"4 trials: 1 done in {out}, 3 to run"
+
+
+def test_json_of_a_run_is_that_of_its_plan(small: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["run", str(small), "--out", str(out), "--json"]) == 2
+    assert "--json prints what is planned: add --dry-run" in capsys.readouterr().err and not out.exists()
+
+
+def test_the_exit_code_tells_that_some_failed(tmp_path: Path) -> None:
+    suite = tmp_path / "bad.toml"
+    suite.write_text(
+        "metrics = ['fd_lenet']\ncontrols = false\nbudget = { train_steps = 3, samples = 20 }\n"
+        "[datasets.digits]\n[generators.vae]\nlr = 1e30\n[generators.dcgan]\nwidth = 8\n"
+    )
+    words = [sys.executable, "-m", "bench", "run", str(suite), "--out", str(tmp_path / "out")]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "failed: vae on digits, seed 0: loss became" in done.stderr and "Traceback" not in done.stderr
+    page = (tmp_path / "out" / "report" / "index.html").read_text()
+    assert "loss became" in page and "dcgan" in page
+    # No terminal: plain lines, no bars and no escape codes.
+    assert "[2/2]" in done.stderr and "\x1b" not in done.stderr
+    assert done.stdout.strip().endswith("index.html")
