@@ -15,6 +15,7 @@ def test_doctor_says_how_to_get_what_is_missing(
 ) -> None:
     monkeypatch.setenv("GENBENCH_DATA", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.delenv("COLUMNS", raising=False)  # as in a pipe
     assert run_command(["doctor", "--json"]) == 0
     found = {(f["section"], f["name"]): f for f in json.loads(capsys.readouterr().out)}
     assert found["data", "mnist5k"]["here"] and found["weights", "lenet"]["here"]
