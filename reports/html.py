@@ -160,6 +160,8 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
     board, on = section.board, cut(section.board.dataset)
     against = f"{cut(board.main.label if board.main else '')} against samples per second on {on}"
     while_training = f"quality on the validation split while training on {on}"
+    # What is looked at first, each column by its full name below its aspect.
+    spans = [_span(aspect, "", group) for aspect, group in groupby(board.headline, lambda column: column.aspect)]
     seeds = {sample.seed for sample in section.samples}
     curves = []
     for index, row in enumerate(learning(board), 1):
@@ -171,7 +173,7 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         "verdict": section.verdict,
         "data": section.data,
         "undrawn": section.undrawn,
-        "headline": _headline(board) if board.columns else None,
+        "headline": _table(board, spans, board.headline, [c.label for c in board.headline]) if board.columns else None,
         "tables": list(_tables(board)),
         "meanings": list(meanings(board.columns)),
         # Characters of the longest spread of a column, so that its values end below one another.
@@ -191,12 +193,6 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
 
 def _drawn(figure: Figure | None, name: str, label: str) -> Markup | None:
     return Markup(inline_svg(figure, name, label)) if figure else None
-
-
-def _headline(board: Board) -> Table:
-    """What is looked at first, each column by its full name below its aspect."""
-    spans = [_span(aspect, "", group) for aspect, group in groupby(board.headline, lambda column: column.aspect)]
-    return _table(board, spans, board.headline, [column.label for column in board.headline])
 
 
 def _tables(board: Board) -> Iterator[Table]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.cli._options import Json
@@ -75,14 +74,13 @@ def _load(cores: int) -> Finding:
 
 
 def _located(kind: str, section: str) -> list[Finding]:
-    return [_try(section, name, entry.locate) for name, entry in registry.all(kind).items()]
-
-
-def _try(section: str, name: str, locate: Callable[[], str]) -> Finding:
-    try:
-        return Finding(section, name, True, locate())
-    except Exception as error:  # DataError, but a plugin may raise anything
-        return Finding(section, name, False, said(error))
+    findings = []
+    for name, entry in registry.all(kind).items():
+        try:
+            findings.append(Finding(section, name, True, entry.locate()))
+        except Exception as error:  # DataError, but a plugin may raise anything
+            findings.append(Finding(section, name, False, said(error)))
+    return findings
 
 
 def _cache() -> Finding:

@@ -6,7 +6,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Annotated, Any
 
 import typer
@@ -86,7 +85,18 @@ def _print_measured(rows: list[dict[str, Any]]) -> None:
     """Values with their intervals and what is theirs alone of the protocol; what all share; what is missing and why."""
     measured = [row for row in rows if row["value"] is not None]
     common = _common([row["protocol"] for row in measured])
-    shown = [_shown(row, common) for row in measured]
+    shown = [
+        {
+            "metric": row["metric"],
+            "value": f"{row['value']:.6g}",
+            "95 %": "" if row["lo"] is None else f"[{row['lo']:.6g}, {row['hi']:.6g}]",
+            "unit": "" if row["unit"] == "1" else row["unit"],
+            "better": row["better"],
+            "n": f"{row['n']:,}",
+            "protocol": _settings(pair for pair in row["protocol"].items() if pair not in common),
+        }
+        for row in measured
+    ]
     used = [column for column in shown[0] if any(row[column] for row in shown)]
     print_table("", [{column: row[column] for column in used} for row in shown], wrapped=["protocol"])
     lines = ["under " + _settings(common)] if common else []
@@ -103,19 +113,6 @@ def _common(protocols: Sequence[Mapping[str, Any]]) -> set[tuple[str, Any]]:
         pair
         for pair in every
         if all(pair in p.items() for p in protocols) or (pair[0] in ("reference", "train") and counts[pair[0]] == 1)
-    }
-
-
-def _shown(row: dict[str, Any], common: AbstractSet[tuple[str, Any]]) -> dict[str, str]:
-    """A number as a row. ``common``: what its protocol shares with all others, and which is said once."""
-    return {
-        "metric": row["metric"],
-        "value": f"{row['value']:.6g}",
-        "95 %": "" if row["lo"] is None else f"[{row['lo']:.6g}, {row['hi']:.6g}]",
-        "unit": "" if row["unit"] == "1" else row["unit"],
-        "better": row["better"],
-        "n": f"{row['n']:,}",
-        "protocol": _settings(pair for pair in row["protocol"].items() if pair not in common),
     }
 
 

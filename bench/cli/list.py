@@ -68,11 +68,11 @@ def listed(kind: str | None = None, words: Sequence[str] = ()) -> dict[str, list
 def for_a_table(rows: Sequence[Row]) -> list[Row]:
     """The rows without columns in which nothing stands; paper and file stand behind what a thing is about."""
     used = [c for c in (rows[0] if rows else ()) if c not in ("paper", "file") and any(row[c] for row in rows)]
-    return [{column: row[column] for column in used} | {"about": _about(row)} for row in rows]
-
-
-def _about(row: Row) -> str:
-    return f"{row['about']} ({', '.join(filter(None, (row.get('paper', ''), row['file'])))})"
+    behind = [", ".join(filter(None, (row.get("paper", ""), row["file"]))) for row in rows]
+    return [
+        {column: row[column] for column in used} | {"about": f"{row['about']} ({where})"}
+        for row, where in zip(rows, behind, strict=True)
+    ]
 
 
 def _near(words: Sequence[str], known: set[str]) -> str:

@@ -81,25 +81,23 @@ def _print_plan(plans: list[TrialPlan], out: Path) -> None:
     """A row a trial, then how many there are and how many are done."""
     from bench.engine.runner import statuses
 
+    said = {None: "to run", "ok": "done", "skipped": "done: skipped", "failed": "failed, to run again"}
     found = statuses(plans, out)
-    rows = [_planned(plan, status) for plan, status in zip(plans, found, strict=True)]
+    rows = [
+        {
+            "generator": plan.generator,
+            "dataset": plan.dataset,
+            "seed": str(plan.seed),
+            "preset": plan.preset or "",
+            "training": "" if plan.load or plan.control else str(plan.budget.target),
+            "metrics": str(len(plan.metrics)),
+            "record": said[status],
+        }
+        for plan, status in zip(plans, found, strict=True)
+    ]
     print_table("", rows, wrapped=["generator", "dataset"])
     done = sum(status in ("ok", "skipped") for status in found)
     print(f"{len(plans)} trials: {done} done in {printable(str(out))}, {len(plans) - done} to run")
-
-
-def _planned(plan: TrialPlan, status: str | None) -> dict[str, str]:
-    """A trial as a row. What is loaded or is a yardstick is not trained; what failed is run again."""
-    trained = not plan.load and not plan.control
-    return {
-        "generator": plan.generator,
-        "dataset": plan.dataset,
-        "seed": str(plan.seed),
-        "preset": plan.preset or "",
-        "training": str(plan.budget.target) if trained else "",
-        "metrics": str(len(plan.metrics)),
-        "record": {None: "to run", "ok": "done", "skipped": "done: skipped", "failed": "failed, to run again"}[status],
-    }
 
 
 def _print_json(plans: list[TrialPlan], out: Path) -> None:

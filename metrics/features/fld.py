@@ -122,14 +122,10 @@ def likelihoods(fake: Array, held_out: Array, train: Array) -> Likelihoods:
     rng = torch.Generator().manual_seed(0)
     sides = [side[by_content(side)][_shuffle(side, rng)] for side in standardised]
     divergence, gap = _measured(*sides)
-    return Likelihoods(divergence, gap, _errors(sides, rng), _count(sides[0], sides[2]), _repeated(t))
-
-
-def _repeated(rows: Tensor) -> float:
-    """Share of rows that have a copy among them."""
-    ordered = rows[by_content(rows)]
+    ordered = t[by_content(t)]
     same = torch.nn.functional.pad((ordered[1:] == ordered[:-1]).all(1), (1, 1))
-    return (same[1:] | same[:-1]).double().mean().item()
+    repeated = (same[1:] | same[:-1]).double().mean().item()  # the share of rows that have a copy among them
+    return Likelihoods(divergence, gap, _errors(sides, rng), _count(sides[0], sides[2]), repeated)
 
 
 def _measured(samples: Tensor, held_out: Tensor, train: Tensor) -> tuple[float, float]:
