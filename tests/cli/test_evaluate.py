@@ -74,9 +74,10 @@ def test_remarks_are_lines_beside_the_result(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_a_variable_that_is_not_set_is_no_folder(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    for command in (["", files[1]], [*files, "--train", ""], [*files, "--prompts", ""]):
+    commands = {"samples": ["", files[1]], "train": [*files, "--train", ""], "prompts": [*files, "--prompts", ""]}
+    for side, command in commands.items():
         assert run_command(["evaluate", *command]) == 2
-        assert capsys.readouterr().err.startswith("genbench: error: an empty path")
+        assert capsys.readouterr().err.startswith(f"genbench: error: {side}: an empty path")
 
 
 def test_weights_are_fetched_where_that_is_asked_for(
