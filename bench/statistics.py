@@ -85,12 +85,14 @@ def rate_interval(
     """Interval of a mean of counts, 0 or more, whose variance grows as it does: the score interval of a Poisson rate.
 
     The proportion is that of ``variance`` to ``value``, raised near 0 as in ``effective_trials``, and at least
-    ``least``, about what one count adds to the value: so an interval at 0 has a width.
+    ``least``, about what one count adds to the value: so an interval at 0 has a width. It is cut to ``hi``, which the
+    value itself may exceed.
     """
     step = max(least, variance / value * (1 + 2 * variance / value**2)) if value > 0 else least
     shift = float(stats.norm.ppf((1 + level) / 2)) ** 2 * step / 2
     reach = math.sqrt(shift * (2 * value + shift))
-    return Interval(lo=max(0.0, value + shift - reach), hi=min(hi, value + shift + reach), level=level, method=method)
+    lo, end = max(0.0, value + shift - reach), value + shift + reach
+    return Interval(lo=min(hi, lo), hi=min(hi, end), level=level, method=method)
 
 
 def proportion_interval(successes: int, n: int, level: float = 0.95) -> Interval:

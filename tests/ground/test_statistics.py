@@ -152,6 +152,8 @@ class TestMeansOfCounts:
 
     def test_it_ends_where_the_quantity_does(self) -> None:
         assert rate_interval(0.99, 0.01, 0.001, "", hi=1).hi == 1
+        above = rate_interval(9.0, 0.01, 0.001, "", hi=1)  # what is beyond the end is cut to it
+        assert (above.lo, above.hi) == (1, 1)
 
     @pytest.mark.parametrize("seen", [0.5, 2, 5, 20])
     def test_it_covers_means_of_counts_that_are_mostly_0(self, seen: float) -> None:

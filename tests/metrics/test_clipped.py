@@ -157,6 +157,14 @@ def test_density_is_fooled_where_clipped_density_is_not() -> None:
     assert clipped_ball_density(fake, real).value <= 1
 
 
+def test_samples_that_every_ball_holds_are_good_and_their_interval_is_one() -> None:
+    """In the middle of a sphere the density of 128 dimensions is far above 1, and so are both ends before the cut."""
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(300, 128))
+    found = clipped_ball_density(0.1 * real[::-1], real)
+    assert found.value == 1 and found.interval is not None and 0.9 < found.interval.lo < found.interval.hi == 1
+
+
 def test_coverage_needs_a_real_row_more() -> None:
     rows = drawn(0, 20)
     with pytest.raises(TooFew, match="at least 7 are needed"):
