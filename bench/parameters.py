@@ -34,32 +34,42 @@ def schema(make: Callable[..., Any]) -> type[BaseModel]:
     return create_model(make.__qualname__, __config__=config, **fields)
 
 
-def resolve(make: Callable[..., Any], given: Mapping[str, Any], where: str) -> tuple[dict[str, Any], list[str]]:
+def resolve(
+    make: Callable[..., Any], given: Mapping[str, Any], where: str, homes: Mapping[str, str] | None = None
+) -> tuple[dict[str, Any], list[str]]:
     """All parameters of ``make``, defaults included, and the list of problems with those given.
 
     where: the place in the suite, such as ``generators.vae``, that each problem starts with.
+    homes: where keys belong that are no parameters here, such as ``at the top of the suite``.
     """
-    found, problems = check(schema(make), given, where)
+    found, problems = check(schema(make), given, where, homes)
     return found.model_dump(mode="json") if found else {}, problems
 
 
-def check(model: type[M], given: Mapping[str, Any], where: str) -> tuple[M | None, list[str]]:
-    """The values as an instance of ``model``, or None and the list of problems."""
+def check(
+    model: type[M], given: Mapping[str, Any], where: str, homes: Mapping[str, str] | None = None
+) -> tuple[M | None, list[str]]:
+    """The values as an instance of ``model``, or None and the list of problems; see ``resolve``."""
     try:
         # Through JSON, because pydantic's strict mode takes a JSON array, but no list, for a tuple. TOML has dates,
         # which JSON has not: as strings they are refused with a message.
         return model.model_validate_json(json.dumps(given, default=str)), []
     except ValidationError as error:
-        return None, [_explain(problem, model, where) for problem in error.errors(include_url=False)]
+        return None, [_explain(problem, model, where, homes or {}) for problem in error.errors(include_url=False)]
 
 
-def _explain(problem: Any, model: type[BaseModel], where: str) -> str:
-    what = problem["msg"][:1].lower() + problem["msg"][1:]
+def _explain(problem: Any, model: type[BaseModel], where: str, homes: Mapping[str, str]) -> str:
+    what = problem["msg"].removeprefix("Value error, ")
+    what = what[:1].lower() + what[1:]
     if not problem["loc"]:  # of all parameters together
         return f"{where}: {what}"
     name = str(problem["loc"][0])
     if problem["type"] == "extra_forbidden":
+        if name in homes:
+            return f"{where}: {name} belongs {homes[name]}, not in [{where}]"
         return f"{where}: unknown parameter {shown(name)}{hint(name, model.model_fields)}"
     given = f"{where}.{'.'.join(map(str, problem['loc']))} = {shown(problem['input'])}"
     field = model.model_fields.get(name)
-    return f"{given}: {what} (default {shown(field.default)})" if field else f"{given}: {what}"
+    if not field:
+        return f"{given}: {what}"
+    return f"{given}: {what} ({'left out by default' if field.default is None else f'default {shown(field.default)}'})"

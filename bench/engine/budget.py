@@ -49,7 +49,7 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    train_steps: PositiveInt | None = None
+    train_steps: PositiveInt | None = 1000
     train_examples: PositiveInt | None = None
     train_seconds: PositiveFloat | None = None
     train_flops: PositiveFloat | None = None
@@ -64,8 +64,11 @@ class Budget(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _steps_if_nothing_is_said(cls, given: Any) -> Any:
-        return given if any(given.get(kind) is not None for kind in ENDS) else {**given, "train_steps": 1000}
+    def _steps_if_nothing_else_is_said(cls, given: Any) -> Any:
+        if given.get("train_steps") is not None:
+            return given
+        said = any(given.get(kind) is not None for kind in ENDS)
+        return {**given, "train_steps": None if said else cls.model_fields["train_steps"].default}
 
     @model_validator(mode="after")
     def _one_target(self) -> Budget:

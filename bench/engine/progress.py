@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Self
 
 from rich.console import Console
@@ -19,15 +20,20 @@ PLAIN_EVERY = 10.0  # seconds between two plain lines of one trial
 
 
 class Display:
-    """Trials done, current loss and time left. Safe to call from several threads."""
+    """Trials done, current loss and time left. Safe to call from several threads.
 
-    def __init__(self, plans: list[TrialPlan], console: Console | None = None) -> None:
+    said: remarks that the user has seen already.
+    """
+
+    def __init__(
+        self, plans: list[TrialPlan], console: Console | None = None, said: AbstractSet[str] = frozenset()
+    ) -> None:
         self.console = console or Console(stderr=True)
         self.total, self.done = len(plans), 0
         self._fractions: dict[str, float] = {}
         self._tasks: dict[str, TaskID] = {}
         self._spoken: dict[str, float] = {}
-        self._remarks: set[str] = set()
+        self._remarks = {*said}
         self._lock = threading.Lock()
         self._started = time.monotonic()
         self._bars: Progress | None = None

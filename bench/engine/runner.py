@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +69,8 @@ def run(
     expect("jobs", jobs, isinstance(jobs, int) and jobs >= 1, "a whole number of at least 1")
     expect("executor", executor, isinstance(executor, str), 'a name, such as "local"')
     make_executor = find_executor(executor)
-    plans = plan(suite, out, device, overrides)
+    with _heard() as said:
+        plans = plan(suite, out, device, overrides)
     folder = Path(out) if out else default_out(plans)
     with files.lock(folder) as is_ours:
         files.refuse_links(folder / name for name in files.PARTS)
@@ -81,7 +85,7 @@ def run(
         # A failed trial is tried again; a damaged record counts as none.
         left = [p for p in plans if not (record := _read(folder, p.run_id)) or record.status == "failed"]
         missing = [p.model_copy(update={"jobs": jobs}) for p in left]
-        _execute(missing, folder, jobs, make_executor, is_ours)
+        _execute(missing, folder, jobs, make_executor, is_ours, said)
         try:
             page = render(folder)
         except OutputError as error:
@@ -110,8 +114,29 @@ def default_out(plans: Sequence[TrialPlan]) -> Path:
     return Path("runs") / plans[0].suite
 
 
+@contextlib.contextmanager
+def _heard() -> Iterator[set[str]]:
+    """What genbench logs meanwhile: a trial that reads the same data has the same to say, and it is said already."""
+    log, said = logging.getLogger("genbench"), set[str]()
+
+    def hear(record: logging.LogRecord) -> bool:
+        said.add(record.getMessage())
+        return True
+
+    log.addFilter(hear)
+    try:
+        yield said
+    finally:
+        log.removeFilter(hear)
+
+
 def _execute(
-    plans: list[TrialPlan], out: Path, jobs: int, make_executor: MakeExecutor, is_ours: Callable[[], bool]
+    plans: list[TrialPlan],
+    out: Path,
+    jobs: int,
+    make_executor: MakeExecutor,
+    is_ours: Callable[[], bool],
+    said: AbstractSet[str],
 ) -> None:
     # OMP_NUM_THREADS is how every numerical library lets its user choose.
     given = os.environ.get("OMP_NUM_THREADS", "")
@@ -128,7 +153,7 @@ def _execute(
         store.write_record(out, _with_numbers_before(out, record))
         display.record(plan, record)
 
-    with Display(plans) as display:
+    with Display(plans, said=said) as display:
         try:
             make_executor(out, jobs, threads, check).run(plans, display.event, keep)
         except _FolderLost as error:

@@ -140,7 +140,11 @@ def find_suite(name: str | Path) -> Path:
         if not os.path.isfile(path):  # noqa: PTH113
             raise SuiteError([f"there is no suite file {named(path)}"])
         return path
-    built_in: Path = registry.get("suites", str(name)).path
+    try:
+        built_in: Path = registry.get("suites", str(name)).path
+    except UnknownName as error:
+        note = f"; a suite of your own goes by the path of its TOML file{registry.failure_note()}"
+        raise UnknownName("suite", str(name), registry.all("suites"), note) from error
     return built_in
 
 
@@ -209,7 +213,7 @@ class _Checker:
         self.problems: list[str] = []
 
     def suite(self, table: Table, default_name: str) -> Suite:
-        self.problems += [f"unknown key {shown(k)}{hint(k, SECTIONS)}" for k in table if k not in SECTIONS]
+        self.problems += [_unknown_key(key) for key in table if key not in SECTIONS]
         budget = self.budget(self.section(table, "budget"), "budget")
         arithmetic = self.arithmetic(table, ("fp32", False))
         suite = Suite(
@@ -274,7 +278,7 @@ class _Checker:
         return tuple(dict.fromkeys(entry.name for entry in found if entry))
 
     def budget(self, table: Table, where: str) -> Budget:
-        found, problems = check(Budget, table, where)
+        found, problems = check(Budget, table, where, _HOMES)
         self.problems += problems
         if found and found.keep is not None:
             self.found(partial(_directed, found.keep), f"{where}.keep")
@@ -303,7 +307,7 @@ class _Checker:
         given = {k: v for k, v in table.items() if k != "source"}
         if not str(given.get("root", ".")).strip():
             self.problems.append(f"datasets.{label}.root: {EMPTY_PATH} name a folder, or leave it out")
-        options, problems = resolve(entry.make, given, f"datasets.{label}")
+        options, problems = resolve(entry.make, given, f"datasets.{label}", _HOMES)
         self.problems += problems
         return DatasetUse(label, entry.name, options, entry)
 
@@ -333,7 +337,7 @@ class _Checker:
             return None
         given = {k: v for k, v in table.items() if k not in RESERVED}
         params, problems = resolve(
-            entry.make, {**self.preset(entry, table, where), **saved.get("params", {}), **given}, where
+            entry.make, {**self.preset(entry, table, where), **saved.get("params", {}), **given}, where, _HOMES
         )
         self.problems += problems
         own = self.section(table, "budget", f"{where}.")
@@ -412,6 +416,19 @@ def _directed(metric: str) -> None:
         raise GenbenchError(f"keep = {shown(metric)}: no value of it is better than another")
 
 
+def _unknown_key(key: str) -> str:
+    if key in _HOMES:
+        return f"{key} belongs {_HOMES[key]}, not at the top of the suite"
+    return f"unknown key {shown(key)}{hint(key, SECTIONS)}"
+
+
+# Where a key belongs that stands elsewhere; what may stand in several places counts for the first of them.
+_HOMES = {
+    "source": "in the table of a dataset, such as [datasets.mine]",
+    **dict.fromkeys(RESERVED, "in the table of a generator, such as [generators.vae]"),
+    **dict.fromkeys(Budget.model_fields, "in [budget]"),
+    **dict.fromkeys(SECTIONS, "at the top of the suite"),
+}
 _KINDS = {str: "string", bool: "truth value", dict: "table"}
 _EXAMPLE = {"datasets": "[datasets.mnist5k]", "generators": "[generators.vae]"}
 

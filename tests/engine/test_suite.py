@@ -28,7 +28,13 @@ MISTAKES = {
     "controls = 3": "controls = 3: should be a truth value",
     "budget = 3": "budget = 3: should be a table",
     "budget.train_step = 3": "unknown parameter 'train_step'; did you mean 'train_steps'?",
-    "budget.train_steps = 0": "budget.train_steps = 0: input should be greater than 0",
+    "budget.train_steps = 0": "budget.train_steps = 0: input should be greater than 0 (default 1000)",
+    "budget.time_limit = 0": "budget.time_limit = 0: input should be greater than 0 (left out by default)",
+    "budget.curve_metrics = ['fd']": "budget: curve_metrics belongs at the top of the suite, not in [budget]",
+    "keep = 'fd_lenet'": "keep belongs in [budget], not at the top of the suite",
+    "latent = 3": "unknown key 'latent'",
+    "generators.vae.samples = 3": "generators.vae: samples belongs in [budget], not in [generators.vae]",
+    "budget.source = 'x'": "budget: source belongs in the table of a dataset, such as [datasets.mine], not in [budget]",
     "budget.samples = 1.5": "budget.samples = 1.5: input should be a valid integer",
     "generators.vae.latent = 'abc'": "generators.vae.latent = 'abc': input should be a valid integer (default 20)",
     "generators.vae.latent = -1": "generators.vae.latent = -1: input should be greater than 0",
@@ -100,7 +106,7 @@ def test_what_concerns_all_parameters_has_no_place_of_its_own() -> None:
         def _never(self) -> Whole:
             raise ValueError("a and b do not go together")
 
-    assert check(Whole, {}, "here") == (None, ["here: value error, a and b do not go together"])
+    assert check(Whole, {}, "here") == (None, ["here: a and b do not go together"])
 
 
 def apply_raw(table: dict[str, object], key: str, value: object) -> None:
@@ -228,7 +234,7 @@ def test_a_wrong_file_is_told_apart_from_a_wrong_name(tmp_path: Path) -> None:
         find_suite(tmp_path / "no.toml")
     with pytest.raises(SuiteError, match="is a folder: name the TOML file"):
         find_suite(tmp_path)
-    with pytest.raises(UnknownName, match="unknown suite 'dem'; did you mean 'demo'"):
+    with pytest.raises(UnknownName, match="unknown suite 'dem'; did you mean 'demo'?.*the path of its TOML file"):
         find_suite("dem")
 
 
