@@ -179,9 +179,10 @@ def evaluate(
         ``(n, D)``, images uint8 ``(n, C, H, W)``. Files of a folder are taken in natural order: 0, 1, 2, 10.
         A reference may also be a ``.npz`` of ``mu`` and ``sigma``, as other tools keep it: it serves ``fd``, ``fid``.
     metrics: names such as "fd", "kid", "precision", "fid", "fd_lenet", in a list or in one string; left out: all that
-        apply.
+        apply, but for those that take minutes ("judge_gap"), which want to be asked for.
     modality: "vector" (features taken as they are), "image", "text", ...; left out: what the samples look like.
-    extractor: whose features to use; left out: "inception" for images, "minilm" for text, none for vectors.
+    extractor: whose features to use; left out: "inception" for images, "minilm" for text, "none" (as they are) for
+        vectors.
     train: what the model was trained on, for the measures of novelty.
     prompts: one text a sample in the samples' order, for ``clip_score``; a list of strings or a path.
     seed: of splits, folds and the like.   device: where features are extracted: "auto", "cpu" or "cuda".

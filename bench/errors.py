@@ -26,6 +26,7 @@ from bench.escapes import escape
 
 LONGEST_MESSAGE = 4000  # characters of an error as the user sees it
 MOST_PROBLEMS = 20  # lines of one error
+MOST_NAMED = 40  # names in place of the one that is unknown
 LONGEST_SHOWN = 200  # of a name or a value within it
 EMPTY_PATH = "an empty path: is a variable not set?"
 
@@ -104,8 +105,8 @@ class TooFew(Omitted):
 class UnknownName(GenbenchError):
     """Raised when a name is not registered."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], note: str = "") -> None:
-        super().__init__(f"unknown {kind} {shown(name)}{hint(name, known)}{note}")
+    def __init__(self, kind: str, name: str, known: Iterable[str], note: str = "", akin: Sequence[str] = ()) -> None:
+        super().__init__(f"unknown {kind} {shown(name)}{hint(name, known, akin)}{note}")
 
 
 class SuiteError(GenbenchError):
@@ -159,11 +160,13 @@ def nearest(name: str, known: Sequence[str]) -> list[str]:
     return get_close_matches(written, known, n=1) or get_close_matches(written.lower(), known, n=1)
 
 
-def hint(name: str, known: Iterable[str]) -> str:
-    """``; did you mean 'vae'?`` when a known name is near, else the list of what there is."""
+def hint(name: str, known: Iterable[str], akin: Sequence[str] = ()) -> str:
+    """``; did you mean 'vae'?`` when a known name is near, else those that are akin, else the list of what there is."""
     names = sorted(map(str, known))
-    if near := nearest(name, names):
-        return f"; did you mean {shown(near[0])}?"
+    if near := nearest(name, names) or akin:
+        return f"; did you mean {' or '.join(map(shown, near))}?"
+    if len(names) > MOST_NAMED:
+        return f"; there are {len(names)}, which `genbench list` shows"
     return f"; there is {', '.join(names)}" if names else "; there is none"
 
 

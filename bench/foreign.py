@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.errors import EMPTY_PATH, DataError, GenbenchError, named, words
+from bench.errors import EMPTY_PATH, DataError, GenbenchError, named, shown, words
 
 Say = Callable[[str], None]  # where remarks go that are no errors
 # What decoders say in words that help nobody, and the fault in those that do.
@@ -19,6 +19,9 @@ _PLAIN = {
     "too large for PngImagePlugin.MAX_TEXT": "its metadata are too large: save it anew, without metadata",
     "memory used in text chunks": "its metadata are too large: save it anew, without metadata",
     "invalid maximum character": "it holds code points beyond Unicode's",
+    "Bad CRC-32": "it is damaged (its checksum does not fit): copy it again, or make it anew",
+    "while decompressing": "it is damaged: copy it again, or make it anew",
+    "magic string": "it does not begin as numpy.save writes it",
     "File is not a zip file": "it is no archive, or it is truncated: copy it again, or make it anew",
 }
 
@@ -74,7 +77,7 @@ def locate(source: str | Path) -> Path:
         path = Path(source).expanduser()
         path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(f"there is no {named(source)}") from error
+        raise DataError(f"there is no {shown(str(source))}") from error
     except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a home folder of nobody, a loop of links
-        raise DataError(f"there is no {named(source)}: {fault(error)}") from error
+        raise DataError(f"there is no {shown(str(source))}: {fault(error)}") from error
     return path

@@ -120,6 +120,8 @@ class MetricEntry(Entry):
     extractors: those a feature metric is taken on where nobody names one; None for all.
     classic: the name under which it is known on an extractor, where that is another than ``fd_lenet``'s kind.
     headline: stands for an extractor whose weights are not here: one line that says so, instead of one a measure.
+    slow: left out of ``bench.evaluate`` where it is not asked for by name.
+    locate: says where a model that it asks lies; None where it asks none.
     """
 
     compute: Callable[[Any], Estimate]
@@ -135,7 +137,9 @@ class MetricEntry(Entry):
     extractor: str | None = None
     classic: Mapping[str, str] = field(default_factory=dict)
     headline: bool = False
+    slow: bool = False
     check: Callable[[str], object] | None = None
+    locate: Locate | None = None
 
     def named(self, name: str, rest: str) -> Self:
         if self.check:
@@ -420,7 +424,9 @@ def metric(
     extractors: Iterable[str] | None = None,
     classic: Mapping[str, str] | None = None,
     headline: bool = False,
+    slow: bool = False,
     check: Callable[[str], object] | None = None,
+    locate: Locate | None = None,
     paper: str | None = None,
 ) -> Callable[[T], T]:
     """Register a measure: a function that returns an Estimate, or raises Omitted with the reason.
@@ -435,7 +441,9 @@ def metric(
     extractors: where a feature metric is at home; on others it is taken only when asked for by name. Left out: all.
     classic: its name on an extractor where the field has one, ``{"inception": "fid"}``.
     headline: of feature metrics the one that says, for all of them, that an extractor's weights are not here.
+    slow: takes minutes without a GPU: where no metric is named, ``bench.evaluate`` leaves it out and says so.
     check: of a metric ``name:``, raises GenbenchError for a rest that stands for nothing, as soon as it is named.
+    locate: where it asks a model of its own, as for a dataset, for ``genbench doctor``.
     """
 
     def register(compute: T) -> T:
@@ -453,7 +461,9 @@ def metric(
             extractors=None if extractors is None else frozenset(extractors),
             classic=dict(classic or {}),
             headline=headline,
+            slow=slow,
             check=check,
+            locate=locate,
             **_common(name, compute),
         )
         registry.add("metrics", entry)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import DataError, write_atomic
-from bench.errors import named
+from bench.errors import named, shown
 from bench.foreign import fault
 
 
@@ -38,7 +38,7 @@ def data_root(root: str) -> Path:
     try:
         return Path(folder).expanduser()
     except RuntimeError as error:
-        raise DataError(f"there is no {named(folder)}: {fault(error)}") from error
+        raise DataError(f"there is no {shown(folder)}: {fault(error)}") from error
 
 
 def find(name: str, root: str, places: Iterable[str], how: str) -> Path:

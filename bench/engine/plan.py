@@ -13,7 +13,7 @@ from typing import Any
 from bench.doors import Door, check_call
 from bench.engine.budget import Budget
 from bench.engine.suite import DatasetUse, GeneratorUse, Suite
-from bench.errors import GenbenchError, SuiteError, calling
+from bench.errors import DataError, GenbenchError, SuiteError, calling
 from bench.files import sha256
 from bench.measure.names import expand, find_metric
 from bench.modalities import modality_of
@@ -119,7 +119,10 @@ def _generators(suite: Suite, data: DatasetUse) -> list[GeneratorUse]:
 def _load(data: DatasetUse, suite: Suite) -> Dataset:
     """The dataset, once it is clear that every generator can be measured on it."""
     with calling(f"datasets.{data.label}: the dataset {data.source!r} of {data.entry.origin}"):
-        dataset = data.entry.make(**data.options)
+        try:
+            dataset = data.entry.make(**data.options)
+        except DataError as error:
+            raise DataError(f"{data.place}: {error}") from error
         if not isinstance(dataset, Dataset):
             raise TypeError(f"it gave {type(dataset).__name__}, which is no bench.Dataset")
         _ = dataset.fingerprint, len(dataset.valid)  # asked for here, where what they raise is told

@@ -72,6 +72,11 @@ class DatasetUse:
     options: Mapping[str, Any]
     entry: DatasetEntry
 
+    @property
+    def place(self) -> str:
+        """Where the suite says which data it is."""
+        return f"datasets.{self.label}{'' if self.source == self.label else '.source'}"
+
 
 @dataclass(frozen=True)
 class GeneratorUse:
@@ -301,7 +306,7 @@ class _Checker:
 
     def dataset(self, label: str, table: Table) -> DatasetUse | None:
         source = table.get("source", label)
-        entry = self.look_up("datasets", source, f"datasets.{label}")
+        entry = self.look_up("datasets", source, f"datasets.{label}{'.source' if 'source' in table else ''}")
         if entry is None:
             return None
         given = {k: v for k, v in table.items() if k != "source"}

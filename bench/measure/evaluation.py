@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Integral
@@ -26,6 +26,7 @@ from bench.reading.arrays import Statistics
 from bench.registry import MetricEntry, Side, registry
 
 T = TypeVar("T")
+NONE = "none"  # the extractor, where vectors are taken as they are; protocols call it so
 COLUMNS = ("metric", "value", "lo", "hi", "level", "unit", "better", "n", "protocol", "reason")
 
 
@@ -117,7 +118,8 @@ def evaluate(
     names = None if metrics is None else _asked(metrics)
     modality = None if modality is None else modality_of(str(modality)).name
     expect("extractor", extractor, extractor is None or isinstance(extractor, str), "a name, such as 'inception'")
-    extractor = registry.get("extractors", extractor).name if extractor else None
+    if extractor:
+        extractor = NONE if extractor.casefold() == NONE else registry.get("extractors", extractor).name
     notes: list[str] = []
 
     def say(remark: str) -> None:
@@ -128,10 +130,11 @@ def evaluate(
     sources = {"samples": samples, "reference": reference, "train": train}
     told = None if prompts is None else _bring(read_prompts, "prompts", prompts, say)
     given = _given(sources, modality, told, seed, device, say)
-    rows = [_row(entry, given, extractor) for entry in _entries(names, given.modality, extractor)]
+    entries = _entries(names, given.modality, extractor)
+    rows = [_row(entry, given, extractor, by_name=names is not None) for entry in entries]
     if not any(row["value"] is not None for row in rows):
-        raise GenbenchError(_why_nothing(rows))
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+        raise GenbenchError("\n".join([*_why_nothing(rows), *_instead(entries, given.modality)]))
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"n": "Int64"})  # whole, and none where there is none
     table.attrs["notes"] = [*notes, *given.remarks]
     return table
 
@@ -199,6 +202,10 @@ def _entries(asked: Sequence[str] | None, modality: str, extractor: str | None) 
 
     Where nothing is asked for, every measure of samples for this modality that is at home on the extractor.
     """
+    if extractor == NONE:
+        if not modality_of(modality).is_features:
+            raise GenbenchError(f"the extractor 'none' takes vectors as they are, but the samples are {modality}")
+        extractor = None
     if extractor and modality not in (on := registry.get("extractors", extractor).on):
         raise GenbenchError(f"{extractor} reads {' or '.join(sorted(on))}, but the samples are {modality}")
     chosen = extractor or modality_of(modality).default_extractor
@@ -235,11 +242,13 @@ def _refuse_misfit(entry: MetricEntry, extractor: str | None, modality: str) -> 
         raise Omitted(f"for {' or '.join(sorted(entry.on))}, but the samples are {modality}")
 
 
-def _row(entry: MetricEntry, given: Given, extractor: str | None) -> dict[str, Any]:
+def _row(entry: MetricEntry, given: Given, extractor: str | None, *, by_name: bool) -> dict[str, Any]:
     """One measurement as a row; null with its reason where there is none: one metric must not cost the others."""
     row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"metric": entry.name, "unit": entry.unit, "better": entry.better}
     try:
         _refuse_misfit(entry, extractor, given.modality)
+        if entry.slow and not by_name:
+            raise Omitted("takes minutes without a GPU: ask for it by name (metrics, --metrics)")
         found = measure(entry, given)
     except GenbenchError as error:
         return row | {"reason": str(error)}
@@ -250,9 +259,17 @@ def _row(entry: MetricEntry, given: Given, extractor: str | None) -> dict[str, A
     return row | {"value": found.value, "n": found.n, **interval, "protocol": protocol}
 
 
-def _why_nothing(rows: Sequence[Mapping[str, Any]]) -> str:
+def _why_nothing(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """All reasons, each once."""
     reasons: dict[str, list[str]] = {}
     for row in rows:
         reasons.setdefault(row["reason"], []).append(row["metric"])
-    return "\n".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    return [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
+
+
+def _instead(entries: Iterable[MetricEntry], modality: str) -> list[str]:
+    """What can be done where no network is here to make features."""
+    names = {entry.extractor for entry in entries} - {None}
+    if modality_of(modality).is_features or all(registry.get("extractors", name).here for name in names):
+        return []
+    return ["or bring features of your own, which are taken as they are: vectors (n, D), as arrays or in .npy files"]

@@ -11,12 +11,15 @@ They are found whatever their case.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from bench.errors import UnknownName, calling, expect, nearest
 from bench.protocols import DataSpec
 from bench.registry import ExtractorEntry, MetricEntry, registry
+
+MOST_AKIN = 6  # metrics that are suggested at once
 
 
 def classic_names() -> dict[str, tuple[str, str]]:
@@ -52,8 +55,16 @@ def find_metric(name: str) -> MetricEntry:
         entry = registry.get("metrics", name)
         if entry.of != "features":
             return entry
-    near = nearest(name, known_names())
-    raise UnknownName("metric", name, near or registry.all("metrics", with_rest=True), registry.failure_note())
+    near = nearest(name, known_names()) or registry.all("metrics", with_rest=True)
+    raise UnknownName("metric", name, near, registry.failure_note(), akin=_speaking_of(name))
+
+
+def _speaking_of(word: str) -> list[str]:
+    """The metrics whose sentence, file or paper holds a word that begins so: ``fd`` of "frechet"; none of too many."""
+    begins = re.compile(rf"(?<![^\W_]){re.escape(word)}", re.IGNORECASE)
+    every: Iterable[MetricEntry] = registry.all("metrics").values()
+    found = [e.name for e in every if len(word) > 2 and begins.search(f"{e.about} {e.origin} {e.paper}")]
+    return found if len(found) <= MOST_AKIN else []
 
 
 def check_name(name: str) -> MetricEntry:

@@ -8,6 +8,7 @@ texts     strings: a list, a .txt file of lines, a .json list, .jsonl
 
 from __future__ import annotations
 
+import inspect
 import stat
 import warnings
 from pathlib import Path
@@ -25,13 +26,17 @@ from bench.reading.texts import TEXTS, read_texts
 from bench.registry import registry
 
 Source = Held | str | Path
+_BENCH = Path(__file__).parents[1]
 ARRAYS = frozenset({".npy", ".npz"})
 FORMS = "a folder or .zip of pictures, .npz or .npy (numpy.save writes it), .txt (a text a line), .json or .jsonl"
 
 
 def warn(remark: str) -> None:
-    """Say what is no error but not as it was given, as a DataWarning."""
-    warnings.warn(remark, DataWarning, stacklevel=2)
+    """Say what is no error but not as it was given, as a DataWarning of the line outside of bench that led here."""
+    frame, depth = inspect.currentframe(), 1
+    while frame and (frame := frame.f_back) and Path(frame.f_code.co_filename).is_relative_to(_BENCH):
+        depth += 1
+    warnings.warn(remark, DataWarning, stacklevel=depth + 1)
 
 
 def read(source: Source, say: Say = warn, *, sequences: bool = False) -> Examples:
@@ -49,7 +54,12 @@ def read_reference(source: Source, say: Say = warn, *, sequences: bool = False) 
     """As ``read``; statistics in place of examples are taken too."""
     if not isinstance(source, str | Path):
         return from_memory(source, say, sequences=sequences)
-    path = locate(source)
+    try:
+        path = locate(source)
+    except DataError as error:
+        if len(str(source).split()) > 1 and Path(source).suffix.lower() not in {*ARRAYS, *TEXTS, *SUFFIXES, ".zip"}:
+            raise DataError(f"{error}; texts are a list of strings, or a .txt file with one a line") from error
+        raise
     about, suffix = path.stat(), path.suffix.lower()
     if stat.S_ISDIR(about.st_mode):
         return read_folder(path, say)

@@ -140,7 +140,8 @@ def size_remarks(pictures: Pictures) -> Iterator[str]:
     n, ((height, width), most) = len(pictures), next(iter(pictures.sizes.items()))
     if len(pictures.sizes) > 1:
         yield (
-            f"{n - most} of {n} pictures are not {width}x{height} like the other {most}: each is resized from its own size"
+            f"{n - most} of {n} pictures are not {width}x{height} like the other {most}: each is resized from its own "
+            "size"
         )
     if pictures.grey:
         yield f"{pictures.grey} of {n} pictures are grey, the others RGB: grey is repeated to RGB"

@@ -196,7 +196,7 @@ def frame(records: list[RunRecord]) -> pd.DataFrame:
     import pandas as pd
 
     rows = [row for record in records for row in _rows(record)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"n": "Int64"})  # whole, and none where there is none
 
 
 def read_frame(out: str | Path) -> pd.DataFrame:

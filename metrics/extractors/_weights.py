@@ -35,12 +35,16 @@ class Weights:
     url: str
     sha256: str
 
+    @property
+    def variable(self) -> str:
+        """The environment variable that names another place."""
+        return "GENBENCH_WEIGHTS_" + self.name.upper().replace("-", "_")
+
     def locate(self) -> str:
         """Its path. Raises DataError with the way to get it."""
-        variable = "GENBENCH_WEIGHTS_" + self.name.upper().replace("-", "_")
-        if given := os.environ.get(variable):
+        if given := os.environ.get(self.variable):
             if not os.path.isfile(given):  # noqa: PTH113 (False, too, for a path that no system can have)
-                raise DataError(f"{variable} is {named(shown(Path(given)))}, where no file is")
+                raise DataError(f"{self.variable} is {named(shown(Path(given)))}, where no file is")
             return given
         path = Path(torch.hub.get_dir()) / "checkpoints" / self.file
         if not os.path.isfile(path):  # noqa: PTH113 (False, too, in a folder that may not be entered)
@@ -73,7 +77,8 @@ class Weights:
         if not {"1", self.name} & set(wanted):
             raise DataError(
                 f"{self.name} weights are not at {shown(path)}; download {self.url} to there, "
-                f"let `genbench evaluate --download` do it, or set GENBENCH_DOWNLOAD={self.name}"
+                f"name a copy of it in {self.variable}, let `genbench evaluate --download` do it, or set "
+                f"GENBENCH_DOWNLOAD={self.name}"
             )
         if self.url not in _failed:
             try:  # whole and checked, or not at all: torch writes beside the target, compares the hash and renames
@@ -83,7 +88,10 @@ class Weights:
             except (OSError, HTTPException, RuntimeError) as error:  # no network, cut off, another file
                 _failed[self.url] = str(error)
         if self.url in _failed:
-            raise DataError(f"{self.url} could not be downloaded ({_failed[self.url]}); put it at {shown(path)}")
+            raise DataError(
+                f"{self.url} could not be downloaded ({_failed[self.url]}): where no network is, fetch it elsewhere "
+                f"and put it at {shown(path)}, or name it in {self.variable}"
+            )
 
 
 def tensors(path: Path) -> dict[str, Tensor]:

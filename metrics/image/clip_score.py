@@ -80,6 +80,7 @@ def _directions(embeddings: Array, what: str) -> Tensor:
     aspect="relevance",
     unit="1",
     better="higher",
+    locate=lambda: str(folder()),
     paper="arXiv:2104.08718",
 )
 def clip_score_of(c: Comparison) -> Estimate:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from bench import DataError, Omitted, alive, fault, named, sha256
 from metrics.text import _smollm2 as smollm2
 
+FOLDER = "GENBENCH_JUDGE"
 WINDOW = 512
 TOKENS_AT_ONCE = 1024  # bounds the logits held at a time, 0.2 GB for 49,152 words
 INSTALL = 'pip install "genbench[text]"'
@@ -75,7 +76,16 @@ def _nats(judge: Judge, parts: Sequence[list[int]]) -> np.ndarray:
 
 def judge() -> Judge:
     """The judge, loaded once a process. Raises Omitted where there is none, DataError for a folder that holds none."""
-    return _load(os.environ.get("GENBENCH_JUDGE", ""))
+    return _load(os.environ.get(FOLDER, ""))
+
+
+def locate() -> str:
+    """Where the judge lies. Raises DataError with the way to get one; what a folder holds is seen when it is loaded."""
+    if folder := os.environ.get(FOLDER):
+        if not Path(folder).is_dir():
+            raise DataError(f"{FOLDER} is {named(folder)}, where no folder is")
+        return folder
+    return str(smollm2.locate())
 
 
 @functools.lru_cache(maxsize=1)

@@ -20,7 +20,7 @@ import numpy as np
 
 from bench import Comparison, Estimate, GenbenchError, difference_interval, metric, ratio_interval
 from metrics.likelihood._scoring import transformed
-from metrics.text._judge import Judge, judge, score
+from metrics.text._judge import Judge, judge, locate, score
 from metrics.text._texts import checked_texts, cut, spread
 
 PAPER = "arXiv:1904.09751, section 4.1"
@@ -93,7 +93,7 @@ def _of_side(c: Comparison, side: Literal["samples", "reference"]) -> tuple[np.n
     return judged(c.texts(side), by, min(TEXTS, c.count("samples")))
 
 
-@metric("judge_perplexity", on={"text"}, aspect="realism", unit="1", better="none",
+@metric("judge_perplexity", on={"text"}, aspect="realism", unit="1", better="none", slow=True, locate=locate,
         paper=PAPER)  # fmt: skip
 def judge_perplexity_of_samples(c: Comparison) -> Estimate:
     """Perplexity of the samples under a language model that did not make them; match held-out text, not 1."""
@@ -101,7 +101,7 @@ def judge_perplexity_of_samples(c: Comparison) -> Estimate:
 
 
 @metric("judge_gap", sides=("samples", "reference"), on={"text"}, aspect="realism", unit="nat/token",
-        better="lower", paper=PAPER)  # fmt: skip
+        better="lower", slow=True, locate=locate, paper=PAPER)  # fmt: skip
 def judge_gap_of_samples(c: Comparison) -> Estimate:
     """How far the samples' log perplexity under that language model is from held-out text's, in nats a token."""
     return _under(judge(), gap(*c.once(_of_side, "samples"), *c.once(_of_side, "reference")))

@@ -111,7 +111,7 @@ class TestFolder:
 
     def test_what_is_no_folder_of_pictures_is_told(self, tmp_path: Path) -> None:
         (tmp_path / "x.txt").write_text("hello")
-        with pytest.raises(DataError, match="there is no nowhere"):
+        with pytest.raises(DataError, match="there is no 'nowhere'"):
             make("folder:nowhere")
         with pytest.raises(DataError, match=r"neither a folder nor a .zip of pictures"):
             make(f"folder:{tmp_path / 'x.txt'}")
@@ -258,7 +258,7 @@ class TestSuites:
             check_suite(table, "x")
         told = str(caught.value)
         for words in (
-            "datasets.a: there is no nowhere.npz",
+            "datasets.a.source: there is no 'nowhere.npz'",
             "names nothing behind its colon",
             "did you mean 'folder:'",
             "'size'",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import jsonschema
 import pytest
 
 from bench import Estimate, GenbenchError, OutputError, files, run
+from bench.engine import runner
 from bench.engine.progress import Display
 from bench.engine.runner import plan
 from bench.engine.worker import record_of
@@ -245,6 +247,17 @@ def test_a_remark_of_many_trials_is_said_once(capsys: pytest.CaptureFixture[str]
         for trial in trials:
             display.event(trial, {"remark": f"the moon is full {ODD}"})
     assert capsys.readouterr().err.count("the moon is full") == 1
+
+
+def test_what_was_said_while_planning_is_not_said_again(capsys: pytest.CaptureFixture[str]) -> None:
+    trial = plan("demo")[0]
+    with runner._heard() as said:
+        logging.getLogger("genbench").warning("the moon is full")
+    with Display([trial], said=said) as display:
+        for remark in ("the moon is full", "the sun is out"):
+            display.event(trial, {"remark": remark})
+    err = capsys.readouterr().err
+    assert f"{trial.title}: the moon is full" not in err and f"{trial.title}: the sun is out" in err
 
 
 def test_remarks_stand_on_the_page_each_once(tmp_path: Path) -> None:

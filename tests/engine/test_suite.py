@@ -234,7 +234,7 @@ def test_a_wrong_file_is_told_apart_from_a_wrong_name(tmp_path: Path) -> None:
         find_suite(tmp_path / "no.toml")
     with pytest.raises(SuiteError, match="is a folder: name the TOML file"):
         find_suite(tmp_path)
-    with pytest.raises(UnknownName, match="unknown suite 'dem'; did you mean 'demo'?.*the path of its TOML file"):
+    with pytest.raises(UnknownName, match=r"unknown suite 'dem'; did you mean 'demo'\?.*the path of its TOML file"):
         find_suite("dem")
 
 
@@ -274,12 +274,12 @@ def test_a_user_without_a_home_can_plan(tmp_path: Path, monkeypatch: pytest.Monk
     table: dict[str, Any] = {"datasets": {"mnist5k": {}}, "generators": {"vae": {}}}
     assert len(plan_trials(check_suite(table, "test"), "cpu")) == 4
     table["datasets"] = {"mnist": {"root": "~/data"}}
-    with pytest.raises(DataError, match="there is no ~/data"):
+    with pytest.raises(DataError, match=r"datasets.mnist: there is no '~/data'"):
         plan_trials(check_suite(table, "test"), "cpu")
 
 
 @pytest.mark.parametrize("root", ["~nosuchuser/x", "x" * 300, "/dev/null"])
 def test_data_in_a_place_that_cannot_be_is_told(root: str) -> None:
     suite = check_suite({"datasets": {"mnist": {"root": root}}, "generators": {"vae": {}}}, "test")
-    with pytest.raises(DataError, match=r"there is no ~nosuch|cannot look for MNIST|no MNIST"):
+    with pytest.raises(DataError, match=r"there is no '~nosuch|cannot look for MNIST|no MNIST"):
         plan_trials(suite, "cpu")

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
 import bench
-from bench import DataError, DataWarning, GenbenchError, TooFew, UnknownName
+from bench import DataError, DataWarning, GenbenchError, Omitted, TooFew, UnknownName
 from bench.cli._main import run_command
 from bench.measure.evaluation import COLUMNS
 from bench.registry import registry
@@ -27,7 +28,10 @@ OTHERS = RNG.integers(0, 200, (50, 1, 28, 28), dtype=np.uint8)
 
 def rows(table: Any) -> list[dict[str, Any]]:
     """Rows as they are, a missing number as None."""
-    return [{k: None if v is None or v != v else v for k, v in row.items()} for row in table.to_dict("records")]
+    return [
+        {k: None if v is None or v is pd.NA or v != v else v for k, v in row.items()}
+        for row in table.to_dict("records")
+    ]
 
 
 def value(table: Any, metric: str) -> float:
@@ -65,6 +69,16 @@ class TestVectors:
         assert not set(missing) & {"fd", "kid", "vendi", "precision"}
         assert all((row["value"] is None) == (name in missing) for name, row in found.items())
 
+    def test_counts_are_whole_though_some_are_missing(self) -> None:
+        table = bench.evaluate(FAKE, REAL)
+        assert table.n.isna().any() and table.n.dtype == "Int64"
+        n = dict(zip(table.metric, table.n, strict=True))
+        assert (n["precision"], n["recall"], n["c2st"]) == (len(FAKE), len(REAL), 2 * min(len(FAKE), len(REAL)))
+
+    def test_none_is_the_extractor_of_vectors_as_they_are(self) -> None:
+        tables = [bench.evaluate(FAKE, REAL, metrics="fd", extractor=name) for name in (None, "none", "None")]
+        assert rows(tables[0]) == rows(tables[1]) == rows(tables[2])
+
     def test_it_does_not_depend_on_the_form_of_numbers(self) -> None:
         a, b = (
             bench.evaluate(FAKE.astype(kind), REAL.astype(kind), metrics=["fd"]) for kind in (np.float64, np.float32)
@@ -97,8 +111,10 @@ class TestImages:
 
     def test_without_weights_it_says_how_to_get_them(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-        with pytest.raises(GenbenchError, match=r"fid: inception weights are not at .*download http"):
+        with pytest.raises(GenbenchError, match=r"fid: inception weights are not at .*download http") as caught:
             bench.evaluate(OTHERS, DIGITS, metrics=["fid"])
+        assert "GENBENCH_WEIGHTS_INCEPTION" in str(caught.value)
+        assert "or bring features of your own" in str(caught.value).splitlines()[-1]
 
 
 FLAT = np.full((50, 1, 28, 28), 7, np.uint8)
@@ -118,6 +134,8 @@ GREYS = FLAT + np.arange(50, dtype=np.uint8)[:, None, None, None]
         (OTHERS / 255, DIGITS, {}, DataError, "must be uint8"),
         (FAKE, REAL, {"modality": "images"}, GenbenchError, "unknown modality 'images'; did you mean 'image'"),
         (FAKE, REAL, {"metrics": ["fdd"]}, UnknownName, "did you mean 'fd'"),
+        (FAKE, REAL, {"metrics": ["frechet"]}, UnknownName, "did you mean 'fd' or 'fd_corrected'"),
+        (OTHERS, DIGITS, {"extractor": "none"}, GenbenchError, "'none' takes vectors as they are, but .* image"),
         (FAKE, REAL, {"extractor": "lennet"}, UnknownName, "did you mean 'lenet'"),
         ("nowhere", REAL, {"metrics": ["fdd"]}, UnknownName, "did you mean 'fd'"),  # before an hour of reading
         (FAKE, REAL, {"extractor": "lenet"}, GenbenchError, "lenet reads image, but the samples are vector"),
@@ -265,6 +283,20 @@ def test_where_nothing_resizes_sizes_must_be_one(monkeypatch: pytest.MonkeyPatch
         bench.evaluate(OTHERS[..., :14], DIGITS, metrics=["fd"], extractor="lenet")
 
 
+def test_what_takes_minutes_is_measured_where_it_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_judge(folder: str) -> None:
+        raise Omitted("no judge in tests")
+
+    monkeypatch.setattr("metrics.text._judge._load", no_judge)
+    texts = [f"the cat number {i} sat on the mat and slept" for i in range(40)]
+    found = {row["metric"]: row for row in rows(bench.evaluate(texts[:20], texts[20:]))}
+    assert found["self_bleu"]["value"] is not None
+    for name in ("judge_gap", "judge_perplexity"):
+        assert found[name]["reason"] == "takes minutes without a GPU: ask for it by name (metrics, --metrics)"
+    (self_bleu, asked) = rows(bench.evaluate(texts[:20], texts[20:], metrics="self_bleu judge_gap"))
+    assert self_bleu["value"] is not None and asked["reason"] == "no judge in tests"
+
+
 def test_blank_texts_count_in_every_form(tmp_path: Path) -> None:
     texts = [text for i in range(40) for text in (f"the cat number {i} sat on the mat and slept all day long", "")]
     (tmp_path / "x.txt").write_text("".join(f"{text}\n" for text in texts))
@@ -285,3 +317,4 @@ def test_what_is_said_of_a_path_that_is_two_sides_is_said_once(tmp_path: Path) -
         table = bench.evaluate(str(tmp_path), str(tmp_path), metrics=["kid_lenet"])
     said = [str(warning.message) for warning in caught]
     assert said == table.attrs["notes"] and sum("notes.txt" in remark for remark in said) == 1
+    assert {warning.filename for warning in caught} == {__file__}  # the line of whoever called, not ours
