@@ -269,7 +269,7 @@ def _why_nothing(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _instead(entries: Iterable[MetricEntry], modality: str) -> list[str]:
     """What can be done where no network is here to make features."""
-    names = {entry.extractor for entry in entries} - {None}
+    names = {entry.extractor for entry in entries if entry.extractor}
     if modality_of(modality).is_features or all(registry.get("extractors", name).here for name in names):
         return []
     return ["or bring features of your own, which are taken as they are: vectors (n, D), as arrays or in .npy files"]
