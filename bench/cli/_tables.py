@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import RenderableType
 
 
 def print_table(title: str, rows: Sequence[Mapping[str, Any]], wrapped: Collection[str] | None = None) -> None:
@@ -22,19 +22,25 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]], wrapped: Collecti
         table.add_column(column, no_wrap=keep, overflow="fold", style="" if number else "bold")
     for row in rows:
         table.add_row(*(Text(str(value)) for value in row.values()))
-    console().print(table)
-    console().print()
+    show(table)
+    print()
 
 
 def print_text(text: str) -> None:
     """A paragraph, as it is: nothing in it is markup."""
     from rich.text import Text
 
-    console().print(Text(text))
+    show(Text(text))
 
 
-def console() -> Console:
-    """As wide as the terminal; a file or a pipe has no width, and gets whole lines."""
+def show(what: RenderableType) -> None:
+    """As wide as the terminal; a file or a pipe has no width, and gets whole lines without blanks at their ends."""
     from rich.console import Console
 
-    return Console() if sys.stdout.isatty() or "COLUMNS" in os.environ else Console(width=100_000)
+    if sys.stdout.isatty():
+        Console().print(what)
+        return
+    console = Console() if "COLUMNS" in os.environ else Console(width=100_000)
+    with console.capture() as captured:
+        console.print(what)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))

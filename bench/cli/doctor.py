@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.cli._options import Json
-from bench.cli._tables import console
+from bench.cli._tables import show
 from bench.errors import GenbenchError, said
 from bench.files import cache_folder, cache_limit, private_folder
 from bench.probes import load
@@ -29,7 +30,7 @@ def doctor(as_json: Json = False) -> None:
         table.add_column(overflow="fold")  # paths and addresses are to be copied whole
     for f in findings:
         table.add_row(f.section, f.name, "yes" if f.here else Text("no", "bold"), Text(f.detail))
-    console().print(table)
+    show(table)
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Finding:
 
 def examine() -> list[Finding]:
     """All findings; nothing is read, loaded or fetched. Takes half a second, to see how busy the machine is."""
-    return [*_machine(), *_located("datasets", "data"), *_located("extractors", "weights"), _cache(), *_plugins()]
+    located = [*_located("datasets", "data"), *_located("extractors", "weights"), *_models()]
+    return [*_machine(), *located, _cache(), *_plugins()]
 
 
 def _machine() -> list[Finding]:
@@ -74,13 +76,23 @@ def _load(cores: int) -> Finding:
 
 
 def _located(kind: str, section: str) -> list[Finding]:
-    findings = []
-    for name, entry in registry.all(kind).items():
-        try:
-            findings.append(Finding(section, name, True, entry.locate()))
-        except Exception as error:  # DataError, but a plugin may raise anything
-            findings.append(Finding(section, name, False, said(error)))
-    return findings
+    return [_try(section, name, entry.locate) for name, entry in registry.all(kind).items()]
+
+
+def _models() -> list[Finding]:
+    """Models that metrics ask, each once, by the names of these metrics."""
+    asking: dict[Callable[[], str], list[str]] = {}
+    for name, entry in registry.all("metrics").items():
+        if entry.locate:
+            asking.setdefault(entry.locate, []).append(name)
+    return [_try("models", ", ".join(names), locate) for locate, names in asking.items()]
+
+
+def _try(section: str, name: str, locate: Callable[[], str]) -> Finding:
+    try:
+        return Finding(section, name, True, locate())
+    except Exception as error:  # DataError, but a plugin may raise anything
+        return Finding(section, name, False, said(error))
 
 
 def _cache() -> Finding:

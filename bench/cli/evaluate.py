@@ -100,7 +100,11 @@ def _print_measured(rows: list[dict[str, Any]]) -> None:
     used = [column for column in shown[0] if any(row[column] for row in shown)]
     print_table("", [{column: row[column] for column in used} for row in shown], wrapped=["protocol"])
     lines = ["under " + _settings(common)] if common else []
-    lines += [f"{row['metric']}: left out: {row['reason']}" for row in rows if row["value"] is None]
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if row["value"] is None:
+            reasons.setdefault(row["reason"], []).append(row["metric"])
+    lines += [f"{', '.join(names)}: left out: {reason}" for reason, names in reasons.items()]
     for line in lines:
         print_text(line)
 

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,17 @@ from bench.cli._options import Json
 from bench.cli._tables import print_table
 from bench.errors import GenbenchError, hint
 from bench.protocols import CAPABILITIES, MODALITIES, capabilities
-from bench.registry import KINDS, DatasetEntry, Entry, ExtractorEntry, GeneratorEntry, MetricEntry, command, registry
+from bench.registry import (
+    KINDS,
+    DatasetEntry,
+    Entry,
+    ExtractorEntry,
+    GeneratorEntry,
+    MetricEntry,
+    SuiteEntry,
+    command,
+    registry,
+)
 
 Row = dict[str, str]
 _GIVEN = {"model": "a model", "samples": "samples", "features": "features"}
@@ -77,8 +88,9 @@ def for_a_table(rows: Sequence[Row]) -> list[Row]:
 
 def _near(words: Sequence[str], known: set[str]) -> str:
     """A suggestion where there is one; not the list of every word there is."""
-    told = hint(" ".join(words), {word.strip(".,;:()`").casefold() for word in known} - {""})
-    return told if "did you mean" in told else ""
+    plain = {word.strip(".,;:()`").casefold() for word in known} - {""}
+    near = get_close_matches(" ".join(words).casefold(), plain, n=1, cutoff=0.75)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _holds(row: Row, words: Sequence[str]) -> bool:
@@ -139,6 +151,9 @@ def file_of(entry: Entry) -> str:
     """The file it stands in: of ours below the folder of the package, of others where it lies."""
     module = sys.modules.get(entry.origin)
     path = Path(getattr(module, "__file__", None) or entry.origin)
+    if isinstance(entry, SuiteEntry):  # beside the module that registered it
+        depth = entry.origin.count(".") + 1
+        return "/".join(entry.path.parts[-depth - 1 :]) if entry.path.parent == path.parent else str(entry.path)
     parts = entry.origin.split(".")
     own = path.name == "__init__.py" or path.stem == parts[-1]
     return "/".join(path.parts[-len(parts) - (path.name == "__init__.py") :]) if module and own else str(path)

@@ -98,7 +98,9 @@ def test_weights_are_fetched_where_that_is_asked_for(
     assert run_command(words) == 2 and not wanted
     assert "let `genbench evaluate --download` do it" in capsys.readouterr().err
     assert run_command([*words, "--download"]) == 2 and len(wanted) == 1
-    assert "could not be downloaded (no network in tests)" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "could not be downloaded (no network in tests): where no network is, " in said
+    assert "GENBENCH_WEIGHTS_MOBILENET" in said
 
 
 def test_names_are_taken_in_any_case_and_apart_by_commas_or_spaces(
@@ -111,4 +113,4 @@ def test_names_are_taken_in_any_case_and_apart_by_commas_or_spaces(
 
 def test_errors_are_one_line_and_exit_two(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["evaluate", files[0], "nowhere.npz"]) == 2
-    assert capsys.readouterr().err == "genbench: error: there is no nowhere.npz\n"
+    assert capsys.readouterr().err == "genbench: error: there is no 'nowhere.npz'\n"

@@ -46,6 +46,20 @@ def test_a_list_is_searched_by_any_word(capsys: pytest.CaptureFixture[str]) -> N
     assert names_in(capsys, "datasets", "folder:") == ["folder:"]
     assert run_command(["list", "metrics", "novelti"]) == 2
     assert "did you mean 'novelty'" in capsys.readouterr().err
+    assert run_command(["list", "metrics", "nosuchword"]) == 2
+    assert "did you mean" not in capsys.readouterr().err
+
+
+def test_a_suite_stands_in_its_toml_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["list", "suites", "--json"]) == 0
+    files = {row["name"]: row["file"] for row in json.loads(capsys.readouterr().out)["suites"]}
+    assert files["demo"] == "bench/suites/demo.toml" and all(Path(file).is_file() for file in files.values())
+
+
+def test_lines_in_a_pipe_end_where_their_words_end(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["list", "metrics"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 40 and lines == [line.rstrip() for line in lines]
 
 
 def test_a_metric_says_what_it_is_on_where_it_stands_and_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
