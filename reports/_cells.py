@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from bench.results.board import Cell, Column
+from bench.results.ranks import BEYOND
 from reports._escaping import visible
 from reports._numbers import Scale, fixed, places_of, plain, scale, with_spread
 
@@ -17,7 +18,7 @@ _LONGEST = 300  # characters of one setting in a tooltip
 
 
 class Shown(NamedTuple):
-    """value: "12.3" or "≤ 93.1" or "–".  spread: "± 0.4", "± 0" where seeds agree, "[11.9, 12.7]", or "" if unknown."""
+    """value: "12.3" or "≤ 93.1" or "–".  spread: "± 0.4", "[11.9, 12.7]", or "" if seeds agree or it is unknown."""
 
     value: str
     spread: str = ""
@@ -28,7 +29,7 @@ class Shown(NamedTuple):
 
 def scale_of(column: Column) -> Scale:
     """In what a column's numbers are shown."""
-    return scale(column.unit, column.typical)
+    return scale(column.unit, column.typical, column.largest)
 
 
 def show(cell: Cell, column: Column) -> Shown:
@@ -40,7 +41,7 @@ def show(cell: Cell, column: Column) -> Shown:
     else:
         sd, factor = cell.summary.sd, scale_of(column).factor
         value, digits = with_spread(cell.summary.mean / factor, None if sd is None else sd / factor)
-        spread_text = f"± {digits}" if digits else ""
+        spread_text = f"± {digits}" if digits not in ("", "0") else ""
     # A bound says on which side of it the truth lies: always the better one.
     sign = {"lower": "≤ ", "higher": "≥ "}.get(column.better, "") if cell.bound else ""
     return Shown(sign + value, spread_text)
@@ -64,7 +65,8 @@ def explain(cell: Cell, column: Column) -> str:
     parts = []
     if cell.summary is not None:
         if cell.summary.sd is not None:
-            parts.append(f"mean ± standard deviation over {cell.summary.n} seeds")
+            spread = "mean ± standard deviation over" if show(cell, column).spread else "the same on all"
+            parts.append(f"{spread} {cell.summary.n} seeds")
         elif cell.interval:
             parts.append(f"one seed; {cell.interval.level:.0%} interval within the run ({cell.interval.method})")
         else:
@@ -74,7 +76,7 @@ def explain(cell: Cell, column: Column) -> str:
         if cell.bound:
             parts.append("a bound: the true value is at least as good")
         if cell.mark:
-            parts.append({"best": "best mean", "tied": "not to be told from the best"}[cell.mark])
+            parts.append({"best": "best mean", "tied": "not to be told from the best", "beyond": BEYOND}[cell.mark])
     if cell.why:
         parts.append(f"missing: {cell.why}")
     return "; ".join(parts)

@@ -139,7 +139,7 @@ def gather(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[str])
 
 def _gathered(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[str]) -> Content:
     current, older = newest(records)
-    boards = leaderboards(current)
+    boards = _as_planned(leaderboards(current), records)
     unfinished = records.unfinished if isinstance(records, Records) else []
     days = sorted({record.created[:10] for record in current})
     return Content(
@@ -158,6 +158,14 @@ def _gathered(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[st
         machines=_machines(current),
         commands=list(dict.fromkeys(record.plan.command for record in current if record.plan.command)),
     )
+
+
+def _as_planned(boards: Iterable[Board], records: Iterable[RunRecord]) -> list[Board]:
+    """In the order that the suites have their datasets in; those that no plan knows last, by name."""
+    plans = records.planned if isinstance(records, Records) else ()
+    known = list(dict.fromkeys(trial.dataset for plan in plans for trial in plan.trials))
+    place = {dataset: number for number, dataset in enumerate(known)}
+    return sorted(boards, key=lambda board: place.get(board.groups[0].first.plan.dataset, len(known)))
 
 
 def _pending(unfinished: Unfinished) -> Pending:

@@ -45,7 +45,8 @@ _FAR = 3  # a yardstick this many times beyond the last generator is named at th
 _FASTER = 1.25  # a generator that is not pictured has a point where it is this much faster than all better ones
 _LOG_FROM = 30  # a y axis that spans more than this factor is drawn in logarithms
 _DRAWABLE = 1e100  # sizes beyond this, or below its inverse, have no place on an axis
-_MOST_LOSSES = 6
+_MOST_LOSSES, _LOSSES_IN_A_LINE = 6, 2
+_REACH = 10  # an error bar may make a logarithmic axis this many times longer than its points need; beyond, an arrow
 _NAME = 28  # characters of a name in a figure
 
 
@@ -122,7 +123,9 @@ def curves(rows: Sequence[Row], slots: Mapping[str, int]) -> Figure:
         panels = figure.subplots(down, across, squeeze=False).flat
         for row, axes in zip(rows, panels, strict=False):
             _draw_curve(axes, curve_table(row), slots[row.name])
-            axes.set_title(short(row.name), fontsize=9, loc="left")
+            legend = axes.get_legend()
+            above = 11 * -(-len(legend.texts) // _LOSSES_IN_A_LINE) if legend else 0
+            axes.set_title(short(row.name), fontsize=9, loc="left", pad=6 + above)
         for axes in panels[len(rows) :]:
             axes.set_axis_off()
     return figure
@@ -144,7 +147,11 @@ def _draw_curve(axes: Axes, table: pd.DataFrame, slot: int) -> None:
     axes.set_ylim(low - margin, high + margin)
     axes.set(xlabel="training step", ylabel="" if len(losses) > 1 else losses[0])
     if len(losses) > 1:
-        axes.legend(title=None, frameon=False, fontsize=7.5, labelcolor=MUTED, handlelength=2.4, loc="best")
+        # Above the panel: inside, it would lie over curves that fill it.
+        axes.legend(
+            ncols=_LOSSES_IN_A_LINE, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, labelspacing=0.2,
+            frameon=False, fontsize=7.5, labelcolor=MUTED, handlelength=2.4,
+        )  # fmt: skip
     opened(axes)
 
 
@@ -192,7 +199,7 @@ def tradeoff(board: Board, slots: Mapping[str, int]) -> Figure | None:
     if board.main is None or speed is None or len(points) < 2:
         return None
     with styled():
-        figure = Figure(figsize=(6.2, 3.5))
+        figure = Figure(figsize=(8.6, 3.8))
         axes = figure.subplots()
         _scatter(axes, points, slots)
         yardsticks = [(short(row.name), row.mean(board.main)) for row in board.pictured if row.group.control]
@@ -200,6 +207,7 @@ def tradeoff(board: Board, slots: Mapping[str, int]) -> Figure | None:
         highest = max(point.quality for point in points)
         shown = [pair for pair in references if pair[1] <= _FAR * highest or highest <= 0]
         _scale_axes(axes, points, [y for _, y in shown])
+        _note_clipped(axes, points, slots)
         _draw_yardsticks(axes, shown, [pair for pair in references if pair not in shown])
         _label_points(axes, points, figure.dpi)
         _note_absent(axes, board, speed)
@@ -223,18 +231,26 @@ def _scatter(axes: Axes, points: Sequence[Point], slots: Mapping[str, int]) -> N
 
 
 def _scale_axes(axes: Axes, points: Sequence[Point], references: Sequence[float]) -> None:
-    """Speed in logarithms; quality too where yardsticks would press the generators into one line."""
+    """Speed in logarithms; quality too where yardsticks would press the generators into one line.
+
+    Error bars lie within, but where they would reach 0 or stretch a logarithmic axis too far.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_xscale("log")
-    speeds, heights = [p.speed for p in points], [*(p.quality for p in points), *references]
-    room = max(2.0, max(speeds) / min(speeds)) ** 0.18
-    axes.set_xlim(min(speeds) / room, max(speeds) * room**2)
-    if min(heights) > 0 and max(heights) / min(heights) > _LOG_FROM:
+    low, high = _log_range([(p.speed, p.speed_error or 0) for p in points])
+    room = max(2.0, high / low) ** 0.18
+    axes.set_xlim(low / room, high * room**2)
+    heights = [*((p.quality, p.quality_error or 0) for p in points), *((y, 0.0) for y in references)]
+    means = [y for y, _ in heights]
+    if min(means) > 0 and max(means) / min(means) > _LOG_FROM:
         axes.set_yscale("log")
-    axes.margins(y=0.12)
-    if min(heights) > 0 and axes.get_ylim()[0] < 0:
-        axes.set_ylim(bottom=0)
+        low, high = _log_range(heights)
+        axes.set_ylim(low / (high / low) ** 0.12, high * (high / low) ** 0.12)
+    else:
+        axes.margins(y=0.12)
+        if min(means) > 0 and axes.get_ylim()[0] < 0:
+            axes.set_ylim(bottom=0)
     # 1,000 rather than 10³: a reader should not have to take powers.
     sides = ((axes.xaxis, axes.get_xlim(), True), (axes.yaxis, axes.get_ylim(), axes.get_yscale() == "log"))
     for axis, (low, high), log in sides:
@@ -245,12 +261,43 @@ def _scale_axes(axes: Axes, points: Sequence[Point], references: Sequence[float]
             axis.set_minor_formatter(NullFormatter())
 
 
+def _log_range(numbers: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Where the numbers, each with its error, lie on a logarithmic axis, errors as far as they may reach."""
+    low, high = min(value for value, _ in numbers), max(value for value, _ in numbers)
+    ends = [end for value, error in numbers for end in (value - error, value + error)]
+    return min([low, *(end for end in ends if end >= low / _REACH)]), min(max(ends), high * _REACH)
+
+
+def _note_clipped(axes: Axes, points: Sequence[Point], slots: Mapping[str, int]) -> None:
+    """An arrow where an error bar goes on beyond the axes."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    for p in points:
+        dx, dy = p.speed_error or 0, p.quality_error or 0
+        ends = (
+            (p.speed - dx < left, left, p.quality, "<"),
+            (p.speed + dx > right, right, p.quality, ">"),
+            (p.quality - dy < bottom, p.speed, bottom, "v"),
+            (p.quality + dy > top, p.speed, top, "^"),
+        )
+        for x, y, arrow in (end[1:] for end in ends if end[0]):
+            axes.plot(x, y, marker=arrow, color=colour(slots[p.name]), markersize=6, clip_on=False, zorder=3)
+
+
 def _draw_yardsticks(axes: Axes, shown: Sequence[tuple[str, float]], far: Sequence[tuple[str, float]]) -> None:
-    """A line at the height of each; those beyond the axis are named at its upper end."""
-    for name, height in shown:
+    """A line each, names that would lie on one another side by side; those beyond the axis are named at its end."""
+    for _, height in shown:
         axes.axhline(height, color=CONTROL, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+    axes.get_ylim()  # settles the axis, which the lines may have stretched
+    labels: list[tuple[list[str], float, float]] = []  # names, height, and where that is, in points
+    for name, height in sorted(shown, key=lambda pair: pair[1]):
+        place = float(axes.transData.transform((1, height))[1]) * 72 / axes.figure.dpi
+        if labels and place - labels[-1][2] < 9:
+            labels[-1][0].append(name)
+        else:
+            labels.append(([name], height, place))
+    for names, height, _ in labels:
         axes.annotate(
-            name, (1, height), xycoords=axes.get_yaxis_transform(),
+            ", ".join(names), (1, height), xycoords=axes.get_yaxis_transform(),
             textcoords="offset points", xytext=(-3, 2), ha="right", va="bottom", fontsize=7.5, color=CONTROL,
         )  # fmt: skip
     if far:

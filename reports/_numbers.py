@@ -19,12 +19,18 @@ _LADDERS: dict[str, tuple[tuple[float, float, str], ...]] = {
     "s": ((1, 1, "s"), (1e-3, 1e-3, "ms"), (0, 1e-6, "µs")),
     "1": ((1e-3, 1, ""), (1e-6, 1e-3, "×10⁻³"), (0, 1e-6, "×10⁻⁶")),
 }
+_PLAIN_FROM = 0.1  # a column without a unit that holds such a number, as shares do, is not scaled
 _MOST_DIGITS = 6
 _HUGE, _FINEST = 1e15, 9  # from this size on, and with more places than these, a number is written in powers of ten
 
 
-def scale(unit: str, typical: float) -> Scale:
-    """One scale for a whole column, by its typical magnitude, so that its numbers compare at a glance."""
+def scale(unit: str, typical: float, largest: float = 0.0) -> Scale:
+    """One scale for a whole column, by its typical magnitude, so that its numbers compare at a glance.
+
+    largest: magnitude in it. What has no unit is scaled only where all is small: a share of 1 is not 1,000 thousandths.
+    """
+    if unit == "1" and largest >= _PLAIN_FROM:
+        return Scale(1, "")
     for start, factor, name in _LADDERS.get(unit, ()):
         if typical and typical >= start:
             return Scale(factor, name)

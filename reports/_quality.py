@@ -46,7 +46,8 @@ def looks(row: Row, metric: str, cost: str) -> dict[int, list[Look]]:
 def quality(board: Board, slots: Mapping[str, int]) -> Figure | None:
     """A panel for each cost that is known, a line for each generator; None where nobody looked twice."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.ticker import EngFormatter, MaxNLocator
 
     metric = watched(board)
     if metric is None:
@@ -57,12 +58,16 @@ def quality(board: Board, slots: Mapping[str, int]) -> Figure | None:
         return None
     better = next((column.better for column in board.find(metric)), "none")
     with styled():
-        figure = Figure(figsize=(2.4 * len(shown), PANEL[1] + 0.5))
+        figure = Figure(figsize=(2.87 * len(shown), PANEL[1] + 0.6))
         panels = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
         for axes, (cost, lines) in zip(panels, shown.items(), strict=True):
             _draw(axes, lines, slots)
             axes.set_xlabel(COSTS[cost])
             axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+        engine = figure.get_layout_engine()
+        if isinstance(engine, ConstrainedLayoutEngine):
+            engine.set(wspace=0.06)  # the last tick of a panel and the first of the next are two numbers
         panels[0].set_ylabel(f"{short(metric)}, {DIRECTIONS[better]}")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 4), frameon=False)

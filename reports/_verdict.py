@@ -42,6 +42,8 @@ def verdict(board: Board) -> str:
         sentences = [_won(best, others, main, board), _speed(best.name, others[0].name, board)]
     else:
         sentences = [_undecided(best, rivals, main), _fastest([best, *rivals], board)]
+    if any(row.name == best.name and row.cells[main.key].mark == "beyond" for row in board.ranked):
+        sentences.append("But that is better than real data itself, which is no merit")
     sentences.append(_beside_noise([best, *rivals], main, board))
     return " ".join(f"{sentence}." for sentence in sentences if sentence)
 

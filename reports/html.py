@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,13 +17,14 @@ from markupsafe import Markup, escape
 
 from bench import RunRecord, report, write_atomic
 from bench.results.board import Board, Column, Row
-from bench.results.ranks import RULE
+from bench.results.ranks import BEYOND, RULE
 from reports._cells import ARROWS, DIRECTIONS, describe, explain, meanings, scale_of, show
 from reports._colours import CONTROL, DARK, LIGHT
 from reports._content import MOST_NAMED, Content, Section, gaps, gather, listed
 from reports._escaping import ENTRY, LISTING, LONG_NAME, NAME, SHORT_NAME, TIP, WHOLE, ending, visible
 from reports._figures import curve, learning, tradeoff
 from reports._quality import quality
+from reports._samples import Sample
 from reports._svg import inline_svg
 
 if TYPE_CHECKING:
@@ -61,7 +63,13 @@ QUESTIONS = {
 }
 
 
-WIDEST = 6  # columns of a table that fit a page
+# Pixels, generous ones: letters differ from machine to machine.
+WIDEST = 1172  # of a table that fits the page
+_FIRST, _AROUND = 190, 36  # the column of names; what surrounds a number: its padding, and room for a mark
+_DIGIT, _SMALL, _BOLD = 9.6, 7.9, 9.0  # a character of a value, of its spread, of a heading
+
+
+_IN_STRIP = 5  # generators, real data among them
 
 
 class Span(NamedTuple):
@@ -81,6 +89,7 @@ class Table:
     labels: tuple[str, ...]
     ranked: list[Row]
     controls: list[Row]
+    stacked: bool = False  # spreads below their values: side by side they would not fit the page
 
     @property
     def title(self) -> str:
@@ -126,7 +135,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(listed=listed, base64=_base64, cut=cut, name_tag=name_tag, ending=ending)
     environment.globals.update(show=show, explain=explain, describe=describe, scale_of=scale_of)
-    environment.globals.update(arrows=ARROWS, directions=DIRECTIONS, rule=RULE, MOST_NAMED=MOST_NAMED)
+    environment.globals.update(arrows=ARROWS, directions=DIRECTIONS, rule=RULE, beyond=BEYOND, MOST_NAMED=MOST_NAMED)
     environment.globals.update(SHORT_NAME=SHORT_NAME, LONG_NAME=LONG_NAME, TIP=TIP, ENTRY=ENTRY, LISTING=LISTING)
     return environment
 
@@ -175,11 +184,10 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         "undrawn": section.undrawn,
         "headline": _table(board, spans, board.headline, [c.label for c in board.headline]) if board.columns else None,
         "tables": list(_tables(board)),
+        "yardsticks": list(_of_yardsticks(board)),
+        "strip": _strip(section),
         "meanings": list(meanings(board.columns)),
-        # Characters of the longest spread of a column, so that its values end below one another.
-        "spreads": {
-            c.key: max((len(show(row.cells[c.key], c).spread) for row in board.rows), default=0) for c in board.columns
-        },
+        "spreads": {column.key: _spread_width(board, column) for column in board.columns},
         "pictures": [sample for sample in section.samples if not sample.texts],
         "texts": [sample for sample in section.samples if sample.texts],
         # Where they are of several, every sample names its own.
@@ -196,10 +204,19 @@ def _drawn(figure: Figure | None, name: str, label: str) -> Markup | None:
 
 
 def _tables(board: Board) -> Iterator[Table]:
-    """All columns by aspect and extractor, as many side by side as can be read; none where the headline has them."""
+    """All columns of generators by aspect and extractor, as many side by side as fit; none if the headline has them."""
+    return _in_tables(board, board.own if board.headline != board.own else ())
+
+
+def _of_yardsticks(board: Board) -> Iterator[Table]:
+    """The columns that no generator has a number in, where the headline has not got them."""
+    return _in_tables(board, [column for column in board.columns if column not in (*board.own, *board.headline)])
+
+
+def _in_tables(board: Board, columns: Iterable[Column]) -> Iterator[Table]:
     row: list[Group] = []
-    for group in _groups(board.columns) if board.headline != board.columns else ():
-        if row and sum(len(columns) for _, columns in [*row, group]) > WIDEST:
+    for group in _groups(board, columns):
+        if row and table_width(board, [column for _, its in [*row, group] for column in its]) > WIDEST:
             yield _packed(board, row)
             row = []
         row.append(group)
@@ -207,18 +224,45 @@ def _tables(board: Board) -> Iterator[Table]:
         yield _packed(board, row)
 
 
-Group = tuple[Span, list[Column]]
+Group = tuple[Span, Sequence[Column]]
 
 
-def _groups(every: Iterable[Column]) -> Iterator[Group]:
-    """Neighbours of one aspect and one extractor, those that are too many in parts of a size."""
+def _groups(board: Board, every: Iterable[Column]) -> Iterator[Group]:
+    """Neighbours of one aspect and one extractor, those that are too wide together in parts."""
     for (aspect, extractor), found in groupby(every, lambda column: (column.aspect, column.extractor)):
-        columns = list(found)
-        size = math.ceil(len(columns) / math.ceil(len(columns) / WIDEST))
-        for start in range(0, len(columns), size):
-            part = columns[start : start + size]
+        for number, part in enumerate(_parts(board, list(found))):
             of = f" of {extractor} features" if extractor else ""
-            yield _span(aspect, f"{of}{', continued' if start else ''}", part), part
+            yield _span(aspect, f"{of}{', continued' if number else ''}", part), part
+
+
+def _parts(board: Board, columns: Sequence[Column]) -> list[Sequence[Column]]:
+    """As few parts of about a size as fit the page; a column that is too wide by itself is one."""
+    for number in range(1, len(columns) + 1):
+        size = math.ceil(len(columns) / number)
+        parts = [columns[start : start + size] for start in range(0, len(columns), size)]
+        if all(table_width(board, part) <= WIDEST for part in parts):
+            return parts
+    return [[column] for column in columns]
+
+
+def table_width(board: Board, columns: Iterable[Column]) -> float:
+    """Pixels that a table of these columns takes."""
+    return _FIRST + sum(_column_width(board, column) for column in columns)
+
+
+def _spread_width(board: Board, column: Column) -> int:
+    """Characters of the longest spread of a column, so that its values end below one another."""
+    return max((len(show(row.cells[column.key], column).spread) for row in board.rows), default=0)
+
+
+def _column_width(board: Board, column: Column) -> float:
+    """That of its longest number with the longest spread beside it, or of the longest part of its heading."""
+    value = max((len(show(row.cells[column.key], column).value) for row in board.rows), default=0)
+    spread = _spread_width(board, column)
+    heading = max(
+        map(len, re.split("(?<=_)| ", f"{column.label[:NAME]}{ARROWS[column.better]} {scale_of(column).unit}"))
+    )
+    return max(_DIGIT * value + (_SMALL * (spread + 1) if spread else 0), _BOLD * heading) + _AROUND
 
 
 def _span(aspect: str, of: str, columns: Iterable[Column]) -> Span:
@@ -234,4 +278,11 @@ def _table(board: Board, spans: Sequence[Span], columns: Sequence[Column], label
     numbered = [row for row in board.rows if any(row.cells[c.key].summary for c in columns)]
     ranked = [row for row in numbered if not row.group.control]
     controls = [row for row in numbered if row.group.control]
-    return Table(tuple(spans), tuple(columns), tuple(labels), ranked, controls)
+    stacked = table_width(board, columns) > WIDEST
+    return Table(tuple(spans), tuple(columns), tuple(labels), ranked, controls, stacked)
+
+
+def _strip(section: Section) -> list[Sample]:
+    """A few samples of real data and the first generators, for the head of the page."""
+    controls = {row.name for row in section.board.controls if row.group.first.plan.family != "real"}
+    return [sample for sample in section.samples if sample.shown.first and sample.name not in controls][:_IN_STRIP]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench import RunRecord, report, write_atomic
 from bench.results.board import Board, Column, Row
-from bench.results.ranks import RULE
+from bench.results.ranks import BEYOND, RULE
 from reports._cells import ARROWS, heading, meanings, show
 from reports._content import MOST_NAMED, Content, Pending, Section, Trouble, gaps, gather, listed
 from reports._escaping import LISTING, NAME, WHOLE, ending, visible
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEGEND = (
-    f"**Bold**: best mean. ≈: {RULE}. ±: standard deviation over seeds (± 0: they agree). "
-    "[ ]: interval within one run. Neither: spread not measured. Yardsticks (*italic*) are not ranked."
+    f"**Bold**: best mean. ≈: {RULE}. †: {BEYOND}. ±: standard deviation over seeds, none where they agree. "
+    "[ ]: interval within one run. Neither, of one seed: spread not measured. Yardsticks (*italic*) are not ranked."
 )
 
 
@@ -78,7 +78,7 @@ def _name(row: Row) -> str:
 def _cell(row: Row, column: Column) -> str:
     cell = row.cells[column.key]
     shown = text(str(show(cell, column)))
-    return {"best": f"**{shown}**", "tied": f"{shown} ≈", "": shown}[cell.mark]
+    return {"best": f"**{shown}**", "tied": f"{shown} ≈", "beyond": f"{shown} †", "": shown}[cell.mark]
 
 
 def _meanings(columns: Iterable[Column]) -> str:

@@ -24,6 +24,7 @@ ABOUT: dict[str, tuple[str, str, str]] = {  # metric -> aspect, unit, better
     "peak_rss_bytes": ("efficiency", "B", "lower"),
     "parameters": ("efficiency", "1", "none"),
     "recall_lenet": ("diversity", "1", "higher"),
+    "self_bleu": ("diversity", "1", "lower"),
     "vendi_lenet": ("diversity", "1", "higher"),
     "class_accuracy_lenet": ("relevance", "1", "higher"),
     "nn_ratio_lenet": ("novelty", "1", "lower"),

@@ -34,7 +34,7 @@ Numbers = dict[Key, list[Number]]
 class Column:
     """One metric under one protocol. ``label`` tells it from its neighbours, ``key`` from all others.
 
-    typical: the median of its numbers' magnitudes, yardsticks left aside.
+    typical: the median of its numbers' magnitudes, yardsticks left aside; largest: of all magnitudes.
     """
 
     key: Key
@@ -47,6 +47,7 @@ class Column:
     protocol: Mapping[str, Any]
     fingerprint: str
     typical: float
+    largest: float
 
     @property
     def extractor(self) -> str:
@@ -124,23 +125,25 @@ class Board:
         return tuple(sorted({record.plan.suite for group in self.groups for record in group.records}))
 
     @property
+    def own(self) -> tuple[Column, ...]:
+        """The columns that some generator has a number in: what only yardsticks have compares with nothing."""
+        return tuple(column for column in self.columns if _measured(self.rows, column))
+
+    @property
     def headline(self) -> tuple[Column, ...]:
         """What is looked at first: all columns where they are few, else the main one and one of each other aspect.
 
-        One that no generator has, or that ranks nobody, is not looked at first.
+        One that no generator has is not looked at first, nor, where they are many, one that ranks nobody.
         """
-        if len(self.columns) <= FEW:
-            return self.columns
+        own = self.own or self.columns
+        if len(own) <= FEW:
+            return own
         first = {self.main.aspect: self.main} if self.main else {}
-        known = [
-            c
-            for c in self.columns
-            if _measured(self.rows, c) and (c.better != "none" or _headline_place(c) < len(_HEADLINE))
-        ]
+        known = [c for c in own if c.better != "none" or _headline_place(c) < len(_HEADLINE)]
         for column in sorted(known, key=lambda c: (_headline_place(c), -_measured(self.rows, c))):
             first.setdefault(column.aspect, column)
         others = [first[aspect] for aspect in ASPECTS if aspect in first and first[aspect] is not self.main]
-        return tuple(([self.main] if self.main else []) + others)[:FEW] or self.columns[:FEW]
+        return tuple(([self.main] if self.main else []) + others)[:FEW] or own[:FEW]
 
     def find(self, metric: str) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if column.metric == metric)
@@ -219,6 +222,7 @@ def _column(key: Key, label: str, found: Sequence[Number]) -> Column:
         protocol={**first.protocol, **_machine(record, first)},
         fingerprint=first.fingerprint,
         typical=median(abs(m.value) for m in [m for r, m in found if not r.plan.control] or [m for _, m in found]),
+        largest=max(abs(m.value) for _, m in found),
     )
 
 
@@ -247,9 +251,14 @@ def _rows(groups: Sequence[Group], columns: Iterable[Column], numbers: Numbers) 
         for record, measurement in numbers[column.key]:
             found[place[id(record)]].append((record, measurement))
         made = [_cell(group, column, its) for group, its in zip(groups, found, strict=True)]
-        # The best are marked, yardsticks left aside.
+        # The best are marked, yardsticks left aside but for real data: what models are to be like.
         compared = {g.name: e for g, c in zip(groups, made, strict=True) if (e := c.evidence) and not g.control}
-        best = marks(compared, column.better)
+        real = [
+            e
+            for g, c in zip(groups, made, strict=True)
+            if g.control and g.first.plan.family == "real" and (e := c.evidence)
+        ]
+        best = marks(compared, column.better, real[0] if real and column.aspect != "efficiency" else None)
         for group, row, cell in zip(groups, cells, made, strict=True):
             row[column.key] = replace(cell, mark=best.get(group.name, ""))
     return [Row(group, row) for group, row in zip(groups, cells, strict=True)]
@@ -293,9 +302,11 @@ def seeds_text(seeds: Sequence[int]) -> str:
 
 
 def main_column(columns: Sequence[Column], rows: Sequence[Row]) -> Column | None:
-    """The quality metric that orders the board; of its protocols the one that most generators share."""
+    """The quality metric that orders the board, one that generators have; of its protocols what most of them share."""
     candidates = [c for c in columns if c.better != "none" and c.aspect in ("realism", "likelihood")]
-    return min(candidates, key=lambda c: (_preference(c.metric), -_measured(rows, c)), default=None)
+    return min(
+        candidates, key=lambda c: (not _measured(rows, c), _preference(c.metric), -_measured(rows, c)), default=None
+    )
 
 
 def _headline_place(column: Column) -> int:

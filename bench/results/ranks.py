@@ -13,11 +13,12 @@ from scipy import special, stats
 from bench.record import Interval
 from bench.statistics import Summary, reach_toward
 
-Mark = Literal["", "best", "tied"]
+Mark = Literal["", "best", "tied", "beyond"]
 RULE = (
     "not told to be worse than it at 95 %, each by itself: over seeds by Welch's t-test; of one seed by the interval "
     "within its run, which knows nothing of other seeds; nothing is marked where there is neither"
 )
+BEYOND = "told to be better than real data itself: no merit, so nothing in its column is called best"
 LEVEL = 0.95
 POWER = 0.8  # with which a number of seeds is said to be enough
 _ROUNDING = 1e-9  # of the arithmetic, as a share
@@ -59,12 +60,19 @@ class Difference(NamedTuple):
         return float(special.stdtrit(self.freedom, (1 + LEVEL) / 2)) * self.error
 
 
-def marks(known: Mapping[str, Evidence], better: str) -> dict[str, Mark]:
+def marks(known: Mapping[str, Evidence], better: str, real: Evidence | None = None) -> dict[str, Mark]:
     """``best`` for the best mean, ``tied`` for those not told to be worse.
 
     Nothing where nothing is compared: numbers without a direction, a number alone, or one that neither seeds nor
     intervals tell from any other.
+
+    real: what real data scores, where models are to be like it. Numbers told to be better than that are ``beyond``, and
+        nothing is the best: texts less alike than real ones are no better than those too much alike.
     """
+    sign = -1 if better == "higher" else 1
+    beyond = [name for name, e in known.items() if real and sign * e.mean < sign * real.mean and told(e, real)]
+    if beyond and better != "none":
+        return dict.fromkeys(beyond, "beyond")
     if better == "none" or len(known) < 2:
         return {}
     first, *others = sorted(known, key=lambda name: known[name].mean, reverse=better == "higher")

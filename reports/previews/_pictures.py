@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 COLUMNS, ROWS = 6, 5
+FIRST = 4  # pictures at the head of a page
 _TILE = 56  # pixels a tile should have on the page
 _WIDEST = 8 * _TILE
 Pixels = NDArray[np.uint8]

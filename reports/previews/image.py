@@ -7,14 +7,14 @@ from typing import BinaryIO
 import numpy as np
 
 from reports.previews._files import Shape, beginning
-from reports.previews._pictures import COLUMNS, ROWS, grid, png
+from reports.previews._pictures import COLUMNS, FIRST, ROWS, grid, png
 from reports.previews._shown import Shown
 
 
 def show(file: BinaryIO) -> Shown:
     """A grid of uint8 pictures ``(n, C, H, W)`` with one or three channels."""
-    found = beginning(file, COLUMNS * ROWS, "pictures", _fits, lambda shape: shape[2] * shape[3])
-    return Shown(png=png(grid(found.samples)))
+    pictures = beginning(file, COLUMNS * ROWS, "pictures", _fits, lambda shape: shape[2] * shape[3]).samples
+    return Shown(png=png(grid(pictures)), first=png(grid(pictures, columns=FIRST, rows=1)))
 
 
 def _fits(shape: Shape, dtype: np.dtype) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,18 @@ def test_the_thick_line_is_the_mean_over_seeds_look_by_look() -> None:
     drawn = np.asarray(thick.get_xydata(), float)
     np.testing.assert_allclose(drawn, [(0.3, 30), (0.6, 15), (0.9, 10), (1.2, 7.5)])
     assert [look.cost for look in looks(board.rows[0], "fd_lenet", "examples")[0]] == [128, 256, 384, 512]
+
+
+def test_ticks_of_neighbouring_panels_are_apart() -> None:
+    (board,) = leaderboards([run("vae", 0), run("dcgan", 0)])
+    figure = quality(board, SLOTS)
+    assert figure is not None
+    figure.draw_without_rendering()
+    boxes = [[t.get_window_extent() for t in axes.get_xticklabels() if t.get_text()] for axes in figure.axes]
+    frames = [axes.get_window_extent() for axes in figure.axes]
+    inside = [[b for b in its if f.x0 <= (b.x0 + b.x1) / 2 <= f.x1] for its, f in zip(boxes, frames, strict=True)]
+    for left, right in pairwise(inside):
+        assert right[0].x0 - left[-1].x1 > 8
 
 
 def test_where_nobody_looked_there_is_no_figure() -> None:

@@ -14,19 +14,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.text import Text
 
 import reports.data
 import reports.html
 import reports.markdown
 from bench import OutputError, Records, RunRecord, Summary
 from bench.results.board import Board, leaderboards
+from bench.results.ranks import BEYOND
 from reports._cells import explain, show
 from reports._content import gather
 from reports._escaping import visible
-from reports._figures import curve_table, tradeoff
+from reports._figures import curve, curve_table, curves, tradeoff
 from reports._numbers import plain, scale, with_spread
 from reports._samples import gallery
 from reports._svg import inline_svg
+from reports._verdict import verdict
 from reports.previews._pictures import grid
 from tests.report_records import (
     ABOUT,
@@ -125,6 +129,14 @@ def test_units_are_chosen_for_the_column() -> None:
     assert plain(0.5) == "0.500"
 
 
+def test_a_share_is_not_shown_in_thousandths() -> None:
+    shares = {"vae": 0.0004, "dcgan": 0.0008, "noise": 0.0}
+    few = [record(name, scores={"nn_ratio_lenet": share}) for name, share in shares.items()]
+    assert shown(board_of(few), "nn_ratio_lenet", "vae") == "0.400"
+    board = board_of([*few, record("real", scores={"nn_ratio_lenet": 1.0})])
+    assert (shown(board, "nn_ratio_lenet", "real"), shown(board, "nn_ratio_lenet", "vae")) == ("1", "0.000400")
+
+
 def test_mean_and_standard_deviation_over_seeds() -> None:
     board = board_of(seeds("vae", "fd_lenet", [10.0, 12.0, 14.0]))
     summary = board.rows[0].cells[board.columns[0].key].summary
@@ -140,10 +152,10 @@ def test_one_seed_shows_the_interval_within_the_run() -> None:
 def test_a_spread_of_nothing_is_told_from_one_that_was_not_measured() -> None:
     agree, alone = seeds("vae", "parameters", [7.0, 7.0]), seeds("gpt", "parameters", [9.0])
     board = board_of(agree + alone)
-    assert (shown(board, "parameters", "vae"), shown(board, "parameters", "gpt")) == ("7 ± 0", "9")
+    assert (shown(board, "parameters", "vae"), shown(board, "parameters", "gpt")) == ("7", "9")
     (column,) = board.columns
     tips = {row.name: explain(row.cells[column.key], column) for row in board.rows}
-    assert "over 2 seeds" in tips["vae"] and "spread not measured" in tips["gpt"]
+    assert tips["vae"].startswith("the same on all 2 seeds") and "spread not measured" in tips["gpt"]
     exact = (measured("fd_lenet", 0.0, interval=interval(0.0, 0.0)),)
     assert shown(board_of([record("vae", measurements=exact)]), "fd_lenet", "vae") == "0 [0, 0]"
 
@@ -177,6 +189,50 @@ def test_yardsticks_are_shown_last_and_never_marked() -> None:
     board = board_of([r for name, value in values.items() for r in seeds(name, "fd_lenet", [value, value + 1])])
     assert [row.name for row in board.rows] == ["vae", "dcgan", "real", "noise"]
     assert marked(board, "fd_lenet") == {"vae": "best", "dcgan": "", "real": "", "noise": ""}
+
+
+def diverse(name: str, values: list[float]) -> list[RunRecord]:
+    return seeds(name, "self_bleu", values)
+
+
+def test_what_is_better_than_real_data_is_no_merit(tmp_path: Path) -> None:
+    """Texts that repeat each other less than real ones are noise, not the best."""
+    others = diverse("lstm", [0.30, 0.31, 0.32]) + diverse("real", [0.117] * 3) + diverse("noise", [0.042] * 3)
+    assert marked(board_of(diverse("gpt", [0.043, 0.044, 0.042]) + others), "self_bleu") == {
+        "gpt": "beyond", "lstm": "", "real": "", "noise": "",
+    }  # fmt: skip
+    within = board_of(diverse("gpt", [0.1, 0.13, 0.12]) + others)  # not told from real data
+    assert marked(within, "self_bleu") == {"gpt": "best", "lstm": "", "real": "", "noise": ""}
+    for write in PAGES:
+        text = write(diverse("gpt", [0.043, 0.044, 0.042]) + others, tmp_path, tmp_path, []).read_text()
+        assert re.search("0.0430 ± 0.0010 ?†", re.sub("<[^>]*>", "", text)) and BEYOND in text
+
+
+def test_nobody_needs_to_be_as_slow_as_real_data() -> None:
+    speeds = {"vae": 900.0, "dcgan": 100.0, "real": 500.0}
+    board = board_of([r for n, v in speeds.items() for r in seeds(n, "sample_throughput", [v, v + 1])])
+    assert marked(board, "sample_throughput")["vae"] == "best"
+
+
+def test_the_verdict_says_where_the_best_is_better_than_real_data() -> None:
+    fds = {"vae": 2.0, "dcgan": 30.0, "real": 6.0}
+    board = board_of([r for n, v in fds.items() for r in seeds(n, "fd_lenet", [v, v + 0.1])])
+    assert "But that is better than real data itself, which is no merit." in verdict(board)
+
+
+@pytest.mark.parametrize("write", PAGES)
+def test_what_only_yardsticks_have_is_not_looked_at_first(write: Write, tmp_path: Path) -> None:
+    """Nor does it order the board."""
+    records = [record(n, scores={"kid_lenet": 0.5, "recall_lenet": 0.5}) for n in ("vae", "dcgan")]
+    records += [record("real", scores={"fd_lenet": 1.0, "class_accuracy_lenet": 0.9})]
+    board = board_of(records)
+    assert board.main is not None and board.main.metric == "kid_lenet"
+    assert {c.metric for c in board.headline} == {c.metric for c in board.own} == {"kid_lenet", "recall_lenet"}
+    text = write(records, tmp_path, tmp_path, []).read_text(encoding="utf-8")
+    tables = text[text.index("All numbers") :]
+    assert "class_" in tables and "class_" not in text[: text.index("All numbers")]
+    (alone,) = gather([record("real", scores={"fd_lenet": 1.0})], Path(), []).sections
+    assert len(alone.board.headline) == 1 and alone.verdict == "Only yardsticks were run here."
 
 
 def test_different_protocols_are_different_columns() -> None:
@@ -432,14 +488,52 @@ def test_samples_stand_right_after_the_headline_and_every_number_below(tmp_path:
     assert head < text.index("### Samples") < text.index("### All numbers") < full
 
 
-def test_small_tables_are_merged_and_hold_every_column_once(tmp_path: Path) -> None:
+def test_tables_fit_the_page_and_hold_every_column_once(tmp_path: Path) -> None:
     board = board_of(a_wide_run(tmp_path))
-    tables = list(reports.html._tables(board))
-    assert [column for table in tables for column in table.columns] == list(board.columns)
-    assert len(tables) == 2 < len({(c.aspect, c.extractor) for c in board.columns})
-    assert all(len(table.columns) == sum(span.width for span in table.spans) <= reports.html.WIDEST for table in tables)
+    tables = [*reports.html._tables(board), *reports.html._of_yardsticks(board)]
+    alone = [column for column in board.columns if column.metric == "class_accuracy_lenet"]
+    assert [c for table in tables for c in table.columns] == [*(c for c in board.columns if c not in alone), *alone]
+    assert len(tables) < len({(c.aspect, c.extractor) for c in board.columns})
+    assert all(len(table.columns) == sum(span.width for span in table.spans) for table in tables)
     few = board_of([record("vae", scores={"fd_lenet": 1.0, "sample_throughput": 2.0})])
     assert few.headline == few.columns and not list(reports.html._tables(few))
+
+
+def test_the_width_of_a_table_counts_its_spreads(tmp_path: Path) -> None:
+    """Intervals of one seed take twice the room; what does not fit all the same has them below its values."""
+
+    def within(spread: float | None) -> list[RunRecord]:
+        its = interval(1234.567 - spread, 1234.567 + spread) if spread else None
+        numbers = tuple(measured(metric, 1234.567, interval=its) for metric in ABOUT)
+        return [record(name, measurements=numbers) for name in ("vae", "dcgan", "w" * 200)]
+
+    counts = []
+    for spread, stacked in ((None, 0), (0.001, 1)):  # the headline, of six columns
+        board = board_of(within(spread))
+        tables = list(reports.html._tables(board))
+        counts.append(len(tables))
+        assert all(reports.html.table_width(board, table.columns) <= reports.html.WIDEST for table in tables)
+        page = reports.html.write(within(spread), tmp_path, tmp_path, []).read_text(encoding="utf-8")
+        assert page.count('<table class="board stacked">') == stacked
+    assert counts[0] < counts[1]
+
+
+@pytest.mark.parametrize("write", PAGES)
+def test_datasets_stand_in_the_order_of_the_suite(write: Write, tmp_path: Path) -> None:
+    every = [record("vae", dataset=name, scores={"fd_lenet": 1.0}) for name in ("mnist", "cifar10", "kjv")]
+    boards = gather(Records(every, [planned(every)]), tmp_path, []).sections
+    assert [section.board.dataset for section in boards] == ["mnist", "cifar10", "kjv"]
+    assert [section.board.dataset for section in gather(every, tmp_path, []).sections] == ["cifar10", "kjv", "mnist"]
+    merged = [*every, record("vae", dataset="afhq", scores={"fd_lenet": 1.0})]  # from a folder without its plan
+    text = write(Records(merged, [planned(every)]), tmp_path, tmp_path, []).read_text(encoding="utf-8")
+    places = [re.search(f"(<h2>|## ){name}", text) for name in ("mnist", "cifar10", "kjv", "afhq")]
+    assert [p.start() for p in places if p] == sorted(p.start() for p in places if p) and all(places)
+
+
+def test_the_head_of_the_page_shows_the_first_pictures(tmp_path: Path) -> None:
+    page = reports.html.write(a_run(tmp_path), tmp_path, tmp_path, []).read_text(encoding="utf-8")
+    shown = re.findall('alt="first samples of (.*?) on mnist"', page[: page.index("<main>")])
+    assert shown == ["real", "vae", "dcgan"]
 
 
 @pytest.mark.parametrize("write", PAGES)
@@ -593,6 +687,54 @@ def test_the_scatter_names_its_points_and_takes_the_pages_colours() -> None:
     assert all(f">{name}<" in svg for name in names)
     assert "var(--s0" in svg and "var(--ink)" in svg and "http" not in svg
     assert 'aria-label="a &quot;label&quot;"' in svg
+
+
+def scatter(speeds: dict[str, list[float]], fds: dict[str, list[float]]) -> Axes:
+    """Quality against throughput, drawn."""
+    records = [
+        record(n, seed, scores={"fd_lenet": fd, "sample_throughput": speeds.get(n, [9.0] * 9)[seed]})
+        for n, values in fds.items()
+        for seed, fd in enumerate(values)
+    ]
+    figure = tradeoff(board_of(records), {n: i for i, n in enumerate(fds)})
+    assert figure is not None
+    figure.draw_without_rendering()
+    return figure.axes[0]
+
+
+def arrows(axes: Axes) -> list[str]:
+    return [str(line.get_marker()) for line in axes.lines if line.get_marker() in ("<", ">", "^", "v")]
+
+
+def test_error_bars_lie_within_the_axes_or_end_in_an_arrow() -> None:
+    fds = {"vae": [90.0, 94.0], "dcgan": [10.0, 30.0]}
+    axes = scatter({"vae": [40.0, 120.0], "dcgan": [900.0, 2100.0]}, fds)
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    assert left < 80 - 57 and right > 1500 + 849 and bottom < 20 - 14.2 and top > 94.9
+    assert arrows(axes) == []
+    below_zero = scatter({"vae": [10.0, 150.0], "dcgan": [1000.0, 1001.0]}, fds)
+    assert arrows(below_zero) == ["<"] and below_zero.get_xlim()[1] < 1e5
+    assert arrows(scatter({}, {"vae": [90.0, 94.0], "dcgan": [1.0, 60.0]})) == ["v"]  # quality ends at 0
+    in_logarithms = scatter({}, {"vae": [4000.0, 4001.0], "dcgan": [1.0, 9.0]})
+    assert in_logarithms.get_yscale() == "log" and arrows(in_logarithms) == ["v"]
+
+
+def test_yardsticks_at_one_height_are_named_side_by_side() -> None:
+    axes = scatter({}, {"vae": [90.0], "dcgan": [40.0], "real": [6.0], "noise": [6.1]})
+    assert "real, noise" in [text.get_text() for text in axes.texts]
+
+
+def test_a_legend_lies_over_no_curve() -> None:
+    (row,) = board_of([record("vae", curve=CURVE)]).rows
+    for figure in (curve(row, 0), curves([row, row], {"vae": 0})):
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            legend = axes.get_legend()
+            assert legend is not None
+            box, frame = legend.get_window_extent(), axes.get_window_extent()
+            assert box.y0 >= frame.y1 - 1
+            titles = [t for t in axes.get_children() if isinstance(t, Text) and t.get_text() == "vae"]
+            assert all(title.get_window_extent().y0 >= box.y1 - 3 for title in titles)
 
 
 def test_without_two_points_there_is_no_scatter() -> None:

@@ -147,6 +147,21 @@ def test_the_direction_of_a_claim_is_that_of_the_means(better: str) -> None:
         assert all(told(known[name], known[best]) for name in known if name not in found)
 
 
+@pytest.mark.parametrize(("better", "sign"), [("lower", 1), ("higher", -1)])
+def test_beyond_real_data_nothing_is_the_best(better: str, sign: int) -> None:
+    """Only where that is told, and whichever of the models is beyond it."""
+    known = {"a": over(sign * 1.0, 0.1, 3), "b": over(sign * 5.0, 0.1, 3)}
+    assert marks(known, better, over(sign * 3.0, 0.0, 3)) == {"a": "beyond"}
+    assert marks(known, better, over(sign * 9.0, 0.1, 3)) == {"a": "beyond", "b": "beyond"}
+    assert marks({"a": known["a"]}, better, over(sign * 3.0, 0.1, 3)) == {"a": "beyond"}
+    assert marks(known, better, over(sign * 0.5, 0.0, 3)) == marks(known, better) == {"a": "best"}
+    assert marks(known, better, over(sign * 1.1, 0.1, 3)) == {"a": "best"}  # not told from real data
+    assert marks(known, better, over(sign * 3.0, None, 1)) == {"a": "beyond"}
+    assert marks(known, "none", over(sign * 3.0, 0.0, 3)) == {}
+    single = {"a": run(sign * 1.0, sign * 1.0 - 0.1, sign * 1.0 + 0.1)}
+    assert marks(single, better, run(sign * 3.0, sign * 3.0 - 0.1, sign * 3.0 + 0.1)) == {"a": "beyond"}
+
+
 def test_two_seeds_need_a_wide_gap() -> None:
     """Welch's t at two degrees of freedom asks for 4.3 standard errors, not 2: 0.707 each here."""
     trio = {"a": over(10.0, 0.5, 2), "b": over(12.0, 0.5, 2), "c": over(12.3, 0.5, 2)}
