@@ -86,6 +86,7 @@ if TYPE_CHECKING:
         ratio_error,
         ratio_interval,
         reach_toward,
+        score_interval,
         summarise,
         wilson_interval,
     )
@@ -121,7 +122,8 @@ _HOMES = {
     "bench.results.render": "render",
     "bench.statistics": (
         "Summary bounded_interval difference_interval effective_trials median_interval normal_interval "
-        "proportion_interval rate_interval ratio_error ratio_interval reach_toward summarise wilson_interval"
+        "proportion_interval rate_interval ratio_error ratio_interval reach_toward score_interval summarise "
+        "wilson_interval"
     ),
     "bench.results.store": "Records Unfinished frame read_frame read_records",
     "bench.streams": "Rows normal uniform",
@@ -324,6 +326,7 @@ __all__ = [
     "report",
     "run",
     "said",
+    "score_interval",
     "sha256",
     "spacing",
     "summarise",

@@ -95,6 +95,27 @@ def rate_interval(
     return Interval(lo=min(hi, lo), hi=min(hi, end), level=level, method=method)
 
 
+def score_interval(value: float, slope: float, constant: float, method: str, *, level: float = 0.95) -> Interval:
+    """The values t >= 0 of a squared distance that its estimate does not reject.
+
+    Such an estimate is skewed and its variance grows with its mean: estimate ± 1.96 SE covers too often near zero and
+    too seldom above. So each t is tested with the variance it would have itself, constant + slope t, as Wilson's
+    interval does for a share. An estimate below 0 is none of them, yet its interval begins with it; it ends where that
+    of 0 does, since an estimate that fell low by chance excludes no more (the sensitivity of the experiment bounds what
+    it may exclude: Cowan et al. 2011, arXiv:1105.3166). No variance at all is what equal sides leave, and the method
+    says so.
+    """
+    z = float(stats.norm.ppf((1 + level) / 2))
+    tilt, free = z**2 * slope / 2, z**2 * constant
+    lo, hi = (
+        max(0.0, value) + tilt + sign * math.sqrt(max(0.0, 2 * tilt * max(0.0, value) + free + tilt**2))
+        for sign in (-1, 1)
+    )
+    lo = lo if value > math.sqrt(free) else 0.0
+    method = method if hi > max(lo, 0.0) + 1e-14 else f"{method}; exact if both sides are the same rows"
+    return Interval(lo=min(lo, value), hi=max(hi, value), level=level, method=method)
+
+
 def proportion_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     """Interval of a share of ``n`` independent trials (Wilson 1927). Raises ValueError for n < 1."""
     if n < 1:

@@ -22,16 +22,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from scipy import stats
 from torch import Tensor
 
-from bench import GenbenchError, Interval, alive
+from bench import GenbenchError, Interval, alive, score_interval
 from metrics._arrays import Array, checked_pair
 
 Kernel = Callable[[Tensor, Tensor], Tensor]
 LEAST = 4  # rows a side: three leave no degree of freedom for the variance
 BLOCK = 512  # rows of a tile: 2 MiB of float64, which a core's cache can hold
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -156,23 +154,6 @@ class Discrepancy:
         h = self.fake.residual / (n - 2) + across / m
         g = self.real.residual / (m - 2) + across / n
         return 4 / n * h + 4 / m * g
-
-
-def score_interval(value: float, slope: float, constant: float, method: str) -> Interval:
-    """The values t >= 0 of a squared distance that its estimate does not reject, at 95 %.
-
-    Such an estimate is skewed and its variance grows with its mean: estimate ± 1.96 SE covers too often near zero and
-    too seldom above. So each t is tested with the variance it would have itself, constant + slope t, as Wilson's
-    interval does for a share. An estimate below zero stays inside its interval, which then begins there.
-    No variance at all is what equal sides leave, and the method says so.
-    """
-    z = float(stats.norm.ppf((1 + LEVEL) / 2))
-    tilt, free = z**2 * slope / 2, z**2 * constant
-    reach = math.sqrt(max(0.0, 2 * tilt * value + free + tilt**2))
-    lo = value + tilt - reach if value > math.sqrt(free) else 0.0
-    hi = value + tilt + reach if value >= -math.sqrt(free) else 0.0
-    method = method if hi - lo > 1e-14 else f"{method}; exact if both sides are the same rows"
-    return Interval(lo=min(lo, value), hi=max(hi, value), level=LEVEL, method=method)
 
 
 def discrepancy(fake: Array, real: Array, kernel: Kernel, block: int = BLOCK) -> Discrepancy:

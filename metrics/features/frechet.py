@@ -24,10 +24,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
-from bench import Estimate, GenbenchError, Moments, Space, alive, metric
+from bench import Estimate, GenbenchError, Moments, Space, alive, metric, score_interval
 from metrics._arrays import Array, by_content, checked, checked_pair
 from metrics.features._gaussian import Covariances, root_trace, root_trace_of_rows, transport, transport_to
-from metrics.features._mmd import score_interval
 
 METHOD = "score, delta method over both sides"
 SPLITS = 8  # ways to halve the sides
@@ -76,7 +75,7 @@ def frechet_corrected(fake: Array, real: Array) -> Estimate:
     The interval knows that the distance it is of is not negative. Its variance has a part that lasts where both sides
     are alike, which is how far the ways to halve them differ, and one that grows with the distance, the delta method's;
     each distance is tested with the variance that it would have itself (``score_interval``). It begins at 0 or above,
-    but for a value below 0, with which it begins, and always holds 0 or more.
+    but for a value below 0, with which it begins, and then ends where that of 0 does.
     Raises GenbenchError for fewer than eight rows a side, sides of different width, NaN or infinity.
     """
     x, y = arrays(fake, real, LEAST)

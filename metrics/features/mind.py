@@ -22,9 +22,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench import Estimate, Space, alive, metric
+from bench import Estimate, Space, alive, metric, score_interval
 from metrics._arrays import Array, checked_pair
-from metrics.features._mmd import score_interval
 
 PROJECTIONS, SEED = 1000, 2020
 METHOD = "score, delta method over rows, of the expectation at this n"

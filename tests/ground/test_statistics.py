@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,7 @@ from bench.statistics import (
     rate_interval,
     ratio_interval,
     reach_toward,
+    score_interval,
     summarise,
 )
 from tests.metrics.coverage import assert_honest
@@ -139,6 +142,28 @@ def test_a_reach_is_that_of_the_side_where_the_other_number_lies() -> None:
     assert reach_toward(0, 0.2, low.interval) == pytest.approx(0.1)
     found = difference_interval(low, other, "")
     assert found is not None and found.hi == pytest.approx(0)
+
+
+class TestSquaredDistances:
+    def test_it_inverts_its_test(self) -> None:
+        """At either end the estimate lies 1.96 of that end's own standard errors away."""
+        found = score_interval(2.0, slope=0.3, constant=0.1, method="m")
+        for end in (found.lo, found.hi):
+            assert abs(2.0 - end) / math.sqrt(0.1 + 0.3 * end) == pytest.approx(1.959964, rel=1e-5)
+
+    @pytest.mark.parametrize("value", [-1.0, -0.3, 0.0, 0.1, 0.5, 3.0])
+    def test_it_holds_its_estimate_and_goes_below_0_for_that_alone(self, value: float) -> None:
+        found = score_interval(value, slope=0.3, constant=0.05, method="m")
+        assert min(value, 0) <= found.lo <= value <= found.hi
+
+    @pytest.mark.parametrize("value", [-1e-3, -0.1, -3.0])
+    def test_an_estimate_below_0_excludes_no_more_than_0_does(self, value: float) -> None:
+        found, at_0 = (score_interval(v, slope=0.3, constant=0.05, method="m") for v in (value, 0.0))
+        assert found.lo == value and found.hi == at_0.hi > 1.95 * math.sqrt(0.05)
+
+    def test_of_no_variance_it_is_exact_if_both_sides_are_the_same(self) -> None:
+        assert "same rows" in score_interval(0.0, 0.0, 0.0, "m").method
+        assert "same rows" not in score_interval(-0.1, 0.3, 0.05, "m").method
 
 
 class TestMeansOfCounts:

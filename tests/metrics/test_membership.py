@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from bench import Batch, Estimate, GenbenchError, Interval, TooFew, Trial
 from bench.datasets._text import ByteDataset
 from bench.datasets.digits import digits
 from generators.vae import VAE
-from metrics.likelihood.membership import auc, membership_auc
+from metrics.likelihood.membership import auc, membership_auc, pair_counts_auc
 from tests.metrics.coverage import assert_honest
 
 
@@ -139,6 +140,35 @@ class TestModels:
     def test_a_model_that_remembers_nothing_cannot_tell(self, text: ByteDataset) -> None:
         found = interval_of(membership_auc(trial_of(Counts(text), text)))
         assert found.lo < 0.5 < found.hi and found.hi - found.lo < 0.06
+
+    def test_splits_that_differ_by_themselves_are_told(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Letters of the held-out text in another order than in the training text; of one law nothing is said."""
+        rng = np.random.default_rng(1)
+        texts = {split: "".join(rng.choice(list("abcd"), 20000)) for split in ("train", "valid", "test")}
+        for test, told in ((texts["test"], False), ("".join(sorted(texts["test"][:10000])) * 2, True)):
+            caplog.clear()
+            data = ByteDataset("letters", {**texts, "test": test}, window=10)  # type: ignore[dict-item]
+            membership_auc(trial_of(Counts(data), data))
+            said = "counts of pairs of tokens, which remember no example, tell training from held-out text"
+            assert (said in caplog.text) == told
+
+    def test_counts_of_pairs_are_their_definition(self) -> None:
+        """Of 3 tokens: p(b | a) = (n_ab + 1/2) / (n_a + 3/2), written out pair by pair."""
+        rng = np.random.default_rng(2)
+        train, test, others = (rng.integers(0, 3, (n, 6)) for n in (30, 40, 5))
+        n = np.zeros((3, 3))
+        for row in others:
+            for a, b in itertools.pairwise(row):
+                n[a, b] += 1
+        log_p = np.log((n + 0.5) / (n.sum(1, keepdims=True) + 1.5))
+        scores = [log_p[rows[:, :-1], rows[:, 1:]].sum(1) for rows in (train, test)]
+        assert pair_counts_auc(train, test, others, 3).value == pytest.approx(auc(*scores).value, abs=0.01)
+
+    def test_counts_of_pairs_know_no_example(self) -> None:
+        """Also where every pair is rare: of one law it stays at 0.5."""
+        rng = np.random.default_rng(3)
+        found = interval_of(pair_counts_auc(*(rng.integers(0, 256, (400, 20)) for _ in range(3)), 256))
+        assert found.lo < 0.5 < found.hi
 
     def test_images_that_were_overfitted_are_told_from_others(self) -> None:
         """A VAE trained to death on a few digits knows them; one that saw nothing does not."""

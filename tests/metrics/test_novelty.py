@@ -22,6 +22,7 @@ from metrics.features.fld import (
     FLOOR,
     PAIRS,
     Mixture,
+    _measured,
     fit,
     fld,
     fld_gap,
@@ -347,12 +348,13 @@ def authors_nll(centres: Tensor, data: Tensor, x: Tensor) -> float:
 class TestFeatureLikelihood:
     @pytest.mark.parametrize("fake", [WORLD.new[:100], WORLD.few_modes[:100], 2 * WORLD.new[:100]])
     def test_it_is_the_authors_number(self, fake: Tensor) -> None:
-        """The gap to float32's digits, in which steps are taken; the split of fld's baseline is drawn in both."""
+        """Their gap to float32's digits, in which steps are taken; the split of fld's baseline is drawn in both."""
         held_out = WORLD.held_out[:150]
         sides = (fake, held_out, WORLD.train[:250])
         x, h, t = ((side - held_out.mean(0)) / held_out.std(0) for side in sides)
         seen, new = authors_nll(x, t, t), authors_nll(x, t, h)
-        assert generalisation_gap(*sides).value == pytest.approx(seen - new, abs=1e-3)
+        density = fit(x, t)
+        assert 100 * (density.nll(t) - density.nll(h)) == pytest.approx(seen - new, abs=1e-3)
         splits = [t[torch.randperm(250, generator=torch.Generator().manual_seed(s))] for s in range(6)]
         baselines = [authors_nll(rows[: len(x)], rows[len(x) :], h) for rows in splits]
         error = np.std(baselines, ddof=1) * (1 / 2 + 1 / 6) ** 0.5
@@ -371,7 +373,13 @@ class TestFeatureLikelihood:
             for c, v in zip(centres, variance, strict=True)
         ]
         expected = -(np.logaddexp.reduce(logs) - np.log(7)).mean() / WIDTH
-        assert Mixture(centres, variance).nll(WORLD.new[:20]) == pytest.approx(expected, rel=1e-9)
+        middle, spread = WORLD.train.mean(0), torch.tensor([3.0], dtype=torch.float64)
+        found = Mixture(centres, variance, middle, spread)
+        assert found.nll(WORLD.new[:20]) == pytest.approx(expected, rel=1e-9)
+        drawn = middle + 0.9 * (WORLD.new[:20] - middle)
+        wide = stats.multivariate_normal(middle.numpy(), 3.0).logpdf(drawn.numpy())
+        expected = -np.logaddexp(np.logaddexp.reduce(logs) - np.log(7), wide).mean() / WIDTH
+        assert found.nll(WORLD.new[:20], wide=True) == pytest.approx(expected, rel=1e-9)
 
     def test_the_order_of_rows_does_not_matter(self) -> None:
         sides = (WORLD.new[:100], WORLD.held_out[:100], WORLD.train[:200])
@@ -383,6 +391,17 @@ class TestFeatureLikelihood:
         found = [likelihood_divergence(w.new, w.held_out, w.train).value for w in map(World, range(4))]
         assert abs(np.mean(found)) < 1.5
 
+    def test_the_gap_of_real_data_is_zero_on_average(self) -> None:
+        """Though what is fitted to the training data fits it better: with half as many Gaussians as rows, by 1.6."""
+        world, found, bare = World(), list[float](), list[float]()
+        for _ in range(16):
+            x, h, t = (world.draw(n)[0] for n in (150, 300, 300))
+            x, h, t = ((side - h.mean(0)) / h.std(0) for side in (x, h, t))
+            bare.append(100 * fit(x, t).gap(t, h))
+            found.append(_measured(x, h, t)[1])
+        assert np.mean(bare) < -3 * np.std(bare) / 4
+        assert abs(np.mean(found)) < 3 * np.std(found) / 4
+
     def test_bad_samples_are_worse(self) -> None:
         noise = likelihood_divergence(3 * WORLD.noise(400), WORLD.held_out, WORLD.train)
         few = likelihood_divergence(WORLD.few_modes, WORLD.held_out, WORLD.train)
@@ -390,9 +409,36 @@ class TestFeatureLikelihood:
 
     @pytest.mark.parametrize("fake", [WORLD.copies, WORLD.near_copies])
     def test_copies_fit_the_training_data_alone(self, fake: Tensor) -> None:
-        gap = generalisation_gap(fake, WORLD.held_out, WORLD.train)
-        assert gap.interval is not None and gap.interval.hi < -50
-        assert likelihood_divergence(fake, WORLD.held_out, WORLD.train).value > 3
+        found = likelihoods(fake, WORLD.held_out, WORLD.train)
+        gap, reach = found.gap, 3 * (found.errors or (0, 0))[1]
+        assert gap > -1000 and gap + reach < -50 and reach > 1
+        with pytest.raises(Omitted, match="100% of the samples are training examples, or nearly"):
+            likelihood_divergence(fake, WORLD.held_out, WORLD.train)
+
+    @pytest.mark.parametrize("width", [2, 8, 32])
+    def test_the_gap_of_a_plagiarist_is_what_its_copies_gain(self, width: int) -> None:
+        """200 of 1,200 rows, each by at most log (1 / sqrt FLOOR) and the constants of the wide Gaussian."""
+        rng = torch.Generator().manual_seed(width)
+        train, held_out = (torch.randn(n, width, generator=rng) for n in (1200, 300))
+        gap = generalisation_gap(train[:200], held_out, train)
+        assert gap.interval is not None and gap.interval.hi < -20
+        assert gap.value > -100 * 200 / 1200 * (-0.5 * math.log(FLOOR) + 2)
+
+    def test_rows_that_lie_farther_do_not_outweigh_copies(self) -> None:
+        """Training data wider than held-out data: read without the wide Gaussian the gap would be above 0."""
+        held_out, train = WORLD.held_out, WORLD.train.clone()
+        train[200:] = train[200:] + WORLD.noise(len(train) - 200)
+        x, h, t = ((side - held_out.mean(0)) / held_out.std(0) for side in (train[:200], held_out, train))
+        density = fit(x, t)
+        assert density.nll(t) - density.nll(h) > 1e4
+        gap = generalisation_gap(train[:200], held_out, train)
+        assert gap.interval is not None and gap.interval.hi < -20
+
+    def test_half_of_them_copies_lie_between(self) -> None:
+        half = torch.cat([WORLD.copies[:200], WORLD.new[:200]])
+        gap = generalisation_gap(half, WORLD.held_out, WORLD.train).value
+        assert 0.4 < gap / generalisation_gap(WORLD.copies, WORLD.held_out, WORLD.train).value < 0.7
+        assert 3 < likelihood_divergence(half, WORLD.held_out, WORLD.train).value < 100
 
     def test_new_and_shrunk_samples_do_not(self) -> None:
         for fake in (WORLD.new, WORLD.shrunk):
@@ -425,11 +471,16 @@ class TestFeatureLikelihood:
 
     def test_training_data_full_of_copies_has_no_baseline(self) -> None:
         """Each row of both splits is known by heart then, down to the floor: values of minus millions."""
-        for times in (2, 10):
-            train = WORLD.train[: len(WORLD.train) // times].repeat(times, 1)
+        train = WORLD.train[:500].repeat(2, 1)
+        for measure in (likelihood_divergence, generalisation_gap):
             with pytest.raises(Omitted, match="100% of the training examples have an exact copy"):
-                likelihood_divergence(WORLD.new, WORLD.held_out, train)
-            assert abs(generalisation_gap(WORLD.new, WORLD.held_out, train).value) < 50
+                measure(WORLD.new, WORLD.held_out, train)
+
+    def test_rows_that_come_again_are_not_known_by_heart_to_the_baseline(self) -> None:
+        train = torch.cat([WORLD.train[:200], WORLD.train[:50]])
+        found = likelihoods(WORLD.new[:100], WORLD.held_out[:100], train)
+        assert found.repeated == pytest.approx(0.4)
+        assert abs(found.gap) < 8 and abs(found.divergence) < 8
 
     def test_of_a_few_copies_the_method_tells(self) -> None:
         train = torch.cat([WORLD.train, WORLD.train[:3]])
@@ -480,7 +531,7 @@ def space(**sides: Tensor) -> Any:
 
 def test_registered_measures_are_the_pure_ones_and_share_their_passes() -> None:
     world = World(3)
-    fake, real, train = (side.float() for side in (world.near_copies, world.held_out, world.train))
+    fake, real, train = (side.float() for side in (world.one_mode_copied, world.held_out, world.train))
     seen = space(fake=fake, real=real, train=train)
     pairs: list[tuple[Callable[[Any], Estimate], Estimate]] = [
         (nn_ratio, neighbour_ratio(fake, real, train)),
