@@ -167,7 +167,8 @@ class TestModels:
     def test_counts_of_pairs_know_no_example(self) -> None:
         """Also where every pair is rare: of one law it stays at 0.5."""
         rng = np.random.default_rng(3)
-        found = interval_of(pair_counts_auc(*(rng.integers(0, 256, (400, 20)) for _ in range(3)), 256))
+        train, test, others = (rng.integers(0, 256, (400, 20)) for _ in range(3))
+        found = interval_of(pair_counts_auc(train, test, others, 256))
         assert found.lo < 0.5 < found.hi
 
     def test_images_that_were_overfitted_are_told_from_others(self) -> None:
