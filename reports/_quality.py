@@ -64,7 +64,7 @@ def quality(board: Board, slots: Mapping[str, int]) -> Figure | None:
             _draw(axes, lines, slots)
             axes.set_xlabel(COSTS[cost])
             axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
-            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
         engine = figure.get_layout_engine()
         if isinstance(engine, ConstrainedLayoutEngine):
             engine.set(wspace=0.06)  # the last tick of a panel and the first of the next are two numbers

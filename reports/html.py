@@ -6,7 +6,7 @@ import base64
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -70,6 +70,16 @@ _DIGIT, _SMALL, _BOLD = 9.6, 7.9, 9.0  # a character of a value, of its spread, 
 
 
 _IN_STRIP = 5  # generators, real data among them
+
+
+class Width(NamedTuple):
+    """What a column takes on the page: its longest spread, in characters, and all of it."""
+
+    spread: int
+    pixels: float
+
+
+Widths = Mapping[str, Width]  # by the key of the column
 
 
 class Span(NamedTuple):
@@ -170,7 +180,8 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
     against = f"{cut(board.main.label if board.main else '')} against samples per second on {on}"
     while_training = f"quality on the validation split while training on {on}"
     # What is looked at first, each column by its full name below its aspect.
-    spans = [_span(aspect, "", group) for aspect, group in groupby(board.headline, lambda column: column.aspect)]
+    room, headline = widths(board), board.headline
+    spans = [_span(aspect, "", group) for aspect, group in groupby(headline, lambda column: column.aspect)]
     seeds = {sample.seed for sample in section.samples}
     curves = []
     for index, row in enumerate(learning(board), 1):
@@ -182,12 +193,12 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         "verdict": section.verdict,
         "data": section.data,
         "undrawn": section.undrawn,
-        "headline": _table(board, spans, board.headline, [c.label for c in board.headline]) if board.columns else None,
-        "tables": list(_tables(board)),
-        "yardsticks": list(_of_yardsticks(board)),
+        "headline": _table(board, room, spans, headline, [c.label for c in headline]) if headline else None,
+        "tables": list(tables(board, room)),
+        "yardsticks": list(tables(board, room, of_yardsticks=True)),
         "strip": _strip(section),
         "meanings": list(meanings(board.columns)),
-        "spreads": {column.key: _spread_width(board, column) for column in board.columns},
+        "spreads": {key: width.spread for key, width in room.items()},
         "pictures": [sample for sample in section.samples if not sample.texts],
         "texts": [sample for sample in section.samples if sample.texts],
         # Where they are of several, every sample names its own.
@@ -203,82 +214,79 @@ def _drawn(figure: Figure | None, name: str, label: str) -> Markup | None:
     return Markup(inline_svg(figure, name, label)) if figure else None
 
 
-def _tables(board: Board) -> Iterator[Table]:
-    """All columns of generators by aspect and extractor, as many side by side as fit; none if the headline has them."""
-    return _in_tables(board, board.own if board.headline != board.own else ())
+def tables(board: Board, room: Widths, *, of_yardsticks: bool = False) -> Iterator[Table]:
+    """All columns that generators have numbers in, or all others, by aspect and extractor, side by side as they fit.
 
-
-def _of_yardsticks(board: Board) -> Iterator[Table]:
-    """The columns that no generator has a number in, where the headline has not got them."""
-    return _in_tables(board, [column for column in board.columns if column not in (*board.own, *board.headline)])
-
-
-def _in_tables(board: Board, columns: Iterable[Column]) -> Iterator[Table]:
+    None where the headline has them.
+    """
+    own, headline = ({column.key for column in columns} for columns in (board.own, board.headline))
+    those = [c for c in board.columns if (c.key in own) is not of_yardsticks]
     row: list[Group] = []
-    for group in _groups(board, columns):
-        if row and table_width(board, [column for _, its in [*row, group] for column in its]) > WIDEST:
-            yield _packed(board, row)
+    for group in _groups(room, those) if any(c.key not in headline for c in those) else ():
+        if row and table_width(room, [column for _, its in [*row, group] for column in its]) > WIDEST:
+            yield _packed(board, room, row)
             row = []
         row.append(group)
     if row:
-        yield _packed(board, row)
+        yield _packed(board, room, row)
 
 
 Group = tuple[Span, Sequence[Column]]
 
 
-def _groups(board: Board, every: Iterable[Column]) -> Iterator[Group]:
+def _groups(room: Widths, every: Iterable[Column]) -> Iterator[Group]:
     """Neighbours of one aspect and one extractor, those that are too wide together in parts."""
     for (aspect, extractor), found in groupby(every, lambda column: (column.aspect, column.extractor)):
-        for number, part in enumerate(_parts(board, list(found))):
+        for number, part in enumerate(_parts(room, list(found))):
             of = f" of {extractor} features" if extractor else ""
             yield _span(aspect, f"{of}{', continued' if number else ''}", part), part
 
 
-def _parts(board: Board, columns: Sequence[Column]) -> list[Sequence[Column]]:
+def _parts(room: Widths, columns: Sequence[Column]) -> list[Sequence[Column]]:
     """As few parts of about a size as fit the page; a column that is too wide by itself is one."""
     for number in range(1, len(columns) + 1):
         size = math.ceil(len(columns) / number)
         parts = [columns[start : start + size] for start in range(0, len(columns), size)]
-        if all(table_width(board, part) <= WIDEST for part in parts):
+        if all(table_width(room, part) <= WIDEST for part in parts):
             return parts
     return [[column] for column in columns]
 
 
-def table_width(board: Board, columns: Iterable[Column]) -> float:
+def table_width(room: Widths, columns: Iterable[Column]) -> float:
     """Pixels that a table of these columns takes."""
-    return _FIRST + sum(_column_width(board, column) for column in columns)
+    return _FIRST + sum(room[column.key].pixels for column in columns)
 
 
-def _spread_width(board: Board, column: Column) -> int:
-    """Characters of the longest spread of a column, so that its values end below one another."""
-    return max((len(show(row.cells[column.key], column).spread) for row in board.rows), default=0)
-
-
-def _column_width(board: Board, column: Column) -> float:
-    """That of its longest number with the longest spread beside it, or of the longest part of its heading."""
-    value = max((len(show(row.cells[column.key], column).value) for row in board.rows), default=0)
-    spread = _spread_width(board, column)
-    heading = max(
-        map(len, re.split("(?<=_)| ", f"{column.label[:NAME]}{ARROWS[column.better]} {scale_of(column).unit}"))
-    )
-    return max(_DIGIT * value + (_SMALL * (spread + 1) if spread else 0), _BOLD * heading) + _AROUND
+def widths(board: Board) -> Widths:
+    """What every column takes: its longest number and the longest spread beside it, or a part of its heading."""
+    found = {}
+    for column in board.columns:
+        shown = [show(row.cells[column.key], column) for row in board.rows]
+        value = max((len(number.value) for number in shown), default=0)
+        spread = max((len(number.spread) for number in shown), default=0)
+        title = f"{column.label[:NAME]}{ARROWS[column.better]} {scale_of(column).unit}"
+        heading = max(map(len, re.split("(?<=_)| ", title)))  # a line may end there
+        numbers = _DIGIT * value + (_SMALL * (spread + 1) if spread else 0)
+        found[column.key] = Width(spread, max(numbers, _BOLD * heading) + _AROUND)
+    return found
 
 
 def _span(aspect: str, of: str, columns: Iterable[Column]) -> Span:
     return Span(aspect.capitalize() + of, QUESTIONS[aspect], len(list(columns)))
 
 
-def _packed(board: Board, groups: Sequence[Group]) -> Table:
+def _packed(board: Board, room: Widths, groups: Sequence[Group]) -> Table:
     columns = [column for _, found in groups for column in found]
-    return _table(board, [span for span, _ in groups], columns, [column.short for column in columns])
+    return _table(board, room, [span for span, _ in groups], columns, [column.short for column in columns])
 
 
-def _table(board: Board, spans: Sequence[Span], columns: Sequence[Column], labels: Sequence[str]) -> Table:
+def _table(
+    board: Board, room: Widths, spans: Sequence[Span], columns: Sequence[Column], labels: Sequence[str]
+) -> Table:
     numbered = [row for row in board.rows if any(row.cells[c.key].summary for c in columns)]
     ranked = [row for row in numbered if not row.group.control]
     controls = [row for row in numbered if row.group.control]
-    stacked = table_width(board, columns) > WIDEST
+    stacked = table_width(room, columns) > WIDEST
     return Table(tuple(spans), tuple(columns), tuple(labels), ranked, controls, stacked)
 
 

@@ -490,13 +490,16 @@ def test_samples_stand_right_after_the_headline_and_every_number_below(tmp_path:
 
 def test_tables_fit_the_page_and_hold_every_column_once(tmp_path: Path) -> None:
     board = board_of(a_wide_run(tmp_path))
-    tables = [*reports.html._tables(board), *reports.html._of_yardsticks(board)]
+    room = reports.html.widths(board)
+    tables = [
+        t for of_yardsticks in (False, True) for t in reports.html.tables(board, room, of_yardsticks=of_yardsticks)
+    ]
     alone = [column for column in board.columns if column.metric == "class_accuracy_lenet"]
     assert [c for table in tables for c in table.columns] == [*(c for c in board.columns if c not in alone), *alone]
     assert len(tables) < len({(c.aspect, c.extractor) for c in board.columns})
     assert all(len(table.columns) == sum(span.width for span in table.spans) for table in tables)
     few = board_of([record("vae", scores={"fd_lenet": 1.0, "sample_throughput": 2.0})])
-    assert few.headline == few.columns and not list(reports.html._tables(few))
+    assert few.headline == few.columns and not list(reports.html.tables(few, reports.html.widths(few)))
 
 
 def test_the_width_of_a_table_counts_its_spreads(tmp_path: Path) -> None:
@@ -510,9 +513,10 @@ def test_the_width_of_a_table_counts_its_spreads(tmp_path: Path) -> None:
     counts = []
     for spread, stacked in ((None, 0), (0.001, 1)):  # the headline, of six columns
         board = board_of(within(spread))
-        tables = list(reports.html._tables(board))
+        room = reports.html.widths(board)
+        tables = list(reports.html.tables(board, room))
         counts.append(len(tables))
-        assert all(reports.html.table_width(board, table.columns) <= reports.html.WIDEST for table in tables)
+        assert all(reports.html.table_width(room, table.columns) <= reports.html.WIDEST for table in tables)
         page = reports.html.write(within(spread), tmp_path, tmp_path, []).read_text(encoding="utf-8")
         assert page.count('<table class="board stacked">') == stacked
     assert counts[0] < counts[1]
