@@ -6,7 +6,8 @@ simulates, and rewrites the rows of these metrics in docs/sanity.md, or all of t
 
 What an interval is of stands in its method: "of the expectation at this n" means the mean of the values that the
 estimator gives at this n, "of the median" their median, "given this training data" that the training data stays as it
-is. Every other interval has to hold the value of the population, which is taken from samples of ten times the size.
+is. Every other interval has to hold the value of the population, which is taken from samples of ten times the size. A
+star marks a place where most intervals say that they may be too narrow.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -30,7 +31,6 @@ from tests.sanity.table import DOCS, rewrite
 
 BEGIN, END = "<!-- written by python -m tests.intervals.table -->", "<!-- end of intervals -->"
 SIZES = (300, 1000)
-RELATIONS: tuple[Relation, ...] = get_args(Relation)
 DRAWINGS = 80
 # A quarter as often: these train networks, fit mixtures or draw again within their own intervals.
 SLOW = {"c2st_nn", "fld", "fld_gap", "frontier_integral", "mauve", "mind"}
@@ -38,14 +38,22 @@ LARGE, LARGE_REPEATS = 10, 12  # times the rows, and how often, for the value of
 # Estimates without bias fall below what the population can be, of small samples and of large ones.
 TRUE_LEAST = dict.fromkeys(("cmmd_u", "fd_corrected", "kid", "kid_subsets"), 0.0)
 EXPECTATION, MEDIAN, FIXED = "of the expectation at", "of the median at", "given this training data"
+NARROW = "too narrow"
 LEAST = 90
 
 
 class Cell(NamedTuple):
-    """Share of intervals that hold the truth in per cent, None without any; the methods that intervals named."""
+    """Share of intervals that hold the truth in per cent, None without any; the methods that intervals named.
+
+    told: whether most of their methods say that they may be too narrow.
+    """
 
     covered: float | None
     methods: frozenset[str]
+    told: bool = False
+
+    def __str__(self) -> str:
+        return "–" if self.covered is None else f"{self.covered:.0f}{'*' if self.told else ''}"
 
 
 def draw(
@@ -84,9 +92,18 @@ def cells(world: World, law: str, n: int, relation: Relation, repeats: int) -> M
     whole = [name for name in methods if not _says(methods[name], FIXED, EXPECTATION, MEDIAN)]
     large = gathered(draw(*place, whole, LARGE_REPEATS, times=LARGE))
     return {
-        name: Cell(_covered(name, estimates.get(name, []), large.get(name, [])), methods.get(name, frozenset()))
+        name: Cell(
+            _covered(name, estimates.get(name, []), large.get(name, [])),
+            methods.get(name, frozenset()),
+            _mostly_told(estimates.get(name, [])),
+        )
         for name in world.metrics
     }
+
+
+def _mostly_told(estimates: Sequence[Estimate]) -> bool:
+    told = [NARROW in e.interval.method for e in estimates if e.interval]
+    return 2 * sum(told) > len(told)
 
 
 def _says(methods: Iterable[str], *words: str) -> bool:
@@ -138,7 +155,7 @@ def simulate(names: Iterable[str], drawings: int) -> dict[str, Row]:
         for world in worlds
         if world.metrics
         for law in world.laws
-        for relation in RELATIONS
+        for relation in world.relations
         for n in SIZES
     ]
     found = Parallel(n_jobs=usable_cores(), verbose=5)(delayed(cells)(*place, drawings) for place in places)
@@ -150,10 +167,14 @@ def simulate(names: Iterable[str], drawings: int) -> dict[str, Row]:
 
 
 def _row(found: Sequence[Cell], drawings: int) -> Row:
-    shown = ["–" if cell.covered is None else f"{cell.covered:.0f}" for cell in found]
+    shown = [str(cell) for cell in found]
     places = [" · ".join(shown[i : i + len(SIZES)]) for i in range(0, len(shown), len(SIZES))]
-    said = sorted({method for cell in found for method in cell.methods})
-    return Row(places, "; ".join(said) or "no interval", drawings)
+    return Row(places, said(method for cell in found for method in cell.methods) or "no interval", drawings)
+
+
+def said(methods: Iterable[str]) -> str:
+    """What the methods say, each clause once."""
+    return "; ".join(dict.fromkeys(clause for method in sorted(methods) for clause in method.split("; ")))
 
 
 def read_rows(path: Path) -> dict[str, Row]:
@@ -178,7 +199,7 @@ def render(rows: Mapping[str, Row]) -> str:
 
 
 def _table(world: World, rows: Mapping[str, Row]) -> str:
-    heads = [f"{law}, {relation}" for law in world.laws for relation in RELATIONS]
+    heads = [f"{law}, {relation}" for law in world.laws for relation in world.relations]
     lines = [f"#### {world.title}", "", f"{world.about[0].upper()}{world.about[1:]}.", ""]
     lines += ["| | " + " | ".join(heads) + " | of | drawings |", "|---" * (len(heads) + 3) + "|"]
     shown = [(name, rows[name]) for name in world.metrics if name in rows]

@@ -11,7 +11,7 @@ import pytest
 from bench import Estimate, Interval
 from bench.registry import registry
 from tests.intervals import table
-from tests.intervals.table import EXPECTATION, FIXED, MEDIAN, Row, cells, read_rows
+from tests.intervals.table import EXPECTATION, FIXED, MEDIAN, SIZES, Row, cells, draw, gathered, read_rows, said
 from tests.intervals.worlds import NO_INTERVAL, WORLDS, Drawing, Found, World
 from tests.sanity.table import DOCS
 
@@ -95,3 +95,24 @@ def test_training_data_stays_where_the_method_says_so() -> None:
 
     found = cells(World("fixed", "", ("normal",), ("mean",), measure), "normal", 100, "null", 400)["mean"]
     assert found.covered == pytest.approx(95, abs=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.title)
+def test_the_rows_were_measured_of_the_methods_that_metrics_have_now(world: World) -> None:
+    """By one of the drawings that the table makes."""
+    shown = read_rows(DOCS)
+    found = gathered(draw(world, world.laws[0], SIZES[0], "near", world.metrics, 1))
+    methods = {name: e.interval.method for name, estimates in found.items() for e in estimates if e.interval}
+    older = [name for name, method in methods.items() if set(method.split("; ")) - set(shown[name].of.split("; "))]
+    assert not older, f"run python -m tests.intervals.table {' '.join(older)}"
+
+
+def test_a_star_marks_where_most_intervals_say_that_they_may_be_too_narrow() -> None:
+    found = cells(mean_of(0.5, "normal; few, too narrow on heavy tails"), "normal", 100, "null", 400)["mean"]
+    assert str(found).endswith("*") and not Row([str(found)], "", 400).short
+    assert not str(cells(mean_of(0.5, "normal"), "normal", 100, "null", 400)["mean"]).endswith("*")
+
+
+def test_each_clause_of_the_methods_is_said_once() -> None:
+    assert said(["Wilson", "Wilson; few balls", "Wilson; exact"]) == "Wilson; exact; few balls"

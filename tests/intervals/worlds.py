@@ -1,8 +1,8 @@
 """Worlds in which samples, held-out data and training data are drawn anew as often as one likes.
 
-A World measures metrics on three laws of data, in three relations of the samples to the data: ``null``, nothing is
-wrong; ``near``, the flaw is small; ``far``, the sides share nothing, or half of the samples are copies. Each draw
-returns the estimates of all of its metrics by name, and the reason where there is none.
+A World measures metrics on a few laws of data, in relations of the samples to the data: ``null``, nothing is wrong;
+``near``, the flaw is small; ``apart``, the sides lie partly apart; ``far``, the sides share nothing, or half of the
+samples are copies. Each draw returns the estimates of all of its metrics by name, and the reason where there is none.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from metrics.text.judge_perplexity import gap, perplexity
 
 Array = np.ndarray
 Rng = np.random.Generator
-Relation = Literal["null", "near", "far"]
+Relation = Literal["null", "near", "apart", "far"]
 Found = Mapping[str, Estimate | str]
 CPU = torch.device("cpu")
 DIMENSIONS, MODES, LENGTH = 16, 8, 20
-SHIFT: Mapping[Relation, float] = {"null": 0.0, "near": 0.25, "far": 4.0}
+SHIFT: Mapping[Relation, float] = {"null": 0.0, "near": 0.25, "apart": 1.0, "far": 4.0}
 COPIES: Mapping[Relation, float] = {"null": 0.0, "near": 0.05, "far": 0.5}
 
 
@@ -66,6 +66,7 @@ class World:
     laws: Sequence[str]
     metrics: Sequence[str]
     measure: Callable[[Drawing], Found]
+    relations: Sequence[Relation] = ("null", "near", "far")
 
 
 class Drawn(Comparison):
@@ -147,8 +148,15 @@ def rows(law: str, rng: Rng, n: int, relation: Relation = "null") -> Array:
         case "ReLU":
             mixing = np.random.default_rng(1).normal(size=(DIMENSIONS, DIMENSIONS)) / 4
             return np.maximum((z + SHIFT[relation]) @ mixing + 0.5, 0)
+        case "heavy tails":  # multivariate t of 5 degrees of freedom
+            return cast(Array, z / np.sqrt(rng.chisquare(5, (n, 1)) / 5) + 2 * SHIFT[relation])
         case _:
-            first, last = {"null": (0, MODES), "near": (0, MODES - 2), "far": (MODES, 2 * MODES)}[relation]
+            first, last = {
+                "null": (0, MODES),
+                "near": (0, MODES - 2),
+                "apart": (MODES // 2, MODES // 2 + MODES),
+                "far": (MODES, 2 * MODES),
+            }[relation]
             return cast(Array, z + centres()[rng.integers(first, last, n)])
 
 
@@ -349,10 +357,12 @@ def _median(values: list[float]) -> Estimate:
 WORLDS = (
     World(
         "Realism and diversity, of vectors",
-        "near: moved by a quarter of a standard deviation, or two of eight modes left out; far: nothing is shared",
-        ("normal", "ReLU", "modes"),
+        "near: moved by a quarter of a standard deviation, or two of eight modes left out; apart: by one, or four of "
+        "eight modes are shared; far: nothing is shared; heavy tails (multivariate t, 5 degrees) move twice as far",
+        ("normal", "ReLU", "modes", "heavy tails"),
         every("features", novelty=False),
         vectors,
+        ("null", "near", "apart", "far"),
     ),
     World(
         "Novelty, of vectors",
