@@ -14,6 +14,9 @@ from metrics._arrays import Array
 from metrics.features._neighbours import Nearest, Pairs, as_pair, neighbours, tiles
 
 K = 5
+FEW = 4  # over the number of balls that a variance rests on: by how much it is raised
+DECISIVE = 10  # balls: of fewer, what the next draw of the data may hold is not known
+NARROW = f"fewer than {DECISIVE} balls hold most, too narrow on heavy tails"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,12 @@ class Contained:
     balls: Tensor
     alone: Tensor
     members: Tensor
+
+    @property
+    def decisive(self) -> float:
+        """How many balls hold what is held, were all alike: (sum of points)^2 / sum of points^2; 0 where none does."""
+        points = self.points.double()
+        return (points.sum().square() / points.square().sum().clamp(min=1)).item()
 
     def scarce(self, limit: int) -> Tensor:
         """``(points,)`` float64: balls that hold this point among at most ``limit`` points (of those listed)."""
@@ -69,19 +78,23 @@ class Overlap:
     def protocol(self) -> dict[str, int | bool]:
         return {"k": self.k, "strict": self.strict}
 
+    def empty(self, of: Literal["real", "fake"]) -> float:
+        """Share of the balls of a set that have radius 0: those around rows with k or more copies."""
+        near = self.reals if of == "real" else self.fakes
+        return (near.squared[:, self.k - 1] == 0).double().mean().item()
+
     def checked_method(self, method: str, of: Literal["real", "fake"], strict: bool) -> str:
-        """The method, with a remark where some balls have radius 0: those around rows with k or more copies.
+        """The method, and what share of the balls has radius 0, where any has.
 
         Raises Omitted where half of the balls or more are such and hold nothing, or all hold nothing but copies.
         """
-        near = self.reals if of == "real" else self.fakes
-        empty = (near.squared[:, self.k - 1] == 0).double().mean().item()
+        empty = self.empty(of)
         if empty == 1 or (strict and empty >= 0.5):
             raise Omitted(
                 f"{empty:.0%} of the {of} rows have {self.k} copies or more, so their balls have radius 0 and hold "
                 f"nothing{'' if strict else ' but copies'}: leave repeated rows out"
             )
-        return f"{method}; some {of} balls have radius 0" if empty else method
+        return f"{method}; {100 * empty:.3g} % of the {of} balls have radius 0" if empty else method
 
 
 def overlap(fake: Array, real: Array, k: int = K, strict: bool = True) -> Overlap:
@@ -113,6 +126,24 @@ def _within(x: Tensor, near: Nearest, squared: Tensor) -> tuple[Tensor, Tensor]:
     return around, held
 
 
+def of_few(method: str, held: Contained) -> str:
+    """The method, and what it does not know where a few balls decide.
+
+    On heavy tails the balls around the outermost rows hold many rows or none, and decide a mean as a maximum does: a
+    draw without such a row does not show what the next would bring, and no variance learned from one draw does.
+    """
+    return f"{method}; {NARROW}" if held.decisive < DECISIVE else method
+
+
+def raised(squares: Tensor) -> float:
+    """By how much a variance that is the sum of ``squares``, one a ball, is raised for the few that it rests on.
+
+    By 1 + 4 / b with b = (sum d^2)^2 / sum d^4: known from so few, it is too small more often than not. (Student's t
+    would raise it by half of that, were balls as alike as normal numbers.)
+    """
+    return 1 + FEW * (squares / squares.sum().clamp(min=1e-300)).square().sum().item()
+
+
 def named_by(near: Nearest, k: int) -> Tensor:
     """``(n,)`` float64: of how many rows each row is one of the k nearest. Their balls widen when it is gone."""
     return torch.bincount(near.indices[:, :k].flatten(), minlength=len(near.indices)).double()
@@ -122,11 +153,11 @@ def wilson(share: float, variance: float, n: int, method: str) -> Interval:
     """Interval of a share of ``n`` outcomes that are not independent: n is divided by the design effect.
 
     That is how much ``variance``, the share's own, exceeds share (1 - share) / n (Kish 1965); never less than 1. Near
-    an end the excess is raised (``bench.effective_trials``), up to that of one ball that decides all. One ball can hold
-    many rows and still hold none of those drawn, so n is also taken as if one more outcome went with those on the rare
-    side.
+    an end the excess is raised (``bench.effective_trials``), up to twice that of one ball that decides all. One ball
+    can hold many rows and still hold none of those drawn, so n is also taken as if one more outcome went with those on
+    the rare side.
     """
-    trials = effective_trials(share, variance, share * (1 - share) / n, most=1.0) if 0 < share < 1 else n
+    trials = effective_trials(share, variance, share * (1 - share) / n, most=2.0) if 0 < share < 1 else n
     rare = max(1.0, trials * min(share, 1 - share))
     return wilson_interval(share, trials * rare / (rare + 1), method)
 
@@ -139,7 +170,18 @@ def squared_median(squared: Tensor) -> Tensor:
 
 def shared_overlap(space: Space) -> Overlap:
     """Of samples and reference with the default k: ``space.once(shared_overlap)`` for all measures of a space."""
-    return overlap(space.fake, space.real)
+    found = overlap(space.fake, space.real)
+    sides: tuple[tuple[Literal["real", "fake"], str, str], ...] = (
+        ("real", "reference", "precision, density and coverage"),
+        ("fake", "samples", "recall"),
+    )
+    for of, side, lowered in sides:
+        if empty := found.empty(of):
+            space.remark(
+                f"{100 * empty:.3g} % of the {side} have {K} copies or more; the balls around them have radius 0, "
+                f"which lowers {lowered}"
+            )
+    return found
 
 
 def contained(

@@ -18,7 +18,7 @@ s < k, which differs by at most k / n. Density counts the sphere as inside, cove
 Ties (counts, quantised pixels): all on a sphere are inside, reals as well as fakes, so that no order of the rows
 matters; the authors' code takes k of the reals, whichever come first. Balls of radius 0, around rows with k copies or
 more, hold those copies alone (density) or nothing (coverage). Where all are such, or half of them for coverage, there
-is no number; of fewer the interval's method tells their share.
+is no number; of fewer the interval's method and a remark tell their share.
 
 Standard errors count both sets as for density and coverage; the terms a clip leaves without effect are taken as their
 share of all terms. For density both C move with the real rows, so their ratio is linearised in each real row. Intervals

@@ -5,10 +5,12 @@
 
 Only real balls are used, so that one far fake cannot spread a net over everything. A ball reaches to the k-th nearest
 other real row; strictly inside counts, as in ``prdc``. A real row with k copies or more has a ball of radius 0, which
-holds nothing: where half of the balls or more are such there is no number, of fewer the interval's method tells.
+holds nothing: where half of the balls or more are such there is no number, of fewer the interval's method and a remark
+tell their share.
 
 The standard errors count both sets. Density: the spread over fakes, and what each real row moves: its own ball goes
-with it, and the balls it bounds widen by one neighbour, by as much as they gain on average on the way to the 2k-th.
+with it, and the balls it bounds widen by one neighbour, by as much as they gain on average on the way to the 2k-th;
+it is raised where it rests on few balls, and the method says so where few balls hold most, as for precision.
 Coverage: the binomial part over reals, the pairs of balls that only one and the same fake fills, and the widening.
 Intervals know the ends: a Poisson rate's score for density, Wilson's for coverage. They are of the expectation at these
 numbers of rows, on which coverage depends.
@@ -21,7 +23,7 @@ from torch import Tensor
 
 from bench import Estimate, Space, metric, rate_interval
 from metrics._arrays import Array
-from metrics.features._balls import K, Overlap, named_by, overlap, shared_overlap, wilson
+from metrics.features._balls import K, Overlap, named_by, of_few, overlap, raised, shared_overlap, wilson
 
 
 def ball_density(fake: Array, real: Array, k: int = K, strict: bool = True) -> Estimate:
@@ -46,11 +48,11 @@ def density_of(found: Overlap) -> Estimate:
     moved = gained(found) - lost
     # The variance that real rows bring, less the noise of counts that the spread over fakes holds already.
     noise = lost.sum() + found.k / spare(found) * widening(found).sum()
-    counted = (moved - moved.mean()).square().sum() - noise
-    shared = max(0.0, counted.item()) / (found.k * len(around)) ** 2
+    squares = (moved - moved.mean()).square()
+    shared = raised(squares) * max(0.0, (squares.sum() - noise).item()) / (found.k * len(around)) ** 2
     value, variance = around.mean().item(), around.var().item() / len(around) + shared
     method = "Poisson score, infinitesimal jackknife over both sets, of the expectation at this n"
-    method = found.checked_method(method, "real", found.strict)
+    method = found.checked_method(of_few(method, found.real), "real", found.strict)
     interval = rate_interval(value, variance, 0.5 / len(around), method)
     return Estimate(value=value, n=len(around), interval=interval, protocol=found.protocol)
 

@@ -10,7 +10,10 @@ example falls with probability at most 1 %, so that a generator as good as the d
 A mode-shrunk generator is close to the training data everywhere, not to one example, and is not flagged.
 
 The interval joins Wilson's with the threshold's own uncertainty, an order-statistic interval of the held-out
-percentile (MOVER: Zou & Donner 2008, doi:10.1002/sim.3095).
+percentile (MOVER: Zou & Donner 2008, doi:10.1002/sim.3095). Of fewer than 368 held-out examples the percentile may lie
+below the least ratio. How far, is bounded by the density of the ratio, which near 0 does not fall as the ratio grows,
+of data without copies in one dimension or more: a share of at most u = 1 - 0.025^(1 / m) lies below the least of m
+ratios (97.5 %), so at most 1 % lies below 0.01 / u of it. A copy lies below that still.
 """
 
 from __future__ import annotations
@@ -58,23 +61,22 @@ def copied_share(fake: Tensor, held_out: Tensor) -> Estimate:
     if not ordered[rank - 1]:
         raise Omitted(f"more than {RATE:.0%} of the held-out examples are copies of training examples")
     low, high = (int(rank) for rank in stats.binom.ppf([0.025, 0.975], m, RATE))
-    copied, least, most = (_below(fake, ordered, r) for r in (rank, min(low, rank), min(m, high + 1)))
+    lowest = ordered[min(low, rank) - 1] if low else ordered[0] * min(1.0, RATE / -math.expm1(math.log(0.025) / m))
+    thresholds = ordered[rank - 1], lowest, ordered[min(m, high + 1) - 1]
+    copied, least, most = (int((fake < threshold).sum()) for threshold in thresholds)
     n = len(fake)
     share, counted = copied / n, proportion_interval(copied, n)
     lo = share - math.hypot(share - counted.lo, share - least / n)
     hi = share + math.hypot(counted.hi - share, most / n - share)
     method = "Wilson and order statistics of the threshold (MOVER)"
+    if not low:
+        method += "; for so few the ratio's density is taken to rise from 0"
     return Estimate(
         value=share,
         n=n,
         interval=Interval(lo=max(0.0, lo), hi=min(1.0, hi), method=method),
         protocol={"k": NEAREST, "threshold": "1st percentile of held-out"},
     )
-
-
-def _below(fake: Tensor, ordered: Tensor, rank: int) -> int:
-    """Fakes below the held-out value of this rank, from 1; none below rank 0."""
-    return int((fake < ordered[rank - 1]).sum()) if rank else 0
 
 
 @metric(

@@ -14,25 +14,27 @@ of them at once, by
     d_l = (rows that only l holds) - (what its neighbours' balls gain in its place)
 
 The gain is taken as even over the balls that widen when l is gone. Sampling noise in d_l, already in the binomial
-part, is subtracted. Where the sides are apart, a few balls around outlying rows decide the share, and a variance known
-from so few is too small more often than not: with b = (sum d^2)^2 / sum d^4, how many balls it rests on, it is raised
-by 1 + 4 / b. (Student's t would raise it by half of that, were balls as alike as normal numbers.) The interval is
-Wilson's, n divided by the design effect. It is of the expectation at these numbers of rows: balls shrink as rows are
-added, and the values fall with them.
+part, is subtracted. Where the sides are apart, a few balls around outlying rows decide the share, and the variance is
+raised for the few that it rests on (``raised``). The interval is Wilson's, n divided by the design effect. It is of the
+expectation at these numbers of rows: balls shrink as rows are added, and the values fall with them.
+
+On heavy tails the balls around the outermost rows may hold many rows or none, and decide the value. Where fewer than
+ten balls do (``Contained.decisive``), the interval's method says that it is too narrow on heavy tails (``of_few``).
 
 A row with k copies or more has a ball of radius 0, which strictly holds nothing. Where half of the balls or more are
-such there is no number; of fewer the interval's method tells their share.
+such there is no number; of fewer the interval's method and a remark tell their share.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 from bench import Estimate, Space, metric
 from metrics._arrays import Array
-from metrics.features._balls import Contained, K, Overlap, named_by, overlap, shared_overlap, wilson
+from metrics.features._balls import Contained, K, Overlap, named_by, of_few, overlap, raised, shared_overlap, wilson
 from metrics.features._neighbours import Nearest
 
 METHOD = "Wilson, design effect from the balls of both sets, of the expectation at this n"
-FEW = 4  # over the number of balls that a variance rests on: by how much it is raised
 
 
 def manifold_precision(fake: Array, real: Array, k: int = K, strict: bool = True) -> Estimate:
@@ -50,21 +52,21 @@ def manifold_recall(fake: Array, real: Array, k: int = K, strict: bool = True) -
 
 
 def precision_of(found: Overlap) -> Estimate:
-    return _share(found.real, found.reals, found, found.checked_method(METHOD, "real", found.strict))
+    return _share(found.real, found.reals, found, "real")
 
 
 def recall_of(found: Overlap) -> Estimate:
-    return _share(found.fake, found.fakes, found, found.checked_method(METHOD, "fake", found.strict))
+    return _share(found.fake, found.fakes, found, "fake")
 
 
-def _share(held: Contained, near: Nearest, found: Overlap, method: str) -> Estimate:
-    """Points held by any ball."""
+def _share(held: Contained, near: Nearest, found: Overlap, of: Literal["real", "fake"]) -> Estimate:
+    """Points held by any ball of a set."""
     n, alone = len(held.balls), held.alone.double()
     share = (held.balls > 0).double().mean().item()
     moved = alone - alone.mean() / found.k * named_by(near, found.k)
     squares = moved.square()
-    few = 1 + FEW * (squares / squares.sum().clamp(min=1)).square().sum().item()
-    shared = few * max(0.0, (squares.sum() - alone.sum()).item()) / n**2
+    shared = raised(squares) * max(0.0, (squares.sum() - alone.sum()).item()) / n**2
+    method = found.checked_method(of_few(METHOD, held), of, found.strict)
     interval = wilson(share, share * (1 - share) / n + shared, n, method)
     return Estimate(value=share, n=n, interval=interval, protocol=found.protocol)
 

@@ -8,17 +8,24 @@ arXiv:2111.09509, section 4; Carlini et al. 2023, arXiv:2202.07646, on verbatim 
 For each place the length of its longest match is found by prefix doubling (Karp, Miller & Rosenberg 1972): all runs
 of 1, 2, 4, ... words get numbers, the runs of the training text are put in order, and a match is the longest common
 prefix with a neighbour in that order. Time is n log n in the words of both sides, and no hash can collide.
+
+The interval of the mean takes copies by themselves, texts of which half or more stands there in one run: a few of them
+move a mean of short runs far, and as many as were drawn do not show how many more there might be, least of all where
+none was. Their share has Wilson's interval, at no copy the rule of three, and the means of copies and of other texts
+have theirs; each part moves the mean by its reach, and these are put together as squares (MOVER: Zou & Donner 2008,
+doi:10.1002/sim.3095).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from bench import Comparison, Estimate, Textual, Trial, metric
-from metrics.text._texts import TOKENISER, Tokens, checked_texts, encode, joined, mean_over_texts
+from bench import Comparison, Estimate, Interval, Textual, TooFew, Trial, bounded_interval, metric, proportion_interval
+from metrics.text._texts import TOKENISER, Tokens, checked_texts, encode, joined
 
 PAPER = "arXiv:2111.09509, section 4"
 
@@ -95,12 +102,46 @@ def longest_by_text(matches: np.ndarray, tokens: Tokens) -> np.ndarray:
     return longest
 
 
-def copied_ngram(longest: np.ndarray, most: int) -> Estimate:
-    """Mean over texts of the longest copied run, in words, 0 to ``most``: those of the longest text.
+def copied_ngram(longest: np.ndarray, lengths: np.ndarray) -> Estimate:
+    """Mean over texts of the longest copied run, in words, from ``(texts,)`` runs and words of each text.
 
     Raises TooFew for fewer than two texts.
     """
-    return mean_over_texts(longest.astype(float), hi=most, protocol={"tokeniser": TOKENISER})
+    n, most = len(longest), int(lengths.max())
+    if n < 2:
+        raise TooFew(f"{n} texts are too few: at least 2 are needed")
+    copy = (2 * longest >= lengths) & (longest > 0)
+    copies, others = longest[copy], longest[~copy]
+    # Where there is none to tell, a copy is as long as the texts are, and another text shares no word.
+    long = _mean_of(copies, float(lengths.mean()), most)
+    short = _mean_of(others, 0.0, most)
+    value, share, counted = float(longest.mean()), len(copies) / n, proportion_interval(len(copies), n)
+    apart = long.value - short.value
+    parts = [
+        (share * long.value, share * long.lo, share * long.hi),
+        ((1 - share) * short.value, (1 - share) * short.lo, (1 - share) * short.hi),
+        (share * apart, counted.lo * apart, counted.hi * apart),
+    ]
+    lo = value - math.hypot(*(at - low for at, low, _ in parts))
+    hi = value + math.hypot(*(high - at for at, _, high in parts))
+    method = "MOVER of the share of copies (Wilson) and the runs of copies and of other texts"
+    interval = Interval(lo=max(0.0, lo), hi=min(float(most), hi), method=method)
+    return Estimate(value=value, n=n, interval=interval, protocol={"tokeniser": TOKENISER})
+
+
+class _Part(NamedTuple):
+    value: float
+    lo: float
+    hi: float
+
+
+def _mean_of(runs: np.ndarray, none: float, most: int) -> _Part:
+    """Mean of runs with its ends; ``none`` where there are no runs."""
+    if not len(runs):
+        return _Part(none, none, none)
+    value, error = float(runs.mean()), float(runs.std(ddof=1) / math.sqrt(len(runs))) if len(runs) > 1 else 0.0
+    found = bounded_interval(value, error, len(runs), "", hi=most)
+    return _Part(value, found.lo, found.hi)
 
 
 def longest_copy(longest: np.ndarray) -> Estimate:
@@ -132,7 +173,7 @@ def with_train(c: Comparison, estimate: Estimate) -> Estimate:
 def mean_copied_ngram(c: Comparison) -> Estimate:
     """Longest run of words that a sample shares with the training text, mean over samples."""
     tokens, matches = matched(c)
-    return with_train(c, copied_ngram(longest_by_text(matches, tokens), int(tokens.lengths.max())))
+    return with_train(c, copied_ngram(longest_by_text(matches, tokens), tokens.lengths))
 
 
 @metric("longest_copy", sides=("samples", "train"), on={"text"}, aspect="novelty", unit="words",

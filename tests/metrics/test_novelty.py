@@ -113,6 +113,25 @@ class TestNearestNeighbourRatio:
             found.append(copied_share(torch.from_numpy(fake), torch.from_numpy(rng.beta(20, 5, 300))))
         assert_honest(covered(found), 400)
 
+    @pytest.mark.parametrize("m", [99, 180, 300, 367, 368])
+    def test_copies_are_told_by_few_held_out_examples_too(self, m: int) -> None:
+        held_out = torch.from_numpy(np.random.default_rng(m).beta(20, 5, m))
+        for copies in (torch.zeros(300, dtype=torch.float64), torch.full((300,), 1e-3, dtype=torch.float64)):
+            found = copied_share(copies, held_out)
+            assert found.value == 1 and found.interval is not None and found.interval.lo > 0.97
+            assert ("taken to rise from 0" in found.interval.method) == (m < 368)
+
+    @pytest.mark.parametrize("m", [99, 180, 300])
+    @pytest.mark.parametrize("shape", [1, 3])
+    def test_the_lower_end_holds_where_the_threshold_lies_below_all(self, m: int, shape: int) -> None:
+        """Ratios whose density near 0 is even, the worst that is allowed, or rises; no copies: 1 % at most are due."""
+        found = [
+            copied_share(*(torch.from_numpy(rng.beta(shape, 1, size)) for size in (5000, m)))
+            for rng in map(np.random.default_rng, range(400))
+        ]
+        above = np.mean([e.interval.lo > 0.01 for e in found if e.interval])
+        assert above < 0.025 + 3 * (0.025 * 0.975 / 400) ** 0.5
+
     def test_the_ratio_is_the_papers(self) -> None:
         """Written out for one fake, with the threshold set between it and the next."""
         train, x = WORLD.train, WORLD.new[:2]

@@ -14,7 +14,10 @@ from torch import Tensor
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from bench import Estimate, GenbenchError, Omitted, TooFew
-from metrics.features._balls import Overlap, overlap
+from bench.measure.evaluation import Given
+from bench.modalities._examples import Examples
+from bench.registry import Side
+from metrics.features._balls import NARROW, Overlap, overlap, shared_overlap
 from metrics.features.clipped import clipped_coverage_of
 from metrics.features.density_coverage import ball_coverage, ball_density, coverage_of, density_of
 from metrics.features.precision_recall import manifold_precision, manifold_recall, precision_of, recall_of
@@ -125,6 +128,10 @@ class TestRightWayRound:
         assert manifold_precision(fake, real).value == manifold_recall(real, fake).value
 
 
+def heavy_tailed(rng: np.random.Generator, n: int, width: int) -> np.ndarray:
+    return rng.normal(size=(n, width)) / np.sqrt(rng.chisquare(5, (n, 1)) / 5)
+
+
 def _shifted(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     fake, real = alike(rng, 200, 200, 8)
     fake[:, 0] += 1
@@ -157,6 +164,25 @@ class TestIntervals:
         """Within one error of so many drawings: the widest, precision of few and uneven rows, holds 98 % of them."""
         for share in coverages(draw, range(100_000, 101_500)).values():
             assert_honest(share, 1500, errors=1)
+
+    @pytest.mark.parametrize(("shift", "told"), [(0.0, 0.0), (0.5, 0.0), (1.5, None), (3.0, 1.0)])
+    def test_on_heavy_tails_they_hold_it_or_say_that_they_may_not(self, shift: float, told: float | None) -> None:
+        """Multivariate t, 5 degrees of freedom: where sides lie apart, a ball or two decide, and none says how often.
+
+        told: what share says so; None where it is some.
+        """
+        found = []
+        for rng in map(np.random.default_rng, range(80)):
+            fake, real = (heavy_tailed(rng, 200, 8) for _ in range(2))
+            found.append(overlap(fake + shift, real))
+        for measure in (precision_of, recall_of, density_of):
+            estimates = [measure(one) for one in found]
+            truth = np.mean([e.value for e in estimates])
+            ends = [(e.interval.lo, e.interval.hi, NARROW in e.interval.method) for e in estimates if e.interval]
+            held = [lo <= truth <= hi for lo, hi, narrow in ends if not narrow]
+            said = np.mean([narrow for *_, narrow in ends])
+            assert told is None or abs(said - told) < 0.05
+            assert sum(held) >= 0.90 * len(held) - 2 * (0.09 * len(held)) ** 0.5
 
     def test_they_hold_near_the_end_too(self) -> None:
         """Sides that hardly meet, 200 times: none below 90 %; where a value is nearly always 0, all may hold it."""
@@ -192,6 +218,18 @@ class TestIntervals:
             interval = measure(found).interval
             assert interval is not None and interval.method.endswith("of the expectation at this n")
 
+    def test_where_few_balls_decide_they_say_so(self) -> None:
+        """One real row so far out that its ball alone reaches the samples."""
+        rng = np.random.default_rng(0)
+        fake, real = alike(rng, 100, 100, 3)
+        fake[:, 0] += 20
+        real[0] = [30, 0, 0]
+        found = overlap(fake, real)
+        assert found.real.decisive == pytest.approx(1) and precision_of(found).value > 0.9
+        for measure in (precision_of, density_of):
+            interval = measure(found).interval
+            assert interval is not None and interval.method.endswith(NARROW)
+
     def test_no_share_is_certain(self) -> None:
         """All in or all out of 50 still leaves room, and never beyond what a share can be."""
         rng = np.random.default_rng(0)
@@ -224,8 +262,20 @@ class TestRepeatedRows:
         real[:20] = real[0]
         for measure in (manifold_precision, ball_density, ball_coverage):
             interval = measure(fake, real).interval
-            assert interval is not None and interval.method.endswith("; some real balls have radius 0")
+            assert interval is not None and interval.method.endswith("; 10 % of the real balls have radius 0")
         assert values(fake, real) == pytest.approx(of_prdc(fake, real), abs=1e-12)
+
+    def test_a_remark_tells_their_share_too(self) -> None:
+        rng = np.random.default_rng(0)
+        fake, real = alike(rng, 200, 200, 4)
+        real[:46] = real[0]
+        sides: dict[Side, Examples] = {"samples": torch.from_numpy(fake), "reference": torch.from_numpy(real)}
+        given = Given(sides, "vector", seed=0, device=torch.device("cpu"), prompts=None)
+        shared_overlap(given.space(None))
+        assert given.remarks == [
+            "23 % of the reference have 5 copies or more; the balls around them have radius 0, "
+            "which lowers precision, density and coverage"
+        ]
 
     @pytest.mark.parametrize("measure", FOUR.values(), ids=FOUR)
     def test_rows_in_another_order_change_nothing(self, measure: Callable[[Overlap], Estimate]) -> None:

@@ -74,7 +74,7 @@ class TestInput:
         lambda t: distinct_n(t, 2),
         self_bleu,
         repetition,
-        lambda t: copied_ngram(longest_copies(t, ["a b"]), 2),
+        lambda t: mean_copy(t, ["a b"]),
         lambda t: ngram_novelty(t, ["a b"]),
         lambda t: ngram_novelty(["a b c d e f"], t),
     )
@@ -235,7 +235,7 @@ class TestCopies:
         text = "zzz " + " ".join(lifted) + " qqq"
         assert longest_copies([text, "zzz qqq"], train).tolist() == [37, 0]
         assert longest_copy(longest_copies([text, "zzz qqq"], train)).value == 37
-        assert copied_ngram(longest_copies([text, "zzz qqq"], train), 39).value == 37 / 2
+        assert mean_copy([text, "zzz qqq"], train).value == 37 / 2
 
     def test_a_run_does_not_go_on_into_the_next_text(self) -> None:
         assert longest_copies(["a b c d"], ["a b", "c d"]).tolist() == [2]
@@ -302,7 +302,7 @@ class TestEdges:
                 distinct_n(texts, 3),
                 self_bleu(texts),
                 repetition(texts),
-                copied_ngram(longest_copies(texts, self.TRAIN), 30),
+                mean_copy(texts, self.TRAIN),
                 ngram_novelty(texts, self.TRAIN),
                 novelty_gap_of(texts, texts, self.TRAIN),
                 novelty_gap_of(alone, copies, self.TRAIN),
@@ -326,8 +326,23 @@ class TestEdges:
     def test_those_of_copies_cover(self, expected: int) -> None:
         rng = np.random.default_rng(4)
         texts = [quoting(rng, 100, 20, expected / 100, self.TRAIN) for _ in range(200)]
-        assert_honest(covered(copied_ngram(longest_copies(t, self.TRAIN), 20) for t in texts), 200)
+        assert_honest(covered(mean_copy(t, self.TRAIN) for t in texts), 200)
         assert_honest(covered(ngram_novelty(t, self.TRAIN) for t in texts), 200)
+
+    @pytest.mark.parametrize("expected", [0.5, 1, 3])
+    def test_that_of_a_mean_of_short_runs_covers_where_a_few_long_texts_are_copies(self, expected: float) -> None:
+        """Runs of about 3 of 60 words, and copies that are found whole: one of them moves the mean by half a word."""
+        rng, found = np.random.default_rng(6), []
+        for _ in range(400):
+            runs = rng.geometric(0.33, 100)
+            runs[rng.random(100) < expected / 100] = 60
+            found.append(copied_ngram(runs, np.full(100, 60)))
+        assert covered(found) > 0.90
+
+
+def mean_copy(texts: Sequence[str], train: Sequence[str]) -> Estimate:
+    longest = longest_copies(texts, train)
+    return copied_ngram(longest, np.array([len(words(text)) for text in texts]))
 
 
 def brute_force(texts: list[str], train: list[str]) -> list[int]:
