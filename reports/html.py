@@ -24,7 +24,6 @@ from reports._content import MOST_NAMED, Content, Section, gaps, gather, listed
 from reports._escaping import ENTRY, LISTING, LONG_NAME, NAME, SHORT_NAME, TIP, WHOLE, ending, visible
 from reports._figures import curve, learning, tradeoff
 from reports._quality import quality
-from reports._samples import Sample
 from reports._svg import inline_svg
 
 if TYPE_CHECKING:
@@ -183,6 +182,9 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
     room, headline = widths(board), board.headline
     spans = [_span(aspect, "", group) for aspect, group in groupby(headline, lambda column: column.aspect)]
     seeds = {sample.seed for sample in section.samples}
+    # A few samples of real data and the first generators stand in the head of the page.
+    contrived = {row.name for row in board.controls if row.group.first.plan.family != "real"}
+    heads = [sample for sample in section.samples if sample.shown.first and sample.name not in contrived]
     curves = []
     for index, row in enumerate(learning(board), 1):
         figure, label = curve(row, content.slots[row.name]), f"training losses of {cut(row.name)} on {on}"
@@ -196,7 +198,7 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         "headline": _table(board, room, spans, headline, [c.label for c in headline]) if headline else None,
         "tables": list(tables(board, room)),
         "yardsticks": list(tables(board, room, of_yardsticks=True)),
-        "strip": _strip(section),
+        "strip": heads[:_IN_STRIP],
         "meanings": list(meanings(board.columns)),
         "spreads": {key: width.spread for key, width in room.items()},
         "pictures": [sample for sample in section.samples if not sample.texts],
@@ -288,9 +290,3 @@ def _table(
     controls = [row for row in numbered if row.group.control]
     stacked = table_width(room, columns) > WIDEST
     return Table(tuple(spans), tuple(columns), tuple(labels), ranked, controls, stacked)
-
-
-def _strip(section: Section) -> list[Sample]:
-    """A few samples of real data and the first generators, for the head of the page."""
-    controls = {row.name for row in section.board.controls if row.group.first.plan.family != "real"}
-    return [sample for sample in section.samples if sample.shown.first and sample.name not in controls][:_IN_STRIP]

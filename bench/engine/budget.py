@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, field_validator, model_validator
 
 Unit = Literal["steps", "examples", "seconds", "flops"]
 # What may end a training, by its key in a suite.
@@ -25,12 +25,6 @@ class Target(NamedTuple):
     def __str__(self) -> str:
         unit = {"seconds": "s", "flops": "FLOPs"}.get(self.unit, self.unit)
         return f"{self.amount:{',' if self.unit in ('steps', 'examples') else 'g'}} {unit}"
-
-
-def _steps_or_share(every: int | float) -> int | float:
-    if every <= 0 or (isinstance(every, float) and every > 1):
-        raise ValueError("should be a number of steps from 1, or a share of the training above 0 and at most 1")
-    return every
 
 
 class Budget(BaseModel):
@@ -57,10 +51,17 @@ class Budget(BaseModel):
     samples: PositiveInt = 1000
     keep_samples: PositiveInt = 256
     checkpoint_every: PositiveInt = 200
-    evaluate_every: Annotated[int | float, AfterValidator(_steps_or_share)] | None = None
+    evaluate_every: int | float | None = None
     keep: str | None = None
     stall_limit: PositiveFloat = 1800.0
     time_limit: PositiveFloat | None = None
+
+    @field_validator("evaluate_every")
+    @classmethod
+    def _steps_or_share(cls, every: int | float | None) -> int | float | None:
+        if every is not None and (every <= 0 or (isinstance(every, float) and every > 1)):
+            raise ValueError("should be a number of steps from 1, or a share of the training above 0 and at most 1")
+        return every
 
     @model_validator(mode="before")
     @classmethod

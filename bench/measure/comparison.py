@@ -109,7 +109,7 @@ class Comparison(ABC):
     @property
     def reference_order(self) -> str:
         """The reference's content in its order, for the protocol of a metric whose value another order would change."""
-        return f"sha256:{self.once(_order_of)[:16]}"
+        return f"sha256:{ordered_hash(self.stored('reference'))[:16]}"
 
     @property
     def labels(self) -> Tensor:
@@ -248,10 +248,6 @@ def _once(
     for side in kept[key][1]:
         watched.reads(side)
     return found
-
-
-def _order_of(comparison: Comparison) -> str:
-    return ordered_hash(comparison.stored("reference"))
 
 
 def _arrays(comparison: Comparison, side: Side) -> Tensor:
