@@ -17,20 +17,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 collect_ignore = ["plugin"]  # whose tests are its own: end_to_end/test_plugin.py runs them where it is installed
 
-SMALL = """
-seeds = [0]
-metrics = ["fd_lenet", "kid_lenet", "peak_gpu_bytes"]
-[budget]
-train_steps = 20
-batch_size = 32
-samples = 100
-checkpoint_every = 5
-[datasets.digits]
-[generators.vae]
-latent = 4
-width = 16
-"""
-
 
 @pytest.fixture(scope="session", autouse=True)
 def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -40,6 +26,8 @@ def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     """A suite of one family on 8x8 digits."""
+    from tests.suites import SMALL  # not above: torch reads the variables that are set there
+
     path = tmp_path / "small.toml"
     path.write_text(SMALL)
     return path

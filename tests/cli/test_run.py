@@ -13,7 +13,9 @@ from bench.cli._main import run_command
 from bench.engine.runner import plan
 from bench.engine.worker import record_of
 from bench.record import Failure
+from bench.registry import registry
 from bench.results.store import write_record
+from tests.suites import IMAGE_FAMILY, OURS
 
 
 def test_a_dry_run_tells_all_and_does_nothing(small: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,9 +24,9 @@ def test_a_dry_run_tells_all_and_does_nothing(small: Path, out: Path, capsys: py
     printed = capsys.readouterr()
     trials = json.loads(printed.out)
     assert [(t["generator"], t["seed"]) for t in trials] == [
-        (g, s) for s in (3, 4) for g in ("vae", "copycat", "noise", "real")
+        (g, s) for s in (3, 4) for g in ("ours", "copycat", "noise", "real")
     ]
-    assert trials[0]["params"] == {"latent": 4, "width": 16, "decoder": "bernoulli", "lr": 0.001}
+    assert {*registry.get("generators", IMAGE_FAMILY).presets["test"].items()} <= {*trials[0]["params"].items()}
     assert {t["record"] for t in trials} == {None} and not printed.err
     assert not out.exists()
 
@@ -33,8 +35,8 @@ def test_a_dry_run_is_a_row_a_trial_and_says_which_are_done(
     small: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    words = ["run", str(small), "--out", str(out), "--dry-run", "--set", "generators.vae.preset=tiny"]
-    _, copycat, noise, _ = plan(small, overrides=["generators.vae.preset=tiny"])
+    words = ["run", str(small), "--out", str(out), "--dry-run", "--set", "generators.ours.preset=tiny"]
+    _, copycat, noise, _ = plan(small, overrides=["generators.ours.preset=tiny"])
     done, failure = record_of(copycat, "ok", None), Failure(kind="exception", message="no luck")
     for found in (done, record_of(noise, "failed", failure)):
         write_record(out, found)
@@ -42,7 +44,7 @@ def test_a_dry_run_is_a_row_a_trial_and_says_which_are_done(
     heading, *rows, count = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert heading == ["generator", "dataset", "seed", "preset", "training", "metrics", "record"]
     assert rows == [
-        ["vae", "digits", "0", "tiny", "20", "steps", "3", "to", "run"],
+        ["ours", "digits", "0", "tiny", "20", "steps", "3", "to", "run"],
         ["copycat", "digits", "0", "3", "done"],
         ["noise", "digits", "0", "3", "failed,", "to", "run", "again"],
         ["real", "digits", "0", "3", "to", "run"],
@@ -59,14 +61,14 @@ def test_the_exit_code_tells_that_some_failed(tmp_path: Path) -> None:
     suite = tmp_path / "bad.toml"
     suite.write_text(
         "metrics = ['fd_lenet']\ncontrols = false\nbudget = { train_steps = 3, samples = 20 }\n"
-        "[datasets.digits]\n[generators.vae]\nlr = 1e30\n[generators.dcgan]\nwidth = 8\n"
+        f"[datasets.digits]\n{OURS}lr = 1e30\n{OURS.replace('ours', 'others')}"
     )
     words = [sys.executable, "-m", "bench", "run", str(suite), "--out", str(tmp_path / "out")]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "failed: vae on digits, seed 0: loss became" in done.stderr and "Traceback" not in done.stderr
+    assert "failed: ours on digits, seed 0: loss became" in done.stderr and "Traceback" not in done.stderr
     page = (tmp_path / "out" / "report" / "index.html").read_text()
-    assert "loss became" in page and "dcgan" in page
+    assert "loss became" in page and "others" in page
     # No terminal: plain lines, no bars and no escape codes.
     assert "[2/2]" in done.stderr and "\x1b" not in done.stderr
     assert done.stdout.strip().endswith("index.html")

@@ -16,6 +16,7 @@ from bench import DataError, SuiteError
 from bench.engine.plan import plan_trials
 from bench.engine.suite import check_suite
 from bench.registry import registry
+from tests.suites import IMAGE_FAMILY
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.integers(0, 256, (30, 5, 4, 3), dtype=np.uint8)
@@ -236,7 +237,7 @@ class TestSuites:
             "metrics": ["mse"],
             "budget": {"samples": 3},
             "datasets": {"mine": {"source": f"folder:{tmp_path / 'pictures'}", "size": 8}},
-            "generators": {"vae": {}},
+            "generators": {IMAGE_FAMILY: {}},
         }
         plans = plan_trials(check_suite(table, "x"), "cpu")
         assert {(p.dataset, p.modality) for p in plans} == {("mine", "image")}
@@ -252,7 +253,7 @@ class TestSuites:
                 "c": {"source": "foldr:x"},
                 "d": {"source": "folder:x", "sise": 3},
             },
-            "generators": {"vae": {}},
+            "generators": {IMAGE_FAMILY: {}},
         }
         with pytest.raises(SuiteError) as caught:
             check_suite(table, "x")

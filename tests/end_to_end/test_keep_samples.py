@@ -8,24 +8,23 @@ from pathlib import Path
 import numpy as np
 
 import bench
+from tests.suites import OURS
 
-SUITE = """
+SUITE = f"""
 metrics = ["fd_lenet"]
 [budget]
 train_steps = 2
 samples = 40
 keep_samples = 7
 [datasets.digits]
-[generators.vae]
-preset = "tiny"
-"""
+{OURS}"""
 
 
 def test_metrics_see_all_and_the_folder_keeps_some(tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(SUITE)
     few = bench.run(tmp_path / "small.toml", out=tmp_path / "few")
     records, _ = bench.read_records(tmp_path / "few")
-    (record,) = [r for r in records if r.plan.generator == "vae"]
+    (record,) = [r for r in records if r.plan.generator == "ours"]
     with np.load(tmp_path / "few" / "samples" / str(record.samples)) as arrays:
         assert arrays["samples"].shape == (7, 1, 8, 8)
     assert {m.protocol["n_fake"] for r in records for m in r.measurements} == {40}

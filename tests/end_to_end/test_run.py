@@ -20,7 +20,7 @@ import jsonschema
 import pytest
 
 import bench
-from bench import DeviceError, GenbenchError, OutputError, SuiteError, files
+from bench import DataSpec, DeviceError, GenbenchError, OutputError, SuiteError, Unsupported, files
 from bench.engine.budget import Budget
 from bench.engine.checkpoint import read_checkpoint
 from bench.engine.executors._base import Limits
@@ -29,9 +29,14 @@ from bench.engine.plan import TrialPlan, checkpoint_path
 from bench.engine.runner import plan, run
 from bench.engine.worker import record_of
 from bench.errors import RunStopped
+from bench.parameters import resolve
 from bench.record import SCHEMA_FILE, Failure, RunRecord, Setup, json_schema
+from bench.registry import registry
 from bench.results import store
+from bench.testing import families_for
+from bench.testing._models import takes
 from tests.report_records import as_schema_1
+from tests.suites import IMAGE_FAMILY, SMALL
 
 # What goes wrong in a training step, and how the record must tell it.
 TROUBLE = {
@@ -93,8 +98,6 @@ if __name__ == "__main__":
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with everything in it, shared by the tests that only look."""
-    from tests.conftest import SMALL
-
     folder = tmp_path_factory.mktemp("finished")
     (folder / "small.toml").write_text(SMALL)
     assert genbench("run", folder / "small.toml", "--out", folder / "out").returncode == 0
@@ -119,24 +122,23 @@ class TestFinished:
         assert (finished / "report" / "index.html").is_file()
 
     def test_a_record_says_everything(self, finished: Path) -> None:
-        vae = records(finished)["vae"]
+        ours, entry = records(finished)["ours"], registry.get("generators", IMAGE_FAMILY)
         (planned, *_) = plan(finished.parent / "small.toml")
         told = set(Setup.model_fields) - {"command"}
-        assert vae.plan.model_dump(include=told) == planned.model_dump(include=told)
-        assert vae.plan.metrics == ("fd_lenet", "kid_lenet", "peak_gpu_bytes")
-        assert (vae.plan.source, vae.plan.precision, vae.plan.compile) == ("digits", "fp32", False)
-        assert vae.plan.budget["train_steps"] == 20 and vae.plan.weights is None
-        assert vae.status == "ok" and vae.error is None
-        assert vae.plan.params == {"latent": 4, "width": 16, "decoder": "bernoulli", "lr": 0.001}
-        assert vae.curve[-1].step == 20 and set(vae.curve[-1].losses) == {"loss", "kl"}
-        assert set(vae.phases) == {"data", "build", "train", "sample", "metrics"}
-        assert (
-            vae.environment["threads"] == int(os.environ["OMP_NUM_THREADS"]) and "torch" in vae.environment["versions"]
-        )
-        assert {m.metric: m.n for m in vae.measurements} == {"fd_lenet": 100, "kid_lenet": 100}
-        assert vae.omitted == {"peak_gpu_bytes": "no GPU was used"}
-        assert vae.environment["load"]["cpu_seconds"] > 0 and vae.environment["load"]["busy"] in (True, False)
-        assert "genbench run" in vae.plan.command
+        assert ours.plan.model_dump(include=told) == planned.model_dump(include=told)
+        assert ours.plan.metrics == ("fd_lenet", "kid_lenet", "peak_gpu_bytes")
+        assert (ours.plan.source, ours.plan.precision, ours.plan.compile) == ("digits", "fp32", False)
+        assert ours.plan.budget["train_steps"] == 20 and ours.plan.weights is None
+        assert ours.status == "ok" and ours.error is None
+        assert ours.plan.params == resolve(entry.make, entry.presets["test"], "")[0]
+        assert ours.curve[-1].step == 20 and "loss" in ours.curve[-1].losses
+        assert set(ours.phases) == {"data", "build", "train", "sample", "metrics"}
+        assert ours.environment["threads"] == int(os.environ["OMP_NUM_THREADS"])
+        assert "torch" in ours.environment["versions"]
+        assert {m.metric: m.n for m in ours.measurements} == {"fd_lenet": 100, "kid_lenet": 100}
+        assert ours.omitted == {"peak_gpu_bytes": "no GPU was used"}
+        assert ours.environment["load"]["cpu_seconds"] > 0 and ours.environment["load"]["busy"] in (True, False)
+        assert "genbench run" in ours.plan.command
 
     def test_records_keep_to_the_published_schema(self, finished: Path) -> None:
         schema = json.loads(SCHEMA_FILE.read_text())
@@ -145,7 +147,7 @@ class TestFinished:
 
     def test_real_data_scores_best(self, finished: Path) -> None:
         value = {g: r.measurements[0].value for g, r in records(finished).items()}
-        assert value["real"] < min(value["vae"], value["noise"])
+        assert value["real"] < min(value["ours"], value["noise"])
 
     def test_running_again_runs_nothing(self, finished: Path) -> None:
         before = {path: path.stat().st_mtime_ns for path in finished.glob("records/*.json")}
@@ -202,16 +204,16 @@ class TestFinished:
         (ours,) = outcome.records
         assert ours.plan.weights == f"{checkpoint.name} (sha256:{files.sha256(checkpoint)})"
         assert not {"train_steps", "checkpoint_every"} & set(ours.plan.budget)
-        assert ours.plan.family == "vae" and ours.plan.params["latent"] == 4
+        assert ours.plan.family == IMAGE_FAMILY and ours.plan.params == records(finished)["ours"].plan.params
         assert ours.omitted == {"train_throughput": "nothing was trained: the weights were loaded"}
-        trained = {m.metric: m.value for m in records(finished)["vae"].measurements}
+        trained = {m.metric: m.value for m in records(finished)["ours"].measurements}
         assert ours.measurements[0].value == trained["fd_lenet"]
 
     def test_a_checkpoint_is_used_only_for_what_it_is(self, finished: Path, tmp_path: Path) -> None:
         checkpoint = next(finished.glob("checkpoints/*"))
-        ours = f"[generators.ours]\nload = '{checkpoint}'\n"
+        ours, other = f"[generators.ours]\nload = '{checkpoint}'\n", min(families_for("image").keys() - {IMAGE_FAMILY})
         for text, answer in (
-            (f"[datasets.digits]\n{ours}family = 'dcgan'", "holds a vae"),
+            (f"[datasets.digits]\n{ours}family = '{other}'", f"holds a {IMAGE_FAMILY}"),
             (f"[datasets.mnist5k]\n{ours}", "was trained on"),
             ("[datasets.digits]\n[generators.ours]\nload = 'small.toml'", "no checkpoint"),
         ):
@@ -260,9 +262,9 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_result(small: Path, tmp_
 
     resumed = genbench(*words, "--out", cut)
     assert resumed.returncode == 0
-    assert re.search(r"vae on digits, seed 0: goes on from step \d+ of 3000", resumed.stderr)
+    assert re.search(r"ours on digits, seed 0: goes on from step \d+ of 3000", resumed.stderr)
     assert "no record yet" not in (cut / "report" / "index.html").read_text()
-    first, second = records(whole)["vae"], records(cut)["vae"]
+    first, second = records(whole)["ours"], records(cut)["ours"]
     assert first.run_id == second.run_id
     assert [m.value for m in first.measurements] == [m.value for m in second.measurements]
     assert [p.losses for p in first.curve] == [p.losses for p in second.curve]
@@ -339,17 +341,19 @@ def test_the_others_go_on_and_what_a_family_prints_disturbs_nobody(troubled: Pat
 
 def test_a_failed_trial_is_tried_again_and_a_good_one_kept(small: Path, out: Path) -> None:
     run(small, out=out)
-    vae = records(out)["vae"]
-    broken = vae.model_dump(mode="json") | {"status": "failed", "error": {"kind": "killed", "message": "x"}}
+    ours = records(out)["ours"]
+    broken = ours.model_dump(mode="json") | {"status": "failed", "error": {"kind": "killed", "message": "x"}}
     store.write_record(out, RunRecord.model_validate(broken))
     before = {path: path.stat().st_mtime_ns for path in out.glob("records/*.json")}
     run(small, out=out)
     changed = [path.stem for path, was in before.items() if path.stat().st_mtime_ns != was]
-    assert changed == [vae.run_id] and records(out)["vae"].status == "ok"
+    assert changed == [ours.run_id] and records(out)["ours"].status == "ok"
 
 
 def test_a_family_that_cannot_make_the_data_is_skipped_with_the_reason(tmp_path: Path, out: Path) -> None:
     """Here a user's own data, of odd size."""
+    odd = DataSpec("image", (1, 9, 9), "continuous", classes=1)
+    unable = next(entry for entry in families_for("image").values() if not takes(entry, odd))
     script = tmp_path / "odd.py"
     script.write_text(
         "import numpy as np\nfrom bench import ImageDataset, dataset, run\n\n"
@@ -360,13 +364,16 @@ def test_a_family_that_cannot_make_the_data_is_skipped_with_the_reason(tmp_path:
     )
     suite = tmp_path / "odd.toml"
     suite.write_text(
-        "metrics = ['fd_lenet']\ncontrols = false\nbudget.samples = 50\n[datasets.odd]\n[generators.dcgan]\n"
+        "metrics = ['fd_lenet']\ncontrols = false\nbudget.samples = 50\n[datasets.odd]\n"
+        f"[generators.unable]\nfamily = '{unable.name}'\npreset = 'test'\n"
     )
     done = subprocess.run([sys.executable, script, suite, out], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    skipped = records(out)["dcgan"]
+    skipped = records(out)["unable"]
     assert skipped.status == "skipped" and skipped.error is not None
-    assert "multiples of 4, not 9x9" in skipped.error.message
+    with pytest.raises(Unsupported) as caught:
+        unable.make(odd, **unable.presets["test"])
+    assert str(caught.value) in skipped.error.message
 
 
 def test_a_metric_that_breaks_costs_no_other_its_number(small: Path, tmp_path: Path, out: Path) -> None:
@@ -376,12 +383,12 @@ def test_a_metric_that_breaks_costs_no_other_its_number(small: Path, tmp_path: P
     small.write_text(small.read_text().replace("metrics = ", f"controls = false\nmetrics = {names} # "))
     done = subprocess.run([sys.executable, script, small, out, tmp_path / "t.json"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    vae = records(out)["vae"]
-    assert vae.status == "failed" and vae.error is not None
-    assert vae.error.message == "metric broken/raises: ZeroDivisionError: division by zero"
-    assert {m.metric for m in vae.measurements} == {"fd_lenet", "parameters"}
-    assert "finite number" in vae.omitted["broken/infinite"]
-    assert vae.plan.command == shlex.join(["python", *map(str, (script, small, out, tmp_path / "t.json"))])
+    ours = records(out)["ours"]
+    assert ours.status == "failed" and ours.error is not None
+    assert ours.error.message == "metric broken/raises: ZeroDivisionError: division by zero"
+    assert {m.metric for m in ours.measurements} == {"fd_lenet", "parameters"}
+    assert "finite number" in ours.omitted["broken/infinite"]
+    assert ours.plan.command == shlex.join(["python", *map(str, (script, small, out, tmp_path / "t.json"))])
 
 
 def test_a_worker_that_is_killed_leaves_what_it_had_measured(small: Path, tmp_path: Path, out: Path) -> None:
@@ -392,17 +399,17 @@ def test_a_worker_that_is_killed_leaves_what_it_had_measured(small: Path, tmp_pa
     )
     words: list[str | Path] = [sys.executable, script, small, out, tmp_path / "t.json"]
     assert subprocess.run(words, capture_output=True).returncode == 0
-    vae = records(out)["vae"]
-    assert vae.error is not None and "out of memory" in vae.error.message
-    assert [m.metric for m in vae.measurements] == ["parameters"]
+    ours = records(out)["ours"]
+    assert ours.error is not None and "out of memory" in ours.error.message
+    assert [m.metric for m in ours.measurements] == ["parameters"]
 
     # and another attempt that comes to nothing takes none of it away
     (out / "samples").rename(tmp_path / "samples")
     (out / "samples").write_text("in the way")
     assert subprocess.run(words, capture_output=True).returncode == 0
-    vae = records(out)["vae"]
-    assert vae.error is not None and "of an attempt before this" in vae.error.message
-    assert [m.metric for m in vae.measurements] == ["parameters"]
+    ours = records(out)["ours"]
+    assert ours.error is not None and "of an attempt before this" in ours.error.message
+    assert [m.metric for m in ours.measurements] == ["parameters"]
 
 
 class TestLimits:
@@ -532,7 +539,7 @@ class TestFolder:
         (path,) = out.glob("records/*.json")
         path.write_text(path.read_text()[:100])
         run(small, out=out, overrides=["controls=false"])
-        assert records(out)["vae"].status == "ok"
+        assert records(out)["ours"].status == "ok"
 
     def test_an_unwritable_folder_is_one_clear_message(self, small: Path, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("in the way")

@@ -28,6 +28,8 @@ from bench.measure.trial import measure_model
 from bench.modalities import NotFinite
 from bench.probes.flops import count_flops
 from bench.registry import registry
+from bench.testing import family_for
+from tests.suites import IMAGE_FAMILY, OURS, TEXT_FAMILY
 
 CPU = torch.device("cpu")
 
@@ -93,7 +95,7 @@ class TestTargets:
         assert Budget(train_seconds=3.5).target == ("seconds", 3.5)
 
     def test_two_ends_are_refused(self) -> None:
-        suite: dict[str, Any] = {"datasets": {"digits": {}}, "generators": {"vae": {}}}
+        suite: dict[str, Any] = {"datasets": {"digits": {}}, "generators": {IMAGE_FAMILY: {}}}
         both = {**suite, "budget": {"train_steps": 3, "train_seconds": 2.0}}
         with pytest.raises(SuiteError, match=r"^budget: train_steps and train_seconds cannot both end the training"):
             check_suite(both, "x")
@@ -102,7 +104,7 @@ class TestTargets:
 
     @pytest.mark.parametrize("every", [0, -1, 1.5, 0.0])
     def test_looks_at_no_interval_are_refused(self, every: float) -> None:
-        suite: dict[str, Any] = {"datasets": {"digits": {}}, "generators": {"vae": {}}}
+        suite: dict[str, Any] = {"datasets": {"digits": {}}, "generators": {IMAGE_FAMILY: {}}}
         with pytest.raises(SuiteError, match="evaluate_every = ") as caught:
             check_suite({**suite, "budget": {"evaluate_every": every}}, "x")
         assert len(caught.value.problems) == 1
@@ -110,9 +112,10 @@ class TestTargets:
     def test_one_of_a_generator_or_an_override_takes_the_place_of_the_suites(self) -> None:
         table: dict[str, Any] = {
             "datasets": {"digits": {}}, "budget": {"train_steps": 3, "batch_size": 7},
-            "generators": {"vae": {"budget": {"train_seconds": 2.0}}, "dcgan": {}},
+            "generators": {label: {"family": IMAGE_FAMILY} for label in "ab"},
         }  # fmt: skip
-        apply_override(table, "generators.dcgan.budget.train_flops=5e9")
+        apply_override(table, "generators.a.budget.train_seconds=2.0")
+        apply_override(table, "generators.b.budget.train_flops=5e9")
         seconds, flops = (use.budget for use in check_suite(table, "x").generators)
         assert (seconds.target, seconds.batch_size) == (("seconds", 2.0), 7)
         assert flops.target == ("flops", 5e9)
@@ -207,16 +210,13 @@ class TestLooks:
         assert not hasattr(view, "tokens")
 
 
-SUITE = """
+SUITE = f"""
 seeds = [0]
 controls = false
 metrics = ["fd_lenet", "parameters"]
-budget = { train_steps = 12, samples = 60, evaluate_every = 0.25, keep = "fd_lenet" }
+budget = {{ train_steps = 12, samples = 60, evaluate_every = 0.25, keep = "fd_lenet" }}
 [datasets.digits]
-[generators.vae]
-latent = 3
-width = 16
-"""
+{OURS}"""
 
 
 def plan(tmp_path: Path, *overrides: str) -> TrialPlan:
@@ -257,14 +257,14 @@ class TestTrials:
             plan(tmp_path, "budget.keep=fd_mobilenet")
 
     def test_of_other_data_something_cheap_is_looked_at(self, tmp_path: Path) -> None:
-        text = SUITE + "[datasets.kjv]\nwindow = 32\n[generators.lstm]\npreset = 'tiny'\n"
+        text = f"{SUITE}[datasets.kjv]\nwindow = 32\n[generators.words]\nfamily = '{TEXT_FAMILY}'\n"
         (tmp_path / "suite.toml").write_text(text)
         plans = {p.generator: p for p in plan_trials(read_suite(tmp_path / "suite.toml"), "cpu")}
-        assert (plans["vae"].curve_metrics, plans["vae"].keep) == (("fd_lenet",), "fd_lenet")
-        assert (plans["lstm"].curve_metrics, plans["lstm"].keep) == (("bits_per_byte",), None)
+        assert (plans["ours"].curve_metrics, plans["ours"].keep) == (("fd_lenet",), "fd_lenet")
+        assert (plans["words"].curve_metrics, plans["words"].keep) == (("bits_per_byte",), None)
 
     def test_what_it_is_kept_by_must_be_measurable(self, tmp_path: Path) -> None:
-        text = SUITE.replace("digits", "kjv").replace("[generators.vae]\nlatent = 3\nwidth = 16", "[generators.deaf]")
+        text = SUITE.replace("digits", "kjv").replace(OURS, "[generators.deaf]")
         text = text.replace('["fd_lenet", "parameters"]', '["parameters"]').replace('"fd_lenet"', '"bits_per_byte"')
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(registry, "tables", {kind: dict(registry.all(kind)) for kind in registry.tables})
@@ -305,11 +305,11 @@ class TestTrials:
         assert before < 1e8 <= last
 
     def test_counting_moves_no_weight(self, data: ImageDataset) -> None:
-        family = registry.get("generators", "dcgan").make
+        family = family_for("image")
 
         def trained(count: bool) -> list[Tensor]:
             torch.manual_seed(0)
-            model = family(data.spec, width=8)
+            model: Any = family.make(data.spec, **family.presets["test"])
 
             def steps() -> None:
                 for step in range(3):
@@ -322,7 +322,7 @@ class TestTrials:
 
     @pytest.mark.parametrize(
         "change",
-        ["precision='bf16'", "generators.vae.precision='bf16'", "compile=true", "budget.evaluate_every=0.5"],
+        ["precision='bf16'", "generators.ours.precision='bf16'", "compile=true", "budget.evaluate_every=0.5"],
     )
     def test_what_decides_the_weights_is_in_their_id(self, tmp_path: Path, change: str) -> None:
         assert plan(tmp_path).training_id != plan(tmp_path, change).training_id

@@ -15,7 +15,7 @@ from bench.cli.doctor import examine
 from bench.engine.plan import TrialPlan, plan_trials
 from bench.engine.suite import apply_override, check_suite
 from bench.registry import DatasetEntry, registry
-from tests.conftest import SMALL
+from tests.suites import OURS, SMALL, TEXT_FAMILY
 
 
 def plans(*overrides: str, text: str = SMALL) -> list[TrialPlan]:
@@ -26,10 +26,10 @@ def plans(*overrides: str, text: str = SMALL) -> list[TrialPlan]:
 
 
 def test_every_generator_meets_every_dataset_of_its_modality_and_every_seed() -> None:
-    text = SMALL + "[generators.lstm]\n[datasets.kjv]\n"
+    text = SMALL + f"[generators.words]\nfamily = '{TEXT_FAMILY}'\n[datasets.kjv]\n"
     found = [(p.generator, p.dataset, p.seed) for p in plans("seeds=[0, 1]", text=text)]
-    images = [(g, "digits", s) for s in (0, 1) for g in ("vae", "copycat", "noise", "real")]
-    texts = [(g, "kjv", s) for s in (0, 1) for g in ("lstm", "copycat", "noise", "real", "shuffled")]
+    images = [(g, "digits", s) for s in (0, 1) for g in ("ours", "copycat", "noise", "real")]
+    texts = [(g, "kjv", s) for s in (0, 1) for g in ("words", "copycat", "noise", "real", "shuffled")]
     assert found == [*images, *texts]
 
 
@@ -40,12 +40,18 @@ def test_metrics_can_be_left_out() -> None:
 
 
 def test_controls_can_be_left_out() -> None:
-    assert [p.generator for p in plans("controls=false")] == ["vae"]
+    assert [p.generator for p in plans("controls=false")] == ["ours"]
 
 
 @pytest.mark.parametrize(
     "override",
-    ["seeds=[1]", "generators.vae.latent=5", "budget.train_steps=21", "budget.batch_size=31", "generators.vae.lr=0.1"],
+    [
+        "seeds=[1]",
+        "generators.ours.preset=tiny",
+        "budget.train_steps=21",
+        "budget.batch_size=31",
+        "generators.ours.lr=0.1",
+    ],
 )
 def test_what_decides_the_weights_is_in_both_ids(override: str) -> None:
     (base, *_), (other, *_) = plans(), plans(override)
@@ -69,7 +75,7 @@ def test_what_decides_nothing_is_in_no_id(override: str) -> None:
 
 
 def test_labels_tell_records_apart_but_share_the_training() -> None:
-    twice = SMALL + "[generators.again]\nfamily = 'vae'\nlatent = 4\nwidth = 16\n"
+    twice = SMALL + OURS.replace("generators.ours", "generators.again")
     first, second, *_ = plans(text=twice)
     assert first.training_id == second.training_id
     assert first.run_id != second.run_id
@@ -77,7 +83,7 @@ def test_labels_tell_records_apart_but_share_the_training() -> None:
 
 def test_a_changed_family_is_another_family() -> None:
     plan = plans()[0]
-    changed: dict[str, Any] = {**plan.model_dump(), "code": {**plan.code, "vae": "0" * 64}}
+    changed: dict[str, Any] = {**plan.model_dump(), "code": {**plan.code, plan.family: "0" * 64}}
     assert TrialPlan.model_validate(changed).training_id != plan.training_id
 
 

@@ -13,7 +13,7 @@ from bench import DataError, SuiteError, UnknownName, cache_folder
 from bench.engine.plan import plan_trials
 from bench.engine.suite import apply_override, check_suite, find_suite, read_suite
 from bench.parameters import check
-from tests.conftest import SMALL
+from tests.suites import OURS, SMALL
 
 GOOD = "[datasets.digits]\n[generators.vae]\n"
 
@@ -198,21 +198,21 @@ class TestOverrides:
         return table
 
     def test_a_value_is_toml(self) -> None:
-        assert self.override("generators.vae.latent=64")["generators"] == {"vae": {"latent": 64, "width": 16}}
+        assert self.override("generators.ours.lr=0.5")["generators"] == tomllib.loads(f"{OURS}lr = 0.5")["generators"]
         assert self.override("seeds=[1, 2]")["seeds"] == [1, 2]
 
     def test_what_is_not_toml_is_a_string(self) -> None:
-        assert self.override("generators.vae.decoder=gaussian")["generators"]["vae"]["decoder"] == "gaussian"  # type: ignore[index]
+        assert self.override("generators.ours.preset=tiny")["generators"]["ours"]["preset"] == "tiny"  # type: ignore[index]
 
     def test_a_misspelt_label_is_no_new_entry(self) -> None:
-        with pytest.raises(SuiteError, match=r"no generators\.vaee; did you mean 'vae'"):
-            self.override("generators.vaee.latent=3")
+        with pytest.raises(SuiteError, match=r"no generators\.outs; did you mean 'ours'"):
+            self.override("generators.outs.lr=3")
 
     @pytest.mark.parametrize(
         "text",
         [
             *("latent", "=3", "generators..latent=3", "budget.train_steps.x=3", "x." * 99 + "y=3", "a\x1b" * 99),
-            *(f"generators.vae.latent={value}" for value in ("9" * 5000, "[" * 9999 + "]" * 9999)),
+            *(f"generators.ours.lr={value}" for value in ("9" * 5000, "[" * 9999 + "]" * 9999)),
         ],
         ids=lambda text: text[:30].encode("unicode_escape").decode(),
     )

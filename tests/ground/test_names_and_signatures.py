@@ -29,9 +29,7 @@ from bench.errors import DuplicateName, SuiteError
 from bench.measure.names import check_name, find_metric, separated
 from bench.parameters import resolve
 from bench.registry import MetricEntry, registry
-from bench.testing import family_for
-
-IMAGE_FAMILY = family_for("image").name
+from tests.suites import IMAGE_FAMILY
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,8 @@ from bench.datasets._image import SPLITS
 from bench.datasets._text import ByteDataset
 from bench.datasets.digits import digits
 from bench.protocols import Likelihood, Sequential, SplitName, Textual, Verbatim, capabilities, unmet
-from generators.gpt import GPT
-from generators.lstm import LSTM
+from bench.registry import GeneratorEntry
+from bench.testing import families_for
 from generators.vae import VAE
 from metrics.likelihood._scoring import Score, count_units, disjoint_nats, score, sliding_nats, stateful_nats
 from metrics.likelihood.bits_per_byte import bits_per_byte, bits_per_byte_sliding, bits_per_byte_stateful
@@ -104,13 +104,31 @@ def dataset() -> ByteDataset:
     return ByteDataset("chain", texts, window=100)  # type: ignore[arg-type]
 
 
-def tiny(family: Any, window: int = 8) -> Any:
+FAMILIES = families_for("text", Sequential)
+
+
+def carries_state(model: Any) -> bool:
+    """Whether a text can go on behind its window."""
+    return model.step_log_prob(Batch(torch.zeros(1, 2, dtype=torch.int64)))[1] is not None
+
+
+def tiny(family: GeneratorEntry, window: int = 8) -> Any:
     """A model of random weights, large enough for every token to matter."""
     torch.manual_seed(3)
-    model = family(DataSpec("text", (window,), "tokens", vocab=256), width=8, layers=2)
+    model: Any = family.make(DataSpec("text", (window,), "tokens", vocab=256), **family.presets["test"])
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.5)
     return model.eval()
+
+
+def stateful() -> Any:
+    """A model whose text goes on without end."""
+    return next(model for model in map(tiny, FAMILIES.values()) if carries_state(model))
+
+
+def of_one_window() -> Any:
+    """A model that sees no more than its window."""
+    return next(model for model in map(tiny, FAMILIES.values()) if not carries_state(model))
 
 
 class TestText:
@@ -211,7 +229,7 @@ class TestUnits:
         end of the text makes one when it is split at white space by a pattern), the identity fails.
         """
         text = " the text \n begins and ends , with blanks . \n" * 9
-        trial = trial_of(tiny(LSTM), dataset_of(text, 8))
+        trial = trial_of(stateful(), dataset_of(text, 8))
         bits, words = bits_per_byte(trial).value, perplexity_word(trial)
         assert words.n == len(text.split()) == 81
         assert words.value == pytest.approx(math.exp(bits * math.log(2) * len(text.encode()) / 81), rel=1e-12)
@@ -305,15 +323,15 @@ class TestWindows:
 
     @pytest.mark.parametrize("batch_size", [1, 3, 100])
     def test_a_carried_state_is_one_long_text(self, batch_size: int) -> None:
-        model, tokens = tiny(LSTM), torch.randint(256, (203,), generator=torch.Generator().manual_seed(0))
+        model, tokens = stateful(), torch.randint(256, (203,), generator=torch.Generator().manual_seed(0))
         whole = -model.log_prob(Batch(tokens[None])).item()
         found = stateful_nats(model, tokens, 8, batch_size, CPU)
         assert found.shape == (203,)
         assert found.sum() == pytest.approx(whole, rel=1e-6)
 
-    @pytest.mark.parametrize("family", [LSTM, GPT])
+    @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
     @pytest.mark.parametrize(("length", "stride"), [(203, 4), (203, 3), (200, 8), (201, 1), (8, 4), (5, 4)])
-    def test_sliding_is_the_difference_of_two_texts(self, family: type, length: int, stride: int) -> None:
+    def test_sliding_is_the_difference_of_two_texts(self, family: GeneratorEntry, length: int, stride: int) -> None:
         """log p(new | context) = log p(context, new) - log p(context), window by window, written out."""
         model, tokens = tiny(family), torch.randint(256, (length,), generator=torch.Generator().manual_seed(0))
         nats, end, start = 0.0, 0, 0
@@ -342,9 +360,9 @@ class TestWindows:
         assert set(places[10:]) == {5, 6, 7, 8, 9}
 
     @pytest.mark.parametrize("measure", measures)
-    @pytest.mark.parametrize("family", [LSTM, GPT])
-    def test_batch_size_changes_nothing(self, family: type, measure: Metric) -> None:
-        if family is GPT and measure is bits_per_byte_stateful:
+    @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+    def test_batch_size_changes_nothing(self, family: GeneratorEntry, measure: Metric) -> None:
+        if measure is bits_per_byte_stateful and not carries_state(tiny(family)):
             return
         data = dataset_of("Many a mickle makes a muckle. " * 7, 8)
         found = [measure(trial_of(tiny(family), data, batch)).value for batch in (1, 7, 1000)]
@@ -357,7 +375,7 @@ class TestWindows:
 
     def test_a_window_of_positions_carries_no_state(self) -> None:
         with pytest.raises(Omitted, match="carries no state"):
-            bits_per_byte_stateful(trial_of(tiny(GPT), dataset_of("text " * 20, 8)))
+            bits_per_byte_stateful(trial_of(of_one_window(), dataset_of("text " * 20, 8)))
 
     @pytest.mark.parametrize("measure", measures[1:])
     def test_a_model_of_whole_examples_scores_no_tokens(self, measure: Metric) -> None:
@@ -377,7 +395,7 @@ class TestWindows:
 
     def test_a_stride_that_skips_tokens_is_refused(self) -> None:
         with pytest.raises(GenbenchError, match="between 1 and the window of 8, got 9"):
-            sliding_nats(tiny(GPT), torch.zeros(50, dtype=torch.int64), 8, 9, 4, CPU)
+            sliding_nats(of_one_window(), torch.zeros(50, dtype=torch.int64), 8, 9, 4, CPU)
 
     def test_no_two_ways_share_a_protocol(self, dataset: ByteDataset) -> None:
         protocols = [m(trial_of(CHAIN, dataset)).protocol for m in self.measures]
@@ -385,8 +403,8 @@ class TestWindows:
         assert (protocols[1]["context"], protocols[1]["stride"]) == (100, 50)
 
     def test_families_say_what_they_can(self) -> None:
-        assert "score steps" in capabilities(LSTM) and "score steps" in capabilities(GPT)
-        assert "score steps" not in capabilities(VAE)
+        assert FAMILIES and not FAMILIES.keys() & families_for("image").keys()
+        assert all("score steps" in capabilities(entry.make) for entry in FAMILIES.values())
 
 
 class TestInterval:
@@ -562,7 +580,7 @@ class TestBitsPerDim:
         grey, black = DataSpec("image", (1, 8, 8), "continuous"), DataSpec("image", (1, 8, 8), "binary")
         assert VAE(grey, width=8, decoder="gaussian").log_prob_of == "density"
         assert VAE(black, width=8).log_prob_of == "mass"
-        assert LSTM.log_prob_of == GPT.log_prob_of == "mass"
+        assert all(tiny(family).log_prob_of == "mass" for family in FAMILIES.values())
 
     def test_batch_size_changes_nothing(self) -> None:
         """Neither the noise nor a VAE's own draw depends on the neighbours."""
