@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.cli._main import run_command
+from bench.engine.executors._base import MakeExecutor
+from bench.engine.executors.local import LocalExecutor
 from bench.engine.runner import plan
 from bench.engine.worker import record_of
 from bench.record import Failure
@@ -55,6 +57,28 @@ def test_a_dry_run_is_a_row_a_trial_and_says_which_are_done(
 def test_json_of_a_run_is_that_of_its_plan(small: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["run", str(small), "--out", str(out), "--json"]) == 2
     assert "--json prints what is planned: add --dry-run" in capsys.readouterr().err and not out.exists()
+
+
+def test_an_executor_is_asked_for_by_name(small: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def made_by(name: str) -> MakeExecutor:
+        asked.append(name)
+        return LocalExecutor
+
+    monkeypatch.setattr("bench.engine.runner.find_executor", made_by)
+    words = ["run", str(small), "--out", str(out), "--set", "controls=false", "--set", "metrics=['parameters']"]
+    assert run_command([*words, "--executor", "elsewhere"]) == 0  # it trains and measures
+    assert run_command(words) == 0  # all is done, and the default is still what is asked for
+    assert asked == ["elsewhere", "local"]
+
+
+@pytest.mark.parametrize("words", [(), ("--dry-run",)])
+def test_an_executor_that_is_none_is_told_before_anything_runs(
+    small: Path, out: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    assert run_command(["run", str(small), "--out", str(out), "--executor", "lokal", *words]) == 2
+    assert "unknown executor 'lokal'; did you mean 'local'?" in capsys.readouterr().err and not out.exists()
 
 
 def test_the_exit_code_tells_that_some_failed(tmp_path: Path) -> None:
