@@ -9,7 +9,8 @@ demo: $(VENV)/installed  ## install, run the suite `demo`, write the report and 
 	$(BIN)/genbench run demo --out runs/demo
 
 test: $(VENV)/installed  ## the tests that need nothing but this folder
-	$(BIN)/python -m pytest -n auto --dist loadfile --benchmark-disable
+	# In the order of the folders: the long files of end_to_end begin early, and no core waits for them at the end.
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --benchmark-disable
 
 check: $(VENV)/installed  ## style, types, import direction, published schema
 	$(BIN)/ruff check .
