@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed  ## install, run the suite `demo`, write the report and print its path
 	$(BIN)/genbench run demo --out runs/demo
 
+# In the order of the folders: the long files of end_to_end begin early, and no core waits for them at the end.
 test: $(VENV)/installed  ## the tests that need nothing but this folder
-	# In the order of the folders: the long files of end_to_end begin early, and no core waits for them at the end.
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --benchmark-disable
 
 check: $(VENV)/installed  ## style, types, import direction, published schema
