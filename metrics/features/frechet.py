@@ -68,9 +68,10 @@ def frechet_corrected(fake: Array, real: Array) -> Estimate:
     """Without the bias of order 1/n: 2 FD - the mean FD of two disjoint halves of both sides (Richardson).
 
     It estimates the distance of the populations, and may come out slightly below 0 where that is near 0. The mean is
-    over ``SPLITS`` ways to halve the sides, which the rows decide and not their order. Where half a side holds no more
-    rows than D, higher orders of the bias remain; the interval is then widened by how much the same step from quarters
-    to halves differs. With fewer rows than D / 2 that understates what remains, if all directions vary alike.
+    over ``SPLITS`` ways to halve the sides, which the rows decide and not their order. Higher orders of the bias remain
+    where half a side holds no more rows than D, and of heavy tails; the interval is widened by how much the same step
+    from quarters to halves differs. With fewer rows than D / 2 that understates what remains, if all directions vary
+    alike.
 
     The interval knows that the distance it is of is not negative. Its variance has a part that lasts where both sides
     are alike, which is how far the ways to halve them differ, and one that grows with the distance, the delta method's;
@@ -166,14 +167,13 @@ def _slope(found: Distance) -> float:
 
 
 def _corrected(whole: Distance, x: np.ndarray, y: np.ndarray) -> Estimate:
-    halves, quarters = _of_parts(x, y, quarters=min(len(x), len(y)) // 2 <= x.shape[1])
-    value, method = 2 * whole.value - halves.mean(), f"{METHOD}, and the spread over splits, of a distance of 0 or more"
+    halves, quarters = _of_parts(x, y)
+    value = 2 * whole.value - halves.mean()
     # Linear terms cancel between halves: what differs from split to split is the noise that remains at distance 0.
-    scatter = halves.var(ddof=1) * (1 + 1 / SPLITS) * WIDER**2
-    if quarters is not None:
-        scatter += (value - (2 * halves.mean() - quarters.mean())) ** 2
-        method += ", and the change since quarters"
-    interval = score_interval(value, _slope(whole), scatter, method)
+    noise = halves.var(ddof=1) * (1 + 1 / SPLITS) * WIDER**2
+    bias = value - (2 * halves.mean() - quarters.mean())
+    method = f"{METHOD}, the spread over splits, and the change since quarters, of a distance of 0 or more"
+    interval = score_interval(value, _slope(whole), noise + bias**2, method)
     return Estimate(value=value, n=len(x), interval=interval, protocol={"bias": "halves", "splits": SPLITS})
 
 
@@ -226,21 +226,21 @@ def _unit(x: np.ndarray, y: np.ndarray) -> float:
     return 1.0 if largest == 0 or 1e-10 < largest < 1e10 else 2.0 ** math.floor(math.log2(largest))
 
 
-def _of_parts(x: np.ndarray, y: np.ndarray, quarters: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    """Mean FD of two disjoint halves of both sides, and of four quarters if asked for; of each split, ``(SPLITS,)``.
+def _of_parts(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean FD of two disjoint halves of both sides, and of four quarters; of each split, ``(SPLITS,)``.
 
     Rows are shuffled from the order of their contents, each side on its own; but a set beside itself is halved alike,
     so that it is at no distance.
     """
     x, y = (side[by_content(side).numpy()] for side in (x, y))
     other = 0 if np.array_equal(x, y) else 1
-    found = {parts: list[float]() for parts in ((2, 4) if quarters else (2,))}
+    found: dict[int, list[float]] = {2: [], 4: []}
     for split in alive(range(SPLITS)):
         a, b = (side[np.random.default_rng((split, i)).permutation(len(side))] for side, i in ((x, 0), (y, other)))
         for parts, means in found.items():  # each an equal share of both sides but for a row
             pairs = zip(np.array_split(a, parts), np.array_split(b, parts), strict=True)
             means.append(math.fsum(_value(*pair) for pair in pairs) / parts)
-    return np.array(found[2]), np.array(found[4]) if quarters else None
+    return np.array(found[2]), np.array(found[4])
 
 
 def _value(x: np.ndarray, y: np.ndarray) -> float:

@@ -10,12 +10,15 @@ of different n or parts do not compare. One part (`is_1`) uses every sample for 
 The interval is the delta method's: within its part a sample moves log IS by KL(p(y|x) || p(y)) less the mean, also
 counting what it does to p(y). Where all samples are as sure and classes as many, that vanishes, and what is left is of
 second order: two samples move log IS together by (1 - sum_c p(c|x) p(c|x') / p(c)) / n^2, whose variance over pairs,
-halved and divided by n^2, is added. The interval knows the ends.
+halved and divided by n^2, is added. The interval knows the ends. Where fewer than ``DECISIVE`` samples bring half of
+what lies above 1, as of a model whose rare samples alone are of another class, others drawn might bring far more, and
+the method says so.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,16 +30,18 @@ from metrics._arrays import Array, checked
 from metrics.features._effective_number import effective_interval
 
 SPLITS = 10
+DECISIVE = 30
 ROWS = 1000  # of a part, whose pairs tell the second order
 SEED = 2020  # of the shuffle; the one that published scores were taken with
 PAPER = "arXiv:1606.03498, section 4"
 
 
 class Score(NamedTuple):
-    """Of one part: its score, and its standard error."""
+    """Of one part: its score, its standard error, and KL(p(y|x) || p(y)) of each sample."""
 
     value: float
     error: float
+    divergence: Tensor
 
 
 def inception_score(logits: Array, splits: int = SPLITS) -> Estimate:
@@ -52,6 +57,8 @@ def inception_score(logits: Array, splits: int = SPLITS) -> Estimate:
     error = math.hypot(*(s.error for s in scores)) / splits
     counted = "samples" if splits == 1 else f"samples of {splits} parts"
     method = f"delta method to second order over {counted}, of the expectation at this n"
+    if _few([s.divergence for s in scores]):
+        method += f"; fewer than {DECISIVE} samples bring half, too narrow on heavy tails"
     interval = effective_interval(value, error if error > 1e-9 else 0.0, len(x), float(x.shape[1]), method)
     protocol = {"splits": splits} if splits == 1 else {"splits": splits, "shuffle_seed": SEED}
     return Estimate(value=value, n=len(x), interval=interval, protocol=protocol)
@@ -83,7 +90,14 @@ def _score(logits: Tensor) -> Score:
     p = logits.softmax(1)
     divergence = -torch.special.entr(p).sum(1) - torch.xlogy(p, p.mean(0)).sum(1)
     value, n = math.exp(divergence.mean()), len(logits)
-    return Score(value, value * math.sqrt(float(divergence.var()) / n + _together(p) / (2 * n**2)))
+    return Score(value, value * math.sqrt(float(divergence.var()) / n + _together(p) / (2 * n**2)), divergence)
+
+
+def _few(parts: Sequence[Tensor]) -> bool:
+    """Whether half of the divergence is that of few samples, both in number and beside all."""
+    brought = torch.cat(list(parts)).sort(descending=True).values.cumsum(0)
+    decisive = int((brought < brought[-1] / 2).sum()) + 1
+    return decisive < DECISIVE and 10 * decisive < len(brought)
 
 
 def _together(p: Tensor) -> float:

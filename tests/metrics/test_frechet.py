@@ -274,6 +274,12 @@ class TestIntervals:
         assert min(one.hi for one in found) > 0
         assert np.mean([one.lo > 0 for one in found]) < 0.05 + 2 * 0.0155
 
+    def test_heavy_tails_leave_a_bias_that_the_interval_of_the_corrected_knows(self) -> None:
+        rng = np.random.default_rng(7)
+        tails = lambda: torch.from_numpy(rng.normal(size=(200, 8)) / np.sqrt(rng.chisquare(5, (200, 1)) / 5))  # noqa: E731
+        found = [interval(frechet_corrected(tails(), tails())) for _ in range(150)]
+        assert np.mean([one.lo <= 0 for one in found]) > 0.89
+
     def test_the_correction_leaves_no_bias_where_both_sides_are_alike(self) -> None:
         sides = [(rows(200, 8, 2 * s), rows(200, 8, 2 * s + 1)) for s in range(200)]
         plain, corrected = (np.array([f(x, y).value for x, y in sides]) for f in (frechet_distance, frechet_corrected))

@@ -93,6 +93,14 @@ class TestInterval:
         even = inception_score(30 * np.eye(10).repeat(10, 0), 1).interval
         assert even and 9.4 < even.lo < 9.8 and even.hi == 10
 
+    @pytest.mark.parametrize("splits", [1, 10])
+    def test_it_says_where_few_samples_bring_most(self, splits: int) -> None:
+        sure = 30 * np.eye(10)
+        rare = sure[np.r_[np.zeros(985, int), np.arange(15) % 9 + 1]]
+        for x, few in ((rare, True), (sure[np.arange(1000) % 10], False)):
+            interval = inception_score(x, splits).interval
+            assert interval and ("too narrow on heavy tails" in interval.method) == few
+
     def test_it_stays_between_one_and_the_number_of_classes(self) -> None:
         for x in (100 * torch.eye(10).repeat(10, 1), 1e-9 * logits(100, 10)):
             interval = inception_score(x, 1).interval
