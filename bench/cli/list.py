@@ -15,6 +15,7 @@ import typer
 from bench.cli._options import Json
 from bench.cli._tables import print_table
 from bench.errors import GenbenchError, hint
+from bench.measure.names import classic_names
 from bench.protocols import CAPABILITIES, MODALITIES, capabilities
 from bench.registry import (
     KINDS,
@@ -117,7 +118,7 @@ def _columns(entry: Entry) -> dict[str, str]:
             return {"on": _on(entry.modalities), "can": can, "presets": " ".join(entry.presets)} | _paper(entry.paper)
         case MetricEntry():
             return {
-                "known as": " ".join(f"{name} (on {extractor})" for extractor, name in entry.classic.items()),
+                "known as": _known_as(entry.name),
                 "aspect": entry.aspect,
                 "on": _on(entry.on),
                 "of": _given(entry),
@@ -130,6 +131,11 @@ def _columns(entry: Entry) -> dict[str, str]:
             return {"on": _on(entry.on)}
         case _:
             return {}
+
+
+def _known_as(measure: str) -> str:
+    """What the field calls it on certain extractors, whoever of both says so."""
+    return " ".join(f"{known} (on {extractor})" for known, (of, extractor) in classic_names().items() if of == measure)
 
 
 def _on(modalities: frozenset[str]) -> str:

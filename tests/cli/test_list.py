@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.cli._main import run_command
-from bench.registry import KINDS, registry
+from bench.registry import KINDS, extractor, registry
+from bench.testing import family_for
 from tests.suites import IMAGE_FAMILY
 
 
@@ -45,12 +46,22 @@ def test_a_list_is_searched_by_any_word(capsys: pytest.CaptureFixture[str]) -> N
     both = {*names_in(capsys, "metrics", "text")} & {*novel}
     assert {*names_in(capsys, "metrics", "novelty", "text")} == both and "copied_ngram" in both
     assert names_in(capsys, "metrics", "copied_ngram.py") == ["copied_ngram", "longest_copy"]
-    assert "gpt" in names_in(capsys, "generators", "transformer")
+    family = family_for("text")
+    assert family.name in names_in(capsys, "generators", family.about.split()[0])
     assert names_in(capsys, "datasets", "folder:") == ["folder:"]
     assert run_command(["list", "metrics", "novelti"]) == 2
     assert "did you mean 'novelty'" in capsys.readouterr().err
     assert run_command(["list", "metrics", "nosuchword"]) == 2
     assert "did you mean" not in capsys.readouterr().err
+
+
+def test_a_name_that_an_extractor_gives_a_measure_is_listed_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.all("extractors")
+    monkeypatch.setattr(registry, "tables", {kind: dict(table) for kind, table in registry.tables.items()})
+    extractor("acme/ear", on={"audio"}, classic={"fd": "acme/fad"})(object)
+    assert names_in(capsys, "metrics", "acme/fad") == ["fd"]
 
 
 def test_a_suite_stands_in_its_toml_file(capsys: pytest.CaptureFixture[str]) -> None:

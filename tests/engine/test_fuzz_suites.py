@@ -16,10 +16,13 @@ import pytest
 from bench import GenbenchError
 from bench.cli._main import OK, WRONG, run_command
 from bench.engine.suite import read_suite
+from tests.suites import IMAGE_FAMILY, TEXT_FAMILY
+
+pytestmark = pytest.mark.usefixtures("mixture")
 
 SUITES, CHUNKS = 1000, 10
 BASES = [
-    """
+    f"""
 name = "small"
 about = "digits"
 seeds = [0, 1]
@@ -33,27 +36,26 @@ batch_size = 32
 samples = 100
 checkpoint_every = 5
 [datasets.digits]
-[generators.vae]
+[generators.mixture]
 preset = "tiny"
 latent = 4
-budget = { train_steps = 4 }
+budget = {{ train_steps = 4 }}
 [generators.wide]
-family = "vae"
+family = "mixture"
 width = 16
 lr = 1e-3
 decoder = "gaussian"
-[generators.dcgan]
+[generators.{IMAGE_FAMILY}]
 """,
-    """
+    f"""
 controls = false
 [datasets.words]
 source = "kjv"
-[generators.gpt]
-layers = 1
-heads = 2
-dropout = 0.1
-[generators.lstm]
-preset = "paper"
+[generators.{TEXT_FAMILY}]
+[generators.small]
+family = "{TEXT_FAMILY}"
+preset = "test"
+lr = 0.1
 """,
 ]
 
@@ -79,12 +81,13 @@ def odd_values(folder: Path) -> list[Any]:
         "\U0001f600",
         "%s{}",
     ]
-    texts += ["vae", "real", "gpt", "digits", "mnist", "fd", "fd_lenet", "tiny", "evaluate:", ":", "x:y", "../x", "CON"]
+    texts += ["mixture", "real", TEXT_FAMILY, "digits", "mnist", "fd", "fd_lenet", "tiny"]
+    texts += ["evaluate:", ":", "x:y", "../x", "CON"]
     paths = [str(folder), *(str(folder / name) for name in ("fifo", "empty", "list.safetensors", "no"))]
     paths += ["~nosuchuser/x", "~", "/dev/zero", "/" * 5000, f"/tmp/{'z' * 300}", "/proc/self/mem"]
     nested = [Raw("[" * n + "]" * n) for n in (1, 3, 20, 300, 20_000)]
-    tables: list[Any] = [{}, {"a": 1}, {"family": "vae"}, [], [[]], [1, "a"], ["fd", 3], list(range(500)), True, False]
-    return [*map(Raw, numbers), *texts, *paths, *nested, *tables, Raw("{a=" * 500 + "1" + "}" * 500), Raw("@")]
+    tables: list[Any] = [{}, {"a": 1}, {"family": "mixture"}, [], [[]], [1, "a"], ["fd", 3], list(range(500)), True]
+    return [*map(Raw, numbers), *texts, *paths, *nested, *tables, False, Raw("{a=" * 500 + "1" + "}" * 500), Raw("@")]
 
 
 KEYS = ["name", "seeds", "budget", "datasets", "generators", "family", "load", "preset", "source", "root", "window", ""]
@@ -168,10 +171,10 @@ def mutated(number: int, odd: list[Any]) -> tuple[bytes, list[str]]:
     overrides = []
     if rng.random() < 0.3:
         path = ".".join(
-            rng.choice(["generators", "vae", "budget", "samples", *KEYS]) for _ in range(rng.randrange(1, 5))
+            rng.choice(["generators", "mixture", "budget", "samples", *KEYS]) for _ in range(rng.randrange(1, 5))
         )
         overrides = [
-            rng.choice([path, "generators.vae.latent", "budget.samples", "x." * 99]) + rng.choice(["=", "= ", ""])
+            rng.choice([path, "generators.mixture.latent", "budget.samples", "x." * 99]) + rng.choice(["=", "= ", ""])
         ]
         overrides[0] += rng.choice([str(rng.choice(odd)), dump(rng.choice(odd)), "1\nb = 2"])
     return content, overrides

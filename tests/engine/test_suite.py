@@ -13,9 +13,11 @@ from bench import DataError, SuiteError, UnknownName, cache_folder
 from bench.engine.plan import plan_trials
 from bench.engine.suite import apply_override, check_suite, find_suite, read_suite
 from bench.parameters import check
-from tests.suites import OURS, SMALL
+from tests.suites import IMAGE_FAMILY, OURS, SMALL, TEXT_FAMILY
 
-GOOD = "[datasets.digits]\n[generators.vae]\n"
+pytestmark = pytest.mark.usefixtures("mixture")
+
+GOOD = "[datasets.digits]\n[generators.mixture]\n"
 
 # What is written, and what the answer must say.
 MISTAKES = {
@@ -33,36 +35,36 @@ MISTAKES = {
     "budget.curve_metrics = ['fd']": "budget: curve_metrics belongs at the top of the suite, not in [budget]",
     "keep = 'fd_lenet'": "keep belongs in [budget], not at the top of the suite",
     "latent = 3": "unknown key 'latent'",
-    "generators.vae.samples = 3": "generators.vae: samples belongs in [budget], not in [generators.vae]",
+    "generators.mixture.samples = 3": "generators.mixture: samples belongs in [budget], not in [generators.mixture]",
     "budget.source = 'x'": "budget: source belongs in the table of a dataset, such as [datasets.mine], not in [budget]",
     "budget.samples = 1.5": "budget.samples = 1.5: input should be a valid integer",
-    "generators.vae.latent = 'abc'": "generators.vae.latent = 'abc': input should be a valid integer (default 20)",
-    "generators.vae.latent = -1": "generators.vae.latent = -1: input should be greater than 0",
-    "generators.vae.latnt = 3": "generators.vae: unknown parameter 'latnt'; did you mean 'latent'?",
-    "generators.vae.decoder = 'bernouli'": "input should be 'bernoulli' or 'gaussian'",
-    "generators.vae.preset = 'huge'": "unknown preset 'huge'; there is paper, test, tiny",
-    "generators.vae.load = 'no.safetensors'": "there is no checkpoint no.safetensors",
-    "generators.vea.latent = 3": "unknown generator 'vea'; did you mean 'vae'?",
-    "generators.vae.lr = inf": "generators.vae.lr = inf: input should be a finite number",
-    "generators.vae.lr = nan": "input should be a finite number",
+    "generators.mixture.latent = 'abc'": "input should be a valid integer (default 20)",
+    "generators.mixture.latent = -1": "generators.mixture.latent = -1: input should be greater than 0",
+    "generators.mixture.latnt = 3": "generators.mixture: unknown parameter 'latnt'; did you mean 'latent'?",
+    "generators.mixture.decoder = 'bernouli'": "input should be 'bernoulli' or 'gaussian'",
+    "generators.mixture.preset = 'huge'": "unknown preset 'huge'; there is paper, test, tiny",
+    "generators.mixture.load = 'no.safetensors'": "there is no checkpoint no.safetensors",
+    "generators.mixtrue.latent = 3": "unknown generator 'mixtrue'; did you mean 'mixture'?",
+    "generators.mixture.lr = inf": "generators.mixture.lr = inf: input should be a finite number",
+    "generators.mixture.lr = nan": "input should be a finite number",
     "budget.time_limit = inf": "input should be a finite number",
-    "generators.vae.latent = 1979-05-27": "input should be a valid integer",
-    "generators.vae.preset = [1]": "unknown preset [1]",
-    "generators.real.family = 'vae'": "has the name of a control",
+    "generators.mixture.latent = 1979-05-27": "input should be a valid integer",
+    "generators.mixture.preset = [1]": "unknown preset [1]",
+    "generators.real.family = 'mixture'": "has the name of a control",
     "metrics = ['perplexity']": "metrics: perplexity is for text, but the suite's data is image",
     "name = '../x'": "should be letters",
     "datasets = 3": "datasets = 3: should be a table",
     "generators.x = 3": "generators.x = 3: should be a table",
     "datasets.mnist6k = {}": "unknown dataset 'mnist6k'; did you mean 'mnist5k'?",
     "datasets.digits.root = 'x'": "datasets.digits: unknown parameter 'root'",
-    "generators.gpt = {}": "generators.gpt makes text, but the suite's data is image",
+    f"generators.{TEXT_FAMILY} = {{}}": f"generators.{TEXT_FAMILY} makes text, but the suite's data is image",
     "datasets.kjv = {}": "datasets.kjv is text, which no generator here makes",
-    "generators.vae.load = 3": "generators.vae.load = 3: should be a string",
-    "generators.vae.budget = 3": "generators.vae.budget = 3: should be a table",
-    "generators.vae.latent = 9223372036854775808": "generators.vae.latent is a number beyond 64 bits",
+    "generators.mixture.load = 3": "generators.mixture.load = 3: should be a string",
+    "generators.mixture.budget = 3": "generators.mixture.budget = 3: should be a table",
+    "generators.mixture.latent = 9223372036854775808": "generators.mixture.latent is a number beyond 64 bits",
     "budget.samples = 1000000000000000000000": "budget.samples is a number beyond 64 bits",
-    f"generators.vae.latent = {'[' * 99}{']' * 99}": "is nested more than 16 deep",
-    f"generators.vae.preset = '{'x' * 5000}'": "should be at most 4096 characters",
+    f"generators.mixture.latent = {'[' * 99}{']' * 99}": "is nested more than 16 deep",
+    f"generators.mixture.preset = '{'x' * 5000}'": "should be at most 4096 characters",
     'datasets.digits.root = "a\\u0000b"': "none of them null",
     "name = 'é" + 150 * "é" + "'": "should be letters",
     "seeds = [1979-05-27]": "seeds = [datetime.date(1979, 5, 27)]: should be",
@@ -92,7 +94,7 @@ def test_a_long_or_unprintable_value_is_shown_short_and_escaped() -> None:
 
 @pytest.mark.parametrize("key", [1, None, ("a",), "k" * 5000])
 def test_a_key_is_a_string_of_some_length(key: Any) -> None:
-    tables: list[dict[Any, Any]] = [{key: 1}, {"generators": {key: {}}}, {"generators": {"vae": {key: 1}}}]
+    tables: list[dict[Any, Any]] = [{key: 1}, {"generators": {key: {}}}, {"generators": {"mixture": {key: 1}}}]
     for table in tables:
         with pytest.raises(SuiteError, match="has the key"):
             check_suite(table, "test")
@@ -119,7 +121,7 @@ def apply_raw(table: dict[str, object], key: str, value: object) -> None:
 @pytest.mark.parametrize("label", ["", " ", "a\x1bb"])
 def test_a_label_can_be_read(label: str) -> None:
     with pytest.raises(SuiteError, match="letters that can be printed"):
-        check_suite({**tomllib.loads(GOOD), "generators": {label: {"family": "vae"}}}, "test")
+        check_suite({**tomllib.loads(GOOD), "generators": {label: {"family": "mixture"}}}, "test")
 
 
 def test_all_mistakes_are_told_at_once() -> None:
@@ -140,16 +142,16 @@ def test_of_very_many_mistakes_the_first_are_told_and_the_others_counted() -> No
 @pytest.mark.parametrize(
     ("given", "answer"),
     [
-        ({"load": "a\n"}, r"generators\.vae\.load: there is no checkpoint a\\n"),
-        ({"load": ""}, r"generators\.vae\.load: an empty path: is a variable not set"),
-        ({"load": " "}, r"generators\.vae\.load: an empty path: is a variable not set"),
-        ({"x": {"a\nb": 2**70}}, r"generators\.vae\.x\.a\\nb is a number beyond 64 bits"),
+        ({"load": "a\n"}, r"generators\.mixture\.load: there is no checkpoint a\\n"),
+        ({"load": ""}, r"generators\.mixture\.load: an empty path: is a variable not set"),
+        ({"load": " "}, r"generators\.mixture\.load: an empty path: is a variable not set"),
+        ({"x": {"a\nb": 2**70}}, r"generators\.mixture\.x\.a\\nb is a number beyond 64 bits"),
     ],
 )
 def test_what_is_empty_or_of_two_lines_is_answered_in_one(given: dict[str, Any], answer: str) -> None:
     table = tomllib.loads(GOOD)
     with pytest.raises(SuiteError, match=f"^{answer}[^\n]*$"):
-        check_suite({**table, "generators": {"vae": given}}, "test")
+        check_suite({**table, "generators": {"mixture": given}}, "test")
 
 
 @pytest.mark.parametrize("name", ["", " ", "\n"])
@@ -165,7 +167,7 @@ def test_a_name_of_two_lines_is_told_in_one(tmp_path: Path) -> None:
         apply_override(tomllib.loads(GOOD), "generators.a\nb.x=1")
 
 
-@pytest.mark.parametrize("text", ["", "[datasets.digits]", "[generators.vae]"])
+@pytest.mark.parametrize("text", ["", "[datasets.digits]", "[generators.mixture]"])
 def test_an_empty_suite_is_refused(text: str) -> None:
     with pytest.raises(SuiteError, match="the suite has no"):
         check_suite(tomllib.loads(text), "test")
@@ -173,17 +175,17 @@ def test_an_empty_suite_is_refused(text: str) -> None:
 
 def test_defaults_presets_and_own_values_are_laid_over_each_other() -> None:
     text = GOOD + "preset = 'tiny'\nlatent = 7\nbudget = { train_steps = 5 }\n[budget]\nbatch_size = 9"
-    vae = check_suite(tomllib.loads(text), "test").generators[0]
-    assert vae.params == {"latent": 7, "width": 256, "decoder": "bernoulli", "lr": 2e-3}
-    assert (vae.budget.train_steps, vae.budget.batch_size, vae.budget.samples) == (5, 9, 1000)
+    mixture = check_suite(tomllib.loads(text), "test").generators[0]
+    assert mixture.params == {"latent": 7, "width": 256, "decoder": "bernoulli", "lr": 2e-3}
+    assert (mixture.budget.train_steps, mixture.budget.batch_size, mixture.budget.samples) == (5, 9, 1000)
 
 
 def test_a_family_can_stand_twice() -> None:
-    table = tomllib.loads(GOOD + "[generators.vae-wide]\nfamily = 'vae'\nwidth = 9")
+    table = tomllib.loads(GOOD + "[generators.mixture-wide]\nfamily = 'mixture'\nwidth = 9")
     suite = check_suite(table, "test")
     assert [(g.label, g.family, g.params["width"]) for g in suite.generators] == [
-        ("vae", "vae", 500),
-        ("vae-wide", "vae", 9),
+        ("mixture", "mixture", 500),
+        ("mixture-wide", "mixture", 9),
     ]
 
 
@@ -271,7 +273,7 @@ def test_a_user_without_a_home_can_plan(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert cache_folder().parent == tmp_path
-    table: dict[str, Any] = {"datasets": {"mnist5k": {}}, "generators": {"vae": {}}}
+    table: dict[str, Any] = {"datasets": {"mnist5k": {}}, "generators": {IMAGE_FAMILY: {}}}
     assert len(plan_trials(check_suite(table, "test"), "cpu")) == 4
     table["datasets"] = {"mnist": {"root": "~/data"}}
     with pytest.raises(DataError, match=r"datasets.mnist: there is no '~/data'"):
@@ -280,6 +282,6 @@ def test_a_user_without_a_home_can_plan(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("root", ["~nosuchuser/x", "x" * 300, "/dev/null"])
 def test_data_in_a_place_that_cannot_be_is_told(root: str) -> None:
-    suite = check_suite({"datasets": {"mnist": {"root": root}}, "generators": {"vae": {}}}, "test")
+    suite = check_suite({"datasets": {"mnist": {"root": root}}, "generators": {"mixture": {}}}, "test")
     with pytest.raises(DataError, match=r"there is no '~nosuch|cannot look for MNIST|no MNIST"):
         plan_trials(suite, "cpu")

@@ -10,10 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import Batch, DataSpec, Omitted
+from bench import Batch, Dataset, DataSpec, Likelihood, Omitted, Trial
+from bench.datasets.digits import digits
 from bench.streams import stream
 from bench.testing import GeneratorPromises
 from generators.vae import VAE, gaussian_kl
+from metrics.likelihood.bits_per_dim import bits_per_dim
+from metrics.likelihood.membership import membership_auc
 
 GREY = DataSpec("image", (1, 8, 8), "continuous", classes=10)
 BLACK = DataSpec("image", (1, 8, 8), "binary")
@@ -88,3 +91,28 @@ class TestVAE:
         model, every = VAE(black, latent=2, width=8), torch.tensor(list(itertools.product((0.0, 1.0), repeat=4)))
         out = model.decoder(torch.randn(2)).expand(16, 4)
         assert model.log_likelihood(every, out).exp().sum().item() == pytest.approx(1, rel=1e-5)
+
+    def test_its_density_does_not_depend_on_the_neighbours(self) -> None:
+        """Neither the noise that smooths grey levels nor its own draw of z."""
+        data = digits()
+        torch.manual_seed(0)
+        model = VAE(data.spec, latent=3, width=8, decoder="gaussian").eval()
+        assert model.log_prob_of == "density"
+        found = [bits_per_dim(trial_of(model, data, batch)).value for batch in (7, 32, 1000)]
+        assert found == pytest.approx([found[0]] * 3, rel=1e-6)
+
+    def test_trained_to_death_on_a_few_digits_it_knows_them(self) -> None:
+        data = digits()
+        data.train.pixels, data.train.condition = data.train.pixels[:60], data.train.labels[:60]
+        torch.manual_seed(0)
+        model = VAE(data.spec, latent=8, width=128, lr=3e-3, decoder="gaussian")
+        before = membership_auc(trial_of(model.eval(), data)).interval
+        batch = data.train.batch(torch.arange(60))
+        for step in range(500):
+            model.train_step(batch, torch.Generator().manual_seed(step))
+        after = membership_auc(trial_of(model.eval(), data)).interval
+        assert before and after and before.lo < 0.5 < before.hi and after.lo > 0.9
+
+
+def trial_of(model: VAE, data: Dataset, batch_size: int = 32) -> Trial[Likelihood]:
+    return Trial(model, data, seed=0, n_samples=8, batch_size=batch_size, device=torch.device("cpu"))

@@ -20,7 +20,6 @@ from bench.datasets.digits import digits
 from bench.protocols import Likelihood, Sequential, SplitName, Textual, Verbatim, capabilities, unmet
 from bench.registry import GeneratorEntry
 from bench.testing import families_for
-from generators.vae import VAE
 from metrics.likelihood._scoring import Score, count_units, disjoint_nats, score, sliding_nats, stateful_nats
 from metrics.likelihood.bits_per_byte import bits_per_byte, bits_per_byte_sliding, bits_per_byte_stateful
 from metrics.likelihood.bits_per_char import bits_per_char
@@ -555,11 +554,6 @@ class TestBitsPerDim:
             hits += found.lo < 50 / 64 / math.log(2) < found.hi
         assert 0.90 <= hits / 300 <= 0.98
 
-    def test_cross_entropy_of_grey_levels_is_no_probability(self) -> None:
-        data = digits()
-        with pytest.raises(Omitted, match='gives grey levels no probability: take decoder = "gaussian"'):
-            bits_per_dim(trial_of(VAE(data.spec, latent=2, width=8), data))
-
     def test_a_score_that_does_not_say_what_it_is_is_no_likelihood(self) -> None:
         """Taken for a density by default, a mass would count 6.99 bits too many."""
 
@@ -577,18 +571,7 @@ class TestBitsPerDim:
         assert unmet(Score(), Sequential) == "needs the capability 'score steps'"
 
     def test_families_say_what_their_number_is_of(self) -> None:
-        grey, black = DataSpec("image", (1, 8, 8), "continuous"), DataSpec("image", (1, 8, 8), "binary")
-        assert VAE(grey, width=8, decoder="gaussian").log_prob_of == "density"
-        assert VAE(black, width=8).log_prob_of == "mass"
         assert all(tiny(family).log_prob_of == "mass" for family in FAMILIES.values())
-
-    def test_batch_size_changes_nothing(self) -> None:
-        """Neither the noise nor a VAE's own draw depends on the neighbours."""
-        data = digits()
-        torch.manual_seed(0)
-        model = VAE(data.spec, latent=3, width=8, decoder="gaussian").eval()
-        found = [bits_per_dim(trial_of(model, data, batch)).value for batch in (7, 32, 1000)]
-        assert found == pytest.approx([found[0]] * 3, rel=1e-6)
 
     def test_nan_is_refused(self) -> None:
         with pytest.raises(GenbenchError, match="log_prob returned NaN"):
