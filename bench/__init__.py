@@ -6,8 +6,8 @@
     bench.render("runs/demo")               # its report, again
 
 Everything a plugin needs is here: the decorators ``generator``, ``metric``, ``dataset``, ``extractor``, ``modality``,
-``report`` and ``command``, the types they speak of, and the errors they raise. Importing this package imports nothing
-else: each name is loaded when it is first used.
+``report``, ``command`` and ``executor``, the types they speak of, and the errors they raise. Importing this package
+imports nothing else: each name is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from bench.datasets._image import ImageDataset
     from bench.datasets._text import ByteDataset
+    from bench.engine.executors._base import Executor
+    from bench.engine.plan import TrialPlan
+    from bench.engine.worker import run_trial
     from bench.errors import (
         DataError,
         DataWarning,
@@ -71,7 +74,18 @@ if TYPE_CHECKING:
     )
     from bench.reading import Source
     from bench.record import Estimate, Interval, Measurement, Plan, RunRecord
-    from bench.registry import Presets, command, dataset, discover, extractor, generator, metric, modality, report
+    from bench.registry import (
+        Presets,
+        command,
+        dataset,
+        discover,
+        executor,
+        extractor,
+        generator,
+        metric,
+        modality,
+        report,
+    )
     from bench.results.render import render
     from bench.results.store import Records, Unfinished, frame, read_frame, read_records
     from bench.statistics import (
@@ -97,6 +111,9 @@ _HOMES = {
     "bench.measure.comparison": "Comparison Space",
     "bench.datasets._image": "ImageDataset",
     "bench.datasets._text": "ByteDataset",
+    "bench.engine.executors._base": "Executor",
+    "bench.engine.plan": "TrialPlan",
+    "bench.engine.worker": "run_trial",
     "bench.errors": (
         "DataError DataWarning DeviceError GenbenchError Omitted OutputError SuiteError TooFew TrialError "
         "UnknownName Unsupported named said"
@@ -118,7 +135,7 @@ _HOMES = {
         "Split SplitName Streaming Textual Trainable Verbatim"
     ),
     "bench.record": "Estimate Interval Measurement Plan RunRecord",
-    "bench.registry": "Presets command dataset discover extractor generator metric modality report",
+    "bench.registry": "Presets command dataset discover executor extractor generator metric modality report",
     "bench.results.render": "render",
     "bench.statistics": (
         "Summary bounded_interval difference_interval effective_trials median_interval normal_interval "
@@ -146,7 +163,7 @@ def run(
     suite: a built-in name or the path of a TOML file.     out: run folder; runs/<suite> if left out.
     jobs: trials at a time.                                device: "auto", "cpu" or "cuda".
     overrides: ``"generators.vae.latent=64"`` and the like.
-    executor: what runs the trials, a file of bench/engine/executors.
+    executor: what runs the trials, one of ``genbench list executors``.
 
     One row a measurement (value, lo, hi, unit, better, n, protocol, ...), one for each metric left out with the
     reason, one for each trial without a result. A failed trial raises nothing: look at ``status`` (ok, failed, ...).
@@ -250,6 +267,7 @@ __all__ = [
     "DeviceError",
     "Estimate",
     "ExampleLoss",
+    "Executor",
     "Extractor",
     "FeatureSet",
     "Features",
@@ -283,6 +301,7 @@ __all__ = [
     "Trainable",
     "Trial",
     "TrialError",
+    "TrialPlan",
     "Unfinished",
     "UnknownName",
     "Unsupported",
@@ -302,6 +321,7 @@ __all__ = [
     "effective_trials",
     "escape",
     "evaluate",
+    "executor",
     "extractor",
     "fault",
     "frame",
@@ -325,6 +345,7 @@ __all__ = [
     "render",
     "report",
     "run",
+    "run_trial",
     "said",
     "score_interval",
     "sha256",

@@ -33,11 +33,12 @@ from bench.errors import DuplicateName, GenbenchError, UnknownName, hint, said, 
 from bench.protocols import MODALITIES, Aspect, Dataset, DataSpec, Extractor, Generator, Modality
 
 if TYPE_CHECKING:
+    from bench.engine.executors._base import MakeExecutor
     from bench.modalities._base import Modality as ModalityObject
     from bench.record import Better, Estimate, RunRecord
 
 GROUP = "genbench.plugins"
-KINDS = ("generators", "metrics", "datasets", "suites", "extractors", "reports", "modalities", "commands")
+KINDS = ("generators", "metrics", "datasets", "suites", "extractors", "reports", "modalities", "commands", "executors")
 # What a generator's table in a suite says besides its hyperparameters.
 RESERVED = frozenset({"family", "preset", "budget", "load", "precision", "compile"})
 
@@ -221,6 +222,11 @@ class ModalityEntry(Entry):
 @dataclass(frozen=True, kw_only=True)
 class CommandEntry(Entry):
     call: Callable[..., int | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorEntry(Entry):
+    make: MakeExecutor
 
 
 EVERY: frozenset[str] = EveryModality(MODALITIES)
@@ -567,6 +573,21 @@ def command(name: str) -> Callable[[T], T]:
     def register(call: T) -> T:
         registry.add("commands", CommandEntry(call=call, **_common(name, call)))
         return call
+
+    return register
+
+
+def executor(name: str) -> Callable[[T], T]:
+    """Register where trials run: a class or function that makes a ``bench.Executor`` for one run.
+
+    It is called with ``out``, the run folder, in which trials leave checkpoints, samples and logs; ``jobs``, trials at
+    a time; ``threads``, of each; and ``check``, to be called every second or so in the thread of ``run``: what it
+    raises ends the run.
+    """
+
+    def register(make: T) -> T:
+        registry.add("executors", ExecutorEntry(make=make, **_common(name, make)))
+        return make
 
     return register
 

@@ -24,6 +24,15 @@ def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture
+def own_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is gone after it."""
+    from bench.registry import KINDS, registry
+
+    tables = {kind: dict(registry.all(kind, with_rest=True)) for kind in KINDS}
+    monkeypatch.setattr(registry, "tables", tables)
+
+
+@pytest.fixture
 def small(tmp_path: Path) -> Path:
     """A suite of one family on 8x8 digits."""
     from tests.suites import SMALL  # not above: torch reads the variables that are set there

@@ -54,7 +54,7 @@ def run(
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Trials at a time.")] = 1,
     device: Device = "auto",
     executor: Annotated[
-        str, typer.Option(metavar="NAME", help="What runs the trials: a file of bench/engine/executors.")
+        str, typer.Option(metavar="NAME", help="What runs the trials: one of `genbench list executors`.")
     ] = "local",
     overrides: Annotated[
         list[str] | None,
@@ -69,10 +69,9 @@ def run(
     if as_json and not dry_run:
         raise GenbenchError("--json prints what is planned: add --dry-run")
     from bench.engine import runner  # imports torch
-    from bench.engine.executors import find_executor
 
     if dry_run:
-        find_executor(executor)  # a wrong name is told before the run
+        registry.get("executors", executor)  # a wrong name is told before the run
         plans = runner.plan(suite, out, device, overrides or [])
         show = _print_json if as_json else _print_plan
         show(plans, Path(out or runner.default_out(plans)))

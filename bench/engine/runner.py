@@ -15,7 +15,6 @@ import pandas as pd
 
 from bench import files
 from bench.doors import GUARD
-from bench.engine.executors import find_executor
 from bench.engine.executors._base import MakeExecutor
 from bench.engine.plan import TrialPlan, plan_trials
 from bench.engine.progress import Display
@@ -24,6 +23,7 @@ from bench.engine.worker import WORKER_FLAG
 from bench.errors import DataError, GenbenchError, OutputError, RunStopped, check_path, expect
 from bench.probes.machine import choose_device, usable_cores
 from bench.record import RunRecord, Status
+from bench.registry import registry
 from bench.results import store
 from bench.results.render import render
 
@@ -68,7 +68,7 @@ def run(
         raise GenbenchError(GUARD)
     expect("jobs", jobs, isinstance(jobs, int) and jobs >= 1, "a whole number of at least 1")
     expect("executor", executor, isinstance(executor, str), 'a name, such as "local"')
-    make_executor = find_executor(executor)
+    make_executor = registry.get("executors", executor).make
     with _heard() as said:
         plans = plan(suite, out, device, overrides)
     folder = Path(out) if out else default_out(plans)

@@ -55,11 +55,8 @@ def test_a_list_is_searched_by_any_word(capsys: pytest.CaptureFixture[str]) -> N
     assert "did you mean" not in capsys.readouterr().err
 
 
-def test_a_name_that_an_extractor_gives_a_measure_is_listed_too(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    registry.all("extractors")
-    monkeypatch.setattr(registry, "tables", {kind: dict(table) for kind, table in registry.tables.items()})
+@pytest.mark.usefixtures("own_names")
+def test_a_name_that_an_extractor_gives_a_measure_is_listed_too(capsys: pytest.CaptureFixture[str]) -> None:
     extractor("acme/ear", on={"audio"}, classic={"fd": "acme/fad"})(object)
     assert names_in(capsys, "metrics", "acme/fad") == ["fd"]
 

@@ -6,16 +6,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.cli._main import run_command
-from bench.engine.executors._base import MakeExecutor
 from bench.engine.executors.local import LocalExecutor
 from bench.engine.runner import plan
 from bench.engine.worker import record_of
 from bench.record import Failure
-from bench.registry import registry
+from bench.registry import executor, registry
 from bench.results.store import write_record
 from tests.suites import IMAGE_FAMILY, OURS
 
@@ -59,18 +59,19 @@ def test_json_of_a_run_is_that_of_its_plan(small: Path, out: Path, capsys: pytes
     assert "--json prints what is planned: add --dry-run" in capsys.readouterr().err and not out.exists()
 
 
-def test_an_executor_is_asked_for_by_name(small: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("own_names")
+def test_an_executor_is_asked_for_by_name(small: Path, out: Path) -> None:
     asked: list[str] = []
 
-    def made_by(name: str) -> MakeExecutor:
-        asked.append(name)
-        return LocalExecutor
+    def elsewhere(*args: Any) -> LocalExecutor:
+        asked.append("elsewhere")
+        return LocalExecutor(*args)
 
-    monkeypatch.setattr("bench.engine.runner.find_executor", made_by)
+    executor("elsewhere")(elsewhere)
     words = ["run", str(small), "--out", str(out), "--set", "controls=false", "--set", "metrics=['parameters']"]
     assert run_command([*words, "--executor", "elsewhere"]) == 0  # it trains and measures
     assert run_command(words) == 0  # all is done, and the default is still what is asked for
-    assert asked == ["elsewhere", "local"]
+    assert asked == ["elsewhere"]
 
 
 @pytest.mark.parametrize("words", [(), ("--dry-run",)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
 import pytest
@@ -11,7 +10,6 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from bench import DataSpec, Presets, generator
-from bench.registry import registry
 
 PRESETS: Presets = {"test": {"latent": 2}, "tiny": {"latent": 16, "width": 256, "lr": 2e-3}, "paper": {}}
 
@@ -35,8 +33,6 @@ class Mixture:
 
 
 @pytest.fixture
-def mixture() -> Iterator[str]:
-    """The name under which it is registered for a while."""
+def mixture(own_names: None) -> None:
+    """It is registered, for a while."""
     generator("mixture", modalities={"image"}, presets=PRESETS)(Mixture)
-    yield "mixture"
-    del registry.tables["generators"]["mixture"]

@@ -250,6 +250,7 @@ class TestTrials:
         values = [record.measurements[0].value for record in (kept, short, last)]
         assert values[0] == values[1] != values[2]
 
+    @pytest.mark.usefixtures("own_names")
     def test_what_it_is_kept_by_must_be_here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
         monkeypatch.setenv("GENBENCH_DOWNLOAD", "")
@@ -263,11 +264,11 @@ class TestTrials:
         assert (plans["ours"].curve_metrics, plans["ours"].keep) == (("fd_lenet",), "fd_lenet")
         assert (plans["words"].curve_metrics, plans["words"].keep) == (("bits_per_byte",), None)
 
+    @pytest.mark.usefixtures("own_names")
     def test_what_it_is_kept_by_must_be_measurable(self, tmp_path: Path) -> None:
         text = SUITE.replace("digits", "kjv").replace(OURS, "[generators.deaf]")
         text = text.replace('["fd_lenet", "parameters"]', '["parameters"]').replace('"fd_lenet"', '"bits_per_byte"')
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(registry, "tables", {kind: dict(registry.all(kind)) for kind in registry.tables})
             patch.setattr(registry, "importing", True)  # as from a package: no other process has to find it
             bench.generator("deaf", modalities={"text"})(Deaf)
             (tmp_path / "suite.toml").write_text(text)

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import bench
-from bench import UnknownName
-from bench.engine import executors
+from bench import Executor, TrialPlan, UnknownName, executor, run_trial
 
-INLINE = """
-from bench.engine.worker import run_trial
 
 class Inline:
-    def __init__(self, out, jobs, threads, check):
+    """Runs trials in this process."""
+
+    def __init__(self, out: Path, jobs: int, threads: int, check: Callable[[], None]) -> None:
         self.out, self.check = out, check
 
-    def run(self, plans, on_event, on_record):
+    def run(self, plans: Iterable[TrialPlan], on_event: Any, on_record: Any) -> None:
         for plan in plans:
             self.check()
-            on_record(plan, run_trial(plan, self.out, lambda event: on_event(plan, event)))
-
-make = Inline
-"""
+            on_record(plan, run_trial(plan, self.out, partial(on_event, plan)))
 
 
-def test_one_file_brings_an_executor(small: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here one that runs trials in this process."""
-    (tmp_path / "more").mkdir()
-    (tmp_path / "more" / "inline.py").write_text(INLINE)
-    monkeypatch.setattr(executors, "__path__", [*executors.__path__, str(tmp_path / "more")])
+@pytest.mark.usefixtures("own_names")
+def test_a_class_of_another_package_runs_trials(small: Path, out: Path) -> None:
+    """With what ``bench`` exports alone."""
+    made: type[Executor] = executor("inline")(Inline)
+    assert made is Inline
     changes = ["controls=false", "metrics=['fd_lenet']"]
     table = bench.run(small, out=out, overrides=changes, executor="inline")
     assert list(table.status) == ["ok"] and table.value.notna().all()

@@ -60,9 +60,8 @@ Trained = Callable[..., RunRecord]
 
 
 @pytest.fixture
-def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_names: None) -> Trained:
     """The record of a trial whose family draws as told, in a folder of this name."""
-    monkeypatch.setattr(registry, "tables", {kind: dict(registry.all(kind)) for kind in registry.tables})
     with monkeypatch.context() as patch:
         patch.setattr(registry, "importing", True)  # as from a package: no other process has to find it
         generator("tried", modalities={"image"})(Family)

@@ -81,10 +81,9 @@ def test_a_classic_asked_for_by_name_is_never_silently_gone(monkeypatch: pytest.
     assert expand(["fid", "fd_lenet"], DIGITS, ["lenet"]) == ("fid", "fd_lenet")
 
 
-def test_an_extractor_says_what_the_field_calls_a_measure_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("own_names")
+def test_an_extractor_says_what_the_field_calls_a_measure_on_it() -> None:
     """As a package that brings the network of a known measure, and can write into no file of ours."""
-    registry.all("extractors")
-    monkeypatch.setattr(registry, "tables", {kind: dict(table) for kind, table in registry.tables.items()})
     extractor("acme/ear", on={"image"}, classic={"fd": "acme/fad"})(object)
     found = find_metric("ACME/fad")
     assert (found.name, found.extractor) == ("acme/fad", "acme/ear")

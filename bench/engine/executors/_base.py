@@ -30,11 +30,7 @@ class Executor(Protocol):
 
 
 class MakeExecutor(Protocol):
-    """Makes an executor for one run.
-
-    out: the run folder, in which trials leave checkpoints, samples and logs.  jobs: trials at a time.
-    threads: of each.  check: to be called every second or so in the thread of ``run``; what it raises ends the run.
-    """
+    """Makes an executor for one run; see ``bench.executor``."""
 
     def __call__(self, out: Path, jobs: int, threads: int, check: Callable[[], None]) -> Executor: ...
 

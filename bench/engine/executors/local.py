@@ -24,11 +24,13 @@ from bench.errors import OutputError
 from bench.files import NO_TRAP
 from bench.openmp import waiting_policy
 from bench.record import Failure, RunRecord
+from bench.registry import executor
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 LOOK = 1.0  # seconds between two looks at a silent worker
 
 
+@executor("local")
 class LocalExecutor:
     """``jobs`` worker processes at a time, each pinned to ``threads`` threads.
 
@@ -111,9 +113,6 @@ class LocalExecutor:
             # the same session, and not a session: so the system wakes and ends it if it is stopped when we are killed.
             process_group=0,
         )
-
-
-make = LocalExecutor
 
 
 def _open_log(path: Path, mode: Literal["a", "w"]) -> TextIO:
