@@ -7,7 +7,8 @@ torch-fidelity draws, so that on equal numbers of rows both agree to the digits 
 has more are all used, by coupling the two quantile functions exactly, where torch-fidelity leaves rows out.
 
 The measure is biased at a finite n: two samples of one distribution do not have equal quantiles, and MIND is then
-above zero by about c / n. Its interval is about what these numbers of rows give on average, not about the limit.
+above zero by about c / n. Its interval is of the median of what these numbers of rows give, not of the limit; nor of
+their mean, which on heavy tails is that of rare draws with a row far out.
 
 Standard error: the influence of a row on W_2^2 is its Kantorovich potential (del Barrio & Loubes 2019,
 arXiv:1705.01299, Theorem 4.3), averaged here over directions. These are part of the protocol: what others would have
@@ -26,7 +27,7 @@ from bench import Estimate, Space, alive, metric, score_interval
 from metrics._arrays import Array, checked_pair
 
 PROJECTIONS, SEED = 1000, 2020
-METHOD = "score, delta method over rows, of the expectation at this n"
+METHOD = "score, delta method over rows, of the median at this n"
 LEAST = 2
 CHUNK = 2**22  # projected values of both sides held at a time: 32 MiB
 
