@@ -6,8 +6,8 @@
     bench.render("runs/demo")               # its report, again
 
 Everything a plugin needs is here: the decorators ``generator``, ``metric``, ``dataset``, ``extractor``, ``modality``,
-``report``, ``command`` and ``executor``, the types they speak of, and the errors they raise. Importing this package
-imports nothing else: each name is loaded when it is first used.
+``preview``, ``report``, ``command`` and ``executor``, the types they speak of, and the errors they raise. Importing
+this package imports nothing else: each name is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -84,6 +84,8 @@ if TYPE_CHECKING:
         generator,
         metric,
         modality,
+        preview,
+        preview_of,
         report,
     )
     from bench.results.render import render
@@ -135,7 +137,9 @@ _HOMES = {
         "Split SplitName Streaming Textual Trainable Verbatim"
     ),
     "bench.record": "Estimate Interval Measurement Plan RunRecord",
-    "bench.registry": "Presets command dataset discover executor extractor generator metric modality report",
+    "bench.registry": (
+        "Presets command dataset discover executor extractor generator metric modality preview preview_of report"
+    ),
     "bench.results.render": "render",
     "bench.statistics": (
         "Summary bounded_interval difference_interval effective_trials median_interval normal_interval "
@@ -335,6 +339,8 @@ __all__ = [
     "normal",
     "normal_interval",
     "open_plain",
+    "preview",
+    "preview_of",
     "proportion_interval",
     "rate_interval",
     "ratio_error",

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, get_args, get_origin
 
 from bench.code_digest import source_digest
 from bench.doors import RUN_AS, Door, door
@@ -38,7 +38,18 @@ if TYPE_CHECKING:
     from bench.record import Better, Estimate, RunRecord
 
 GROUP = "genbench.plugins"
-KINDS = ("generators", "metrics", "datasets", "suites", "extractors", "reports", "modalities", "commands", "executors")
+KINDS = (
+    "generators",
+    "metrics",
+    "datasets",
+    "suites",
+    "extractors",
+    "reports",
+    "modalities",
+    "previews",
+    "commands",
+    "executors",
+)
 # What a generator's table in a suite says besides its hyperparameters.
 RESERVED = frozenset({"family", "preset", "budget", "load", "precision", "compile"})
 
@@ -104,9 +115,10 @@ class GeneratorEntry(Entry):
     paper: str | None
     presets: Presets
     control: bool
+    content: Callable[..., str]
 
     def named(self, name: str, rest: str) -> Self:
-        return replace(self, name=name, make=_handed(self.make, rest))
+        return replace(self, name=name, make=_handed(self.make, rest), content=_handed(self.content, rest))
 
     @property
     def speaks_of(self) -> frozenset[str]:
@@ -207,6 +219,11 @@ class ExtractorEntry(Entry):
 @dataclass(frozen=True, kw_only=True)
 class ReportEntry(Entry):
     write: Callable[[list[RunRecord], Path, Path, list[str]], Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewEntry(Entry):
+    show: Callable[[BinaryIO], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,14 +335,9 @@ class Registry:
         return self._order[kind]
 
     def _import(self, point: importlib.metadata.EntryPoint) -> None:
-        before = {kind: dict(table) for kind, table in self.tables.items()}
         self.importing = True
         try:
-            point.load()
-        # A foreign module may raise anything, sys.exit() included; it is kept and shown, not hidden.
-        except (Exception, SystemExit) as error:
-            self.tables.update(before)
-            self.failures[point.name] = said(error)
+            self.guarded(point.name, point.load)
         finally:
             self.importing = False
         while self._unchecked:
@@ -335,6 +347,16 @@ class Registry:
             except GenbenchError as error:
                 self.tables[kind].pop(entry.name, None)
                 self.failures[point.name] = said(error)
+
+    def guarded(self, name: str, load: Callable[[], object]) -> None:
+        """Import something; where that fails, what it has registered is gone again, and ``failures`` says why."""
+        before = {kind: dict(table) for kind, table in self.tables.items()}
+        try:
+            load()
+        # A foreign module may raise anything, sys.exit() included; it is kept and shown, not hidden.
+        except (Exception, SystemExit) as error:
+            self.tables.update(before)
+            self.failures[name] = said(error)
 
 
 def _find(table: Mapping[str, Any], name: str) -> Any:
@@ -389,6 +411,7 @@ def generator(
     paper: str | None = None,
     presets: Presets | None = None,
     control: bool = False,
+    content: Callable[..., str] = lambda *rest, **params: "",
 ) -> Callable[[T], T]:
     """Register a family. Its constructor takes a DataSpec, then keyword-only hyperparameters with defaults.
 
@@ -397,6 +420,9 @@ def generator(
         (``bench.testing``); ``tiny`` and ``paper`` by custom.
     control: a yardstick rather than a model: it is constructed from the Dataset itself, never trained, shown but
         not ranked, and joins every suite that has data of its modality.
+    content: of a family that reads files, such as the weights behind ``hf:NAME``: a digest of them, or their version.
+        It is called with the hyperparameters, and the rest of the name if there is one; where the answer is another,
+        so is the model, and it is trained and measured anew.
     """
     known = _named(modalities)
 
@@ -411,6 +437,7 @@ def generator(
             paper=paper,
             presets=presets or {},
             control=control,
+            content=content,
             **_common(name, make),
         )
         registry.add("generators", entry)
@@ -562,6 +589,22 @@ def report(name: str) -> Callable[[T], T]:
     return register
 
 
+def preview(modality: Modality) -> Callable[[T], T]:
+    """Register how samples of a modality are shown: ``show(file) -> reports.previews.Shown``, of a sample file."""
+
+    def register(show: T) -> T:
+        registry.add("previews", PreviewEntry(show=show, **_common(modality, show)))
+        return show
+
+    return register
+
+
+def preview_of(modality: Modality) -> Callable[[BinaryIO], Any] | None:
+    """How samples of this modality are shown; None where nobody says."""
+    entry: PreviewEntry | None = registry.all("previews").get(modality)
+    return entry.show if entry else None
+
+
 def command(name: str) -> Callable[[T], T]:
     """Register a command, ``genbench NAME``: Typer makes its arguments and options of the signature.
 
@@ -609,10 +652,11 @@ def discover(package: str) -> None:
     """Import every module of a package, and every package in it, but for names that begin with an underscore.
 
     Called with ``__name__`` in a package's ``__init__``, it makes a file there all that a new family or metric needs.
+    One that cannot be imported is named where somebody looks for it, and stops no other.
     """
     for found in pkgutil.iter_modules(sys.modules[package].__path__, f"{package}."):
         if not found.name.rpartition(".")[2].startswith("_"):
-            importlib.import_module(found.name)
+            registry.guarded(found.name, functools.partial(importlib.import_module, found.name))
 
 
 def register_suite(path: Path, about: str, origin: str) -> None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from bench import DataError, RunRecord, open_plain
+from bench import DataError, RunRecord, open_plain, preview_of
 from bench.results.board import Board, Row
 from reports._escaping import visible
-from reports.previews import Shown, preview_of
+from reports.previews import Shown
 
 
 @dataclass(frozen=True)

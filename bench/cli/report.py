@@ -22,7 +22,7 @@ def report(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="html, markdown, csv or json, and again for more; all if left out.",
+            help="One of `genbench list reports`, and again for more; all if left out.",
             autocompletion=_formats,
         ),
     ] = None,

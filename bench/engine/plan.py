@@ -184,7 +184,7 @@ def _plan(
         precision=use.precision,
         compile=use.compile,
         device=device,
-        code={use.family: use.entry.digest, **data_by, **measured_by, **_measured_by(curve)},
+        code={use.family: _code_of(use), **data_by, **measured_by, **_measured_by(curve)},
         versions={
             **{name: importlib.metadata.version(name) for name in ("genbench", "torch")},
             "results": str(RESULTS_VERSION),
@@ -235,6 +235,12 @@ def _script() -> str:
 
 def _extractors(metrics: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(e.extractor for name in metrics if (e := find_metric(name)).extractor))
+
+
+def _code_of(use: GeneratorUse) -> str:
+    """A family's source, and what it reads besides."""
+    read = use.entry.content(**use.params)
+    return digest([use.entry.digest, read]) if read else use.entry.digest
 
 
 def _measured_by(metrics: tuple[str, ...]) -> dict[str, str]:

@@ -64,6 +64,18 @@ HALF = (
 )
 
 
+@dataclass
+class _Process:
+    """What this process has been through: files that have registered what they do, and trials."""
+
+    opened: set[str] = field(default_factory=set)
+    trials: int = 0
+    alone: threading.Lock = field(default_factory=threading.Lock)
+
+
+_process = _Process()
+
+
 class _OutOfTime(GenbenchError):
     """The time limit was over before anything could be measured."""
 
@@ -119,9 +131,24 @@ class _Listener(logging.Handler):
 def run_trial(plan: TrialPlan, out: Path, emit: Emit = lambda event: None, *, as_it_is: bool = False) -> RunRecord:
     """Run one trial in this process and return its record, whatever happens in it.
 
+    All that it needs stands in its plan: what a user's own files register is registered here, where it is not yet.
+    A process runs one trial at a time, as the random generators of libraries are the process's; GenbenchError else.
+    One that ran others before says so in the protocol of what is timed, as their memory and caches are still about.
+    emit: told of what happens on the way.
     as_it_is: measure the last checkpoint, which must be there; train no further.
     """
-    run = _Run(plan, out, emit, as_it_is)
+    if not _process.alone.acquire(blocking=False):
+        raise GenbenchError("a process runs one trial at a time: give each a process of its own")
+    try:
+        problem = _open_doors(plan)
+        return record_of(plan, "failed", problem) if problem else _recorded(_Run(plan, out, emit, as_it_is))
+    finally:
+        _process.trials += 1
+        _process.alone.release()
+
+
+def _recorded(run: _Run) -> RunRecord:
+    plan = run.plan
     listener, log = _Listener(run), logging.getLogger("genbench")
     log.addHandler(listener)
     try:
@@ -214,7 +241,12 @@ def _measure_all(run: _Run) -> None:
         n_samples=plan.budget.samples,
         batch_size=plan.budget.batch_size,
         device=device,
-        conditions={"device": device.type, "threads": torch.get_num_threads(), "jobs": plan.jobs},
+        conditions={
+            "device": device.type,
+            "threads": torch.get_num_threads(),
+            "jobs": plan.jobs,
+            **({"process": "ran other trials before"} if _process.trials else {}),
+        },
     )
     with run.phase("sample"):
         # What else was drawn is measured and forgotten, or videos would fill the disk.
@@ -418,9 +450,6 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # whatever a family prints, it does not fail by it
     out, as_it_is = Path(sys.argv[1]), AS_IT_IS in sys.argv[2:]
-    if problem := _open_doors(plan):
-        _send(channel, {"record": record_of(plan, "failed", problem).model_dump(mode="json")})
-        return
     listen(_Seldom(lambda: _send(channel, {"beat": 1})))
     record = run_trial(plan, out, lambda event: _send(channel, event), as_it_is=as_it_is)
     _send(channel, {"record": record.model_dump(mode="json")})
@@ -428,11 +457,14 @@ def main() -> None:
 
 def _open_doors(plan: TrialPlan) -> Failure | None:
     """Register what a user's own files register, which see the arguments that their program was given."""
-    if plan.doors:
-        sys.argv = list(plan.argv)
+    program = getattr(sys.modules["__main__"], "__file__", None)
     for door in plan.doors:
+        if door.file in _process.opened or (program and Path(program).resolve() == Path(door.file)):
+            continue
+        sys.argv = list(plan.argv)
         try:
             door.open()
+            _process.opened.add(door.file)
         # Foreign code may raise anything, SystemExit included.
         except (Exception, SystemExit) as error:
             message = f"{door.file} could not be loaded: {said(error)}"

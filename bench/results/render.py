@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.errors import check_path, printable
+from bench.errors import GenbenchError, check_path, printable, said
 from bench.files import refuse_links
 from bench.registry import registry
 from bench.results.store import read_records, run_folder
@@ -19,7 +19,7 @@ def render(folder: str | Path, target: str | Path | None = None, formats: Sequen
 
     Files that are no records, and trials that were planned and have none, are named on the page; the log "genbench"
     says so. Raises OutputError for what is no run folder, and for a folder in it that is a link; UnknownName for an
-    unknown format.
+    unknown format. A format that fails does not keep the others from being written; then GenbenchError says which.
     """
     check_path("to", target)
     folder = run_folder(folder)
@@ -35,5 +35,12 @@ def render(folder: str | Path, target: str | Path | None = None, formats: Sequen
         command = unfinished.planned.command
         told = f"{unfinished}; to go on: {command}" if command else str(unfinished)
         log.warning("%s", printable(told.replace("\n", " ")))  # a plan may be anybody's file
-    written = {e.name: e.write(records, folder, Path(target or folder / "report"), notes) for e in entries}
+    written, failed = dict[str, Path](), dict[str, Exception]()
+    for entry in entries:
+        try:
+            written[entry.name] = entry.write(records, folder, Path(target or folder / "report"), notes)
+        except Exception as error:  # of another package it may be any
+            failed[entry.name] = error
+    for name, cause in failed.items():
+        raise cause if isinstance(cause, GenbenchError) else GenbenchError(f"report {name!r}: {said(cause)}") from cause
     return Path(written.get("html") or next(iter(written.values())))

@@ -163,11 +163,12 @@ def run_folder(named_so: str | Path) -> Path:
     return folder
 
 
-def read_records(out: Path) -> tuple[Records, list[str]]:
+def read_records(out: str | Path) -> tuple[Records, list[str]]:
     """The records under ``out/records``, one a run; and a line for each file that is foreign, cut short or a copy.
 
     They know the plans under ``out/plans``. Older run folders have none. Raises OutputError where either is a link.
     """
+    out = Path(out)
     refuse_links([out / "records", out / "plans"])
     found: dict[str, list[tuple[Path, RunRecord]]] = defaultdict(list)
     ignored = []

@@ -10,6 +10,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import preview
 from reports.previews._files import Shape, beginning
 from reports.previews._pictures import grid, png
 from reports.previews._shown import Shown
@@ -21,6 +22,7 @@ WIDTH, WAVE, BANDS = 224, 32, 48  # pixels across, of the waveform and of the sp
 WINDOW, FLOOR = 2 * BANDS, -80.0  # samples of a spectrum; decibels that are black
 
 
+@preview("audio")
 def show(file: BinaryIO) -> Shown:
     """Waveforms ``(n, T)`` or ``(n, T, channels)``, float32 in [-1, 1]."""
     found = beginning(file, CLIPS, "waveforms", _fits, lambda shape: math.prod(shape[1:]))

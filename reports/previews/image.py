@@ -6,11 +6,13 @@ from typing import BinaryIO
 
 import numpy as np
 
+from bench import preview
 from reports.previews._files import Shape, beginning
 from reports.previews._pictures import COLUMNS, FIRST, ROWS, grid, png
 from reports.previews._shown import Shown
 
 
+@preview("image")
 def show(file: BinaryIO) -> Shown:
     """A grid of uint8 pictures ``(n, C, H, W)`` with one or three channels."""
     pictures = beginning(file, COLUMNS * ROWS, "pictures", _fits, lambda shape: shape[2] * shape[3]).samples

@@ -8,6 +8,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import preview
 from reports.previews._files import Beginning, Shape, beginning
 from reports.previews._pictures import grid, png
 from reports.previews._shown import Shown
@@ -17,6 +18,7 @@ STEPS = 256  # of a roll that are drawn
 TOKENS = 64  # of a piece that are listed
 
 
+@preview("music")
 def show(file: BinaryIO) -> Shown:
     """Piano rolls ``(n, T, pitches)``, uint8 0 and 1 or float32 in [-1, 1], or tokens ``(n, T)`` int64."""
     found = beginning(file, PIECES, "music", _fits, lambda shape: math.prod(shape[1:]))

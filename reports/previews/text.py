@@ -7,7 +7,7 @@ import json
 import re
 from typing import BinaryIO
 
-from bench import DataError
+from bench import DataError, preview
 from reports._escaping import visible
 from reports.previews._shown import Shown
 
@@ -16,6 +16,7 @@ _MOST_TEXT = 2**22  # bytes of a file of texts that are read
 _FIRST, _NEXT = re.compile(r'\s*\[\s*(?=")'), re.compile(r'\s*,\s*(?=")')  # before a text in a JSON list
 
 
+@preview("text")
 def show(file: BinaryIO) -> Shown:
     """The first texts of a JSON list."""
     return Shown(texts=tuple(visible(text, LONGEST) for text in first_texts(file, TEXTS)))

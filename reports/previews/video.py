@@ -7,11 +7,13 @@ from typing import BinaryIO
 
 import numpy as np
 
+from bench import preview
 from reports.previews._files import Shape, beginning
 from reports.previews._pictures import COLUMNS, ROWS, grid, png
 from reports.previews._shown import Shown
 
 
+@preview("video")
 def show(file: BinaryIO) -> Shown:
     """Strips of uint8 frames ``(n, T, C, H, W)`` with one or three channels."""
     found = beginning(file, ROWS, "videos", _fits, lambda shape: math.prod(shape[1:]))

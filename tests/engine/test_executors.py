@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import Any
 import pytest
 
 import bench
-from bench import Executor, TrialPlan, UnknownName, executor, run_trial
+from bench import Executor, GenbenchError, TrialPlan, UnknownName, executor, run_trial
+from bench.engine.runner import plan
 
 
 class Inline:
@@ -20,9 +23,9 @@ class Inline:
         self.out, self.check = out, check
 
     def run(self, plans: Iterable[TrialPlan], on_event: Any, on_record: Any) -> None:
-        for plan in plans:
+        for trial in plans:
             self.check()
-            on_record(plan, run_trial(plan, self.out, partial(on_event, plan)))
+            on_record(trial, run_trial(trial, self.out, partial(on_event, trial)))
 
 
 @pytest.mark.usefixtures("own_names")
@@ -40,3 +43,65 @@ def test_an_executor_that_is_none_is_told_before_anything_runs(small: Path, out:
     with pytest.raises(UnknownName, match=r"executor 'lokal'.*local"):
         bench.run(small, out=out, executor="lokal")
     assert not out.exists()
+
+
+SCRIPT = """
+import sys
+from bench import Batch, DataSpec, generator, normal
+import torch
+
+@generator("mine", modalities={"image"})
+class Mine(torch.nn.Module):
+    '''Noise.'''
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.shape = spec.shape
+    def sample(self, n, rng, condition=None):
+        return normal(rng, n, *self.shape).clamp(-1, 1)
+
+if __name__ == "__main__":
+    from bench.engine.runner import plan
+    (trial,) = plan(sys.argv[1], overrides=["controls=false"], device="cpu")
+    print(trial.model_dump_json())
+"""
+ELSEWHERE = """
+import sys
+from pathlib import Path
+from bench import TrialPlan, run_trial
+plan = TrialPlan.model_validate_json(sys.stdin.read())
+out = Path(sys.argv[1])
+first, second = (run_trial(plan, out) for _ in range(2))
+assert first.status == second.status == "ok", (first.error, second.error)
+print([m.protocol.get("process") for r in (first, second) for m in r.measurements])
+"""
+
+
+def test_a_plan_holds_all_that_a_trial_needs_in_another_process(tmp_path: Path) -> None:
+    """What a script registered included; one that runs trial after trial says so of what is timed."""
+    (tmp_path / "mine.py").write_text(SCRIPT)
+    suite = (
+        "metrics = ['fd_lenet', 'sample_throughput']\n[budget]\nsamples = 50\n[datasets.digits]\n[generators.mine]\n"
+    )
+    (tmp_path / "suite.toml").write_text(suite)
+
+    def python(*words: str, given: str = "") -> str:
+        done = subprocess.run([sys.executable, *words], input=given, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    plan = python("mine.py", "suite.toml")
+    (tmp_path / "elsewhere").mkdir()
+    found = python("-c", ELSEWHERE, str(tmp_path / "elsewhere"), given=plan)
+    assert found.strip() == "[None, None, None, 'ran other trials before']"
+
+
+def test_a_process_runs_one_trial_at_a_time(small: Path, out: Path) -> None:
+    trial = plan(small, overrides=["controls=false", "metrics=['fd_lenet']"], device="cpu")[0]
+
+    def again(event: object) -> None:
+        with pytest.raises(GenbenchError, match="a process runs one trial at a time"):
+            run_trial(trial, out)
+        told.append(1)
+
+    told: list[int] = []
+    assert run_trial(trial, out, again).status == "ok" and told

@@ -10,4 +10,4 @@ class TestEveryGenerator(GeneratorPromises):
     family = tuple(registry.all("generators"))
 
     def test_ours_can_be_had_small_and_as_published(self, entry: GeneratorEntry) -> None:
-        assert entry.control or {"tiny", "paper"} <= set(entry.presets)
+        assert not entry.paper or {"tiny", "paper"} <= set(entry.presets)

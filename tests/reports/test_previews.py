@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bench import Batch, DataError
+from bench import Batch, DataError, preview_of
 from bench.modalities import modality_of
 from bench.results.board import leaderboards
 from bench.testing.made_up import MadeUp, made_up
 from reports._samples import gallery
-from reports.previews import Shown, preview_of
+from reports.previews import Shown
 from reports.previews._files import beginning
 from tests.report_records import record
 
@@ -33,7 +33,8 @@ def file_of(modality: str, dataset: Any = None) -> io.BytesIO:
 def shown(modality: str, file: io.BytesIO) -> Shown:
     show = preview_of(modality)
     assert show is not None
-    return show(file)
+    found: Shown = show(file)
+    return found
 
 
 def pixels(found: Shown) -> np.ndarray:

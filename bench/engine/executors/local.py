@@ -32,7 +32,7 @@ LOOK = 1.0  # seconds between two looks at a silent worker
 
 @executor("local")
 class LocalExecutor:
-    """``jobs`` worker processes at a time, each pinned to ``threads`` threads.
+    """Worker processes on this machine, ``jobs`` at a time, each pinned to ``threads`` threads.
 
     check: called every second in the thread of ``run``; what it raises ends the run.
     """
