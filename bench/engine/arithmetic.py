@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TypeVar
+import types
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -23,11 +24,21 @@ def prepared(model: M, precision: Precision, compiled: bool, device: torch.devic
     if precision == "bf16":
         for name in ("train_step", "sample"):
             if hasattr(model, name):
-                setattr(model, name, torch.autocast(device.type, torch.bfloat16)(getattr(model, name)))
+                setattr(model, name, types.MethodType(_in_bf16(name, device.type), model))
     if compiled and isinstance(model, nn.Module):
         for module in _called(model):
             module.compile()
     return model
+
+
+def _in_bf16(name: str, device: str) -> Callable[..., Any]:
+    """The method of this name, under autocast. It closes over names: what else it held would be part of the model."""
+
+    def call(model: object, *given: Any, **options: Any) -> Any:
+        with torch.autocast(device, torch.bfloat16):
+            return getattr(type(model), name)(model, *given, **options)
+
+    return call
 
 
 def _called(module: nn.Module) -> Iterator[nn.Module]:

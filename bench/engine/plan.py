@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 import shlex
 import sys
 from functools import cached_property
@@ -21,6 +22,7 @@ from bench.protocols import Dataset
 from bench.record import Precision, Setup, digest
 from bench.registry import DatasetEntry, Entry, GeneratorEntry, registry
 
+log = logging.getLogger("genbench")
 # Of the numbers that this kernel gives: raised when a change to it moves one (a stream, an order, a rounding), so that
 # results of before do not pass for results of now. tests/engine/test_golden_run.py notices.
 RESULTS_VERSION = 1
@@ -60,12 +62,18 @@ class TrialPlan(Setup):
         Metrics and samples are not in it, so asking for one more metric measures again without training again.
         """
         decides = (
-            self.family, self.params, self.load_digest, self.source, self.fingerprint, self.seed,
+            self.family, self.params, self.load_digest, self.source.partition(":")[0], self.fingerprint, self.seed,
             self.budget.target, self.budget.batch_size, self.device, self.code[self.family],
             self.code.get(f"dataset {self.source}"), self.versions, self.precision, self.compile,
-            (self.curve_metrics, self.budget.evaluate_every, self.keep),
+            (self.curve_metrics, self.budget.evaluate_every, self.keep), self._chosen_by,
         )  # fmt: skip
         return digest(decides)[:16]
+
+    @property
+    def _chosen_by(self) -> dict[str, str]:
+        """The state of what looks at the model while it trains: it decides the curve, and which moment is kept."""
+        extractors = {f"extractor {name}" for name in _extractors(self.curve_metrics)}
+        return {what: state for what, state in self.code.items() if what in {*self.curve_metrics, *extractors}}
 
     @cached_property
     def run_id(self) -> str:
@@ -85,6 +93,7 @@ def plan_trials(suite: Suite, device: str, command: str = "") -> list[TrialPlan]
         try:
             dataset = _load(data, suite)
             metrics = expand(suite.metrics, dataset.spec, suite.extractors, suite.without)
+            _warn_of_curves(suite, data, dataset)
             measured_by = _measured_by(metrics)  # once: it looks at every file that they rest on
             plans += [
                 _plan(suite, use, data, dataset, metrics, measured_by, seed, device, command)
@@ -209,6 +218,15 @@ def _curve(suite: Suite, use: GeneratorUse, dataset: Dataset) -> tuple[str, ...]
         return names
     cheap = expand(CHEAP, dataset.spec, suite.extractors, suite.without)
     return tuple(name for name in cheap if all(registry.get("extractors", x).here for x in _extractors((name,))))[:1]
+
+
+def _warn_of_curves(suite: Suite, data: DatasetUse, dataset: Dataset) -> None:
+    """Say what the suite wants to be looked at while training, and this data cannot be looked at by."""
+    kept = {use.budget.keep for use in _generators(suite, data) if use.budget.keep and not use.entry.control}
+    for name in sorted({*(suite.curve or ()), *kept}):
+        if not expand([name], dataset.spec, suite.extractors, suite.without):
+            then = ": the last model is measured, and not the best" if name in kept else ""
+            log.warning(f"datasets.{data.label}: {name} does not apply, and no learning curve has it{then}")
 
 
 def _doors(generator: GeneratorEntry, data: DatasetEntry, metrics: tuple[str, ...]) -> tuple[Door, ...]:

@@ -307,7 +307,8 @@ def _attributes(place: str, owner: Any, known: Known) -> Iterator[_Leaf]:
             if not known.holds(tensor):
                 yield _Leaf(path, tensor, None)
             hooks = [table for kind in _TENSOR_HOOKS if (table := getattr(tensor, kind, None))]
-            beside = {**vars(tensor), **({"hooks": hooks} if hooks else {})}
+            beside = {k: v for k, v in vars(tensor).items() if not k.startswith("_dynamo")}  # of torch.compile
+            beside |= {"hooks": hooks} if hooks else {}
             yield from (_Leaf(f"{path}.{key}", value, None) for key, value in beside.items())
 
 

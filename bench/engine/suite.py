@@ -286,7 +286,7 @@ class _Checker:
         found, problems = check(Budget, table, where, _HOMES)
         self.problems += problems
         if found and found.keep is not None:
-            self.found(partial(_directed, found.keep), f"{where}.keep")
+            found = found.model_copy(update={"keep": self.found(partial(_directed, found.keep), f"{where}.keep")})
         return found or Budget()
 
     def uses(self, table: Table, key: str, read: Callable[[str, Table], Any]) -> tuple[Any, ...]:
@@ -413,12 +413,14 @@ class _Checker:
                 self.problems.append(f"datasets.{d.label} is {d.entry.modality}, which no generator here makes")
 
 
-def _directed(metric: str) -> None:
-    """Raises GenbenchError for what is no metric, or one that does not say what is better."""
+def _directed(metric: str) -> str:
+    """Its registered name. Raises GenbenchError for what is no metric, or one that does not say what is better."""
     if is_measure(metric):
         raise UnknownName("metric", metric, [metric_name(metric, name) for name in registry.all("extractors")])
-    if find_metric(metric).better == "none":
+    entry = find_metric(metric)
+    if entry.better == "none":
         raise GenbenchError(f"keep = {shown(metric)}: no value of it is better than another")
+    return entry.name
 
 
 def _unknown_key(key: str) -> str:

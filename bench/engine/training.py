@@ -91,6 +91,7 @@ def _passes(before: float, after: float, every: float) -> bool:
 class Progress:
     """What a training has come to; kept in the checkpoint. ``seconds`` counts training steps only.
 
+    peaks_end: whether something else than the model has been in this process's memory since its peaks were noted.
     best_step, best_value: of the best look at the validation split, where the model that is best there is kept.
     """
 
@@ -102,6 +103,7 @@ class Progress:
     peak_rss_bytes: Count = 0
     peak_gpu_bytes: Count = 0
     complete: bool = False
+    peaks_end: bool = False
     best_step: Count | None = None
     best_value: float | None = None
 
@@ -111,7 +113,7 @@ class Progress:
 _PROGRESS = TypeAdapter(Progress)
 _CURVE = TypeAdapter(list[CurvePoint])
 OnStep = Callable[[Progress, Mapping[str, float]], None]
-Evaluate = Callable[[], Mapping[str, float]]
+Evaluate = Callable[[Callable[[], None]], Mapping[str, float]]
 
 
 def train(
@@ -126,14 +128,15 @@ def train(
     on_step: OnStep = lambda progress, losses: None,
     on_resume: Callable[[Progress], None] = lambda progress: None,
     stop: Callable[[], bool] = lambda: False,
-    evaluate: Evaluate = dict,
+    evaluate: Evaluate = lambda drawn: {},
     keep: Keep | None = None,
 ) -> Progress:
     """Train ``model`` to the end of the schedule, from its checkpoint if there is one that holds all it needs.
 
     on_resume: told of the checkpoint that training goes on from, or was done at.
     stop: asked before every step; where it says so, training ends there, with a checkpoint of that step.
-    evaluate: metrics of the model as it is, by name, for the learning curve.
+    evaluate: metrics of the model as it is, by name, for the learning curve. What it is given it calls once samples are
+        drawn, before a network that looks at them takes memory of its own: peaks are read then, and no more.
     keep: of these metrics the one by which the best model is kept beside the checkpoint; see ``best_path``.
 
     Why a training starts over, and why it would if it was interrupted, is logged.
@@ -145,11 +148,19 @@ def train(
         on_resume(progress)
     saved, stopped, told = progress.step, False, ""
 
+    def note_peaks() -> None:
+        if not progress.peaks_end:
+            progress.peak_rss_bytes = max(progress.peak_rss_bytes, peak_rss_bytes())
+            progress.peak_gpu_bytes = max(progress.peak_gpu_bytes, peak_gpu_bytes(device)[0] or 0)
+
+    def end_peaks() -> None:
+        note_peaks()
+        progress.peaks_end = True
+
     def save(path: Path) -> None:
         nonlocal told
         progress.complete = schedule.done(progress)
-        progress.peak_rss_bytes = max(progress.peak_rss_bytes, peak_rss_bytes())
-        progress.peak_gpu_bytes = max(progress.peak_gpu_bytes, peak_gpu_bytes(device)[0] or 0)
+        note_peaks()
         state = capture(model, baseline)
         if state.lost != told:
             log.warning(_LOST.format(told := state.lost))
@@ -161,7 +172,7 @@ def train(
             with baseline.step():
                 losses = _advance(model, data, schedule, progress, seed, device)
             if schedule.evaluated_after(before, progress):
-                metrics = evaluate()
+                metrics = evaluate(end_peaks)
                 _note(schedule, progress, metrics)
                 if keep and keep.improves(metrics, progress):
                     save(best_path(checkpoint))

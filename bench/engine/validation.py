@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -34,8 +36,13 @@ class Validation:
         return lambda split: found("valid" if split == "test" else split)  # of text, read by the name of a split
 
 
-def look(plan: TrialPlan, model: Generator, dataset: Dataset, device: torch.device) -> dict[str, float]:
-    """The metrics of the plan's curve of the model as it is; one that cannot be measured is left out, and logged."""
+def look(
+    plan: TrialPlan, model: Generator, dataset: Dataset, device: torch.device, drawn: Callable[[], None]
+) -> dict[str, float]:
+    """The metrics of the plan's curve of the model as it is; one that cannot be measured is left out, and logged.
+
+    drawn: called when samples are drawn, and no network has looked at them yet; not where none is needed.
+    """
     if module := model if isinstance(model, torch.nn.Module) and model.training else None:
         module.eval()
     trial = Trial(
@@ -46,6 +53,10 @@ def look(plan: TrialPlan, model: Generator, dataset: Dataset, device: torch.devi
         batch_size=plan.budget.batch_size,
         device=device,
     )
+    if any(find_metric(name).of != "model" for name in plan.curve_metrics):
+        with contextlib.suppress(NotFinite):  # which every metric of them will say
+            _ = trial.drawn
+        drawn()
     found = _measured(plan, trial)
     if module:
         module.train()

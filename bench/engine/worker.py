@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
 import gc
 import importlib
 import io
@@ -35,7 +34,7 @@ from pydantic import ValidationError
 
 from bench.engine.arithmetic import prepared
 from bench.engine.artifacts import save_samples
-from bench.engine.checkpoint import restore
+from bench.engine.checkpoint import read_checkpoint, restore
 from bench.engine.plan import TrialPlan, checkpoint_path
 from bench.engine.training import Keep, Progress, Schedule, advance, best_path, load_last, train
 from bench.engine.validation import look
@@ -47,7 +46,7 @@ from bench.probes.flops import count_flops
 from bench.probes.load import Reading, between, reading
 from bench.probes.machine import environment
 from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
-from bench.probes.pulse import listen
+from bench.probes.pulse import alive, listen
 from bench.probes.stopwatch import Phases
 from bench.protocols import Dataset, Generator, Trainable
 from bench.record import Failure, FailureKind, Measurement, RunRecord, Setup, Status, legible
@@ -316,7 +315,9 @@ def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.
             _note_stop(run, run.progress, lost)
         else:
             run.progress = _train(run, model, dataset, device)
-            _note_stop(run, run.progress)
+            checkpoint = checkpoint_path(run.out, plan)
+            lost = "" if run.progress.complete or not checkpoint.exists() else read_checkpoint(checkpoint)[0].lost
+            _note_stop(run, run.progress, lost)
     if isinstance(model, torch.nn.Module):
         model.eval()
 
@@ -339,7 +340,7 @@ def _train(run: _Run, model: Trainable, dataset: Dataset, device: torch.device) 
         # Not in the record, which is the same as of one go.
         on_resume=lambda progress: run.emit({"resumed": progress.step, "complete": progress.complete}),
         stop=lambda: limit is not None and time.monotonic() - run.started > limit,
-        evaluate=functools.partial(look, plan, model, dataset, device),
+        evaluate=lambda drawn: look(plan, model, dataset, device, drawn),
         keep=Keep(keep.name, keep.better) if keep else None,
     )
     if schedule.target.unit == "seconds":
@@ -375,7 +376,7 @@ def _flops_per_step(run: _Run, dataset: Dataset, device: torch.device) -> float 
     steps = range(COUNTED)
 
     def take() -> None:
-        for step in steps:
+        for step in alive(steps):
             advance(model, dataset.train, plan.budget.batch_size, step, plan.seed, device)
 
     flops = count_flops(take) / len(steps)
@@ -407,11 +408,14 @@ def _note_stop(run: _Run, progress: Progress, lost: str = "") -> None:
 def _costs(run: _Run, device: torch.device) -> Costs:
     progress = run.progress or Progress()
     gpu, why = peak_gpu_bytes(device)
+    rss = progress.peak_rss_bytes if progress.peaks_end else max(peak_rss_bytes(), progress.peak_rss_bytes)
+    if gpu is not None:
+        gpu = progress.peak_gpu_bytes if progress.peaks_end else max(gpu, progress.peak_gpu_bytes)
     return Costs(
         train_seconds=progress.seconds,
         train_examples=progress.examples,
-        peak_rss_bytes=max(peak_rss_bytes(), progress.peak_rss_bytes),
-        peak_gpu_bytes=None if gpu is None else max(gpu, progress.peak_gpu_bytes),
+        peak_rss_bytes=rss,
+        peak_gpu_bytes=gpu,
         why_no_gpu=why,
         pace=[(point["step"], point["seconds"]) for point in progress.curve],
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from bench.engine.plan import TrialPlan, plan_trials
 from bench.engine.suite import apply_override, check_suite, read_suite
 from bench.engine.training import Keep, Progress, Schedule, best_path, train
 from bench.engine.validation import Validation
-from bench.engine.worker import run_trial
+from bench.engine.worker import COUNTED, run_trial
 from bench.measure.trial import measure_model
 from bench.modalities import NotFinite
 from bench.probes.flops import count_flops
@@ -136,7 +137,7 @@ class TestTargets:
 
     @pytest.mark.usefixtures("clock")
     def test_seconds_are_of_steps_alone(self, data: ImageDataset, tmp_path: Path, clock: list[float]) -> None:
-        def slow() -> dict[str, float]:
+        def slow(drawn: Callable[[], None]) -> dict[str, float]:
             clock[0] += 1000
             return {"fd_lenet": 1.0}
 
@@ -172,7 +173,7 @@ class TestLooks:
         model = Counter()
         progress = run(
             data, path, Schedule(Target("steps", 12), 32, 4, 3), model, stop=stop, keep=Keep("worth", "lower"),
-            evaluate=lambda: {"worth": abs(6.0 - float(model.count))},
+            evaluate=lambda drawn: {"worth": abs(6.0 - float(model.count))},
         )  # fmt: skip
         return model, progress
 
@@ -249,6 +250,49 @@ class TestTrials:
         )
         values = [record.measurements[0].value for record in (kept, short, last)]
         assert values[0] == values[1] != values[2]
+
+    @pytest.mark.parametrize("name", ["FD_lenet", "fd_LENET"])
+    def test_what_it_is_kept_by_is_found_whatever_its_case(self, tmp_path: Path, name: str) -> None:
+        found = plan(tmp_path, f"budget.keep={name}")
+        assert (found.keep, found.curve_metrics) == ("fd_lenet", ("fd_lenet",))
+
+    def test_what_does_not_apply_is_told(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        (tmp_path / "suite.toml").write_text(f"{SUITE}[datasets.kjv]\n[generators.{TEXT_FAMILY}]\n")
+        plan_trials(read_suite(tmp_path / "suite.toml"), "cpu")
+        assert caplog.messages == [
+            "datasets.kjv: fd_lenet does not apply, and no learning curve has it: the last model is measured, and not "
+            "the best"
+        ]
+
+    def test_peaks_are_those_before_a_network_looks(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Once it is in memory, what the process takes is not what the model takes."""
+        seen = [100]
+        monkeypatch.setattr("bench.engine.training.peak_rss_bytes", lambda: seen[0])
+        monkeypatch.setattr("bench.engine.worker.peak_rss_bytes", lambda: seen[0])
+        known = measure_model
+
+        def heavy(entry: Any, trial: Any) -> Any:
+            seen[0] += 1000
+            return known(entry, trial)
+
+        monkeypatch.setattr("bench.engine.validation.measure_model", heavy)
+        record = run_trial(plan(tmp_path, "metrics=['fd_lenet', 'peak_rss_bytes']"), tmp_path)
+        assert [m.value for m in record.measurements if m.metric == "peak_rss_bytes"] == [100]
+
+    def test_counting_flops_is_a_sign_of_life(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        beats = list[str]()
+        known = training.advance
+        monkeypatch.setattr("bench.probes.pulse._listeners", [lambda: beats.append("beat")])
+
+        def noted(*given: Any) -> Any:
+            beats.append("step")
+            return known(*given)
+
+        monkeypatch.setattr("bench.engine.worker.advance", noted)
+        run_trial(plan(tmp_path, "budget.train_steps=1"), tmp_path)
+        assert beats.count("step") == COUNTED
+        steps = [i for i, beat in enumerate(beats) if beat == "step"]
+        assert all("beat" in beats[a:b] for a, b in pairwise(steps))
 
     @pytest.mark.usefixtures("own_names")
     def test_what_it_is_kept_by_must_be_here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,6 +413,23 @@ class TestArithmetic:
         prepared(model, "fp32", True, CPU)
         compiled = [name for name, module in model.named_modules() if module._compiled_call_impl is not None]
         assert compiled == ["net", "layers.0"]
+
+    # torch.compile warns of gradients that it looks at itself.
+    @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+    @pytest.mark.parametrize("change", ["precision='bf16'", pytest.param("compile=true", marks=pytest.mark.slow)])
+    def test_it_is_gone_on_with_after_an_interruption(self, tmp_path: Path, change: str) -> None:
+        found = plan(tmp_path, change, "budget.train_steps=4", "budget.checkpoint_every=2")
+
+        def stop(event: Mapping[str, Any]) -> None:
+            if event.get("step") == 3:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run_trial(found, tmp_path, stop)
+        events = list[Mapping[str, Any]]()
+        record = run_trial(found, tmp_path, events.append)
+        assert record.status == "ok" and not any("start" in remark for remark in record.remarks), record.remarks
+        assert [event["resumed"] for event in events if "resumed" in event] == [2]
 
     @pytest.mark.slow
     def test_a_compiled_trial_comes_to_what_the_other_does(self, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench import GenbenchError, SuiteError
@@ -85,6 +86,25 @@ def test_a_changed_family_is_another_family() -> None:
     plan = plans()[0]
     changed: dict[str, Any] = {**plan.model_dump(), "code": {**plan.code, plan.family: "0" * 64}}
     assert TrialPlan.model_validate(changed).training_id != plan.training_id
+
+
+def test_what_looks_at_a_model_while_it_trains_decides_its_weights() -> None:
+    """It decides the curve, and which moment is kept; what only measures the trained model does not."""
+    looked, plain = plans("budget.evaluate_every=0.5")[0], plans()[0]
+    for plan, trains_anew in ((looked, True), (plain, False)):
+        for what in ("fd_lenet", "extractor lenet"):
+            changed: dict[str, Any] = {**plan.model_dump(), "code": {**plan.code, what: "another"}}
+            assert (TrialPlan.model_validate(changed).training_id != plan.training_id) == trains_anew
+
+
+def test_the_same_data_in_another_place_is_the_same(tmp_path: Path) -> None:
+    rng, ids = np.random.default_rng(0), set()
+    images = rng.integers(0, 256, (300, 1, 8, 8), dtype=np.uint8)
+    for name in ("here", "there"):
+        np.savez(tmp_path / f"{name}.npz", images=images)
+        text = SMALL.replace("[datasets.digits]", f"[datasets.mine]\nsource = 'npz:{tmp_path / name}.npz'")
+        ids.add(plans("controls=false", text=text)[0].training_id)
+    assert len(ids) == 1
 
 
 def test_weights_that_arrive_later_make_it_another_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
