@@ -118,7 +118,11 @@ def _columns(entry: Entry) -> dict[str, str]:
             return {"on": _on(entry.modalities), "can": can, "presets": " ".join(entry.presets)} | _paper(entry.paper)
         case MetricEntry():
             return {
-                "known as": _known_as(entry.name),
+                "known as": " ".join(
+                    f"{known} (on {extractor})"
+                    for known, (measure, extractor) in classic_names().items()
+                    if measure == entry.name
+                ),
                 "aspect": entry.aspect,
                 "on": _on(entry.on),
                 "of": _given(entry),
@@ -131,11 +135,6 @@ def _columns(entry: Entry) -> dict[str, str]:
             return {"on": _on(entry.on)}
         case _:
             return {}
-
-
-def _known_as(measure: str) -> str:
-    """What the field calls it on certain extractors, whoever of both says so."""
-    return " ".join(f"{known} (on {extractor})" for known, (of, extractor) in classic_names().items() if of == measure)
 
 
 def _on(modalities: frozenset[str]) -> str:

@@ -168,6 +168,9 @@ def _plan(
 ) -> TrialPlan:
     curve = _curve(suite, use, dataset)
     doors = _doors(use.entry, data.entry, metrics + curve)
+    source = use.entry.digest
+    if read := use.entry.content(**use.params):
+        source = digest([source, read])
     entries = {f"dataset {data.source}": data.entry, "modality": registry.get("modalities", data.entry.modality)}
     # Of our own data, the fingerprint is enough.
     data_by = {what: entry.digest for what, entry in entries.items() if not entry.origin.startswith("bench.")}
@@ -193,7 +196,7 @@ def _plan(
         precision=use.precision,
         compile=use.compile,
         device=device,
-        code={use.family: _code_of(use), **data_by, **measured_by, **_measured_by(curve)},
+        code={use.family: source, **data_by, **measured_by, **_measured_by(curve)},
         versions={
             **{name: importlib.metadata.version(name) for name in ("genbench", "torch")},
             "results": str(RESULTS_VERSION),
@@ -253,12 +256,6 @@ def _script() -> str:
 
 def _extractors(metrics: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(e.extractor for name in metrics if (e := find_metric(name)).extractor))
-
-
-def _code_of(use: GeneratorUse) -> str:
-    """A family's source, and what it reads besides."""
-    read = use.entry.content(**use.params)
-    return digest([use.entry.digest, read]) if read else use.entry.digest
 
 
 def _measured_by(metrics: tuple[str, ...]) -> dict[str, str]:

@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any
@@ -107,6 +108,13 @@ class Progress:
     best_step: Count | None = None
     best_value: float | None = None
 
+    def note_peaks(self, device: torch.device, last: bool = False) -> None:
+        """last: from now on they are not the model's alone."""
+        if not self.peaks_end:
+            self.peak_rss_bytes = max(self.peak_rss_bytes, peak_rss_bytes())
+            self.peak_gpu_bytes = max(self.peak_gpu_bytes, peak_gpu_bytes(device)[0] or 0)
+        self.peaks_end |= last
+
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
@@ -148,19 +156,10 @@ def train(
         on_resume(progress)
     saved, stopped, told = progress.step, False, ""
 
-    def note_peaks() -> None:
-        if not progress.peaks_end:
-            progress.peak_rss_bytes = max(progress.peak_rss_bytes, peak_rss_bytes())
-            progress.peak_gpu_bytes = max(progress.peak_gpu_bytes, peak_gpu_bytes(device)[0] or 0)
-
-    def end_peaks() -> None:
-        note_peaks()
-        progress.peaks_end = True
-
     def save(path: Path) -> None:
         nonlocal told
         progress.complete = schedule.done(progress)
-        note_peaks()
+        progress.note_peaks(device)
         state = capture(model, baseline)
         if state.lost != told:
             log.warning(_LOST.format(told := state.lost))
@@ -172,7 +171,7 @@ def train(
             with baseline.step():
                 losses = _advance(model, data, schedule, progress, seed, device)
             if schedule.evaluated_after(before, progress):
-                metrics = evaluate(end_peaks)
+                metrics = evaluate(partial(progress.note_peaks, device, last=True))
                 _note(schedule, progress, metrics)
                 if keep and keep.improves(metrics, progress):
                     save(best_path(checkpoint))

@@ -18,7 +18,6 @@ the method says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,7 +56,9 @@ def inception_score(logits: Array, splits: int = SPLITS) -> Estimate:
     error = math.hypot(*(s.error for s in scores)) / splits
     counted = "samples" if splits == 1 else f"samples of {splits} parts"
     method = f"delta method to second order over {counted}, of the expectation at this n"
-    if _few([s.divergence for s in scores]):
+    brought = torch.cat([s.divergence for s in scores]).sort(descending=True).values.cumsum(0)
+    decisive = int((brought < brought[-1] / 2).sum()) + 1  # samples, that bring half of it
+    if decisive < DECISIVE and 10 * decisive < len(brought):
         method += f"; fewer than {DECISIVE} samples bring half, too narrow on heavy tails"
     interval = effective_interval(value, error if error > 1e-9 else 0.0, len(x), float(x.shape[1]), method)
     protocol = {"splits": splits} if splits == 1 else {"splits": splits, "shuffle_seed": SEED}
@@ -91,13 +92,6 @@ def _score(logits: Tensor) -> Score:
     divergence = -torch.special.entr(p).sum(1) - torch.xlogy(p, p.mean(0)).sum(1)
     value, n = math.exp(divergence.mean()), len(logits)
     return Score(value, value * math.sqrt(float(divergence.var()) / n + _together(p) / (2 * n**2)), divergence)
-
-
-def _few(parts: Sequence[Tensor]) -> bool:
-    """Whether half of the divergence is that of few samples, both in number and beside all."""
-    brought = torch.cat(list(parts)).sort(descending=True).values.cumsum(0)
-    decisive = int((brought < brought[-1] / 2).sum()) + 1
-    return decisive < DECISIVE and 10 * decisive < len(brought)
 
 
 def _together(p: Tensor) -> float:
