@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bench.datasets._text import ByteDataset
     from bench.engine.executors._base import Executor
     from bench.engine.plan import TrialPlan
-    from bench.engine.worker import run_trial
+    from bench.engine.worker import record_of, run_trial
     from bench.errors import (
         DataError,
         DataWarning,
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
         Verbatim,
     )
     from bench.reading import Source
-    from bench.record import Estimate, Interval, Measurement, Plan, RunRecord
+    from bench.record import Estimate, Failure, Interval, Measurement, Plan, RunRecord
     from bench.registry import (
         Presets,
         command,
@@ -115,7 +115,7 @@ _HOMES = {
     "bench.datasets._text": "ByteDataset",
     "bench.engine.executors._base": "Executor",
     "bench.engine.plan": "TrialPlan",
-    "bench.engine.worker": "run_trial",
+    "bench.engine.worker": "record_of run_trial",
     "bench.errors": (
         "DataError DataWarning DeviceError GenbenchError Omitted OutputError SuiteError TooFew TrialError "
         "UnknownName Unsupported named said"
@@ -136,7 +136,7 @@ _HOMES = {
         "Batch Dataset DataSpec ExampleLoss Extractor Features Generator Likelihood Reconstructor Sequential "
         "Split SplitName Streaming Textual Trainable Verbatim"
     ),
-    "bench.record": "Estimate Interval Measurement Plan RunRecord",
+    "bench.record": "Estimate Failure Interval Measurement Plan RunRecord",
     "bench.registry": (
         "Presets command dataset discover executor extractor generator metric modality preview preview_of report"
     ),
@@ -273,6 +273,7 @@ __all__ = [
     "ExampleLoss",
     "Executor",
     "Extractor",
+    "Failure",
     "FeatureSet",
     "Features",
     "GenbenchError",
@@ -348,6 +349,7 @@ __all__ = [
     "reach_toward",
     "read_frame",
     "read_records",
+    "record_of",
     "render",
     "report",
     "run",
