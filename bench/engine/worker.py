@@ -253,7 +253,7 @@ def _measure_all(run: _Run) -> None:
         run.samples = save_samples(run.out / "samples", plan.run_id, kept, dataset)
     # Read before any metric runs, or an extractor's memory would count as the model's.
     trial.costs = _costs(run, device)
-    if trial.only_upper_half:
+    if trial.only_upper_half():
         run.remark(HALF)
     with run.phase("metrics"):
         for name in plan.metrics:
@@ -283,7 +283,7 @@ def _try_out(run: _Run, dataset: Dataset, device: torch.device) -> None:
         model.eval()
     trial = Trial(model, dataset, seed=run.plan.seed, n_samples=2, batch_size=2, device=device)
     try:
-        if trial.only_upper_half:
+        if trial.only_upper_half(margin=0.2):  # untrained, many a right model makes hardly more than the middle
             run.emit({"remark": HALF})  # the record keeps it if it is so after the training
         trial.stored("conditional")
     except Omitted:  # it takes no labels

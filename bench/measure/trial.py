@@ -95,16 +95,17 @@ class Trial(Comparison, Generic[Model]):
         self.reads("reference")
         return arrays_of(self.held_out, self.modality)
 
-    @property
-    def only_upper_half(self) -> bool:
+    def only_upper_half(self, margin: float = 0.0) -> bool:
         """Whether no sample ever falls below the middle of [-1, 1], where more than 1 % of the data does.
 
         So look those of a model that takes pixels for [0, 1]. Samples of one single level say nothing of their range.
+        margin: share of the way from there to the highest value of data that no sample may fall below either.
         """
-        middle, samples = self._modality.middle(self.spec), self.drawn
-        if middle is None or numbers(samples).min() < middle or numbers(samples).min() == numbers(samples).max():
+        if (middle := self._modality.middle(self.spec)) is None:
             return False
-        reference = numbers(self.held_out)
+        samples, reference = numbers(self.drawn), numbers(self.held_out)
+        if samples.min() == samples.max() or samples.min() < middle + margin * (float(reference.max()) - middle):
+            return False
         return int((reference < middle).sum()) > 0.01 * reference.numel()
 
     @property

@@ -118,8 +118,11 @@ class TestStoredForm:
 
     def test_a_waveform_that_is_never_negative_is_noticed(self) -> None:
         dataset = made_up("audio")
-        assert trial_of((TONE.expand(4, 400) + 1) / 2, dataset, 4).only_upper_half
-        assert not trial_of(TONE.expand(4, 400), dataset, 4).only_upper_half
+        halved = trial_of((TONE.expand(4, 400) + 1) / 2, dataset, 4)
+        assert halved.only_upper_half() and halved.only_upper_half(margin=0.2)
+        faint = trial_of(TONE.expand(4, 400).abs(), dataset, 4)
+        assert faint.only_upper_half() and not faint.only_upper_half(margin=0.2)
+        assert not trial_of(TONE.expand(4, 400), dataset, 4).only_upper_half()
 
 
 class TestUnequalLengths:
