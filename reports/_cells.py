@@ -116,8 +116,13 @@ def meanings(columns: Iterable[Column]) -> Iterator[Meanings]:
         alike = {k: v for k, v in its[0].protocol.items() if all((k, v) in c.protocol.items() for c in its)}
         if len(its) == 1 or not extractor:
             alike = {}
-        title = f"Of {extractor} features" if extractor else "Of samples and models"
+        title = f"Of {seen_as(extractor)}" if extractor else "Of samples and models"
         yield Meanings(title, "; ".join(_settings(alike)), [(c, protocol(c, alike)) for c in its])
+
+
+def seen_as(extractor: str) -> str:
+    """What measures of features look at: those of a network or, where the protocol says none, the data as it is."""
+    return "data as it is" if extractor == "none" else f"{extractor} features"
 
 
 def _settings(values: Mapping[str, object]) -> list[str]:

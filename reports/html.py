@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 from bench import RunRecord, report, write_atomic
 from bench.results.board import Board, Column, Row
 from bench.results.ranks import BEYOND, RULE
-from reports._cells import ARROWS, DIRECTIONS, describe, explain, meanings, scale_of, show
+from reports._cells import ARROWS, DIRECTIONS, describe, explain, meanings, scale_of, seen_as, show
 from reports._colours import CONTROL, DARK, LIGHT
 from reports._content import MOST_NAMED, Content, Section, gaps, gather, listed
 from reports._escaping import ENTRY, LISTING, LONG_NAME, NAME, SHORT_NAME, TIP, WHOLE, ending, visible
@@ -240,7 +240,7 @@ def _groups(room: Widths, every: Iterable[Column]) -> Iterator[Group]:
     """Neighbours of one aspect and one extractor, those that are too wide together in parts."""
     for (aspect, extractor), found in groupby(every, lambda column: (column.aspect, column.extractor)):
         for number, part in enumerate(_parts(room, list(found))):
-            of = f" of {extractor} features" if extractor else ""
+            of = f" of {seen_as(extractor)}" if extractor else ""
             yield _span(aspect, f"{of}{', continued' if number else ''}", part), part
 
 

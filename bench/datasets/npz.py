@@ -18,7 +18,8 @@ from bench.reading import check
 from bench.reading.arrays import KEYS, array_forms, read_arrays
 from bench.reading.memory import from_array
 
-EXAMPLES = ("{}", "{}_images", "x_{}", "X_{}")
+MAKE: Mapping[str, type[ImageDataset | VectorDataset]] = {"image": ImageDataset, "vector": VectorDataset}
+EXAMPLES = ("{}", "{}_images", "{}_vectors", "x_{}", "X_{}")
 LABELS = ("{}_labels", "y_{}")
 WHOLE, WHOLE_LABELS = (*KEYS, "x", "X"), ("labels", "y")
 
@@ -37,7 +38,7 @@ def modality_of(path: str) -> str:
 
 @dataset("npz:", modality=modality_of, locate=lambda: "npz:PATH")
 def npz(path: str, *, valid: Share = 0.1, test: Share = 0.1) -> ImageDataset | VectorDataset:
-    """Arrays in a .npz: npz:PATH; images uint8 or vectors, as `images` and `labels` or as `train`, `train_labels`, ...
+    """Arrays in a .npz: npz:PATH; `images` (uint8) or `vectors`, and `labels`, or `train`, `train_labels`, `test`, ...
 
     valid, test: shares that are held out where the file sets none apart.
     """
@@ -49,8 +50,7 @@ def npz(path: str, *, valid: Share = 0.1, test: Share = 0.1) -> ImageDataset | V
         raise DataError(f"{named(path)}: all splits must be of one shape, got {shapes}")
     labels, classes = _labels({split: arrays[found] for split, (_, found) in names.items() if found}, examples, path)
     given: Splits = {split: (x, labels.get(split)) for split, x in examples.items()}
-    make = ImageDataset if modality == "image" else VectorDataset
-    return make(f"npz:{path}", complete(named(path), given, valid, test), classes)
+    return MAKE[modality](f"npz:{path}", complete(named(path), given, valid, test), classes)
 
 
 def _names(held: Mapping[str, Any], path: str) -> dict[SplitName, tuple[str, str]]:
@@ -67,7 +67,9 @@ def _names(held: Mapping[str, Any], path: str) -> dict[SplitName, tuple[str, str
         found["train"] = examples, first(*WHOLE_LABELS)
     if "train" not in found:
         names = named(", ".join(held) or "nothing")
-        raise DataError(f"{named(path)} holds {names}; expected `images` (and `labels`), or `train` and `test`")
+        raise DataError(
+            f"{named(path)} holds {names}; expected `images` or `vectors` (and `labels`), or `train` and `test`"
+        )
     return found
 
 

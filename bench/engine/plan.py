@@ -16,7 +16,7 @@ from bench.engine.budget import Budget
 from bench.engine.suite import DatasetUse, GeneratorUse, Suite
 from bench.errors import DataError, GenbenchError, SuiteError, calling
 from bench.files import sha256
-from bench.measure.names import expand, find_metric
+from bench.measure.names import expand, find_metric, reasons
 from bench.modalities import modality_of
 from bench.protocols import Dataset
 from bench.record import Precision, Setup, digest
@@ -33,13 +33,14 @@ CHEAP = ("bits_per_byte", "fd")
 class TrialPlan(Setup):
     """All that one worker needs to know, and all that decides its result.
 
-    ``load`` is a whole path here.
+    ``load`` is a whole path here. omitted: metrics that the suite names and such data has none of, with the reason.
     """
 
     source: str
     options: dict[str, Any]
     budget: Budget
     metrics: tuple[str, ...]
+    omitted: dict[str, str]
     curve_metrics: tuple[str, ...]
     precision: Precision
     compile: bool
@@ -78,7 +79,8 @@ class TrialPlan(Setup):
     @cached_property
     def run_id(self) -> str:
         """Hash of all that decides the record, the labels it is filed under included."""
-        decides = (self.training_id, self.generator, self.dataset, self.suite, self.budget.samples, self.code)
+        decides = [self.training_id, self.generator, self.dataset, self.suite, self.budget.samples, self.code]
+        decides += [self.omitted] if self.omitted else []
         return digest(decides)[:16]
 
 
@@ -92,11 +94,12 @@ def plan_trials(suite: Suite, device: str, command: str = "") -> list[TrialPlan]
     for data in suite.datasets:
         try:
             dataset = _load(data, suite)
-            metrics = expand(suite.metrics, dataset.spec, suite.extractors, suite.without)
+            named = suite.metrics, dataset.spec, suite.extractors, suite.without
+            metrics, omitted = expand(*named), reasons(*named)
             _warn_of_curves(suite, data, dataset)
-            measured_by = _measured_by(metrics)  # once: it looks at every file that they rest on
+            measured_by = _measured_by(metrics, data)  # once: it looks at every file that they rest on
             plans += [
-                _plan(suite, use, data, dataset, metrics, measured_by, seed, device, command)
+                _plan(suite, use, data, dataset, metrics, omitted, measured_by, seed, device, command)
                 for seed in suite.seeds
                 for use in _generators(suite, data)
             ]
@@ -161,6 +164,7 @@ def _plan(
     data: DatasetUse,
     dataset: Dataset,
     metrics: tuple[str, ...],
+    omitted: dict[str, str],
     measured_by: dict[str, str],
     seed: int,
     device: str,
@@ -192,11 +196,12 @@ def _plan(
         seed=seed,
         budget=use.budget,
         metrics=metrics,
+        omitted=omitted,
         curve_metrics=curve,
         precision=use.precision,
         compile=use.compile,
         device=device,
-        code={use.family: source, **data_by, **measured_by, **_measured_by(curve)},
+        code={use.family: source, **data_by, **measured_by, **_measured_by(curve, data)},
         versions={
             **{name: importlib.metadata.version(name) for name in ("genbench", "torch")},
             "results": str(RESULTS_VERSION),
@@ -216,11 +221,12 @@ def _curve(suite: Suite, use: GeneratorUse, dataset: Dataset) -> tuple[str, ...]
         return ()
     asked = [*(suite.curve or ()), *filter(None, [budget.keep])]
     if names := expand(asked, dataset.spec, suite.extractors, suite.without):
-        for extractor in _extractors(names):
+        for extractor in _extractors(names, dataset.spec.modality):
             registry.get("extractors", extractor).locate()
         return names
     cheap = expand(CHEAP, dataset.spec, suite.extractors, suite.without)
-    return tuple(name for name in cheap if all(registry.get("extractors", x).here for x in _extractors((name,))))[:1]
+    needed = {name: _extractors((name,), dataset.spec.modality) for name in cheap}
+    return tuple(name for name in cheap if all(registry.get("extractors", x).here for x in needed[name]))[:1]
 
 
 def _warn_of_curves(suite: Suite, data: DatasetUse, dataset: Dataset) -> None:
@@ -236,8 +242,8 @@ def _doors(generator: GeneratorEntry, data: DatasetEntry, metrics: tuple[str, ..
     """How a worker comes to what no entry point names. Raises GenbenchError where it cannot."""
     kinds: dict[str, list[Entry]] = {"generator": [generator], "dataset": [data]}
     kinds["modality"] = [registry.get("modalities", data.modality)]
-    kinds["metric"] = [find_metric(name) for name in metrics]
-    kinds["extractor"] = [registry.get("extractors", name) for name in _extractors(metrics)]
+    kinds["metric"] = [find_metric(name, data.modality) for name in metrics]
+    kinds["extractor"] = [registry.get("extractors", name) for name in _extractors(metrics, data.modality)]
     every = [(kind, entry.name, entry.door) for kind, entries in kinds.items() for entry in entries if entry.door]
     for kind, name, door in every:
         if door.problem:
@@ -254,19 +260,20 @@ def _script() -> str:
     return shlex.join(["python", *what, *sys.argv[1:]])
 
 
-def _extractors(metrics: tuple[str, ...]) -> list[str]:
-    return list(dict.fromkeys(e.extractor for name in metrics if (e := find_metric(name)).extractor))
+def _extractors(metrics: tuple[str, ...], modality: str) -> list[str]:
+    return list(dict.fromkeys(e.extractor for name in metrics if (e := find_metric(name, modality)).extractor))
 
 
-def _measured_by(metrics: tuple[str, ...]) -> dict[str, str]:
+def _measured_by(metrics: tuple[str, ...], data: DatasetUse) -> dict[str, str]:
     """The state of each metric and of its extractor: weights that arrive later make it another measurement."""
-    states = {f"extractor {name}": registry.get("extractors", name).state for name in _extractors(metrics)}
+    modality = data.entry.modality
+    states = {f"extractor {name}": registry.get("extractors", name).state for name in _extractors(metrics, modality)}
     code = {}
     for name in metrics:
         # Of evaluate:my/brevity, where that is a path here, the code that it stands for.
         path = Path(name.partition(":")[2].partition("#")[0])
         files = sorted(path.rglob("*.py")) if path.name and path.is_dir() else [path] if path.is_file() else []
-        code[name] = find_metric(name).digest + (digest([sha256(file) for file in files]) if files else "")
+        code[name] = find_metric(name, modality).digest + (digest([sha256(file) for file in files]) if files else "")
     return {**code, **states}
 
 

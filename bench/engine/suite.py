@@ -37,10 +37,10 @@ from typing import Any, get_args
 from bench.engine.budget import ENDS, Budget
 from bench.errors import EMPTY_PATH, DataError, GenbenchError, SuiteError, UnknownName, hint, named, shown
 from bench.foreign import fault
-from bench.measure.names import check_name, find_metric, is_measure, metric_name, separated
+from bench.measure.names import check_name, is_features, is_measure, metric_name, separated
 from bench.parameters import check, resolve
 from bench.record import Precision
-from bench.registry import RESERVED, DatasetEntry, GeneratorEntry, registry
+from bench.registry import RESERVED, DatasetEntry, GeneratorEntry, MetricEntry, registry
 
 SECTIONS = (
     "name",
@@ -216,9 +216,12 @@ class _Checker:
 
     def __init__(self) -> None:
         self.problems: list[str] = []
+        self.features_alone = False
 
     def suite(self, table: Table, default_name: str) -> Suite:
         self.problems += [_unknown_key(key) for key in table if key not in SECTIONS]
+        datasets = self.uses(table, "datasets", self.dataset)
+        self.features_alone = bool(datasets) and all(is_features(d.entry.modality) for d in datasets)
         budget = self.budget(self.section(table, "budget"), "budget")
         arithmetic = self.arithmetic(table, ("fp32", False))
         suite = Suite(
@@ -230,7 +233,7 @@ class _Checker:
             controls=self.typed(table, "controls", bool, True),
             curve=self.names(table, "curve_metrics", check_name),
             budget=budget,
-            datasets=self.uses(table, "datasets", self.dataset),
+            datasets=datasets,
             generators=self.uses(table, "generators", lambda label, t: self.generator(label, t, budget, arithmetic)),
         )
         if not self.problems:
@@ -286,8 +289,18 @@ class _Checker:
         found, problems = check(Budget, table, where, _HOMES)
         self.problems += problems
         if found and found.keep is not None:
-            found = found.model_copy(update={"keep": self.found(partial(_directed, found.keep), f"{where}.keep")})
+            found = found.model_copy(update={"keep": self.found(partial(self.directed, found.keep), f"{where}.keep")})
         return found or Budget()
+
+    def directed(self, metric: str) -> str:
+        """Its registered name. Raises GenbenchError for no metric of the data, or one that says not what is better."""
+        entry: MetricEntry = check_name(metric)
+        if is_measure(entry.name) and not self.features_alone:
+            known = [metric_name(entry.name, name) for name in registry.all("extractors")]
+            raise UnknownName("metric", metric, known)
+        if entry.better == "none":
+            raise GenbenchError(f"keep = {shown(metric)}: no value of it is better than another")
+        return entry.name
 
     def uses(self, table: Table, key: str, read: Callable[[str, Table], Any]) -> tuple[Any, ...]:
         section = self.section(table, key)
@@ -410,17 +423,18 @@ class _Checker:
                 )
         for d in suite.datasets:
             if not any(d.entry.modality in g.entry.modalities for g in suite.generators):
-                self.problems.append(f"datasets.{d.label} is {d.entry.modality}, which no generator here makes")
+                self.problems.append(f"datasets.{d.label} is {d.entry.modality}, {_who_makes(d.entry.modality)}")
 
 
-def _directed(metric: str) -> str:
-    """Its registered name. Raises GenbenchError for what is no metric, or one that does not say what is better."""
-    if is_measure(metric):
-        raise UnknownName("metric", metric, [metric_name(metric, name) for name in registry.all("extractors")])
-    entry = find_metric(metric)
-    if entry.better == "none":
-        raise GenbenchError(f"keep = {shown(metric)}: no value of it is better than another")
-    return entry.name
+def _who_makes(modality: str) -> str:
+    """Of what no generator of a suite makes, those that do."""
+    every: Iterable[GeneratorEntry] = registry.all("generators").values()
+    families, yardsticks = (
+        [e.name for e in every if e.control is c and modality in e.modalities] for c in (False, True)
+    )
+    if families:
+        return f"which no generator of the suite makes: name one that does ({', '.join(families)})"
+    return f"which no family here makes: there are only yardsticks, which may be named ({', '.join(yardsticks)})"
 
 
 def _unknown_key(key: str) -> str:

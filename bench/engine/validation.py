@@ -68,7 +68,7 @@ def _measured(plan: TrialPlan, trial: Trial) -> dict[str, float]:
     found = {}
     for name in plan.curve_metrics:
         try:
-            found[name] = measure_model(find_metric(name), trial).value
+            found[name] = measure_model(find_metric(name, plan.modality), trial).value
         except NotFinite as error:
             log.warning(f"a look at the validation split gave no {name}: {error}")
         except Omitted as reason:

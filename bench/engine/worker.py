@@ -176,7 +176,7 @@ def record_of(plan: TrialPlan, status: Status, error: Failure | None, **found: A
         status=status,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         error=error,
-        **legible({"plan": planned, **found}),
+        **legible({"plan": planned, **found, "omitted": {**plan.omitted, **found.get("omitted", {})}}),
     )
 
 
@@ -258,7 +258,7 @@ def _measure_all(run: _Run) -> None:
     with run.phase("metrics"):
         for name in plan.metrics:
             run.emit({"phase": "metrics", "metric": name})
-            _measure(run, find_metric(name), trial)
+            _measure(run, find_metric(name, plan.modality), trial)
             run.tell()
 
 
@@ -325,7 +325,7 @@ def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.
 def _train(run: _Run, model: Trainable, dataset: Dataset, device: torch.device) -> Progress:
     plan, checkpoint, limit = run.plan, checkpoint_path(run.out, run.plan), run.plan.budget.time_limit
     schedule = _schedule(plan, _flops_per_step(run, dataset, device))
-    keep = find_metric(plan.keep) if plan.keep else None
+    keep = find_metric(plan.keep, plan.modality) if plan.keep else None
     progress = train(
         model,
         dataset.train,

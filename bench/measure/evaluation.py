@@ -190,10 +190,9 @@ def _common_modality(examples: Mapping[str, Examples]) -> Modality:
     seen = {side: guess_modality(x, side) for side, x in there.items()}
     for side, kind in seen.items():
         if kind != seen.get("samples", kind):
-            raise DataError(
-                f"{side}: {kind}, but the samples are {seen['samples']}: they must be of one kind (images are "
-                "(n, C, H, W), vectors (n, D), texts strings)"
-            )
+            ours, theirs = (modality_of(name) for name in (seen["samples"], kind))
+            forms = f"{ours.examples} are {ours.form}, {theirs.examples} {theirs.form}"
+            raise DataError(f"{side}: {kind}, but the samples are {ours.name}: they must be of one kind ({forms})")
     return seen.get("samples") or guess_modality(examples["samples"], "samples")
 
 

@@ -2,7 +2,8 @@
 
 fd_lenet, precision_dinov2     a measure on an extractor
 fid, kid, is                   their classic names, which belong to the Inception weights of 2015-12-05 alone
-fd, precision                  in a suite: the measure on each of the suite's extractors
+fd, precision                  in a suite: the measure on each of the suite's extractors; of vectors, which are features
+                               themselves, its name
 evaluate:rouge                 a metric that is registered as `evaluate:`, handed what stands behind the colon
 
 They are found whatever their case.
@@ -17,7 +18,7 @@ from dataclasses import replace
 
 from bench.errors import UnknownName, calling, expect, nearest
 from bench.protocols import DataSpec
-from bench.registry import ExtractorEntry, MetricEntry, registry
+from bench.registry import ExtractorEntry, MetricEntry, ModalityEntry, registry
 
 MOST_AKIN = 6  # metrics that are suggested at once
 
@@ -42,8 +43,14 @@ def separated(names: str | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names.replace(",", " ").split() if isinstance(names, str) else names))
 
 
-def find_metric(name: str) -> MetricEntry:
-    """The metric of a full name, bound to its extractor. Raises UnknownName with the nearest right name."""
+def find_metric(name: str, modality: str | None = None) -> MetricEntry:
+    """The metric of a full name, bound to its extractor. Raises UnknownName with the nearest right name.
+
+    modality: of the data, where it is known: of one whose examples are features, a measure's own name is a full one.
+    """
+    if modality is not None and is_measure(name) and is_features(modality):
+        measured_as_is: MetricEntry = registry.get("metrics", name)
+        return measured_as_is
     classic = {known.casefold(): pair for known, pair in classic_names().items()}
     entry: MetricEntry
     if pair := classic.get(name.casefold()) or _split(name):
@@ -82,6 +89,12 @@ def is_measure(name: str) -> bool:
     return entry is not None and entry.of == "features"
 
 
+def is_features(modality: str) -> bool:
+    """Whether examples of a modality are features themselves, which are measured as they are."""
+    entry: ModalityEntry = registry.get("modalities", modality)
+    return entry.modality.is_features
+
+
 def expand(
     asked: Sequence[str] | None, spec: DataSpec, extractors: Sequence[str] | None, without: Sequence[str] = ()
 ) -> tuple[str, ...]:
@@ -90,26 +103,59 @@ def expand(
     asked: names or measures; None for all.  extractors: those to use; None for all that are here and fit.
     without: names or measures to leave out.
     """
-    found: list[str] = []
-    for name in registry.all("metrics") if asked is None else asked:
-        if name in without:
-            continue
-        names = _on_each(name, spec, extractors, explicit=asked is not None) if is_measure(name) else [name]
-        found += [n for n in names if n not in without and spec.modality in find_metric(n).on]
-    return tuple(dict.fromkeys(found))
+    every = [name for name in (registry.all("metrics") if asked is None else asked) if name not in without]
+    found = [full for name in every for full in _full_names(name, spec, extractors, explicit=asked is not None)]
+    return tuple(dict.fromkeys(full for full in found if full not in without))
+
+
+def reasons(
+    asked: Sequence[str] | None, spec: DataSpec, extractors: Sequence[str] | None, without: Sequence[str] = ()
+) -> dict[str, str]:
+    """Why data of this form has none of a metric that was asked for, by name. The arguments are those of ``expand``.
+
+    Where all that apply are, of features the one that stands for the others (``headline``).
+    """
+    if asked is None:
+        every: Iterable[MetricEntry] = registry.all("metrics").values()
+        asked = [e.name for e in every if e.headline and spec.modality in e.on] if extractors is None else []
+    lacking = [name for name in asked if name not in without and not _full_names(name, spec, extractors, explicit=True)]
+    return {name: _why_none(name, spec, extractors) for name in lacking}
+
+
+def _full_names(name: str, spec: DataSpec, extractors: Sequence[str] | None, explicit: bool) -> list[str]:
+    names = _on_each(name, spec, extractors, explicit) if is_measure(name) else [name]
+    return [full for full in names if spec.modality in find_metric(full, spec.modality).on]
 
 
 def _on_each(measure: str, spec: DataSpec, extractors: Sequence[str] | None, explicit: bool) -> list[str]:
     entry: MetricEntry = registry.get("metrics", measure)
     home = None if explicit else entry.extractors
-    every: Iterable[ExtractorEntry] = registry.all("extractors").values()
-    fitting = [e for e in every if spec.modality in e.on and (home is None or e.name in home) and _fits(e, spec)]
+    as_is = [measure] if home is None and is_features(spec.modality) else []
+    fitting = [e for e in _readers(spec) if (home is None or e.name in home) and _fits(e, spec)]
     if extractors is not None:
         names = {e.name for e in fitting}
-        return [metric_name(measure, name) for name in extractors if name in names]
-    names_here = [metric_name(measure, e.name) for e in fitting if e.here or entry.headline]
+        return as_is + [metric_name(measure, name) for name in extractors if name in names]
+    names_here = as_is + [metric_name(measure, e.name) for e in fitting if e.here or entry.headline]
     # `kid` asked for by name is also the classic one, which says what is missing where it cannot be had.
     return [*names_here, measure] if explicit and measure in entry.classic.values() else names_here
+
+
+def _why_none(name: str, spec: DataSpec, extractors: Sequence[str] | None) -> str:
+    on = check_name(name).on
+    if spec.modality not in on:
+        return f"for {' or '.join(sorted(on))}, but the data is {spec.modality}"
+    if not (readers := _readers(spec)):
+        return f"no extractor that reads {spec.modality} is registered, and features are made by one"
+    if extractors is not None:
+        return f"none of the suite's extractors ({', '.join(extractors)}) is for such data"
+    if not (fitting := [entry.name for entry in readers if _fits(entry, spec)]):
+        return f"of the extractors that read {spec.modality}, none is for such data"
+    return f"the weights of {', '.join(fitting)} are not here: see `genbench doctor`"
+
+
+def _readers(spec: DataSpec) -> list[ExtractorEntry]:
+    every: Iterable[ExtractorEntry] = registry.all("extractors").values()
+    return [entry for entry in every if spec.modality in entry.on]
 
 
 def _fits(entry: ExtractorEntry, spec: DataSpec) -> bool:

@@ -132,11 +132,19 @@ class Modality:
         """What of stored data is the middle of its range, on both sides of which data lies; None where that is none."""
         return None
 
+    def levels(self, spec: DataSpec) -> int | None:
+        """How many values each number of stored data can have; None where it is any, of which there is a density."""
+        return {"tokens": spec.vocab, "binary": 2}.get(spec.kind)
+
     # From people
 
     def looks_like(self, examples: Examples) -> bool:
         """Whether somebody's examples can be seen to be of this modality and of no other."""
         return False
+
+    def advice(self, examples: Examples) -> str:
+        """How to say what is meant by examples that look like those of no modality; "" where that is none of these."""
+        return ""
 
     def check(self, examples: Examples, what: str) -> Examples:
         """Somebody's examples in stored form. Raises DataError that names ``what`` is wrong."""

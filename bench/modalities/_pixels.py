@@ -11,6 +11,7 @@ from bench.errors import DataError
 from bench.modalities._base import Modality
 from bench.protocols import DataSpec
 
+LEVELS = 256
 MIDDLE = 127  # the level of what is a little less than 0 in [-1, 1]
 
 
@@ -29,6 +30,9 @@ class Pixels(Modality):
 
     def middle(self, spec: DataSpec) -> float | None:
         return MIDDLE if spec.kind == "continuous" else None
+
+    def levels(self, spec: DataSpec) -> int | None:
+        return LEVELS if spec.kind == "continuous" else super().levels(spec)
 
     def check_array(self, x: Tensor, what: str) -> Tensor:
         if x.dtype != torch.uint8:

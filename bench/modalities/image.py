@@ -23,6 +23,10 @@ class Image(Pixels):
     def looks_like(self, examples: Examples) -> bool:
         return isinstance(examples, Pictures) or (isinstance(examples, Tensor) and examples.ndim == 4)
 
+    def advice(self, examples: Examples) -> str:
+        is_grey = isinstance(examples, Tensor) and examples.ndim == 3
+        return "of grey pictures (n, H, W) say image, or give x[:, None]" if is_grey else ""
+
     def check(self, examples: Examples, what: str) -> Examples:
         if isinstance(examples, Pictures):
             refuse_black(examples.brightest, what)

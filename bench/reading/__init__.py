@@ -96,13 +96,11 @@ def guess_modality(examples: Examples, what: str) -> str:
     every: list[Modality] = [entry.modality for entry in registry.all("modalities").values()]
     if len(alike := [modality.name for modality in every if modality.looks_like(examples)]) == 1:
         return alike[0]
-    shape, grey = "", ""
-    if isinstance(examples, Tensor):
-        shape = f" of shape {tuple(examples.shape)}"
-        grey = "; of grey pictures (n, H, W) say image, or give x[:, None]" if examples.ndim == 3 else ""
+    shape = f" of shape {tuple(examples.shape)}" if isinstance(examples, Tensor) else ""
     forms = ", ".join(f"{modality.examples} are {modality.form}" for modality in every)
+    told = "; ".join([forms, *filter(None, (modality.advice(examples) for modality in every))])
     raise DataError(
-        f"{what}: cannot tell what {kind_of(examples)}{shape} is: say it with modality (--modality); {forms}{grey}"
+        f"{what}: cannot tell what {kind_of(examples)}{shape} is: say it with modality (--modality); {told}"
     )
 
 

@@ -17,7 +17,7 @@ from bench.foreign import Say, afford, decoding
 
 Shape = tuple[int, ...]
 # The names under which arrays of samples are kept: ours, numpy's own, and those of other evaluators.
-KEYS = ("samples", "arr_0", "images", "features", "data")
+KEYS = ("samples", "arr_0", "images", "features", "data", "vectors")
 LARGEST = 1e100  # of mu and sigma, as of features: beyond it squares and their sums leave float64
 ROUNDING = 1e-5  # of sigma's Frobenius norm
 STATISTICS = ("mu", "sigma")  # pytorch-fid, TTUR, clean-fid, EDM and ADM call them so

@@ -318,7 +318,7 @@ def _preference(metric: str) -> int:
     tests = (
         metric == "fid",
         metric == "fd_lenet",
-        metric.startswith("fd_"),
+        metric == "fd" or metric.startswith("fd_"),
         metric.startswith("kid"),
         metric == "bits_per_byte",
         metric == "perplexity",

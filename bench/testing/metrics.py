@@ -29,7 +29,7 @@ from bench.testing._models import CPU, differing, takes, trained
 from bench.testing.families import TEST, families_for
 from bench.testing.made_up import SPECS, UNUSUAL, VARIANTS, made_up
 
-WIDTH, CLASSES = 6, 4
+WIDTH, CLASSES = SPECS["vector"].shape[0], 4
 WORDS = ["in", "the", "beginning", "was", "light", "and", "it", "saw", "all", "that", "a", "day", "made", "of", "water"]
 COSTS = Costs(2.0, 640, 10**8, 10**8, None, [(10, 1.0), (20, 2.0)])
 
@@ -213,14 +213,12 @@ def first_of(entry: MetricEntry) -> str:
 
 
 def examples(modality: str, n: int, seed: int) -> Examples:
-    """Vectors ``(n, 6)`` of a normal law; texts; others in stored form, uniform over what they can be."""
+    """Noise in stored form, of vectors standard normal; of text, where that would be no words, words."""
     if modality == "text":
         return [" ".join(row) for row in np.random.default_rng(seed).choice(WORDS, (n, 12))]
-    rng = stream(seed, "made up")
-    if modality == "vector":
-        return torch.randn(n, WIDTH, generator=rng)
     spec, kind = SPECS[modality], modality_of(modality)
-    return kind.quantise(kind.noise(torch.rand(n, *spec.shape, generator=rng), spec), spec)
+    u = torch.rand(n, *spec.shape, generator=stream(seed, "made up"))
+    return kind.quantise(kind.noise(u, spec), spec)
 
 
 def shuffled(sides: dict[Side, Examples]) -> None:

@@ -1,92 +1,70 @@
-"""Bits per dimension of discrete images: what the model needs to code one colour value of them.
+"""Bits per dimension of discrete data: what the model needs to code one value of it, a pixel's colour or a note.
 
-Of a probability mass P it is -log2 P(image) / D, over D values: 8 for a model to which all 256 levels are alike. A
-density p of points in [-1, 1] bounds the mass through dequantisation (``bench.dequantise``):
+Of a probability mass P it is -log2 P(example) / D, over D values: 8 for a model to which all 256 levels of an image are
+alike, 1 for one to which notes of a piano roll are. A density p of points in [-1, 1] bounds the mass of levels through
+dequantisation (``bench.dequantise``):
 
     -log2 P(l)  <=  E_t[-log2 p(x + t * spacing)] - D log2 spacing
 
 so that the number is a bound, also where log_prob is exact. Uniform noise, one draw a value. A density even over all
-cells needs 8 bits too.
+cells needs 8 bits too. Of sequences of unequal length it is the sum of all bits over the number of all values. What has
+no levels, such as vectors, has no bits: ``log_likelihood`` is for those.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from bench import (
     Batch,
     Estimate,
-    GenbenchError,
     Likelihood,
     Omitted,
     Trial,
-    alive,
     dequantise,
     metric,
-    normal_interval,
+    modality_of,
+    ratio_interval,
     spacing,
     uniform,
 )
-from metrics.likelihood._labels import given
+from metrics.likelihood._examples import finite, nats_of, told
 
 
 @metric(
     "bits_per_dim",
-    on={"image"},
+    on={"image", "video", "music", "audio", "vector"},
     aspect="likelihood",
     unit="bit/dim",
     better="lower",
     paper="arXiv:1511.01844, section 3.1",
 )
 def bits_per_dim(trial: Trial[Likelihood]) -> Estimate:
-    """Bits needed to code one colour value of the test images: of a mass as it is, of a density by dequantisation."""
-    model, rng, nats = trial.model, trial.rng("dequantise"), []
-    density = model.log_prob_of == "density"
-    if density and trial.spec.kind != "continuous":
-        raise Omitted(f"the model's log_prob is a density, and {trial.spec.kind} data has none")
-    for index in alive(torch.arange(len(trial.dataset.test)).split(trial.batch_size)):
-        batch = trial.dataset.test.batch(index)
-        if density:
-            batch = batch._replace(data=dequantise(batch.data, uniform(rng, *batch.data.shape)))
-        nats.append(_nats(model, batch.to(trial.device)))
-    bits = bits_of(torch.cat(nats).numpy(), math.prod(trial.spec.shape), spacing() if density else 1)
-    kind: Literal["point", "bound"] = "bound" if density or model.bound else "point"
-    protocol = {"split": "test", "n_real": bits.n, "levels": _levels(trial), **given(trial)}
-    return bits.model_copy(update={"kind": kind, "protocol": protocol})
+    """Bits needed to code one value of the test data: of a mass as it is, of a density by dequantisation."""
+    kind, modality = trial.spec.kind, modality_of(trial.spec)
+    density, levels, rng = trial.model.log_prob_of == "density", modality.levels(trial.spec), trial.rng("dequantise")
+    if levels is None:
+        raise Omitted(f"needs data of levels, and {kind} {modality.examples} have none")
+    if density and kind != "continuous":
+        raise Omitted(f"the model's log_prob is a density, and {kind} data has none")
+
+    def spread(batch: Batch) -> Batch:
+        return batch._replace(data=dequantise(batch.data, uniform(rng, *batch.data.shape), levels))
+
+    nats, sizes = nats_of(trial, spread) if density else nats_of(trial)
+    bits = bits_of(nats, sizes, spacing(levels) if density else 1)
+    return told(bits, trial, bound=density or trial.model.bound, levels=levels)
 
 
-def bits_of(nats: np.ndarray, dimensions: int, cell: float = 1) -> Estimate:
-    """Bits per dimension from each image's negative log-probability, ``(n,)`` nats, of ``dimensions`` values.
+def bits_of(nats: np.ndarray, dimensions: int | np.ndarray, cell: float = 1) -> Estimate:
+    """Bits per dimension from each example's negative log-probability, ``(n,)`` nats, of ``dimensions`` values.
 
-    cell: of a density, the width of the cell that each value stands for.
-    The mean over images with its normal interval. Raises GenbenchError for NaN or infinity.
+    dimensions: of all, or of each, ``(n,)``.  cell: of a density, the width of the cell that each value stands for.
+    All bits over all values, with the normal interval over examples. Raises GenbenchError for NaN or infinity.
     """
-    if not np.isfinite(nats).all():
-        raise GenbenchError("log_prob returned NaN or infinity")
-    bits = nats.astype(np.float64) / dimensions / math.log(2) - math.log2(cell)
-    value, n = float(bits.mean()), len(bits)
-    error = float(bits.std(ddof=1)) / math.sqrt(n) if n > 1 else None
-    return Estimate(
-        value=value, n=n, interval=None if error is None else normal_interval(value, error, "normal, over images")
-    )
-
-
-@torch.no_grad()
-def _nats(model: Likelihood, batch: Batch) -> Tensor:
-    return -model.log_prob(batch).double().cpu()
-
-
-def _levels(trial: Trial) -> int:
-    """How many values each dimension may take."""
-    match trial.spec.kind:
-        case "tokens":
-            return trial.spec.vocab or 0
-        case "binary":
-            return 2
-        case "continuous":
-            return 256
+    sizes = np.broadcast_to(dimensions, nats.shape).astype(np.float64)
+    bits = finite(nats) / math.log(2) - sizes * math.log2(cell)
+    interval = ratio_interval(bits, sizes, method="normal, over examples")
+    return Estimate(value=float(bits.sum() / sizes.sum()), n=len(bits), interval=interval)

@@ -55,7 +55,6 @@ Score = Callable[[Batch], Tensor]  # (batch,), higher for what fits better
 
 @metric(
     "membership_auc",
-    on={"text", "image"},
     aspect="novelty",
     unit="1",
     better="none",

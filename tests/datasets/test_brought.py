@@ -170,8 +170,9 @@ class TestNpz:
         assert registry.get("datasets", source).modality == "image"
         assert make(source).fingerprint == wanted
 
-    def test_vectors_stay_what_they_are(self, tmp_path: Path) -> None:
-        source = self.save(tmp_path, data=self.vectors)
+    @pytest.mark.parametrize("name", ["vectors", "features", "data", "x"])
+    def test_vectors_stay_what_they_are(self, tmp_path: Path, name: str) -> None:
+        source = self.save(tmp_path, **{name: self.vectors})
         assert registry.get("datasets", source).modality == "vector"
         data = make(source)
         assert (data.spec.modality, data.spec.shape, data.spec.kind) == ("vector", (3,), "continuous")

@@ -58,7 +58,7 @@ MISTAKES = {
     "datasets.mnist6k = {}": "unknown dataset 'mnist6k'; did you mean 'mnist5k'?",
     "datasets.digits.root = 'x'": "datasets.digits: unknown parameter 'root'",
     f"generators.{TEXT_FAMILY} = {{}}": f"generators.{TEXT_FAMILY} makes text, but the suite's data is image",
-    "datasets.kjv = {}": "datasets.kjv is text, which no generator here makes",
+    "datasets.kjv = {}": "datasets.kjv is text, which no generator of the suite makes: name one that does (",
     "generators.mixture.load = 3": "generators.mixture.load = 3: should be a string",
     "generators.mixture.budget = 3": "generators.mixture.budget = 3: should be a table",
     "generators.mixture.latent = 9223372036854775808": "generators.mixture.latent is a number beyond 64 bits",

@@ -23,6 +23,7 @@ from metrics.image.mse import mean_squared_error
 from metrics.image.psnr import peak_signal_to_noise
 from metrics.image.ssim import structural_similarity
 from metrics.likelihood.bits_per_dim import bits_of
+from metrics.likelihood.log_likelihood import mean_of
 from metrics.text.distinct_n import distinct_n
 from metrics.text.judge_perplexity import gap, perplexity
 from metrics.text.ngram_novelty import ngram_novelty, novelty_gap_of
@@ -176,4 +177,5 @@ def _alike() -> dict[str, Estimate]:
         "judge_perplexity": perplexity(nats, tokens),
         "judge_gap": gap(nats, tokens, nats, tokens),
         "bits_per_dim": bits_of(nats, DIMENSIONS, spacing()),
+        "log_likelihood": mean_of(-nats),
     }

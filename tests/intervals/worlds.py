@@ -32,6 +32,7 @@ from metrics.image.mse import mean_squared_error
 from metrics.image.psnr import peak_signal_to_noise
 from metrics.image.ssim import structural_similarity
 from metrics.likelihood.bits_per_dim import bits_of
+from metrics.likelihood.log_likelihood import mean_of
 from metrics.text.judge_perplexity import gap, perplexity
 
 Array = np.ndarray
@@ -295,6 +296,7 @@ def likelihoods(d: Drawing) -> Found:
 NUMBERS = (
     "clip_score", "class_accuracy", "judge_perplexity", "judge_gap", "latency_p50", "mse", "prompt_similarity", "psnr",
     "rfd", "sample_throughput", "train_throughput", "ssim", "bits_per_dim",
+    "log_likelihood",
 )  # fmt: skip
 
 
@@ -337,6 +339,7 @@ def numbers(d: Drawing) -> Found:
         "ssim": structural_similarity(copies, pictures.astype(np.uint8)),
         "rfd": paired_distance(made, meant),
         "bits_per_dim": bits_of(nats, DIMENSIONS, spacing()),
+        "log_likelihood": mean_of(-nats),
         "train_throughput": pace_of(np.array(seconds)),
     }
     return {name: every_one[name] for name in d.names}

@@ -16,14 +16,16 @@ from torch import Tensor, nn
 from bench import Batch, DataSpec, Estimate, GenbenchError, Interval, Omitted, Trial, spacing
 from bench.datasets._image import SPLITS
 from bench.datasets._text import ByteDataset
+from bench.datasets._vector import VectorDataset
 from bench.datasets.digits import digits
 from bench.protocols import Likelihood, Sequential, SplitName, Textual, Verbatim, capabilities, unmet
 from bench.registry import GeneratorEntry
-from bench.testing import families_for
+from bench.testing import families_for, made_up
 from metrics.likelihood._scoring import Score, count_units, disjoint_nats, score, sliding_nats, stateful_nats
 from metrics.likelihood.bits_per_byte import bits_per_byte, bits_per_byte_sliding, bits_per_byte_stateful
 from metrics.likelihood.bits_per_char import bits_per_char
 from metrics.likelihood.bits_per_dim import bits_of, bits_per_dim
+from metrics.likelihood.log_likelihood import log_likelihood, mean_of
 from metrics.likelihood.perplexity import (
     perplexity,
     perplexity_byte,
@@ -506,7 +508,7 @@ class TestBitsPerDim:
             return torch.full(x.shape, -math.log(256), dtype=torch.float64)
 
         found = bits_per_dim(trial_of(Given(even, "mass"), digits()))
-        assert found.value == 8
+        assert found.value == pytest.approx(8, rel=1e-12)
         assert (found.n, found.kind, found.protocol["levels"]) == (300, "point", 256)
 
     def test_of_binary_images_a_fair_coin_needs_one_bit(self) -> None:
@@ -515,6 +517,40 @@ class TestBitsPerDim:
         found = bits_per_dim(trial_of(Given(lambda x: torch.full(x.shape, -math.log(2), dtype=x.dtype), "mass"), data))
         assert found.value == pytest.approx(1, rel=1e-6) and found.protocol["levels"] == 2
         with pytest.raises(Omitted, match="a density, and binary data has none"):
+            bits_per_dim(trial_of(Given(lambda x: x), data))
+
+    @pytest.mark.parametrize(
+        ("spec", "levels"),
+        [
+            (DataSpec("music", (6, 5), "binary"), 2),
+            (DataSpec("music", (9,), "tokens", vocab=32), 32),
+            (DataSpec("audio", (9,), "tokens", vocab=1024), 1024),
+            (DataSpec("vector", (5,), "binary"), 2),
+            (DataSpec("video", (3, 1, 4, 4), "continuous"), 256),
+        ],
+    )
+    def test_an_even_mass_over_any_levels_needs_their_logarithm(self, spec: DataSpec, levels: int) -> None:
+        """A fair coin for each note of a piano roll needs exactly one bit a note."""
+        even = Given(lambda x: torch.full(x.shape, -math.log(levels), dtype=torch.float64), "mass")
+        found = bits_per_dim(trial_of(even, made_up(spec)))
+        assert found.value == pytest.approx(math.log2(levels), rel=1e-12)
+        assert found.protocol["levels"] == levels and found.kind == "point"
+
+    def test_padding_counts_for_nothing(self) -> None:
+        """Of rolls of unequal length, half of whose notes are known for certain: half a bit, over the notes alone."""
+
+        class Half(Given):
+            def log_prob(self, batch: Batch) -> Tensor:
+                assert batch.lengths is not None
+                return -math.log(2) * batch.lengths.double() * batch.data.shape[2] / 2
+
+        data = made_up(DataSpec("music", (6, 4), "binary"), unequal=True)
+        assert bits_per_dim(trial_of(Half(lambda x: x, "mass"), data)).value == pytest.approx(0.5, rel=1e-12)
+
+    @pytest.mark.parametrize("modality", ["audio", "vector", "music"])
+    def test_what_has_no_levels_has_no_bits(self, modality: str) -> None:
+        data = made_up(DataSpec(modality, (6, 2) if modality == "music" else (6,), "continuous"))
+        with pytest.raises(Omitted, match=r"needs data of levels, and continuous .* have none"):
             bits_per_dim(trial_of(Given(lambda x: x), data))
 
     def test_a_bound_on_a_mass_is_called_one(self) -> None:
@@ -539,7 +575,7 @@ class TestBitsPerDim:
         assert found.protocol["given"] == "labels"
         assert "given" not in bits_per_dim(trial_of(Given(lambda x: x, "mass"), data)).protocol
 
-    def test_the_mean_is_over_images(self) -> None:
+    def test_the_mean_is_over_examples(self) -> None:
         nats = np.array([10.0, 30.0, 20.0])
         found = bits_of(nats, 5, spacing())
         bits = nats / 5 / math.log(2) + math.log2(127.5)
@@ -576,3 +612,52 @@ class TestBitsPerDim:
     def test_nan_is_refused(self) -> None:
         with pytest.raises(GenbenchError, match="log_prob returned NaN"):
             bits_per_dim(trial_of(Given(lambda x: x * torch.nan), digits()))
+
+
+def normals(n: int, width: int, sigma: float, seed: int = 0) -> VectorDataset:
+    """Rows of a normal law of mean 1."""
+    rng = np.random.default_rng(seed)
+    rows = {split: (rng.normal(1, sigma, (n, width)), None) for split in SPLITS}
+    return VectorDataset("normals", rows, None)  # type: ignore[arg-type]
+
+
+class TestLogLikelihood:
+    """Of a normal law of standard deviation s, in D dimensions, its own density expects -D (1 + ln(2 pi s^2)) / 2."""
+
+    def model(self, sigma: float) -> Given:
+        law = torch.distributions.Normal(torch.tensor(1.0).double(), sigma)
+        return Given(lambda x: law.log_prob(x.double()))
+
+    def test_of_its_own_density_it_is_minus_the_entropy(self) -> None:
+        found = log_likelihood(trial_of(self.model(0.3), normals(4000, 5, 0.3), 500))
+        truth = -5 * (1 + math.log(2 * math.pi * 0.09)) / 2
+        assert interval_of(found).lo < truth < interval_of(found).hi
+        assert found.value == pytest.approx(truth, abs=4 * math.sqrt(5 / 2 / 4000))  # sd of an example: sqrt(D / 2)
+        assert (found.n, found.kind) == (4000, "point")
+        assert found.protocol == {"split": "test", "n_real": 4000}
+
+    def test_of_another_density_it_is_less_by_their_divergence(self) -> None:
+        """KL of normals of deviations s, t: D (ln(t / s) + s^2 / (2 t^2) - 1/2)."""
+        data, own, wide = normals(4000, 5, 0.3), self.model(0.3), self.model(0.6)
+        less = log_likelihood(trial_of(own, data)).value - log_likelihood(trial_of(wide, data)).value
+        assert less == pytest.approx(5 * (math.log(2) + 1 / 8 - 1 / 2), abs=0.1)
+
+    def test_the_interval_covers_the_truth(self) -> None:
+        rng = np.random.default_rng(1)
+        found = [interval_of(mean_of(rng.normal(-3, 2, 200))) for _ in range(300)]
+        assert 0.90 <= np.mean([i.lo < -3 < i.hi for i in found]) <= 0.98
+
+    def test_what_has_levels_is_counted_in_bits(self) -> None:
+        with pytest.raises(Omitted, match="binary data has levels, which are counted in bits: see bits_per_dim"):
+            log_likelihood(trial_of(self.model(1), made_up("music")))
+
+    def test_a_mass_is_no_density(self) -> None:
+        with pytest.raises(Omitted, match="is a mass, and continuous data has a density"):
+            log_likelihood(trial_of(Given(lambda x: x, "mass"), made_up("vector")))
+
+    def test_a_bound_is_called_one_and_nan_is_refused(self) -> None:
+        model = self.model(1)
+        model.bound = True
+        assert log_likelihood(trial_of(model, made_up("vector"))).kind == "bound"
+        with pytest.raises(GenbenchError, match="log_prob returned NaN"):
+            log_likelihood(trial_of(Given(lambda x: x * torch.nan), made_up("vector")))

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
+import pytest
+import torch
+from torch import Tensor
+
+from bench import Batch, DataSpec, generator, normal
 from bench.registry import registry
 from bench.testing import MetricPromises
 
@@ -21,15 +27,16 @@ CUT: Mapping[str, str] = {
     "is": "ten splits in order",
 }
 SUBSETS = "kid_subsets"  # of 1,000 rows each
+DENSITY = "log_likelihood"  # no family here has one of data without levels
 EXCEPTIONS: Mapping[str, str] = {"test_the_order_of_samples_does_not_matter": "another order is another part"}
 
 
 def test_what_is_left_out_is_there() -> None:
-    assert {*READERS, *CUT, SUBSETS} <= registry.all("metrics").keys()
+    assert {*READERS, *CUT, SUBSETS, DENSITY} <= registry.all("metrics").keys()
 
 
 class TestEveryMetric(MetricPromises):
-    metric = tuple(name for name in registry.all("metrics") if name not in {*READERS, *CUT, SUBSETS})
+    metric = tuple(name for name in registry.all("metrics") if name not in {*READERS, *CUT, SUBSETS, DENSITY})
 
 
 class TestThoseOfAPart(MetricPromises):
@@ -41,3 +48,27 @@ class TestThoseOfSubsets(MetricPromises):
     metric = SUBSETS
     n = 1100
     exceptions = EXCEPTIONS
+
+
+class Normal:
+    """The standard normal density."""
+
+    bound = False
+    log_prob_of: Literal["mass", "density"] = "density"
+
+    def __init__(self, spec: DataSpec) -> None:
+        self.shape = spec.shape
+
+    def log_prob(self, batch: Batch) -> Tensor:
+        return torch.distributions.Normal(0.0, 1.0).log_prob(batch.data).flatten(1).sum(1)
+
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        return normal(rng, n, *self.shape)
+
+
+class TestThoseOfDensities(MetricPromises):
+    metric = DENSITY
+
+    @pytest.fixture(autouse=True)
+    def family(self, own_names: None) -> None:
+        generator("normal", modalities={"vector"}, presets={"test": {}})(Normal)
