@@ -73,7 +73,7 @@ class TrialPlan(Setup):
     @property
     def _chosen_by(self) -> dict[str, str]:
         """The state of what looks at the model while it trains: it decides the curve, and which moment is kept."""
-        extractors = {f"extractor {name}" for name in _extractors(self.curve_metrics)}
+        extractors = {f"extractor {name}" for name in _extractors(self.curve_metrics, self.modality)}
         return {what: state for what, state in self.code.items() if what in {*self.curve_metrics, *extractors}}
 
     @cached_property

@@ -53,7 +53,7 @@ def look(
         batch_size=plan.budget.batch_size,
         device=device,
     )
-    if any(find_metric(name).of != "model" for name in plan.curve_metrics):
+    if any(find_metric(name, plan.modality).of != "model" for name in plan.curve_metrics):
         with contextlib.suppress(NotFinite):  # which every metric of them will say
             _ = trial.drawn
         drawn()

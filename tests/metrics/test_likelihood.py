@@ -618,7 +618,7 @@ def normals(n: int, width: int, sigma: float, seed: int = 0) -> VectorDataset:
     """Rows of a normal law of mean 1."""
     rng = np.random.default_rng(seed)
     rows = {split: (rng.normal(1, sigma, (n, width)), None) for split in SPLITS}
-    return VectorDataset("normals", rows, None)  # type: ignore[arg-type]
+    return VectorDataset("normals", rows, None)
 
 
 class TestLogLikelihood:

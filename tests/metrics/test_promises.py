@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -60,7 +61,7 @@ class Normal:
         self.shape = spec.shape
 
     def log_prob(self, batch: Batch) -> Tensor:
-        return torch.distributions.Normal(0.0, 1.0).log_prob(batch.data).flatten(1).sum(1)
+        return -(batch.data.square() + math.log(2 * math.pi)).flatten(1).sum(1) / 2
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
         return normal(rng, n, *self.shape)
