@@ -197,7 +197,10 @@ def frame(records: list[RunRecord]) -> pd.DataFrame:
     import pandas as pd
 
     rows = [row for record in records for row in _rows(record)]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"n": "Int64"})  # whole, and none where there is none
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    # Whole numbers, and none where there is none; taken as they are, as a float holds none of 2^63 - 1.
+    table["n"] = pd.array([row.get("n") for row in rows], dtype="Int64")
+    return table
 
 
 def read_frame(out: str | Path) -> pd.DataFrame:

@@ -281,3 +281,11 @@ def test_an_estimate_is_as_strict_as_the_record_it_ends_in() -> None:
     for odd in ({"value": 1e301}, {"n": -1}, {"protocol": {"x": 1e301}}, {"protocol": {"x": 10**400}}):
         with pytest.raises(ValueError, match=r"finite|greater than or equal"):
             Estimate.model_validate({"value": 1.0, "n": 1, **odd})
+
+
+def test_any_count_is_a_whole_number_of_the_table(tmp_path: Path) -> None:
+    """The largest too, beside a row that has none, which would make floats of all."""
+    found = record("huge", measurements=(measured("fd_lenet", 2.0).model_copy(update={"n": 2**63 - 1}),))
+    write_record(tmp_path, found.model_copy(update={"omitted": {"kid_lenet": "no"}}))
+    table = read_frame(tmp_path)
+    assert table.n.dropna().tolist() == [2**63 - 1] and table.n.isna().sum() == 1
