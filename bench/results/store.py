@@ -199,7 +199,7 @@ def frame(records: list[RunRecord]) -> pd.DataFrame:
     rows = [row for record in records for row in _rows(record)]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     # Whole numbers, and none where there is none; taken as they are, as a float holds none of 2^63 - 1.
-    table["n"] = pd.array([row.get("n") for row in rows], dtype="Int64")
+    table["n"] = pd.Series([row.get("n") for row in rows], table.index, "Int64")
     return table
 
 
