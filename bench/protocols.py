@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 Modality = str  # the name of one that is registered
 Aspect = Literal["realism", "likelihood", "diversity", "relevance", "novelty", "efficiency"]
+ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
+ORDERING: tuple[Aspect, ...] = ("realism", "likelihood")  # a metric of one of these orders a board
+# Of a yardstick: held-out data, which no generator need beat; what each should beat; training data.
+Role = Literal["ceiling", "floor", "plagiarist"]
 SplitName = Literal["train", "valid", "test"]
 # Those that come with genbench, by their files, so that their names are known before anything is imported.
 MODALITIES = tuple(sorted(file.stem for file in Path(__file__).with_name("modalities").glob("[!_]*.py")))

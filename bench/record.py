@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from bench.escapes import escape
-from bench.protocols import Aspect
+from bench.protocols import Aspect, Role
 
 SCHEMA_FILE = Path(__file__).with_name("record.schema.json")
 Status = Literal["ok", "failed", "skipped"]
@@ -34,6 +34,17 @@ _UTC = (
 # What records of schema 1 said of their plan, beside what they found; the weights with their hash.
 _PLANNED_IN_1 = ("suite", "command", "generator", "family", "control", "modality", "dataset", "fingerprint", "seed",
                  "params", "budget", "load")  # fmt: skip
+# What the names of metrics and yardsticks stood for before records said it.
+_LEAD_BEFORE: Mapping[str, tuple[int, ...]] = {
+    r"fid": (1, 1),
+    r"fd_lenet": (1, 2),
+    r"fd(_.*)?|(recall|class_accuracy|nn_ratio)(_.*)?|sample_throughput": (1,),
+    r"self_bleu|copied_ngram": (2,),
+    r"kid.*": (3,),
+    r"bits_per_byte": (4,),
+    r"perplexity": (5,),
+}
+_ROLE_BEFORE = {"real": "ceiling", "noise": "floor", "copycat": "plagiarist"}
 _WEIGHTS_IN_1 = r"(?s)(?P<load>.*) \(sha256:(?P<load_digest>[0-9a-f]{64})\)"
 # What a table of the environment must say in text, because machines are told apart by it.
 _MACHINE = ("cpu", "gpu", "device")
@@ -180,6 +191,11 @@ class Measurement(Frozen):
     n: Count
     interval: Interval | None
     protocol: Protocol
+    lead: tuple[Count, ...] = Field(
+        default=(),
+        description="its place among what orders a board or stands for its aspect, lower first: the metric's, then its "
+        "extractor's; empty: behind all others",
+    )
 
     @model_validator(mode="after")
     def _inside(self) -> Measurement:
@@ -224,6 +240,9 @@ class Setup(Frozen):
     generator: Label = Field(description="label in the suite")
     family: Label
     control: bool = False
+    role: Role | None = Field(
+        default=None, description="of a control: held-out data, what all should beat, or training data"
+    )
     preset: str | None = None
     params: dict[str, Any] = Field(description="every hyperparameter, defaults too")
     load: str | None = Field(default=None, description="file of the weights, where they were not trained")
@@ -314,14 +333,28 @@ class RunRecord(Frozen):
 
 
 def upgraded(document: dict[str, Any]) -> dict[str, Any]:
-    """A record of schema 1, as JSON has it, in schema 2: what was planned stands in ``plan``. Others as they are."""
-    if repr(document.get("schema", 1)) != "1" or "plan" in document:
-        return document
-    plan = {name: document[name] for name in _PLANNED_IN_1 if name in document}
-    if parts := re.fullmatch(_WEIGHTS_IN_1, str(plan.get("load"))):
-        plan |= parts.groupdict()
-    rest = {name: value for name, value in document.items() if name not in _PLANNED_IN_1}
-    return {**rest, "schema": SCHEMA, "plan": plan}
+    """A record of before, as JSON has it, in the shape of today; one that has it, as it is.
+
+    In schema 1 what was planned did not stand in ``plan``. In schema 2 a yardstick did not always say its role, nor a
+    measurement where it leads.
+    """
+    if repr(document.get("schema", 1)) == "1" and "plan" not in document:
+        plan = {name: document[name] for name in _PLANNED_IN_1 if name in document}
+        if parts := re.fullmatch(_WEIGHTS_IN_1, str(plan.get("load"))):
+            plan |= parts.groupdict()
+        rest = {name: value for name, value in document.items() if name not in _PLANNED_IN_1}
+        document = {**rest, "schema": SCHEMA, "plan": plan}
+    match document:
+        case {"plan": {"control": True, "family": str(family)} as plan} if "role" not in plan:
+            document = {**document, "plan": {**plan, "role": _ROLE_BEFORE.get(family)}}
+    match document:
+        case {"measurements": [*found]} if any(isinstance(m, dict) and "lead" not in m for m in found):
+            document = {**document, "measurements": list(found)}
+            for place, m in enumerate(found):
+                if isinstance(m, dict) and "lead" not in m:
+                    known = (lead for name, lead in _LEAD_BEFORE.items() if re.fullmatch(name, str(m.get("metric"))))
+                    document["measurements"][place] = {**m, "lead": next(known, ())}
+    return document
 
 
 def json_schema() -> str:

@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, get_arg
 
 from bench.code_digest import source_digest
 from bench.doors import RUN_AS, Door, door
-from bench.errors import DuplicateName, GenbenchError, UnknownName, hint, said, shown
-from bench.protocols import MODALITIES, Aspect, Dataset, DataSpec, Extractor, Generator, Modality
+from bench.errors import DuplicateName, GenbenchError, UnknownName, expect, hint, said, shown
+from bench.protocols import MODALITIES, Aspect, Dataset, DataSpec, Extractor, Generator, Modality, Role
 
 if TYPE_CHECKING:
     from bench.engine.executors._base import MakeExecutor
@@ -115,6 +115,7 @@ class GeneratorEntry(Entry):
     paper: str | None
     presets: Presets
     control: bool
+    role: Role | None
     content: Callable[..., str]
 
     def named(self, name: str, rest: str) -> Self:
@@ -132,7 +133,9 @@ class MetricEntry(Entry):
     extractor: of a feature metric, once it is bound to one (see ``bench.measure.names``).
     extractors: those a feature metric is taken on where nobody names one; None for all.
     classic: the name under which it is known on an extractor, where that is another than ``fd_lenet``'s kind.
-    headline: stands for an extractor whose weights are not here: one line that says so, instead of one a measure.
+    lead: its place among those that order a board or stand for their aspect, then that of its extractor, lower first;
+        empty: behind them all.
+    curve: its place among those that are looked at in training where a suite names none, lower first; None: not.
     slow: left out of ``bench.evaluate`` where it is not asked for by name.
     locate: says where a model that it asks lies; None where it asks none.
     """
@@ -149,15 +152,17 @@ class MetricEntry(Entry):
     extractors: frozenset[str] | None = None
     extractor: str | None = None
     classic: Mapping[str, str] = field(default_factory=dict)
-    headline: bool = False
+    lead: tuple[int, ...] = ()
+    curve: int | None = None
     slow: bool = False
     check: Callable[[str], object] | None = None
+    content: Callable[..., str] = lambda *rest: ""
     locate: Locate | None = None
 
     def named(self, name: str, rest: str) -> Self:
         if self.check:
             self.check(rest)
-        return replace(self, name=name, compute=_handed(self.compute, rest))
+        return replace(self, name=name, compute=_handed(self.compute, rest), content=_handed(self.content, rest))
 
     @property
     def speaks_of(self) -> frozenset[str]:
@@ -187,6 +192,7 @@ class ExtractorEntry(Entry):
     """``default_for``: the modalities that are seen through it where nobody names an extractor.
 
     classic: names of measures on it, where the field has others than ``fd_lenet``'s kind.
+    lead: its place among those that a measure is taken on, lower first; None: behind them.
     """
 
     make: Callable[[], Extractor]
@@ -195,6 +201,7 @@ class ExtractorEntry(Entry):
     locate: Locate
     default_for: frozenset[str] = frozenset()
     classic: Mapping[str, str] = field(default_factory=dict)
+    lead: int | None = None
 
     @property
     def speaks_of(self) -> frozenset[str]:
@@ -410,7 +417,7 @@ def generator(
     modalities: Iterable[Modality] | None,
     paper: str | None = None,
     presets: Presets | None = None,
-    control: bool = False,
+    control: bool | Role = False,
     content: Callable[..., str] = lambda *rest, **params: "",
 ) -> Callable[[T], T]:
     """Register a family. Its constructor takes a DataSpec, then keyword-only hyperparameters with defaults.
@@ -419,7 +426,9 @@ def generator(
     presets: rows of hyperparameters by name: ``test``, the smallest that keep its promises, which tests take
         (``bench.testing``); ``tiny`` and ``paper`` by custom.
     control: a yardstick rather than a model: it is constructed from the Dataset itself, never trained, shown but
-        not ranked, and joins every suite that has data of its modality.
+        not ranked, and joins every suite that has data of its modality. Its role, where it has one: "ceiling", held-out
+        data, which models are set beside and need not beat; "floor", what each should beat; "plagiarist", training
+        data.
     content: of a family that reads files, such as the weights behind ``hf:NAME``: a digest of them, or their version.
         It is called with the hyperparameters, and the rest of the name if there is one; where the answer is another,
         so is the model, and it is trained and measured anew.
@@ -431,12 +440,16 @@ def generator(
 
         if taken := RESERVED & set(schema(make).model_fields):
             raise GenbenchError(f"generator {name!r}: a suite keeps the parameter name {min(taken)!r} for itself")
+        role = None if isinstance(control, bool) else control
+        roles = get_args(Role)
+        expect(f"generator {name!r}: control", role, role in (None, *roles), f"True or one of {', '.join(roles)}")
         entry = GeneratorEntry(
             make=make,
             modalities=known,
             paper=paper,
             presets=presets or {},
-            control=control,
+            control=bool(control),
+            role=role,
             content=content,
             **_common(name, make),
         )
@@ -456,9 +469,11 @@ def metric(
     sides: Iterable[Side] | None = None,
     extractors: Iterable[str] | None = None,
     classic: Mapping[str, str] | None = None,
-    headline: bool = False,
+    lead: int | None = None,
+    curve: int | None = None,
     slow: bool = False,
     check: Callable[[str], object] | None = None,
+    content: Callable[..., str] = lambda *rest: "",
     locate: Locate | None = None,
     paper: str | None = None,
 ) -> Callable[[T], T]:
@@ -473,14 +488,18 @@ def metric(
         samples, and for features reference.
     extractors: where a feature metric is at home; on others it is taken only when asked for by name. Left out: all.
     classic: its name on an extractor where the field has one, ``{"inception": "fid"}``.
-    headline: of feature metrics the one that says, for all of them, that an extractor's weights are not here.
+    lead: 0 or more; the lowest of realism and likelihood that was measured orders a board (and says, for all feature
+        metrics, that weights are not here), that of another aspect stands for it; of efficiency: the speed of sampling.
+    curve: 0 or more, of what is cheap: where a suite names nothing, the lowest that applies is looked at in training.
     slow: takes minutes without a GPU: where no metric is named, ``bench.evaluate`` leaves it out and says so.
     check: of a metric ``name:``, raises GenbenchError for a rest that stands for nothing, as soon as it is named.
+    content: of a metric that reads files: a digest of them, as of a family; called with the rest of its name.
     locate: where it asks a model of its own, as for a dataset, for ``genbench doctor``.
     """
 
     def register(compute: T) -> T:
         of, needs = _given(name, compute)
+        _check_places(f"metric {name!r}", lead=lead, curve=curve)
         entry = MetricEntry(
             compute=compute,
             of=of,
@@ -493,9 +512,11 @@ def metric(
             paper=paper,
             extractors=None if extractors is None else frozenset(extractors),
             classic=dict(classic or {}),
-            headline=headline,
+            lead=() if lead is None else (lead,),
+            curve=curve,
             slow=slow,
             check=check,
+            content=content,
             locate=locate,
             **_common(name, compute),
         )
@@ -503,6 +524,12 @@ def metric(
         return compute
 
     return register
+
+
+def _check_places(what: str, **places: object) -> None:
+    for name, place in places.items():
+        right = place is None or (isinstance(place, int) and not isinstance(place, bool) and place >= 0)
+        expect(f"{what}: {name}", place, right, "a whole number, 0 or more")
 
 
 def _given(name: str, compute: Callable[..., Any]) -> tuple[Subject, type]:
@@ -555,15 +582,18 @@ def extractor(
     locate: Locate = lambda: "embedded",
     default_for: Iterable[Modality] = (),
     classic: Mapping[str, str] | None = None,
+    lead: int | None = None,
 ) -> Callable[[T], T]:
     """Register a function without arguments that loads an Extractor.
 
     on: modalities it reads.  fits: whether it means anything on such data.  locate: as for a dataset, for its weights.
     default_for: modalities that ``bench.evaluate`` sees through it where nobody names an extractor.
     classic: what the field calls a measure on it, ``{"fd": "fad"}``.
+    lead: 0 or more: a measure on the extractor with the lowest leads the others. Left out: behind them.
     """
 
     def register(make: T) -> T:
+        _check_places(f"extractor {name!r}", lead=lead)
         entry = ExtractorEntry(
             make=make,
             on=frozenset(on),
@@ -571,6 +601,7 @@ def extractor(
             locate=locate,
             default_for=frozenset(default_for),
             classic=dict(classic or {}),
+            lead=lead,
             **_common(name, make),
         )
         registry.add("extractors", entry)

@@ -45,7 +45,7 @@ class Deck:
         return torch.tensor([next(self.by_class[label]) for label in labels])
 
 
-@generator("real", modalities=None, control=True)
+@generator("real", modalities=None, control="ceiling")
 class Real:
     """Held-out data, each at most once (of a class, in turn): what a perfect generator scores, but for chance."""
 
@@ -58,7 +58,7 @@ class Real:
         return self.deck.deal(n, rng, condition)
 
 
-@generator("copycat", modalities=None, control=True)
+@generator("copycat", modalities=None, control="plagiarist")
 class Copycat:
     """Training data, each example at most once: what measures of realism take for perfect and novelty must find out."""
 
@@ -87,9 +87,12 @@ class Shuffled:
         return batch._replace(data=batch.data.take_along_dim(order, 1))
 
 
-@generator("noise", modalities=None, control=True)
+@generator("noise", modalities=None, control="floor")
 class Noise:
-    """Noise, uniform over all that data can be: what a generator scores that learned nothing."""
+    """Noise, uniform over all that data can be: what a generator scores that learned nothing.
+
+    It takes labels and ignores them, so that measures of obedience to labels show what chance scores.
+    """
 
     conditional = True
 

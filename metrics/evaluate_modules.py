@@ -9,6 +9,7 @@ Importing ``evaluate`` takes seconds, so nothing here does before a number is as
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import os
 import sys
@@ -45,7 +46,14 @@ def parts(name: str) -> tuple[str, str]:
     return module, key
 
 
-@metric("evaluate:", aspect="realism", unit="1", better="none", check=parts)
+def code(name: str) -> str:
+    """SHA-256 of the scripts that NAME#KEY stands for where it is a path here; "" for a name of the hub."""
+    path = Path(parts(name)[0])
+    files = sorted(path.rglob("*.py")) if path.name and path.is_dir() else [path] if path.is_file() else []
+    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest() if files else ""
+
+
+@metric("evaluate:", aspect="realism", unit="1", better="none", check=parts, content=code)
 def module_on_samples(c: Comparison, name: str) -> Estimate:
     """A module of Hugging Face evaluate on the samples; evaluate:NAME#KEY picks one of several numbers.
 

@@ -16,7 +16,6 @@ from reports._colours import CONTROL, colour, marker
 from reports._escaping import visible
 from reports._numbers import plain
 from reports._svg import INK, MUTED, PAPER, RULE, any_letters
-from reports._verdict import SPEED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,7 +167,7 @@ class Point(NamedTuple):
 def tradeoff_points(board: Board) -> tuple[Column | None, list[Point]]:
     """The speed column that most generators share, and points of those pictured or far faster than all better ones."""
     ranked, quality = board.ranked, board.main
-    speed = max(board.find(SPEED), key=lambda c: sum(row.mean(c) is not None for row in ranked), default=None)
+    speed = max(board.speed, key=lambda c: sum(row.mean(c) is not None for row in ranked), default=None)
     if speed is None or quality is None:
         return speed, []
     points, fastest, pictured = [], 0.0, {row.name for row in board.pictured}

@@ -60,7 +60,7 @@ def gallery(board: Board, run_folder: Path) -> list[Sample]:
 
 def _in_order(rows: Iterable[Row]) -> list[Row]:
     """Real data first; the rest as the board has it."""
-    return sorted(rows, key=lambda row: not (row.group.control and row.group.first.plan.family == "real"))
+    return sorted(rows, key=lambda row: row.group.role != "ceiling")
 
 
 def _with_samples(row: Row) -> list[RunRecord]:

@@ -15,7 +15,6 @@ from reports._cells import with_unit
 _SUPERLATIVE = {"lower": "lowest", "higher": "highest"}
 _ALIKE = 0.1  # speeds known to differ by less than this part are about the same
 _NAMED = 4  # generators that a sentence may name
-SPEED = "sample_throughput"
 
 
 class Entry(NamedTuple):
@@ -44,7 +43,7 @@ def verdict(board: Board) -> str:
         sentences = [_undecided(best, rivals, main), _fastest([best, *rivals], board)]
     if any(row.name == best.name and row.cells[main.key].mark == "beyond" for row in board.ranked):
         sentences.append("But that is better than real data itself, which is no merit")
-    sentences.append(_beside_noise([best, *rivals], main, board))
+    sentences.append(_beside_floor([best, *rivals], main, board))
     return " ".join(f"{sentence}." for sentence in sentences if sentence)
 
 
@@ -128,31 +127,31 @@ def _seeds(entry: Entry) -> str:
 
 def _number(entry: Entry, main: Column, board: Board) -> str:
     """With what real data scores, for a sense of scale."""
-    real = _entries((row for row in board.controls if row.group.first.plan.family == "real"), main)
+    real = _entries((row for row in board.controls if row.group.role == "ceiling"), main)
     return f"{entry.shown} {_seeds(entry)}{f' (real data: {real[0].shown})' if real else ''}"
 
 
-def _beside_noise(entries: Sequence[Entry], main: Column, board: Board) -> str:
-    """Said where those that may be the best are not told to be better than noise: then there is no winner."""
+def _beside_floor(entries: Sequence[Entry], main: Column, board: Board) -> str:
+    """Said where those that may be the best are not told to be better than the floor: then there is no winner."""
     sign = -1 if main.better == "higher" else 1
-    for noise in _entries((row for row in board.controls if row.group.first.plan.family == "noise"), main):
-        best, shown = entries[0], f"noise ({noise.shown})"
-        ahead = [entry for entry in entries if sign * entry.known.mean < sign * noise.known.mean]
+    for floor in _entries((row for row in board.controls if row.group.role == "floor"), main):
+        best, shown = entries[0], f"{floor.name} ({floor.shown})"
+        ahead = [entry for entry in entries if sign * entry.known.mean < sign * floor.known.mean]
         if not ahead:
-            if same(best.known, noise.known):
+            if same(best.known, floor.known):
                 return f"But {shown} does as well"
-            sure = told_worse(best.known, noise.known)
-            return f"But {shown} does better" if sure else f"But {shown} may do better: {_needed(noise, [best])}"
-        if doubtful := [e for e in entries if e not in ahead or not told(e.known, noise.known)]:
+            sure = told_worse(best.known, floor.known)
+            return f"But {shown} does better" if sure else f"But {shown} may do better: {_needed(floor, [best])}"
+        if doubtful := [e for e in entries if e not in ahead or not told(e.known, floor.known)]:
             does = "does" if len(doubtful) == 1 else "do"
-            return f"Whether {_listed(doubtful, 'and')} {does} better than {shown} is open: {_needed(noise, doubtful)}"
+            return f"Whether {_listed(doubtful, 'and')} {does} better than {shown} is open: {_needed(floor, doubtful)}"
     return ""
 
 
 def _fastest(entries: Sequence[Entry], board: Board) -> str:
     """What may decide between those that are not told apart, where the clock tells the first from all others."""
     names = {entry.name for entry in entries}
-    for column in board.find(SPEED):
+    for column in board.speed:
         timed = _entries((row for row in board.ranked if row.name in names), column)
         if len(timed) < len(names):
             continue
@@ -165,7 +164,7 @@ def _fastest(entries: Sequence[Entry], board: Board) -> str:
 
 def _speed(best: str, second: str, board: Board) -> str:
     """How the winner's sampling compares with the runner-up's, where both were timed alike."""
-    columns = ({e.name: e for e in _entries(board.ranked, column) if e.known.mean > 0} for column in board.find(SPEED))
+    columns = ({e.name: e for e in _entries(board.ranked, column) if e.known.mean > 0} for column in board.speed)
     timed = next((entries for entries in columns if best in entries and second in entries), None)
     if timed is None:
         return ""

@@ -183,7 +183,7 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
     spans = [_span(aspect, "", group) for aspect, group in groupby(headline, lambda column: column.aspect)]
     seeds = {sample.seed for sample in section.samples}
     # A few samples of real data and the first generators stand in the head of the page.
-    contrived = {row.name for row in board.controls if row.group.first.plan.family != "real"}
+    contrived = {row.name for row in board.controls if row.group.role != "ceiling"}
     heads = [sample for sample in section.samples if sample.shown.first and sample.name not in contrived]
     curves = []
     for index, row in enumerate(learning(board), 1):

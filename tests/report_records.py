@@ -29,6 +29,12 @@ ABOUT: dict[str, tuple[str, str, str]] = {  # metric -> aspect, unit, better
     "class_accuracy_lenet": ("relevance", "1", "higher"),
     "nn_ratio_lenet": ("novelty", "1", "lower"),
 }
+# As metrics and extractors declare it.
+LEAD: dict[str, tuple[int, ...]] = {
+    "fd_lenet": (1, 2), "kid_lenet": (3, 2), "bits_per_byte": (4,), "perplexity": (5,), "recall_lenet": (1, 2),
+    "self_bleu": (2,), "class_accuracy_lenet": (1, 2), "nn_ratio_lenet": (1, 2), "sample_throughput": (1,),
+}  # fmt: skip
+ROLES = {"real": "ceiling", "noise": "floor"}
 ENVIRONMENT = {
     "python": "3.12.1",
     "system": "Linux 6.1 x86_64",
@@ -47,6 +53,7 @@ def measured(metric: str, value: float, **changes: Any) -> Measurement:
     usual = {
         "unit": unit, "better": better, "aspect": aspect, "kind": "point", "n": 1000, "interval": None,
         "protocol": {"n_fake": 1000, "n_real": 1000} if aspect != "efficiency" else {"batch_size": 64},
+        "lead": LEAD.get(metric, ()),
     }  # fmt: skip
     return Measurement(metric=metric, value=value, **{**usual, **changes})
 
@@ -65,6 +72,7 @@ def record(generator: str, seed: int = 0, **changes: Any) -> RunRecord:
     control = generator in ("real", "noise")
     usual = {
         "suite": "digits", "generator": generator, "family": generator, "control": control,
+        "role": ROLES.get(generator),
         "modality": "text" if str(changes.get("samples")).endswith(".json") else "image",
         "dataset": "mnist", "fingerprint": "sha256:" + "ab" * 32,
         "seed": seed, "command": f"genbench run {changes.get('suite', 'digits')}",
@@ -80,12 +88,16 @@ def record(generator: str, seed: int = 0, **changes: Any) -> RunRecord:
 
 
 def as_schema_1(document: dict[str, Any]) -> dict[str, Any]:
-    """A record as JSON has it, as it was written in schema 1, which had no plan and left some of it out."""
+    """A record as JSON has it, as it was written in schema 1, which had no plan and left some of it out.
+
+    Nor did a measurement say where it leads.
+    """
     of_plan = ("suite", "command", "generator", "family", "control", "modality", "dataset", "fingerprint", "seed",
                "params", "budget")  # fmt: skip
     plan = document["plan"]
     load = f"{plan['load']} (sha256:{plan['load_digest']})" if plan["load"] else None
     rest = {name: value for name, value in document.items() if name not in ("schema", "plan")}
+    rest["measurements"] = [{k: v for k, v in m.items() if k != "lead"} for m in document["measurements"]]
     return {"schema": 1, **{name: plan[name] for name in of_plan}, "load": load, **rest}
 
 

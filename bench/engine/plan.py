@@ -7,6 +7,7 @@ import json
 import logging
 import shlex
 import sys
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,12 @@ from bench.measure.names import expand, find_metric, reasons
 from bench.modalities import modality_of
 from bench.protocols import Dataset
 from bench.record import Precision, Setup, digest
-from bench.registry import DatasetEntry, Entry, GeneratorEntry, registry
+from bench.registry import DatasetEntry, Entry, GeneratorEntry, MetricEntry, registry
 
 log = logging.getLogger("genbench")
 # Of the numbers that this kernel gives: raised when a change to it moves one (a stream, an order, a rounding), so that
 # results of before do not pass for results of now. tests/engine/test_golden_run.py notices.
 RESULTS_VERSION = 1
-# What is looked at on the way where the suite names nothing.
-CHEAP = ("bits_per_byte", "fd")
 
 
 class TrialPlan(Setup):
@@ -145,12 +144,13 @@ def _load(data: DatasetUse, suite: Suite) -> Dataset:
         for use in uses
         if use.trained_on and {**spec, **use.trained_on} != spec
     ]
+    ceiling = next((use.family for use in uses if use.entry.role == "ceiling"), None)
     held_out = len(modality_of(dataset.spec).disjoint(dataset, "valid"))
     wanted = max(use.budget.samples for use in uses)
-    if suite.controls and wanted > held_out:
+    if suite.controls and ceiling and wanted > held_out:
         problems.append(
             f"budget.samples = {wanted}, but datasets.{data.label} holds out only {held_out} examples for the control "
-            "'real', and numbers from different sample counts cannot be compared; set "
+            f"{ceiling!r}, and numbers from different sample counts cannot be compared; set "
             f"budget.samples={held_out} or less, or controls=false"
         )
     if problems:
@@ -172,9 +172,6 @@ def _plan(
 ) -> TrialPlan:
     curve = _curve(suite, use, dataset)
     doors = _doors(use.entry, data.entry, metrics + curve)
-    source = use.entry.digest
-    if read := use.entry.content(**use.params):
-        source = digest([source, read])
     entries = {f"dataset {data.source}": data.entry, "modality": registry.get("modalities", data.entry.modality)}
     # Of our own data, the fingerprint is enough.
     data_by = {what: entry.digest for what, entry in entries.items() if not entry.origin.startswith("bench.")}
@@ -184,6 +181,7 @@ def _plan(
         generator=use.label,
         family=use.family,
         control=use.entry.control,
+        role=use.entry.role,
         preset=use.preset,
         params=dict(use.params),
         load=str(use.load.resolve()) if use.load else None,
@@ -201,7 +199,7 @@ def _plan(
         precision=use.precision,
         compile=use.compile,
         device=device,
-        code={use.family: source, **data_by, **measured_by, **_measured_by(curve, data)},
+        code={use.family: _code_of(use.entry, **use.params), **data_by, **measured_by, **_measured_by(curve, data)},
         versions={
             **{name: importlib.metadata.version(name) for name in ("genbench", "torch")},
             "results": str(RESULTS_VERSION),
@@ -224,7 +222,9 @@ def _curve(suite: Suite, use: GeneratorUse, dataset: Dataset) -> tuple[str, ...]
         for extractor in _extractors(names, dataset.spec.modality):
             registry.get("extractors", extractor).locate()
         return names
-    cheap = expand(CHEAP, dataset.spec, suite.extractors, suite.without)
+    metrics: Iterable[MetricEntry] = registry.all("metrics").values()
+    offered = sorted((entry.curve, entry.name) for entry in metrics if entry.curve is not None)
+    cheap = expand([name for _, name in offered], dataset.spec, suite.extractors, suite.without)
     needed = {name: _extractors((name,), dataset.spec.modality) for name in cheap}
     return tuple(name for name in cheap if all(registry.get("extractors", x).here for x in needed[name]))[:1]
 
@@ -264,17 +264,18 @@ def _extractors(metrics: tuple[str, ...], modality: str) -> list[str]:
     return list(dict.fromkeys(e.extractor for name in metrics if (e := find_metric(name, modality)).extractor))
 
 
+def _code_of(entry: GeneratorEntry | MetricEntry, **params: Any) -> str:
+    """The source of a family or a metric, and what it reads besides."""
+    with calling(f"{entry.name!r} of {entry.origin}, asked what it reads,"):
+        read = entry.content(**params)
+    return digest([entry.digest, read]) if read else entry.digest
+
+
 def _measured_by(metrics: tuple[str, ...], data: DatasetUse) -> dict[str, str]:
     """The state of each metric and of its extractor: weights that arrive later make it another measurement."""
     modality = data.entry.modality
     states = {f"extractor {name}": registry.get("extractors", name).state for name in _extractors(metrics, modality)}
-    code = {}
-    for name in metrics:
-        # Of evaluate:my/brevity, where that is a path here, the code that it stands for.
-        path = Path(name.partition(":")[2].partition("#")[0])
-        files = sorted(path.rglob("*.py")) if path.name and path.is_dir() else [path] if path.is_file() else []
-        code[name] = find_metric(name, modality).digest + (digest([sha256(file) for file in files]) if files else "")
-    return {**code, **states}
+    return {**{name: _code_of(find_metric(name, modality)) for name in metrics}, **states}
 
 
 def checkpoint_path(out: Path, plan: TrialPlan) -> Path:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from bench.errors import UnknownName, calling, expect, nearest
-from bench.protocols import DataSpec
+from bench.protocols import ORDERING, DataSpec
 from bench.registry import ExtractorEntry, MetricEntry, ModalityEntry, registry
 
 MOST_AKIN = 6  # metrics that are suggested at once
@@ -56,8 +56,10 @@ def find_metric(name: str, modality: str | None = None) -> MetricEntry:
     if pair := classic.get(name.casefold()) or _split(name):
         measure, extractor = pair
         entry = registry.get("metrics", measure)
-        on = entry.on & registry.get("extractors", extractor).on  # what both can read
-        return replace(entry, name=metric_name(measure, extractor), extractor=extractor, on=on)
+        seen: ExtractorEntry = registry.get("extractors", extractor)
+        on = entry.on & seen.on  # what both can read
+        lead = entry.lead if not entry.lead or seen.lead is None else (*entry.lead, seen.lead)
+        return replace(entry, name=metric_name(measure, extractor), extractor=extractor, on=on, lead=lead)
     with contextlib.suppress(UnknownName):
         entry = registry.get("metrics", name)
         if entry.of != "features":
@@ -113,11 +115,10 @@ def reasons(
 ) -> dict[str, str]:
     """Why data of this form has none of a metric that was asked for, by name. The arguments are those of ``expand``.
 
-    Where all that apply are, of features the one that stands for the others (``headline``).
+    Where all that apply are, of features the one that stands for the others.
     """
     if asked is None:
-        every: Iterable[MetricEntry] = registry.all("metrics").values()
-        asked = [e.name for e in every if e.headline and spec.modality in e.on] if extractors is None else []
+        asked = [name for name in _standing() if spec.modality in check_name(name).on] if extractors is None else []
     lacking = [name for name in asked if name not in without and not _full_names(name, spec, extractors, explicit=True)]
     return {name: _why_none(name, spec, extractors) for name in lacking}
 
@@ -135,9 +136,17 @@ def _on_each(measure: str, spec: DataSpec, extractors: Sequence[str] | None, exp
     if extractors is not None:
         names = {e.name for e in fitting}
         return as_is + [metric_name(measure, name) for name in extractors if name in names]
-    names_here = as_is + [metric_name(measure, e.name) for e in fitting if e.here or entry.headline]
+    stands = entry.name in _standing()
+    names_here = as_is + [metric_name(measure, e.name) for e in fitting if e.here or stands]
     # `kid` asked for by name is also the classic one, which says what is missing where it cannot be had.
     return [*names_here, measure] if explicit and measure in entry.classic.values() else names_here
+
+
+def _standing() -> list[str]:
+    """Of feature metrics what orders a board before the others: one line says for all that an extractor is not here."""
+    every: Iterable[MetricEntry] = registry.all("metrics").values()
+    ordering = [e for e in every if e.of == "features" and e.aspect in ORDERING and e.lead]
+    return [e.name for e in ordering if e.lead == min(e.lead for e in ordering)]
 
 
 def _why_none(name: str, spec: DataSpec, extractors: Sequence[str] | None) -> str:

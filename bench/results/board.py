@@ -9,23 +9,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from math import inf
 from statistics import median
-from typing import Any, Literal, get_args
+from typing import Any
 
+from bench.protocols import ASPECTS, ORDERING
 from bench.record import Interval, Measurement, RunRecord
 from bench.results.groups import Group, by_dataset, groups_of
 from bench.results.ranks import Evidence, Mark, marks
 from bench.results.variants import canonical, variant_labels
 from bench.statistics import Summary, summarise
 
-Aspect = Literal["realism", "likelihood", "diversity", "relevance", "novelty", "efficiency"]
-ASPECTS: tuple[str, ...] = get_args(Aspect)
 PICTURED, PICTURED_IN_ALL = 12, 24  # generators whose samples and curves are drawn: of a board, and of a page
 FEW = 6  # columns that a board may show at once
-# What a reader asks first of each aspect, where it was measured; of what is not named here the first column.
-_HEADLINE = ("precision", "bits_per_byte", "recall", "self_bleu", "class_accuracy", "nn_ratio", "copied_ngram",
-             "sample_throughput")  # fmt: skip
 Key = str
+Place = tuple[float, ...]
+_LAST: Place = (inf, inf)
 Number = tuple[RunRecord, Measurement]
 Numbers = dict[Key, list[Number]]
 
@@ -34,6 +33,7 @@ Numbers = dict[Key, list[Number]]
 class Column:
     """One metric under one protocol. ``label`` tells it from its neighbours, ``key`` from all others.
 
+    lead: its place, lower first, as its metric and its extractor declare it; see ``bench.metric``.
     typical: the median of its numbers' magnitudes, yardsticks left aside; largest: of all magnitudes.
     """
 
@@ -46,6 +46,7 @@ class Column:
     better: str
     protocol: Mapping[str, Any]
     fingerprint: str
+    lead: Place
     typical: float
     largest: float
 
@@ -139,11 +140,17 @@ class Board:
         if len(own) <= FEW:
             return own
         first = {self.main.aspect: self.main} if self.main else {}
-        known = [c for c in own if c.better != "none" or _headline_place(c) < len(_HEADLINE)]
-        for column in sorted(known, key=lambda c: (_headline_place(c), -_measured(self.rows, c))):
+        known = [c for c in own if c.better != "none" or c.lead != _LAST]
+        for column in sorted(known, key=lambda c: (c.lead, -_measured(self.rows, c))):
             first.setdefault(column.aspect, column)
         others = [first[aspect] for aspect in ASPECTS if aspect in first and first[aspect] is not self.main]
         return tuple(([self.main] if self.main else []) + others)[:FEW] or own[:FEW]
+
+    @property
+    def speed(self) -> tuple[Column, ...]:
+        """How fast samples are made: the rate that leads efficiency, under each of its protocols."""
+        rates = [c for c in self.columns if c.aspect == "efficiency" and c.unit.endswith("/s") and c.lead != _LAST]
+        return self.find(min(rates, key=lambda c: c.lead).metric) if rates else ()
 
     def find(self, metric: str) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if column.metric == metric)
@@ -196,9 +203,9 @@ def _columns(numbers: Numbers) -> tuple[Column, ...]:
     return tuple(sorted(columns, key=_place))
 
 
-def _place(column: Column) -> tuple[int, bool, str, int]:
-    """By aspect, then extractor, what reads none last, then the best known first."""
-    return ASPECTS.index(column.aspect), not column.extractor, column.extractor, _preference(column.metric)
+def _place(column: Column) -> tuple[int, bool, str, Place]:
+    """By aspect, then extractor, what reads none last, then what leads first."""
+    return ASPECTS.index(column.aspect), not column.extractor, column.extractor, column.lead
 
 
 def _split(metric: str, variants: Mapping[Key, Sequence[Number]]) -> list[Column]:
@@ -221,6 +228,7 @@ def _column(key: Key, label: str, found: Sequence[Number]) -> Column:
         better=first.better,
         protocol={**first.protocol, **_machine(record, first)},
         fingerprint=first.fingerprint,
+        lead=min((*m.lead, *_LAST)[:2] for _, m in found),
         typical=median(abs(m.value) for m in [m for r, m in found if not r.plan.control] or [m for _, m in found]),
         largest=max(abs(m.value) for _, m in found),
     )
@@ -253,11 +261,7 @@ def _rows(groups: Sequence[Group], columns: Iterable[Column], numbers: Numbers) 
         made = [_cell(group, column, its) for group, its in zip(groups, found, strict=True)]
         # The best are marked, yardsticks left aside but for real data: what models are to be like.
         compared = {g.name: e for g, c in zip(groups, made, strict=True) if (e := c.evidence) and not g.control}
-        real = [
-            e
-            for g, c in zip(groups, made, strict=True)
-            if g.control and g.first.plan.family == "real" and (e := c.evidence)
-        ]
+        real = [e for g, c in zip(groups, made, strict=True) if g.role == "ceiling" and (e := c.evidence)]
         best = marks(compared, column.better, real[0] if real and column.aspect != "efficiency" else None)
         for group, row, cell in zip(groups, cells, made, strict=True):
             row[column.key] = replace(cell, mark=best.get(group.name, ""))
@@ -303,27 +307,8 @@ def seeds_text(seeds: Sequence[int]) -> str:
 
 def main_column(columns: Sequence[Column], rows: Sequence[Row]) -> Column | None:
     """The quality metric that orders the board, one that generators have; of its protocols what most of them share."""
-    candidates = [c for c in columns if c.better != "none" and c.aspect in ("realism", "likelihood")]
-    return min(
-        candidates, key=lambda c: (not _measured(rows, c), _preference(c.metric), -_measured(rows, c)), default=None
-    )
-
-
-def _headline_place(column: Column) -> int:
-    measure = column.metric.removesuffix(f"_{column.extractor}")
-    return _HEADLINE.index(measure) if measure in _HEADLINE else len(_HEADLINE)
-
-
-def _preference(metric: str) -> int:
-    tests = (
-        metric == "fid",
-        metric == "fd_lenet",
-        metric == "fd" or metric.startswith("fd_"),
-        metric.startswith("kid"),
-        metric == "bits_per_byte",
-        metric == "perplexity",
-    )
-    return tests.index(True) if any(tests) else len(tests)
+    candidates = [c for c in columns if c.better != "none" and c.aspect in ORDERING]
+    return min(candidates, key=lambda c: (not _measured(rows, c), c.lead, -_measured(rows, c)), default=None)
 
 
 def _measured(rows: Iterable[Row], column: Column) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.protocols import Role
 from bench.record import RunRecord
 from bench.results.variants import canonical, variant_labels
 
@@ -28,6 +29,11 @@ class Group:
     @property
     def control(self) -> bool:
         return self.first.plan.control
+
+    @property
+    def role(self) -> Role | None:
+        """Of a yardstick that has one: "ceiling" is held-out data."""
+        return self.first.plan.role if self.control else None
 
     @property
     def seeds(self) -> tuple[int, ...]:

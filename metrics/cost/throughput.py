@@ -39,7 +39,7 @@ def train_throughput(trial: Trial[Trainable]) -> Estimate:
     return Estimate(value=value, n=spent.train_examples, interval=interval, protocol=protocol)
 
 
-@metric("sample_throughput", aspect="efficiency", unit="examples/s", better="higher")
+@metric("sample_throughput", aspect="efficiency", unit="examples/s", better="higher", lead=1)
 def sample_throughput(trial: Trial) -> Estimate:
     """Examples drawn per second, in batches, warmed up; the median batch decides."""
     size = min(trial.batch_size, trial.n_samples)

@@ -39,7 +39,7 @@ def load(path: Path) -> nn.Module:
     return net
 
 
-@extractor("inception", fits=grey_or_rgb, locate=WEIGHTS.locate, default_for={"image"})
+@extractor("inception", fits=grey_or_rgb, locate=WEIGHTS.locate, default_for={"image"}, lead=1)
 def inception() -> InceptionExtractor:
     """Inception v3 of 2015-12-05: 2,048 features, 1,008 classes; TensorFlow 1's aliased bilinear resizing."""
     return InceptionExtractor(WEIGHTS.found())

@@ -68,7 +68,7 @@ def grey(spec: DataSpec) -> bool:
     return spec.modality == "image" and spec.shape[0] == 1
 
 
-@extractor("lenet", fits=grey)
+@extractor("lenet", fits=grey, lead=2)
 def lenet() -> LeNetExtractor:
     """Digit classifier with 84 features and 10 classes; weights shipped."""
     return LeNetExtractor()

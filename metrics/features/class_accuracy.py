@@ -44,6 +44,7 @@ def class_accuracy(logits: Array, labels: Array) -> Estimate:
     aspect="relevance",
     unit="1",
     better="higher",
+    lead=1,
     paper="arXiv:1905.10887",
 )
 def class_accuracy_of(space: Space) -> Estimate:

@@ -131,7 +131,7 @@ def say_if_singular(space: Space, fake: Literal["samples", "reconstructions"], r
         )
 
 
-@metric("fd", aspect="realism", unit="1", better="lower", classic={"inception": "fid"}, headline=True, paper=PAPER)
+@metric("fd", aspect="realism", unit="1", better="lower", classic={"inception": "fid"}, lead=1, curve=2, paper=PAPER)
 def fd(space: Space) -> Estimate:
     """Fréchet distance: how far mean and covariance of the samples' features are from real ones; falls with n."""
     if known := space.comparison.statistics:
@@ -140,7 +140,7 @@ def fd(space: Space) -> Estimate:
     return _estimate(space.once(_shared), len(space.fake))
 
 
-@metric("fd_corrected", aspect="realism", unit="1", better="lower", paper=PAPER)
+@metric("fd_corrected", aspect="realism", unit="1", better="lower", lead=2, paper=PAPER)
 def fd_corrected(space: Space) -> Estimate:
     """Fréchet distance without its bias of order 1/n, by extrapolation from halves; near 0 it may be negative."""
     x, y = arrays(space.fake, space.real, LEAST)

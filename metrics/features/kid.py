@@ -42,13 +42,13 @@ def subset_kernel_distance(fake: Array, real: Array, *, subsets: int = SUBSETS, 
     return _of_subsets(fake, real, lambda: discrepancy(fake, real, cubic), subsets, size)
 
 
-@metric("kid", aspect="realism", unit="1", better="lower", classic={"inception": "kid"}, paper=PAPER)
+@metric("kid", aspect="realism", unit="1", better="lower", classic={"inception": "kid"}, lead=3, paper=PAPER)
 def kid(space: Space) -> Estimate:
     """Kernel distance under a cubic polynomial, over all pairs, without bias."""
     return _full(space.once(_shared))
 
 
-@metric("kid_subsets", extractors=HOME, aspect="realism", unit="1", better="lower", paper=PAPER)
+@metric("kid_subsets", extractors=HOME, aspect="realism", unit="1", better="lower", lead=3, paper=PAPER)
 def kid_subsets(space: Space) -> Estimate:
     """Kernel distance by the published protocol: mean over 100 drawn subsets of 1,000."""
     found = _of_subsets(space.fake, space.real, lambda: space.once(_shared), SUBSETS, SUBSET_SIZE)

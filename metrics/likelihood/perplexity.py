@@ -10,7 +10,7 @@ from bench import Estimate, Likelihood, Sequential, Trial, metric
 from metrics.likelihood._scoring import perplexity_of
 
 
-@metric("perplexity", on={"text"}, aspect="likelihood", unit="1", better="lower")
+@metric("perplexity", on={"text"}, aspect="likelihood", unit="1", better="lower", lead=5)
 def perplexity(trial: Trial[Likelihood]) -> Estimate:
     """exp(nats / tokens) of the test split, in disjoint windows."""
     return perplexity_of(trial, "token")

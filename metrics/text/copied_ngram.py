@@ -169,7 +169,7 @@ def with_train(c: Comparison, estimate: Estimate) -> Estimate:
 
 
 @metric("copied_ngram", sides=("samples", "train"), on={"text"}, aspect="novelty", unit="words",
-        better="none", paper=PAPER)  # fmt: skip
+        better="none", lead=2, paper=PAPER)  # fmt: skip
 def mean_copied_ngram(c: Comparison) -> Estimate:
     """Longest run of words that a sample shares with the training text, mean over samples."""
     tokens, matches = matched(c)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from dataclasses import replace
@@ -11,12 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import GenbenchError, SuiteError
+from bench import Comparison, Estimate, GenbenchError, SuiteError, metric
 from bench.cli.doctor import examine
 from bench.engine.plan import TrialPlan, plan_trials
 from bench.engine.suite import apply_override, check_suite
 from bench.registry import DatasetEntry, registry
-from tests.suites import OURS, SMALL, TEXT_FAMILY
+from tests.suites import IMAGE_FAMILY, OURS, SMALL, TEXT_FAMILY
+
+
+def one_of_samples(c: Comparison) -> Estimate:
+    """Nothing, as a metric of samples."""
+    return Estimate(value=0.0, n=1)
 
 
 def plans(*overrides: str, text: str = SMALL) -> list[TrialPlan]:
@@ -117,6 +123,49 @@ def test_weights_that_arrive_later_make_it_another_measurement(tmp_path: Path, m
     weights.write_bytes(b"weights")
     arrived, *_ = plans("metrics=['fid']")
     assert arrived.training_id == without.training_id and arrived.run_id != without.run_id
+
+
+def test_what_a_metric_reads_is_in_the_run_alone(tmp_path: Path) -> None:
+    """As the script behind ``evaluate:PATH``."""
+    script = tmp_path / "brevity" / "brevity.py"
+    script.parent.mkdir()
+    script.write_text("x = 1")
+    asked = f"metrics=['evaluate:{script.parent}#score']"
+    before, again = plans(asked)[0], plans(asked)[0]
+    script.write_text("x = 2")
+    after = plans(asked)[0]
+    assert before.run_id == again.run_id != after.run_id and before.training_id == after.training_id
+
+
+@pytest.mark.usefixtures("own_names")
+def test_what_a_metric_reads_is_its_own_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "importing", True)  # as of a package, which a trial finds again
+    said = ["1"]
+
+    def measure(c: Comparison, name: str) -> Estimate:
+        """Anything."""
+        return Estimate(value=0.0, n=1)
+
+    metric("acme/of:", aspect="realism", unit="1", better="none", content=lambda rest: said[0] + rest)(measure)
+    first, other = (plans(f"metrics=['acme/of:{rest}']")[0].code[f"acme/of:{rest}"] for rest in "ab")
+    said[0] = "2"
+    assert len({first, other, plans("metrics=['acme/of:a']")[0].code["acme/of:a"]}) == 3
+    metric("acme/broken", aspect="realism", unit="1", better="none", content=lambda: os.environ["ACME"])(one_of_samples)
+    with pytest.raises(GenbenchError, match=r"'acme/broken' of .*, asked what it reads, failed: KeyError"):
+        plans("metrics=['acme/broken']")
+
+
+@pytest.mark.usefixtures("own_names")
+def test_what_is_looked_at_on_the_way_is_declared_by_the_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a suite names nothing: the first in the order they give that applies and whose weights are here."""
+    monkeypatch.setattr(registry, "importing", True)
+    look = "budget.evaluate_every=0.5"
+    assert plans(look)[0].curve_metrics == ("fd_lenet",)
+    text = SMALL.replace("[datasets.digits]", "[datasets.kjv]").replace(IMAGE_FAMILY, TEXT_FAMILY)
+    assert plans(look, "metrics=['perplexity']", text=text)[0].curve_metrics == ("bits_per_byte",)
+    metric("acme/quick", aspect="realism", unit="1", better="lower", curve=0)(one_of_samples)
+    assert plans(look)[0].curve_metrics == ("acme/quick",)
+    assert plans(look, "without=['acme/quick']")[0].curve_metrics == ("fd_lenet",)
 
 
 def broken(problem: Any) -> DatasetEntry:

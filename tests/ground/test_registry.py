@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from bench import DataSpec, GenbenchError, UnknownName
+from bench import Comparison, Dataset, DataSpec, Estimate, GenbenchError, UnknownName, extractor, metric
 from bench.errors import DuplicateName
 from bench.registry import Entry, Registry, generator, registry
 
@@ -23,6 +23,11 @@ class FakePoint:
 
     def load(self) -> None:
         self._act()  # type: ignore[operator]
+
+
+def one_of_samples(c: Comparison) -> Estimate:
+    """Nothing, as a metric of samples."""
+    return Estimate(value=0.0, n=1)
 
 
 def test_importing_bench_does_not_import_torch() -> None:
@@ -61,6 +66,29 @@ def test_a_parameter_named_like_a_suite_key_is_refused() -> None:
         @generator("greedy", modalities={"image"})
         class Greedy:
             def __init__(self, spec: DataSpec, *, budget: int = 1) -> None: ...
+
+
+@pytest.mark.usefixtures("own_names")
+def test_roles_and_places_are_what_the_kernel_knows() -> None:
+    @generator("acme/any", modalities=None, control=True)
+    @generator("acme/best", modalities=None, control="ceiling")
+    class Yardstick:
+        """One."""
+
+        def __init__(self, dataset: Dataset) -> None: ...
+
+    found = registry.all("generators")
+    assert [(found[name].control, found[name].role) for name in ("acme/any", "acme/best", "vae")] == [
+        (True, None), (True, "ceiling"), (False, None),
+    ]  # fmt: skip
+    with pytest.raises(GenbenchError, match="'acme/x': control = 'roof': should be True or one of ceiling, floor"):
+        generator("acme/x", modalities=None, control="roof")(Yardstick)  # type: ignore[arg-type]
+    for places in ({"lead": -1}, {"curve": 1.5}, {"lead": True}):
+        (place,) = places
+        with pytest.raises(GenbenchError, match=f"metric 'acme/x': {place} = .*: should be a whole number, 0 or more"):
+            metric("acme/x", aspect="realism", unit="1", better="none", **places)(one_of_samples)
+    with pytest.raises(GenbenchError, match="extractor 'acme/x': lead = '1': should be"):
+        extractor("acme/x", lead="1")(Yardstick)  # type: ignore[arg-type]
 
 
 def test_an_unknown_modality_is_refused() -> None:

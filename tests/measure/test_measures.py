@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from bench import DataSpec, UnknownName
+from bench import DataError, DataSpec, Estimate, Space, UnknownName, metric
 from bench.measure.names import check_name, expand, find_metric, is_measure, known_names, metric_name
 from bench.registry import extractor, registry
 
@@ -89,6 +91,29 @@ def test_an_extractor_says_what_the_field_calls_a_measure_on_it() -> None:
     assert (found.name, found.extractor) == ("acme/fad", "acme/ear")
     assert find_metric("fd_acme/ear").name == "acme/fad" and find_metric("kid_acme/ear").name == "kid_acme/ear"
     assert expand(["fd"], DIGITS, ["acme/ear"]) == ("acme/fad",) and "acme/fad" in known_names()
+
+
+@pytest.mark.usefixtures("own_names")
+def test_a_measure_leads_whatever_the_field_calls_it() -> None:
+    """First by measure, then by extractor; the one that leads all stands for an extractor that is not here."""
+    extractor("acme/ear", on={"audio"}, classic={"fd": "acme/fad"})(object)
+    extractor("acme/eye", on={"image"}, locate=absent)(object)
+    best_first = ["fid", "fd_lenet", "acme/fad", "fd_corrected_lenet", "kid_lenet", "kid_acme/ear", "bits_per_byte",
+                  "perplexity"]  # fmt: skip
+    assert sorted(best_first, key=lambda name: (*find_metric(name).lead, math.inf)) == best_first
+    assert find_metric("coverage_lenet").lead == find_metric("rep_4").lead == ()
+    assert [name for name in expand(None, DIGITS, None) if name.endswith("acme/eye")] == ["fd_acme/eye"]
+    metric("acme/better", aspect="realism", unit="1", better="lower", lead=0)(of_features)
+    assert [name for name in expand(None, DIGITS, None) if name.endswith("acme/eye")] == ["acme/better_acme/eye"]
+
+
+def absent() -> str:
+    raise DataError("not here")
+
+
+def of_features(space: Space) -> Estimate:
+    """Nothing, as a metric of features."""
+    return Estimate(value=0.0, n=1)
 
 
 def test_a_protocol_at_home_elsewhere_is_taken_only_when_named() -> None:
