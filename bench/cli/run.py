@@ -18,20 +18,8 @@ if TYPE_CHECKING:
     from bench.engine.plan import TrialPlan
     from bench.engine.runner import Outcome
 
-# What --json says of a trial, besides its id and the status of its record.
-_PLANNED = {
-    "generator",
-    "family",
-    "preset",
-    "params",
-    "load",
-    "dataset",
-    "options",
-    "seed",
-    "budget",
-    "metrics",
-    "device",
-}
+# What --json leaves out: how a worker comes to its code, and what is of this moment.
+_UNTOLD = {"doors", "argv", "jobs", "command"}
 
 
 def _suites(incomplete: str) -> list[str]:
@@ -109,7 +97,7 @@ def _print_json(plans: list[TrialPlan], out: Path) -> None:
     from bench.engine.runner import statuses
 
     found = zip(plans, statuses(plans, out), strict=True)
-    rows = [{"run_id": p.run_id, **p.model_dump(include=_PLANNED), "record": status} for p, status in found]
+    rows = [{"run_id": p.run_id, **p.model_dump(mode="json", exclude=_UNTOLD), "record": status} for p, status in found]
     print(json.dumps(rows, indent=1))
 
 

@@ -5,7 +5,7 @@ seeds = [0, 1, 2]
 metrics = ["fd", "kid_lenet"]   # or "fd, kid_lenet": measures on every extractor, or on one; left out: all
 without = ["judge_gap"]         # measures or metrics that nobody wants to wait for
 extractors = ["lenet"]          # left out: all whose weights are here and that fit the data
-controls = true                 # let the yardsticks `real`, `copycat` and `noise` join in
+controls = true                 # let the yardsticks that there are for such data join in
 curve_metrics = ["fd_lenet"]    # taken at every look at the validation split; left out: one that is cheap
 precision = "bf16"              # left out: "fp32"; like `compile` also of one generator
 [budget]                        # equal for all, unless a generator says otherwise
