@@ -63,7 +63,9 @@ if TYPE_CHECKING:
         Features,
         Generator,
         Likelihood,
+        Paced,
         Reconstructor,
+        Refitting,
         Sequential,
         Split,
         SplitName,
@@ -133,8 +135,8 @@ _HOMES = {
     "bench.probes.pulse": "alive",
     "bench.probes.stopwatch": "time_calls",
     "bench.protocols": (
-        "Batch Dataset DataSpec ExampleLoss Extractor Features Generator Likelihood Reconstructor Sequential "
-        "Split SplitName Streaming Textual Trainable Verbatim"
+        "Batch Dataset DataSpec ExampleLoss Extractor Features Generator Likelihood Paced Reconstructor Refitting "
+        "Sequential Split SplitName Streaming Textual Trainable Verbatim"
     ),
     "bench.record": "Estimate Failure Interval Measurement Plan RunRecord",
     "bench.registry": (
@@ -286,11 +288,13 @@ __all__ = [
     "Moments",
     "Omitted",
     "OutputError",
+    "Paced",
     "Pictures",
     "Plan",
     "Presets",
     "Reconstructor",
     "Records",
+    "Refitting",
     "Rows",
     "RunRecord",
     "Sequences",

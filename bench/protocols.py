@@ -156,6 +156,28 @@ class Trainable(Generator, Protocol):
 
 
 @runtime_checkable
+class Paced(Trainable, Protocol):
+    """A generator that is told how far its training has come, so that its rates fall to 0 within any budget."""
+
+    def pace(self, share: float) -> None:
+        """Before each step: the share of the training that is done, 0 to 1, be it counted in steps or in seconds."""
+        ...
+
+
+@runtime_checkable
+class Refitting(Trainable, Protocol):
+    """A generator of which something is fitted once its weights are learned, such as a prior to its latents."""
+
+    def refit(self, data: Split, rng: torch.Generator) -> None:
+        """At the end of the training, as a part of it, and for every look on the way.
+
+        data: the training split. ``rng`` lives on the CPU. The model is in evaluation mode. What is fitted is kept in
+        buffers; it must not rest on what was fitted before, and no later training step may rest on it.
+        """
+        ...
+
+
+@runtime_checkable
 class Likelihood(Generator, Protocol):
     """A generator that knows how likely data is: of each example the logarithm of its probability, or a bound on it.
 

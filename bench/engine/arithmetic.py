@@ -1,7 +1,8 @@
-"""In what arithmetic a model trains and samples: its precision, and whether its modules are compiled."""
+"""How a model is to compute: its precision, whether its modules are compiled, whether it is in evaluation mode."""
 
 from __future__ import annotations
 
+import contextlib
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -12,6 +13,19 @@ from torch import nn
 from bench.record import Precision
 
 M = TypeVar("M")
+
+
+@contextlib.contextmanager
+def evaluating(model: object) -> Iterator[None]:
+    """A module in evaluation mode for a while, and then as it was; any other model as it is."""
+    modules = [m for m in model.modules() if m.training] if isinstance(model, nn.Module) else []
+    for module in modules:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.training = True
 
 
 def prepared(model: M, precision: Precision, compiled: bool, device: torch.device) -> M:

@@ -23,12 +23,13 @@ import torch
 from pydantic import ConfigDict, Field, NonNegativeFloat, TypeAdapter, ValidationError
 from torch import Tensor
 
+from bench.engine.arithmetic import evaluating
 from bench.engine.budget import Target
 from bench.engine.checkpoint import apply_checkpoint, is_whole, read_checkpoint, restore, save_checkpoint
 from bench.engine.state import Baseline, apply, capture
 from bench.errors import DataError, TrialError
 from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes
-from bench.protocols import Split, Trainable
+from bench.protocols import Paced, Refitting, Split, Trainable
 from bench.record import Better, CurvePoint
 from bench.streams import seed_globals, stream, stream_seed
 
@@ -170,7 +171,12 @@ def train(
             before = schedule.share(progress)
             with baseline.step():
                 losses = _advance(model, data, schedule, progress, seed, device)
-            if schedule.evaluated_after(before, progress):
+            looked = schedule.evaluated_after(before, progress)
+            if schedule.done(progress):
+                progress.seconds += refit(model, data, progress.step, seed)
+            elif looked:
+                refit(model, data, progress.step, seed)
+            if looked:
                 metrics = evaluate(partial(progress.note_peaks, device, last=True))
                 _note(schedule, progress, metrics)
                 if keep and keep.improves(metrics, progress):
@@ -181,6 +187,8 @@ def train(
         due = progress.step % schedule.checkpoint_every == 0 or schedule.done(progress)
         if (due or stopped) and progress.step > saved:
             saved = progress.step
+            if stopped:  # it is measured as it is
+                refit(model, data, progress.step, seed)
             save(checkpoint)
     # What follows must not depend on where it was resumed.
     seed_globals(stream_seed(seed, "global", schedule.end(progress)))
@@ -273,6 +281,8 @@ def _advance(
 ) -> dict[str, float]:
     """One step, counted. Returns its losses."""
     started = time.perf_counter()
+    if isinstance(model, Paced):
+        model.pace(min(1.0, schedule.share(progress)))
     losses = advance(model, data, schedule.batch_size, progress.step, seed, device)
     progress.seconds += time.perf_counter() - started
     progress.step += 1
@@ -290,6 +300,17 @@ def advance(
     seed_globals(stream_seed(seed, "global", step))
     batch = data.batch(batch_index(len(data), batch_size, step, seed)).to(device)
     return {name: float(x) for name, x in model.train_step(batch, stream(seed, "train", step, device)).items()}
+
+
+def refit(model: Trainable, data: Split, step: int, seed: int) -> float:
+    """Fit what a family fits to learned weights, on the training split; the seconds that it took."""
+    if not isinstance(model, Refitting):
+        return 0.0
+    started = time.perf_counter()
+    seed_globals(stream_seed(seed, "refit", step))
+    with evaluating(model):
+        model.refit(data, stream(seed, "refit", step))
+    return time.perf_counter() - started
 
 
 def batch_index(size: int, batch_size: int, step: int, seed: int) -> Tensor:

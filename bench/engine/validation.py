@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from bench.engine.arithmetic import evaluating
 from bench.engine.plan import TrialPlan
 from bench.errors import Omitted, TrialError
 from bench.measure.names import find_metric
@@ -43,8 +44,6 @@ def look(
 
     drawn: called when samples are drawn, and no network has looked at them yet; not where none is needed.
     """
-    if module := model if isinstance(model, torch.nn.Module) and model.training else None:
-        module.eval()
     trial = Trial(
         model,
         Validation(dataset),
@@ -53,14 +52,12 @@ def look(
         batch_size=plan.budget.batch_size,
         device=device,
     )
-    if any(find_metric(name, plan.modality).of != "model" for name in plan.curve_metrics):
-        with contextlib.suppress(NotFinite):  # which every metric of them will say
-            _ = trial.drawn
-        drawn()
-    found = _measured(plan, trial)
-    if module:
-        module.train()
-    return found
+    with evaluating(model):
+        if any(find_metric(name, plan.modality).of != "model" for name in plan.curve_metrics):
+            with contextlib.suppress(NotFinite):  # which every metric of them will say
+                _ = trial.drawn
+            drawn()
+        return _measured(plan, trial)
 
 
 def _measured(plan: TrialPlan, trial: Trial) -> dict[str, float]:

@@ -36,7 +36,7 @@ from bench.engine.arithmetic import prepared
 from bench.engine.artifacts import save_samples
 from bench.engine.checkpoint import read_checkpoint, restore
 from bench.engine.plan import TrialPlan, checkpoint_path
-from bench.engine.training import Keep, Progress, Schedule, advance, best_path, load_last, train
+from bench.engine.training import Keep, Progress, Schedule, advance, best_path, load_last, refit, train
 from bench.engine.validation import look
 from bench.errors import GenbenchError, Omitted, TrialError, Unsupported, said
 from bench.measure.names import find_metric
@@ -311,6 +311,8 @@ def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.
             checkpoint = checkpoint_path(run.out, plan)
             schedule = _schedule(plan, _flops_per_step(run, dataset, device))
             run.progress, lost = load_last(model, checkpoint, schedule, seed=plan.seed)
+            if not run.progress.complete:
+                refit(model, dataset.train, run.progress.step, plan.seed)
             _take_best(run, model, checkpoint, run.progress)
             _note_stop(run, run.progress, lost)
         else:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.engine.budget import Target
 from bench.engine.state import State
-from bench.engine.training import Progress, Schedule, advance, train
+from bench.engine.training import Progress, Schedule, advance, refit, train
 from bench.errors import Omitted, Unsupported
 from bench.modalities import modality_of
 from bench.modalities._sequences import without_padding
@@ -52,6 +52,7 @@ def trained(entry: GeneratorEntry, data: Dataset, preset: str = TEST) -> Any:
     if isinstance(model, Trainable):
         for step in range(2):
             advance(model, data.train, BATCH, step, 0, CPU)
+        refit(model, data.train, 2, 0)
     return ready(model)
 
 

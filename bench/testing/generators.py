@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bench.engine.checkpoint import read_checkpoint, restore
 from bench.engine.state import capture
+from bench.engine.training import advance
 from bench.errors import Omitted, Unsupported
 from bench.measure.trial import Trial
 from bench.modalities import modality_of
@@ -25,6 +26,7 @@ from bench.protocols import (
     DataSpec,
     ExampleLoss,
     Likelihood,
+    Paced,
     Reconstructor,
     Sequential,
     Streaming,
@@ -193,6 +195,17 @@ class GeneratorPromises(Promises):
         assert after is not None and after < before, (
             f"{entry.name}: 60 steps on one batch raised its loss from {before:.4g} to {after:.4g}"
         )
+
+    def test_its_rates_fall_to_nothing(self, entry: GeneratorEntry, data: Dataset) -> None:
+        """Of a family that is told how far it is: at the end no step moves a parameter any more."""
+        model = make(entry, data, self.preset)
+        if not (isinstance(model, Paced) and isinstance(model, nn.Module)):
+            return
+        model.pace(1.0)
+        before = {name: p.clone() for name, p in model.named_parameters()}
+        advance(model, data.train, BATCH, 0, 0, CPU)
+        moved = [name for name, p in model.named_parameters() if not close(p, before[name], atol=1e-7, rtol=1e-6)]
+        assert not moved, f"{entry.name}: told that its training is over, a step still moves {', '.join(moved)}"
 
     def test_an_interrupted_training_ends_in_the_same_model(
         self, entry: GeneratorEntry, data: Dataset, tmp_path: Path

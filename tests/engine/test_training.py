@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from bench.engine.budget import Target
 from bench.engine.checkpoint import read_checkpoint, restore, save_checkpoint
 from bench.engine.state import capture
 from bench.engine.training import Progress, Schedule, batch_index, train
-from bench.protocols import Trainable
+from bench.protocols import Split, Trainable
 from bench.registry import GeneratorEntry
 from bench.testing import families_for, family_for
 
@@ -129,6 +130,63 @@ class Diverging(nn.Module):
 def test_a_broken_loss_is_named(tmp_path: Path, data: ImageDataset, losses: dict[Any, float], answer: str) -> None:
     with pytest.raises(TrialError, match=answer):
         run(Diverging(losses), data, tmp_path / "x.safetensors")
+
+
+class Told(Diverging):
+    """Notes what it is told of its training, and fits the mean of what it saw when that ends."""
+
+    def __init__(self) -> None:
+        super().__init__({"loss": 0.0})
+        self.shares: list[float] = []
+        self.refits = 0
+        self.mean: Tensor
+        self.register_buffer("mean", torch.zeros(()))
+
+    def pace(self, share: float) -> None:
+        assert self.training
+        self.shares.append(share)
+
+    def refit(self, data: Split, rng: torch.Generator) -> None:
+        assert not self.training and rng.device.type == "cpu"
+        self.refits += 1
+        self.mean.copy_(data.batch(torch.arange(100)).data.mean() + torch.rand((), generator=rng))
+
+
+class TestWhatAFamilyIsTold:
+    @pytest.mark.parametrize("target", [Target("steps", 12), Target("examples", 12 * 16)])
+    def test_the_share_that_is_done_whatever_ends_the_training(
+        self, tmp_path: Path, data: ImageDataset, target: Target
+    ) -> None:
+        model, schedule = Told(), Schedule(target, batch_size=16, checkpoint_every=4)
+        train(model, data.train, schedule, seed=0, device=CPU, checkpoint=tmp_path / "x", about={})
+        assert model.shares == pytest.approx([step / 12 for step in range(12)])
+
+    def test_when_it_ends_and_before_each_look(self, tmp_path: Path, data: ImageDataset) -> None:
+        model, means = Told(), list[float]()
+        schedule = Schedule(Target("steps", 12), batch_size=16, checkpoint_every=4, evaluate_every=5)
+
+        def look() -> dict[str, float]:
+            means.append(model.mean.item())
+            return {}
+
+        path = tmp_path / "x.safetensors"
+        train(model, data.train, schedule, seed=0, device=CPU, checkpoint=path, about={}, evaluate=look)
+        assert model.refits == len(means) == len(set(means)) == 3 and model.training
+        other = Told()
+        restore(path, other, training=False)
+        assert other.mean == model.mean == means[-1]
+
+    def test_when_it_is_stopped_for_it_is_measured_then(self, tmp_path: Path, data: ImageDataset) -> None:
+        model = Told()
+        run(model, data, tmp_path / "x.safetensors", stop=lambda: len(model.shares) == 3)
+        assert model.refits == 1 and model.mean != 0
+
+    def test_what_it_takes_to_fit_is_training_time(
+        self, tmp_path: Path, data: ImageDataset, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Told, "refit", lambda *_: time.sleep(0.2))
+        progress = run(Told(), data, tmp_path / "x.safetensors")
+        assert progress.seconds >= 0.2 and progress.curve[-1]["seconds"] >= 0.2
 
 
 class TestCheckpoint:
