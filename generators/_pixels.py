@@ -1,0 +1,136 @@
+"""What a net says of the pixels of an image: the maps of its last layer as a distribution of every value.
+
+    Bernoulli   black or white; or grey levels read as probabilities, which is a loss and no likelihood
+    Gaussian    a density of values in [-1, 1], of one variance that is learned
+    Logistic    a mixture of discretised logistics: the mass of each of 256 levels (arXiv:1701.05517, section 2.1)
+
+Given the maps, pixels are independent of one another. Images are ``(batch, channels, height, breadth)``, ``out`` is
+``(batch, maps, height, breadth)``.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench import DataSpec, Omitted, Unsupported, spacing
+
+Law = Literal["bernoulli", "gaussian", "logistic"]
+COMPONENTS = 5  # of the mixture of logistics
+
+
+class Pixels(nn.Module, ABC):
+    """``maps``: how many numbers of the net it reads at each place."""
+
+    maps: int
+    log_prob_of: Literal["mass", "density"] = "mass"
+
+    @abstractmethod
+    def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
+        """log p of each image in nats, or what a family lowers in its place, ``(batch,)``."""
+
+    @abstractmethod
+    def mean(self, out: Tensor) -> Tensor:
+        """The mean image in the range of the data; of binary pixels the likelier value."""
+
+    def check(self) -> None:
+        """Raises Omitted where ``log_prob`` is no likelihood."""
+
+
+class Bernoulli(Pixels):
+    """Cross entropy; of binary pixels a mass, of grey levels in [0, 1] not normalised."""
+
+    def __init__(self, channels: int, binary: bool) -> None:
+        super().__init__()
+        self.maps, self.binary = channels, binary
+
+    def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
+        share = x if self.binary else (x + 1) / 2
+        return -F.binary_cross_entropy_with_logits(out, share, reduction="none").flatten(1).sum(1)
+
+    def mean(self, out: Tensor) -> Tensor:
+        return (out > 0).float() if self.binary else 2 * out.sigmoid() - 1
+
+    def check(self) -> None:
+        if not self.binary:
+            raise Omitted('a Bernoulli decoder gives grey levels no probability: take decoder = "logistic"')
+
+
+class Gaussian(Pixels):
+    """One variance for all values, which is learned; means within [-1, 1] by a tanh."""
+
+    log_prob_of = "density"
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.maps = channels
+        self.log_sigma = nn.Parameter(torch.zeros(()))
+
+    def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
+        z = (x - out.tanh()) / self.log_sigma.exp()
+        return (-0.5 * z.square() - self.log_sigma - 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
+
+    def mean(self, out: Tensor) -> Tensor:
+        return out.tanh()
+
+
+class Logistic(Pixels):
+    """The mass of levels under ``components`` logistics, each cut at the middles between levels (Eq. 2).
+
+    The first level has all that lies below, the last all above, so that the mass of 256 levels is 1. Within a component
+    the mean of a channel moves with the channels before it in a line (section 2.2), as red with green.
+    """
+
+    def __init__(self, channels: int, components: int = COMPONENTS) -> None:
+        super().__init__()
+        self.channels, self.components = channels, components
+        self.pairs = [(a, b) for b in range(channels) for a in range(b)]
+        self.maps = components * (1 + 2 * channels + len(self.pairs))
+
+    def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
+        weights, mean, log_scale, pull = self._parts(out)
+        mean = self._moved(mean, pull, x[:, None])
+        offset, half, inverse = x[:, None] - mean, spacing() / 2, (-log_scale).exp()
+        above, below = inverse * (offset + half), inverse * (offset - half)
+        # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), which no rounding takes to 0
+        left, right = F.logsigmoid(above), F.logsigmoid(-below)
+        inner = left + right + torch.log(-torch.expm1(-2 * half * inverse))
+        first, last = x[:, None] < -1 + half, x[:, None] > 1 - half
+        log_mass = torch.where(first, left, torch.where(last, right, inner)).sum(2)
+        return (weights.log_softmax(1) + log_mass).logsumexp(1).flatten(1).sum(1)
+
+    def mean(self, out: Tensor) -> Tensor:
+        weights, mean, _, pull = self._parts(out)
+        mean = self._moved(mean, pull)
+        return (weights.softmax(1)[:, :, None] * mean).sum(1).clamp(-1, 1)
+
+    def _parts(self, out: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Logits of weights ``(batch, K, H, W)``; means, log scales ``(batch, K, C, H, W)``; ``(batch, K, pairs, H, W)``."""
+        k, c = self.components, self.channels
+        weights, mean, log_scale, pull = out.split([k, k * c, k * c, k * len(self.pairs)], dim=1)
+        mean, log_scale, pull = (
+            part.unflatten(1, (k, -1)) if part.shape[1] else part for part in (mean, log_scale, pull)
+        )
+        return weights, mean, log_scale.clamp(min=-7), pull.tanh()
+
+    def _moved(self, mean: Tensor, pull: Tensor, x: Tensor | None = None) -> Tensor:
+        """Means as the channels before move them: those of ``x`` ``(batch, 1, C, H, W)``, or their means."""
+        moved = list(mean.unbind(2))
+        for number, (a, b) in enumerate(self.pairs):
+            moved[b] = moved[b] + pull[:, :, number] * (moved[a] if x is None else x[:, :, a])
+        return torch.stack(moved, dim=2)
+
+
+def pixels_of(spec: DataSpec, law: Law) -> Pixels:
+    """The distribution of this law for such images. Raises Unsupported for a law that binary pixels cannot have."""
+    binary = spec.kind == "binary"
+    if binary and law != "bernoulli":
+        raise Unsupported(f"binary pixels have no {law} distribution: take decoder = 'bernoulli'")
+    if law == "bernoulli":
+        return Bernoulli(spec.shape[0], binary)
+    return Gaussian(spec.shape[0]) if law == "gaussian" else Logistic(spec.shape[0])
