@@ -10,6 +10,7 @@ Where there are classes, a label stands beside the vector, and beside what the e
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -32,9 +33,7 @@ class Encoder(nn.Module):
             self.features, size, hidden = nn.Sequential(nn.Flatten()), math.prod(shape), [width, width]
         else:
             widths, coarse = _widths(shape, width)
-            self.features = nn.Sequential(
-                *(layer for a, b in zip(widths, widths[1:], strict=False) for layer in _halve(a, b)), nn.Flatten()
-            )
+            self.features = nn.Sequential(*(layer for a, b in pairwise(widths) for layer in _halve(a, b)), nn.Flatten())
             size, hidden = widths[-1] * math.prod(coarse), [8 * width]
         self.head = _perceptron(size + classes, *hidden, outside)
 
@@ -88,7 +87,7 @@ def _widths(shape: tuple[int, ...], width: int) -> tuple[list[int], tuple[int, i
 
 
 def _perceptron(*widths: int) -> nn.Sequential:
-    layers = [nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]
+    layers = [nn.Linear(a, b) for a, b in pairwise(widths)]
     return nn.Sequential(*(part for layer in layers[:-1] for part in (layer, nn.SiLU())), layers[-1])
 
 

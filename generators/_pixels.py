@@ -110,7 +110,7 @@ class Logistic(Pixels):
         return (weights.softmax(1)[:, :, None] * mean).sum(1).clamp(-1, 1)
 
     def _parts(self, out: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Logits of weights ``(batch, K, H, W)``; means, log scales ``(batch, K, C, H, W)``; ``(batch, K, pairs, H, W)``."""
+        """Logits of weights ``(batch, K, H, W)``; means and log scales ``(batch, K, C, H, W)``; pulls, one a pair."""
         k, c = self.components, self.channels
         weights, mean, log_scale, pull = out.split([k, k * c, k * c, k * len(self.pairs)], dim=1)
         mean, log_scale, pull = (

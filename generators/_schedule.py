@@ -37,7 +37,7 @@ def pace(step: int, warmup: int, decay: int, fall: Fall = "cosine", floor: float
 def slowed(optimiser: Optimizer, share: float, hold: float = 0.4) -> None:
     """Set its learning rate to that at a share of the training: the first until ``hold``, then in a line down to 0.
 
-    For ``pace`` (``bench.Paced``), so that it falls within any budget: most of what a short training gains it gains here.
+    For ``pace`` (``bench.Paced``), so that it falls within any budget: there a short training gains most.
     """
     for group in optimiser.param_groups:
         group["lr"] = optimiser.defaults["lr"] * min(1.0, (1 - share) / (1 - hold))
