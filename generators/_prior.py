@@ -55,8 +55,7 @@ class MixturePrior(nn.Module):
         u = rows.uniform().to(cumulative) * cumulative[-1]
         chosen = torch.searchsorted(cumulative, u, right=True).clamp(max=len(cumulative) - 1)
         noise = rows.normal(self.means.shape[1]).to(self.means)
-        z: Tensor = self.means[chosen] + (self.scales[chosen] @ noise[:, :, None]).squeeze(2)
-        return z.float()
+        return torch.baddbmm(self.means[chosen, :, None], self.scales[chosen], noise[:, :, None]).squeeze(2).float()
 
     def log_prob(self, z: Tensor) -> Tensor:
         """In nats, ``(batch,)`` float64, of ``(batch, size)``."""
