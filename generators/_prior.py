@@ -62,7 +62,8 @@ class MixturePrior(nn.Module):
         offset = (z.double()[:, None] - self.means).unsqueeze(3)  # (batch, components, size, 1)
         y = torch.linalg.solve_triangular(self.scales, offset, upper=False).squeeze(3)
         volume = self.scales.diagonal(dim1=1, dim2=2).log().sum(1) + 0.5 * z.shape[1] * math.log(2 * math.pi)
-        return (self.weights.log() - volume - 0.5 * y.square().sum(2)).logsumexp(1)
+        log_p: Tensor = (self.weights.log() - volume - 0.5 * y.square().sum(2)).logsumexp(1)
+        return log_p
 
 
 def some_of(data: Split, rng: torch.Generator, batch: int = 1000) -> list[Tensor]:
