@@ -1,6 +1,7 @@
 """What a net says of the pixels of an image: the maps of its last layer as a distribution of every value.
 
     Bernoulli   black or white; or grey levels read as probabilities, which is a loss and no likelihood
+    Square      minus the squared error; a loss and no likelihood
     Gaussian    a density of values in [-1, 1], of one variance that is learned
     Logistic    a mixture of discretised logistics: the mass of each of 256 levels (arXiv:1701.05517, section 2.1)
 
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from bench import DataSpec, Omitted, Unsupported, spacing
 
-Law = Literal["bernoulli", "gaussian", "logistic"]
+Law = Literal["bernoulli", "square", "gaussian", "logistic"]
 COMPONENTS = 5  # of the mixture of logistics
 
 
@@ -59,6 +60,23 @@ class Bernoulli(Pixels):
     def check(self) -> None:
         if not self.binary:
             raise Omitted('a Bernoulli decoder gives grey levels no probability: take decoder = "logistic"')
+
+
+class Square(Pixels):
+    """The squared error of means within [-1, 1] by a tanh."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.maps = channels
+
+    def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
+        return -(x - out.tanh()).square().flatten(1).sum(1)
+
+    def mean(self, out: Tensor) -> Tensor:
+        return out.tanh()
+
+    def check(self) -> None:
+        raise Omitted("a squared error gives no image a probability")
 
 
 class Gaussian(Pixels):
@@ -116,7 +134,7 @@ class Logistic(Pixels):
         mean, log_scale, pull = (
             part.unflatten(1, (k, -1)) if part.shape[1] else part for part in (mean, log_scale, pull)
         )
-        return weights, mean, log_scale.clamp(min=-7), pull.tanh()
+        return weights, mean, log_scale.clamp(-7, 7), pull.tanh()
 
     def _moved(self, mean: Tensor, pull: Tensor, x: Tensor | None = None) -> Tensor:
         """Means as the channels before move them: those of ``x`` ``(batch, 1, C, H, W)``, or their means."""
@@ -133,4 +151,5 @@ def pixels_of(spec: DataSpec, law: Law) -> Pixels:
         raise Unsupported(f"binary pixels have no {law} distribution: take decoder = 'bernoulli'")
     if law == "bernoulli":
         return Bernoulli(spec.shape[0], binary)
-    return Gaussian(spec.shape[0]) if law == "gaussian" else Logistic(spec.shape[0])
+    made: dict[Law, type[Pixels]] = {"square": Square, "gaussian": Gaussian, "logistic": Logistic}
+    return made[law](spec.shape[0])

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
-from bench import Rows, Split
+from bench import Batch, Rows, Split
 
 FITTED = 20_000  # latents, at most
 STEPS = 30  # of expectation maximisation
@@ -34,8 +35,9 @@ class MixturePrior(nn.Module):
         self.register_buffer("means", torch.zeros(components, size, dtype=torch.float64))
         self.register_buffer("scales", torch.eye(size, dtype=torch.float64).repeat(components, 1, 1))
 
-    def fit(self, z: Tensor, seed: int) -> None:
+    def fit(self, z: Tensor, rng: torch.Generator) -> None:
         """To latents ``(n, size)``, by expectation maximisation."""
+        seed = int(torch.randint(2**31, (), generator=rng))
         mixture = GaussianMixture(
             max(1, min(len(self.weights), len(z) // LEAST)), reg_covar=1e-4, max_iter=STEPS, random_state=seed
         )
@@ -66,6 +68,8 @@ class MixturePrior(nn.Module):
         return log_p
 
 
-def some_of(data: Split, rng: torch.Generator, batch: int = 1000) -> list[Tensor]:
-    """Numbers of at most ``FITTED`` examples, all different, by batches."""
-    return list(torch.randperm(len(data), generator=rng)[:FITTED].split(batch))
+@torch.no_grad()
+def latents(encode: Callable[[Batch], Tensor], data: Split, rng: torch.Generator, device: torch.device) -> Tensor:
+    """What ``encode`` makes of at most ``FITTED`` examples, ``(n, size)``, all different."""
+    order = torch.randperm(len(data), generator=rng)[:FITTED]
+    return torch.cat([encode(data.batch(index).to(device)) for index in order.split(1000)])

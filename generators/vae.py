@@ -1,12 +1,22 @@
-"""Variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114).
+"""Variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114), and what was made of it.
 
 Encoder q(z|x) = N(mu(x), diag sigma(x)^2) and decoder p(x|z) are trained together on the evidence lower bound
 
     log p(x) >= E_q log p(x|z) - KL(q(z|x) || N(0, I)),                                               (Eq. 3)
     KL = -1/2 sum_j (1 + log sigma_j^2 - mu_j^2 - sigma_j^2)                                          (Appendix B)
 
-with z = mu + sigma * eps, eps ~ N(0, I) (Eq. 10, one draw). The decoder is Bernoulli for grey levels read as
-probabilities (Appendix C.1) or Gaussian with one learned variance (Appendix C.2).
+with z = mu + sigma * eps, eps ~ N(0, I) (Eq. 10, one draw). Both terms are sums, over pixels and over latents.
+
+beta      weighs the KL in training (Higgins et al. 2017); 1 is the bound.
+free_bits nats that each latent may hold without cost, on average over a batch (Kingma et al. 2016, arXiv:1606.04934,
+          Eq. 15), against decoders that ignore z.
+prior     "gmm": a mixture of Gaussians, fitted to the means of q(z|x) of training images when training ends, takes the
+          place of N(0, I), in samples and in the bound (Dai & Wipf 2019, arXiv:1903.05789, in its simplest form).
+
+``cvae`` is told a label on both sides (Sohn et al. 2015). ``iwae`` trains on, and is measured by, the bound of k draws,
+which k tightens (Burda et al. 2016, arXiv:1509.00519, Eq. 8):
+
+    L_k = E log 1/k sum_i p(x|z_i) p(z_i) / q(z_i|x),    z_i ~ q(z|x)
 """
 
 from __future__ import annotations
@@ -16,84 +26,111 @@ import zlib
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from bench import Batch, DataSpec, Omitted, Presets, Unsupported, generator, normal
+from bench import Batch, DataSpec, Presets, Rows, Split, Unsupported, generator
+from generators._coders import Decoder, Encoder, Net
+from generators._pixels import pixels_of
+from generators._prior import MixturePrior, latents
+from generators._schedule import slowed
 
 PRESETS: Presets = {
-    "test": {"latent": 3, "width": 16, "lr": 5e-3},
-    "tiny": {"latent": 16, "width": 256, "lr": 2e-3},
+    "test": {"latent": 3, "width": 16, "lr": 5e-3, "components": 3},
+    "tiny": {"latent": 16, "net": "conv", "width": 32},
     "paper": {"latent": 20, "width": 500},  # sizes of section 5 for MNIST; one layer more, Adam instead of Adagrad
 }
+WEIGHTED: Presets = {
+    "test": {"latent": 3, "width": 16, "lr": 5e-3, "measured_draws": 20},
+    "tiny": {"latent": 16, "net": "conv", "width": 32},
+    "paper": {"latent": 50, "width": 200, "draws": 50, "measured_draws": 5000},  # section 5, one stochastic layer
+}
+Law = Literal["bernoulli", "gaussian", "logistic"]
+AT_ONCE = 20  # draws of a batch that are decoded together
 
 
 @generator("vae", modalities={"image"}, paper="arXiv:1312.6114", presets=PRESETS)
 class VAE(nn.Module):
-    """Variational autoencoder with multi-layer perceptrons.
+    """Variational autoencoder with a convolutional or a multi-layer perceptron on both sides.
 
-    latent: size of z. width: of the hidden layers. decoder: "bernoulli" for binary pixels, or grey levels as
-    probabilities; "gaussian" for a density. ``log_prob`` is the evidence bound by one draw of z: of the Gaussian
-    decoder on the density of pixels in [-1, 1], of the Bernoulli one on the mass of binary pixels. The cross entropy of
-    grey levels in [0, 1] is not normalised, and so no likelihood.
+    latent: size of z. net, width: see ``generators/_coders.py``. decoder: "bernoulli" for binary pixels, or for grey
+    levels as probabilities, which is no likelihood; "gaussian" for a density of pixels in [-1, 1]; "logistic" for the
+    mass of 256 levels (see ``generators/_pixels.py``). beta, free_bits, prior: see above; components: of the "gmm".
+    ``log_prob`` is the evidence bound by one draw of z, found from the image itself.
     """
 
     bound = True
+    conditional = False  # but of cvae
 
     def __init__(
         self,
         spec: DataSpec,
         *,
         latent: PositiveInt = 20,
+        net: Net = "mlp",
         width: PositiveInt = 500,
-        decoder: Literal["bernoulli", "gaussian"] = "bernoulli",
+        decoder: Law = "bernoulli",
+        beta: PositiveFloat = 1.0,
+        free_bits: NonNegativeFloat = 0.0,
+        prior: Literal["normal", "gmm"] = "normal",
+        components: PositiveInt = 50,
         lr: PositiveFloat = 1e-3,
     ) -> None:
         super().__init__()
-        if spec.kind == "binary" and decoder == "gaussian":
-            raise Unsupported("vae: binary pixels have no density; take decoder = 'bernoulli'")
-        self.shape, self.latent, self.kind = spec.shape, latent, decoder
-        self.binary = spec.kind == "binary"
-        size = math.prod(spec.shape)
-        self.encoder = nn.Sequential(nn.Flatten(), *_hidden(size, width), nn.Linear(width, 2 * latent))
-        self.decoder = nn.Sequential(*_hidden(latent, width), nn.Linear(width, size))
-        self.log_sigma = nn.Parameter(torch.zeros(()))  # of the Gaussian decoder
-        self.optimiser = torch.optim.Adam(self.parameters(), lr=lr)
+        if self.conditional and not spec.classes:
+            raise Unsupported("cvae makes images of labels, and the data has none: take vae")
+        self.latent, self.beta, self.free_bits, self.fits = latent, beta, free_bits, prior == "gmm"
+        classes = spec.classes or 0 if self.conditional else 0
+        self.pixels = pixels_of(spec, decoder)
+        self.encoder = Encoder(spec.shape, 2 * latent, net=net, width=width, classes=classes)
+        self.decoder = Decoder(latent, spec.shape, self.pixels.maps, net=net, width=width, classes=classes)
+        self.prior = MixturePrior(latent, components if self.fits else 1)  # until it is fitted N(0, I)
+        self.optimiser = torch.optim.Adam(self.parameters(), lr=lr, fused=True)
 
     @property
     def log_prob_of(self) -> Literal["mass", "density"]:
-        return "density" if self.kind == "gaussian" else "mass"
+        return self.pixels.log_prob_of
 
-    @property
-    def idle_parameters(self) -> set[str]:
-        """The variance is the Gaussian decoder's alone."""
-        return set() if self.kind == "gaussian" else {"log_sigma"}
+    def pace(self, share: float) -> None:
+        slowed(self.optimiser, share)
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         eps = torch.randn(len(batch.data), self.latent, generator=rng, device=rng.device)
-        reconstruction, kl = self.terms(batch.data, eps)
-        loss = (kl - reconstruction).mean()
+        mu, log_var = self.encode(batch)
+        log_p = self.pixels.log_prob(batch.data, self.decoder(mu + (0.5 * log_var).exp() * eps, batch.condition))
+        kl = kl_by_latent(mu, log_var)  # (batch, latent)
+        paid = kl.mean(0).clamp(min=self.free_bits).sum() if self.free_bits else kl.sum(1).mean()
+        loss = self.beta * paid - log_p.mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
-        return {"loss": loss.item(), "kl": kl.mean().item()}
+        return {"loss": loss.item(), "kl": kl.sum(1).mean().item()}
+
+    def refit(self, data: Split, rng: torch.Generator) -> None:
+        """Fit the prior, where one is to be fitted, to the means of q(z|x)."""
+        if self.fits:
+            self.prior.fit(latents(lambda batch: self.encode(batch)[0], data, rng, self.prior.means.device), rng)
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
-        """Means of p(x|z), z ~ N(0, I), as is custom: the decoder's own noise is left out."""
-        return self.mean(normal(rng, n, self.latent).to(self.log_sigma.device))
+        """Means of p(x|z), z from the prior, as is custom: the decoder's own noise is left out."""
+        rows = Rows(rng, n)
+        label = self._labels(rows, condition)
+        return self.pixels.mean(self.decoder(self.prior.draw(rows), label))
+
+    def _labels(self, rows: Rows, asked: Tensor | None) -> Tensor | None:
+        if not self.decoder.classes:
+            return None
+        return rows.labels(self.decoder.classes, asked).to(self.prior.means.device)
 
     @torch.no_grad()
     def reconstruct(self, batch: Batch) -> Tensor:
         """Mean of p(x|z) at the mean of q(z|x)."""
-        mu, _ = self.encoder(batch.data).chunk(2, dim=1)
-        return self.mean(mu)
+        return self.pixels.mean(self.decoder(self.encode(batch)[0], batch.condition))
 
     def log_prob(self, batch: Batch) -> Tensor:
         """The evidence lower bound in nats, ``(batch,)``. Raises Omitted for a Bernoulli decoder of grey levels."""
-        if self.kind == "bernoulli" and not self.binary:
-            raise Omitted('a Bernoulli decoder gives grey levels no probability: take decoder = "gaussian"')
+        self.pixels.check()
         return -self.example_loss(batch)
 
     @torch.no_grad()
@@ -102,34 +139,78 @@ class VAE(nn.Module):
 
         eps is drawn from a seed found from the image itself: the bound can be repeated, and no batch changes it.
         """
-        reconstruction, kl = self.terms(batch.data, own_noise(batch.data, self.latent))
-        return kl - reconstruction
+        mu, log_var = self.encode(batch)
+        z = mu + (0.5 * log_var).exp() * own_noise(batch.data, self.latent)
+        log_p = self.pixels.log_prob(batch.data, self.decoder(z, batch.condition))
+        if self.fits:  # has no KL in closed form
+            return log_normal(z, mu, log_var) - self.prior.log_prob(z) - log_p
+        return kl_by_latent(mu, log_var).sum(1) - log_p
 
-    def terms(self, x: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
-        """E_q log p(x|z) by one draw, and the KL divergence, each ``(batch,)`` in nats."""
-        mu, log_var = self.encoder(x).chunk(2, dim=1)  # (batch, latent) each
-        z = mu + (0.5 * log_var).exp() * eps  # Eq. 10
-        return self.log_likelihood(x.flatten(1), self.decoder(z)), gaussian_kl(mu, log_var)
-
-    def log_likelihood(self, x: Tensor, out: Tensor) -> Tensor:
-        """log p(x|z) summed over pixels, ``(batch,)``; ``out`` is the decoder's last layer."""
-        if self.kind == "bernoulli":
-            share = x if self.binary else (x + 1) / 2
-            return -F.binary_cross_entropy_with_logits(out, share, reduction="none").sum(1)
-        z = (x - out.tanh()) / self.log_sigma.exp()
-        return (-0.5 * z.square() - self.log_sigma - 0.5 * math.log(2 * math.pi)).sum(1)
-
-    def mean(self, z: Tensor) -> Tensor:
-        """Mean image of p(x|z) in [-1, 1]; of binary pixels the likelier value, 0 or 1."""
-        out: Tensor = self.decoder(z).view(-1, *self.shape)
-        if self.kind == "gaussian":
-            return out.tanh()
-        return (out > 0).float() if self.binary else 2 * out.sigmoid() - 1
+    def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """mu and log sigma^2 of q(z|x), ``(batch, latent)`` each."""
+        mu, log_var = self.encoder(batch.data, batch.condition).chunk(2, dim=1)
+        return mu, log_var
 
 
-def gaussian_kl(mu: Tensor, log_var: Tensor) -> Tensor:
-    """KL(N(mu, diag exp(log_var)) || N(0, I)) in nats, ``(batch,)``."""
-    return -0.5 * (1 + log_var - mu.square() - log_var.exp()).sum(1)  # Appendix B
+@generator("cvae", modalities={"image"}, paper="Sohn et al. 2015, NeurIPS 28", presets=PRESETS)
+class ConditionalVAE(VAE):
+    """A VAE whose encoder and decoder are told the label: it bounds p(x|y), and makes images of what is asked for."""
+
+    conditional = True
+
+
+@generator("iwae", modalities={"image"}, paper="arXiv:1509.00519, Eq. 8", presets=WEIGHTED)
+class IWAE(VAE):
+    """A VAE trained on the importance-weighted bound of ``draws``, and measured by that of ``measured_draws``."""
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        draws: PositiveInt = 5,
+        measured_draws: PositiveInt = 500,
+        latent: PositiveInt = 20,
+        net: Net = "mlp",
+        width: PositiveInt = 500,
+        decoder: Law = "bernoulli",
+        lr: PositiveFloat = 1e-3,
+    ) -> None:
+        super().__init__(spec, latent=latent, net=net, width=width, decoder=decoder, lr=lr)
+        self.draws, self.measured_draws = draws, measured_draws
+
+    def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        eps = torch.randn(self.draws, len(batch.data), self.latent, generator=rng, device=rng.device)
+        log_w = self.log_weights(batch, eps)
+        loss = math.log(self.draws) - log_w.logsumexp(0).mean()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return {"loss": loss.item(), "loss_one_draw": -log_w.mean().item()}
+
+    @torch.no_grad()
+    def example_loss(self, batch: Batch) -> Tensor:
+        """Minus the bound of ``measured_draws`` in nats, ``(batch,)``, by draws that the image itself decides."""
+        eps = own_noise(batch.data, self.measured_draws * self.latent).view(len(batch.data), -1, self.latent)
+        log_w = torch.cat([self.log_weights(batch, part).double() for part in eps.transpose(0, 1).split(AT_ONCE)])
+        return math.log(self.measured_draws) - log_w.logsumexp(0)
+
+    def log_weights(self, batch: Batch, eps: Tensor) -> Tensor:
+        """log p(x|z) p(z) / q(z|x), ``(draws, batch)``, for eps ``(draws, batch, latent)``."""
+        mu, log_var = self.encode(batch)
+        z, draws = mu + (0.5 * log_var).exp() * eps, len(eps)
+        x = batch.data.repeat(draws, *[1] * (batch.data.ndim - 1))
+        log_p = self.pixels.log_prob(x, self.decoder(z.flatten(0, 1))).view(draws, -1)
+        return log_p + log_normal(z, torch.zeros_like(mu), torch.zeros_like(mu)) - log_normal(z, mu, log_var)
+
+
+def kl_by_latent(mu: Tensor, log_var: Tensor) -> Tensor:
+    """KL(N(mu, exp(log_var)) || N(0, 1)) of each latent in nats, ``(batch, latent)``."""
+    return -0.5 * (1 + log_var - mu.square() - log_var.exp())  # Appendix B
+
+
+def log_normal(z: Tensor, mu: Tensor, log_var: Tensor) -> Tensor:
+    """log N(z; mu, diag exp(log_var)) in nats, the last axis summed over."""
+    return -0.5 * (math.log(2 * math.pi) + log_var + (z - mu).square() / log_var.exp()).sum(-1)
 
 
 def own_noise(x: Tensor, size: int) -> Tensor:
@@ -137,7 +218,3 @@ def own_noise(x: Tensor, size: int) -> Tensor:
     rng = torch.Generator()
     seeds = [zlib.crc32(row.tobytes()) for row in x.flatten(1).cpu().numpy()]
     return torch.stack([torch.randn(size, generator=rng.manual_seed(seed)) for seed in seeds]).to(x.device)
-
-
-def _hidden(inside: int, width: int) -> tuple[nn.Module, ...]:
-    return nn.Linear(inside, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()

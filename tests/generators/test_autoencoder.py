@@ -1,0 +1,93 @@
+"""What is fitted to an autoencoder's latents, and what its loss is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import multivariate_normal
+
+from bench import Batch, DataSpec, Rows
+from bench.datasets.digits import digits
+from bench.streams import stream
+from generators._prior import MixturePrior, latents
+from generators.autoencoder import Autoencoder
+
+GREY = DataSpec("image", (1, 8, 8), "continuous")
+
+
+def clusters(n: int) -> torch.Tensor:
+    """Two thirds about (-3, 0), one about (3, 1), each with a covariance of its own."""
+    rng = np.random.default_rng(0)
+    first = rng.multivariate_normal([-3.0, 0.0], np.array([[1, 0.8], [0.8, 1]]), 2 * n // 3)
+    second = rng.multivariate_normal([3.0, 1.0], np.diag([0.3, 2]), n // 3)
+    return torch.from_numpy(np.concatenate([first, second]))
+
+
+class TestMixturePrior:
+    def test_before_it_is_fitted_it_is_normal(self) -> None:
+        prior, z = MixturePrior(3, 4), torch.randn(5, 3)
+        torch.testing.assert_close(prior.log_prob(z), torch.distributions.Normal(0, 1).log_prob(z.double()).sum(1))
+        drawn = prior.draw(Rows(stream(0, "s"), 2000))
+        assert drawn.mean(0).abs().max() < 0.1 and (drawn.T.cov() - torch.eye(3)).abs().max() < 0.15
+
+    def test_it_finds_what_is_there(self) -> None:
+        prior = MixturePrior(2, 2)
+        prior.fit(clusters(6000), stream(0, "fit"))
+        order = prior.means[:, 0].argsort()
+        torch.testing.assert_close(prior.weights[order], torch.tensor([2 / 3, 1 / 3]).double(), atol=0.02, rtol=0)
+        torch.testing.assert_close(prior.means[order], torch.tensor([[-3, 0], [3, 1]]).double(), atol=0.1, rtol=0)
+        found = (prior.scales @ prior.scales.mT)[order]
+        expected = torch.tensor([[[1, 0.8], [0.8, 1]], [[0.3, 0], [0, 2]]]).double()
+        torch.testing.assert_close(found, expected, atol=0.15, rtol=0)
+
+    def test_its_density_is_scipys(self) -> None:
+        prior, z = MixturePrior(2, 2), clusters(30)
+        prior.fit(clusters(600), stream(0, "fit"))
+        parts = [
+            weight * multivariate_normal(mean, scale @ scale.T).pdf(z.numpy())
+            for weight, mean, scale in zip(*(part.numpy() for part in prior.buffers()), strict=True)
+        ]
+        assert prior.log_prob(z).numpy() == pytest.approx(np.log(sum(parts)), rel=1e-9)
+
+    def test_its_draws_are_of_its_density(self) -> None:
+        prior, given = MixturePrior(2, 2), clusters(6000)
+        prior.fit(given, stream(0, "fit"))
+        drawn = prior.draw(Rows(stream(0, "s"), 6000)).double()
+        torch.testing.assert_close(drawn.mean(0), given.mean(0), atol=0.12, rtol=0)
+        torch.testing.assert_close(drawn.T.cov(), given.T.cov(), atol=0.4, rtol=0)
+        assert (drawn[:, 0] > 0).double().mean().item() == pytest.approx(1 / 3, abs=0.03)
+
+    def test_few_latents_have_few_components(self) -> None:
+        prior = MixturePrior(2, 50)
+        prior.fit(clusters(60), stream(0, "fit"))
+        assert (prior.weights > 0).sum() == 3 and prior.weights.sum().item() == pytest.approx(1)
+        assert torch.isfinite(prior.log_prob(clusters(30))).all()
+
+
+def test_latents_are_those_of_different_training_images() -> None:
+    data = digits()
+    found = latents(lambda batch: batch.data.flatten(1), data.train, stream(0, "x"), torch.device("cpu"))
+    every = data.train.batch(torch.arange(len(data.train))).data.flatten(1)
+    assert torch.equal(found.sort(0).values, every.sort(0).values) and not torch.equal(found, every)
+
+
+def test_the_loss_is_the_squared_error_and_the_size_of_z() -> None:
+    torch.manual_seed(0)
+    model = Autoencoder(GREY, latent=2, net="mlp", width=8, decay=0.5)
+    x = torch.rand(4, 1, 8, 8) * 2 - 1
+    z = model.encoder(x)
+    error = (x - model.reconstruct(Batch(x))).square().sum((1, 2, 3))
+    torch.testing.assert_close(model.example_loss(Batch(x)), error)
+    losses = model.train_step(Batch(x), torch.Generator())
+    assert losses["loss"] == pytest.approx((error + 0.5 * z.square().sum(1)).mean().item(), rel=1e-5)
+
+
+def test_noise_is_added_to_what_is_seen_and_not_to_what_is_asked() -> None:
+    torch.manual_seed(0)
+    clean, noisy = (Autoencoder(GREY, latent=2, net="mlp", width=8, decay=0, noise=noise) for noise in (0.0, 0.3))
+    noisy.load_state_dict(clean.state_dict())
+    x = torch.rand(4, 1, 8, 8) * 2 - 1
+    seen = x + 0.3 * torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    expected = (x - clean.pixels.mean(clean.decoder(clean.encoder(seen)))).square().sum((1, 2, 3)).mean().item()
+    assert noisy.train_step(Batch(x), torch.Generator().manual_seed(1))["loss"] == pytest.approx(expected, rel=1e-5)
