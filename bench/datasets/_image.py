@@ -17,9 +17,10 @@ SPLITS: tuple[SplitName, ...] = ("train", "valid", "test")
 
 
 class ImageSplit:
-    """``pixels``: ``(n, C, H, W)`` uint8; ``labels``: ``(n,)`` int64, or None."""
+    """``pixels``: ``(n, C, H, W)`` uint8; ``labels``: ``(n,)`` int64, or None. binary: they are 0 and 255."""
 
-    def __init__(self, pixels: np.ndarray, labels: np.ndarray | None) -> None:
+    def __init__(self, pixels: np.ndarray, labels: np.ndarray | None, binary: bool = False) -> None:
+        self.binary = binary
         self.pixels = torch.from_numpy(np.ascontiguousarray(pixels))
         self.condition = None if labels is None else torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
 
@@ -34,26 +35,40 @@ class ImageSplit:
         return self.condition
 
     def batch(self, index: Tensor) -> Batch:
-        return Batch(self.pixels[index].float() / 127.5 - 1, None if self.condition is None else self.condition[index])
+        levels = self.pixels[index].float()
+        data = levels / 255 if self.binary else levels / 127.5 - 1
+        return Batch(data, None if self.condition is None else self.condition[index])
 
 
 class ImageDataset:
     """Three splits of images, with labels or without.
 
     splits: by name, pixels ``(n, C, H, W)`` uint8 0..255 and labels ``(n,)`` in 0..classes-1, or None.
+    binary: pixels are drawn anew, once and for all: 255 with the probability that the grey level is of 255
+    (Salakhutdinov & Murray 2008, section 5.1), and models see 0 and 1.
     Raises DataError for arrays of other shapes or types, or an empty split.
     """
 
-    def __init__(self, name: str, splits: Splits, classes: int | None) -> None:
+    def __init__(self, name: str, splits: Splits, classes: int | None, binary: bool = False) -> None:
         for split, (pixels, labels) in splits.items():
             labelled = labels is None or len(labels) == len(pixels)
             if pixels.dtype != np.uint8 or pixels.ndim != 4 or not labelled or not len(pixels):
                 raise DataError(f"{name}, {split}: images must be (n, C, H, W) uint8, one label each, and not empty")
         shape = tuple(int(size) for size in splits["train"][0].shape[1:])
+        splits = _binarised(splits) if binary else splits
         self.name = name
-        self.spec = DataSpec("image", shape, "continuous", classes=classes)
+        self.spec = DataSpec("image", shape, "binary" if binary else "continuous", classes=classes)
         self.fingerprint = fingerprint("image/1", *parts_of(splits))
-        self.train, self.valid, self.test = (ImageSplit(*splits[s]) for s in SPLITS)
+        self.train, self.valid, self.test = (ImageSplit(*splits[s], binary) for s in SPLITS)
+
+
+def _binarised(splits: Splits) -> Splits:
+    found: dict[SplitName, tuple[np.ndarray, np.ndarray | None]] = {}
+    for number, split in enumerate(SPLITS):
+        pixels, labels = splits[split]
+        draws = np.random.default_rng([2008, number]).random(pixels.shape, np.float32)
+        found[split] = np.where(255 * draws < pixels, np.uint8(255), np.uint8(0)), labels
+    return found
 
 
 def parts_of(splits: Splits) -> Iterator[str | np.ndarray]:

@@ -22,17 +22,17 @@ _HOW = "set `download = true` in the suite, or point `root` or GENBENCH_DATA at 
 
 
 @dataset("mnist5k", modality="image")
-def mnist5k() -> ImageDataset:
-    """5,000 MNIST digits, 28x28 grey, 500 a class; embedded (3,000 train, 1,000 valid, 1,000 test)."""
+def mnist5k(*, binary: bool = False) -> ImageDataset:
+    """5,000 MNIST digits, 28x28 grey or binary; embedded (3,000 train, 1,000 valid, 1,000 test)."""
     values = np.frombuffer(_embedded(), np.uint8)
     pixels, labels = values[:-5000].reshape(-1, 1, 28, 28), values[-5000:].astype(np.int64)
     sizes: dict[SplitName, int] = {"train": 3000, "valid": 1000, "test": 1000}
-    return ImageDataset("mnist5k", carve(pixels, labels, sizes), classes=10)
+    return ImageDataset("mnist5k", carve(pixels, labels, sizes), classes=10, binary=binary)
 
 
 @dataset("mnist", modality="image", locate=lambda: str(find("MNIST", "", _PLACES, _HOW)))
-def mnist(*, root: str = "", download: bool = False) -> ImageDataset:
-    """MNIST, 28x28 grey: 55,000 train, 5,000 valid (the last of the training set), 10,000 test."""
+def mnist(*, root: str = "", download: bool = False, binary: bool = False) -> ImageDataset:
+    """MNIST, 28x28 grey or binary: 55,000 train, 5,000 valid (the last of the training set), 10,000 test."""
     if download:
         from torchvision.datasets import MNIST
 
@@ -44,7 +44,7 @@ def mnist(*, root: str = "", download: bool = False) -> ImageDataset:
         "valid": (train[0][55000:], train[1][55000:]),
         "test": test,
     }
-    return ImageDataset("mnist", splits, classes=10)
+    return ImageDataset("mnist", splits, classes=10, binary=binary)
 
 
 def _embedded() -> bytes:

@@ -39,6 +39,18 @@ def test_every_class_is_in_every_split() -> None:
         assert torch.bincount(split.labels, minlength=10).min() > 0.07 * len(split)
 
 
+def test_black_and_white_digits_are_drawn_from_the_grey_ones_once_and_for_all() -> None:
+    grey, binary = mnist5k(), mnist5k(binary=True)
+    assert binary.spec.kind == "binary" and binary.fingerprint == mnist5k(binary=True).fingerprint != grey.fingerprint
+    levels = torch.from_numpy(np.linspace(0, 1, 256))[grey.test.pixels.long()]
+    drawn = binary.test.batch(torch.arange(len(binary.test))).data.double()
+    assert set(drawn.unique().tolist()) == {0, 1} and torch.equal(binary.test.labels, grey.test.labels)
+    spread = (levels * (1 - levels)).sum().sqrt()
+    assert (
+        abs((drawn - levels).sum()) < 4 * spread and (drawn[levels == 0] == 0).all() and (drawn[levels == 1] == 1).all()
+    )
+
+
 def test_carving_keeps_images_and_labels_together() -> None:
     pixels = np.arange(20, dtype=np.uint8).reshape(20, 1, 1, 1)
     for part, labels in carve(pixels, np.arange(20), {"train": 10, "valid": 5, "test": 5}).values():
