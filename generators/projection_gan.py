@@ -1,0 +1,103 @@
+"""Conditional GAN with a projection discriminator (Miyato & Koyama 2018, arXiv:1802.05637).
+
+The best discriminator of pairs (x, y) of image and label has the logit of a density ratio, which splits in two:
+
+    D(x, y) = log p(x, y) / q(x, y) = log p(y|x) / q(y|x) + log p(x) / q(x)                                 (Eq. 2)
+
+If both p(y|x) and q(y|x) are softmax regressions on features phi(x), the first part is linear in them, and D becomes
+
+    D(x, y) = <v_y, phi(x)> + psi(phi(x))                                                                   (Eq. 3)
+
+with one learned vector v_y a class: the label is projected on the image's features, not glued to its pixels. The
+generator G is told the label by conditional batch normalisation: each class has its own scale and shift after each
+norm, and nothing else (section 4). Losses are the hinge's (Eq. 16 and 17 of arXiv:1802.05957), with the label of the
+real image also asked of G:
+
+    L_D = E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y), y))          L_G = -E D(G(z, y), y)
+
+and every weight of D, v_y too, is divided by its largest singular value by power iteration, one a step of D.
+
+The nets are convolutional, where the paper's are residual; phi(x) is all of the coarsest map, where theirs is its sum
+over places. A training step is one update of one of the nets, rates fall to 0 by a line, and an average of G samples.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Lt
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor
+
+from bench import Batch, DataSpec, Presets, Unsupported, generator
+from generators._adversarial import Adversarial
+from generators._gan_nets import ConvDiscriminator, ConvGenerator, Layout
+from generators.sngan import discriminator_loss, generator_loss
+
+PRESETS: Presets = {
+    "test": {"noise": 5, "width": 8, "lr": 5e-3},
+    "tiny": {"width": 32, "noise": 64, "lr": 1e-3},
+    # section 4: Adam and n; nets as wide as those of arXiv:1802.05957, Table 3
+    "paper": {"layout": "sngan", "width": 64, "noise": 128, "lr": 2e-4, "beta1": 0.0, "beta2": 0.9, "critic_steps": 5},
+}
+
+
+@generator("projection_gan", modalities={"image"}, paper="arXiv:1802.05637", presets=PRESETS)
+class ProjectionGAN(Adversarial):
+    """Class-conditional GAN: projection discriminator, conditional batch normalisation, spectral norm, hinge loss.
+
+    width: channels of the finest map; twice as many after each halving. layout: "sngan" or "dcgan", as of SNGAN.
+    noise: size of z. critic_steps: steps of the discriminator for one of the generator. beta1, beta2: Adam's.
+    decay: of the average of the generator that samples.
+    Of the losses, ``loss`` is L_D as it was last seen.
+    Raises Unsupported for data without labels.
+    """
+
+    conditional = True
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        noise: PositiveInt = 128,
+        width: PositiveInt = 64,
+        layout: Layout = "dcgan",
+        critic_steps: PositiveInt = 1,
+        lr: PositiveFloat = 2e-4,
+        beta1: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        beta2: Annotated[float, Ge(0), Lt(1)] = 0.9,
+        decay: Annotated[float, Ge(0), Lt(1)] = 0.99,
+    ) -> None:
+        if not spec.classes:
+            raise Unsupported("projection_gan needs data with labels; for data without, take sngan")
+        super().__init__(
+            ConvGenerator(spec, noise, width, layout=layout, classes=spec.classes),
+            ConvDiscriminator(spec, width, layout=layout, norm="spectral", classes=spec.classes),
+            noise=noise,
+            lr=lr,
+            betas=(beta1, beta2),
+            decay=decay,
+            rounds=critic_steps,
+            classes=spec.classes,
+        )
+        self.loss: Tensor
+        self.register_buffer("loss", torch.zeros(()))
+
+    def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        """One update, of the discriminator or, after ``critic_steps`` of those, of the generator."""
+        z, label = self.draw(len(batch.data), rng), batch.condition
+        assert label is not None
+        if self.generators_turn():
+            self.discriminator.eval()  # no power iteration
+            loss = generator_loss(partial(self.discriminator, label=label), self.generator(z, label))
+            self.descend_generator(loss)
+            self.discriminator.train()
+            return {"loss": self.loss.item(), "loss_generator": loss.item()}
+        with torch.no_grad():
+            fake = self.generator(z, label)
+        loss = discriminator_loss(partial(self.discriminator, label=label.repeat(2)), batch.data, fake)
+        self.descend_discriminator(loss)
+        self.loss.copy_(loss.detach())
+        return {"loss": loss.item()}
