@@ -66,7 +66,7 @@ class ConvDiscriminator(nn.Module):
 
     norm: "batch": before each leaky ReLU but the first; "spectral": of every weight, by one power iteration a call in
     training and none in evaluation. dropout: after each leaky ReLU.
-    classes: the answer is psi(phi(x)) + <v_y, phi(x)>, a projection on a vector of the label (arXiv:1802.05637, Eq. 3).
+    classes: the answer is psi(phi(x)) + <v_y, phi(x)>, a projection on a vector of the label (arXiv:1802.05637).
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class ResidualDiscriminator(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation of maps; with classes each has a scale and a shift of its own (arXiv:1610.07629, Eq. 5)."""
+    """Batch normalisation of maps; with classes each has a scale and a shift of its own (arXiv:1707.00683)."""
 
     def __init__(self, channels: int, classes: int | None = None) -> None:
         super().__init__()

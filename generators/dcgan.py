@@ -11,8 +11,8 @@ What made it train (section 3): strided convolutions in place of pooling, batch 
 last layer and D's first, ReLU in G and leaky ReLU in D, tanh at the end, Adam with beta1 = 0.5 and a rate of 2e-4. D
 sees real and made images in batches of their own, or their statistics would mix.
 
-It differs from the paper in that z is normal, not uniform, and in that an average of G samples and rates fall, which
-is later practice.
+It differs from the paper in that z is normal, not uniform, kernels are of 4x4 pixels, not 5x5, and weights begin as
+PyTorch's layers do; and in that an average of G samples and rates fall, which is later practice.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
 """Conditional GAN with a projection discriminator (Miyato & Koyama 2018, arXiv:1802.05637).
 
-The best discriminator of pairs (x, y) of image and label has the logit of a density ratio, which splits in two:
+For the logistic loss, the best discriminator of pairs (x, y) of image and label is the logarithm of a ratio of
+densities, data's p and the generator's q, which splits in two (section 3):
 
-    D(x, y) = log p(x, y) / q(x, y) = log p(y|x) / q(y|x) + log p(x) / q(x)                                 (Eq. 2)
+    D(x, y) = log p(x, y) / q(x, y) = log p(y|x) / q(y|x) + log p(x) / q(x)
 
-If both p(y|x) and q(y|x) are softmax regressions on features phi(x), the first part is linear in them, and D becomes
+If both p(y|x) and q(y|x) are softmax regressions on features phi(x), the first part is linear in them but for what does
+not depend on y. So D is given that form:
 
-    D(x, y) = <v_y, phi(x)> + psi(phi(x))                                                                   (Eq. 3)
+    D(x, y) = <v_y, phi(x)> + psi(phi(x))
 
 with one learned vector v_y a class: the label is projected on the image's features, not glued to its pixels. The
 generator G is told the label by conditional batch normalisation: each class has its own scale and shift after each

@@ -1,18 +1,19 @@
 """R3GAN: a relativistic pairing loss, regularised by R1 and R2 (Huang et al. 2024, arXiv:2501.05441).
 
 A classical discriminator may put all images made on one side of a boundary, and then G has nothing to gain from making
-the modes that it lacks. A relativistic one judges a made image beside a real one (Eq. 2), so that each region of data
-keeps a say:
+the modes that it lacks. A relativistic one judges a made image beside a real one (section 2.1), so that each region of
+data keeps a say:
 
     L_D = E softplus(D(G(z)) - D(x))          L_G = E softplus(D(x) - D(G(z)))
 
-By itself this game need not converge. Gradients of D are held down at data, and at images made (Eq. 3 and 4):
+By itself this game need not converge. Gradients of D are held down at data, and at images made (section 2.2):
 
     R1 = gamma/2 E ||grad D(x)||^2            R2 = gamma/2 E ||grad D(G(z))||^2
 
-with the norm over all pixels of an image: with both it does, locally (Proposition 2). So the tricks of earlier nets can
-go: there are no norms, in G or in D, but residual blocks of 1x1, grouped 3x3 and 1x1 convolutions that begin as the
-identity, leaky ReLU, resampling by straight lines (section 3), and Adam with beta1 = 0.
+with the norm over all pixels of an image. Either makes it converge near its end; far from there, R1 alone lets D's
+gradients at made images grow without bound, and so both are used. Then the tricks of earlier nets can go: there are no
+norms, in G or in D, but residual blocks of 1x1, grouped 3x3 and 1x1 convolutions that begin as the identity, leaky
+ReLU, resampling by straight lines (section 3), and Adam with beta1 = 0.
 
 Schedules are the authors': from their first to their last value by a cosine, there over the first 20 million images,
 here over the whole of the training. gamma falls to a tenth, beta2 rises from 0.9 to 0.99, and the memory of the average
