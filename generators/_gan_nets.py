@@ -31,7 +31,7 @@ from bench import DataSpec, Unsupported
 
 Layout = Literal["dcgan", "sngan"]
 Norm = Literal["none", "batch", "spectral"]
-GROUP = 16  # channels of one group of a grouped convolution (arXiv:2501.05441: 96 groups of 1536 channels)
+GROUP = 16  # channels of one group of a grouped convolution, or fewer where it must divide them (arXiv:2501.05441: 96 groups of 1536 channels)
 
 
 class ConvGenerator(nn.Module):
@@ -185,7 +185,7 @@ class Residual(nn.Module):
         inside = 2 * channels
         layers = [
             nn.Conv2d(channels, inside, 1),
-            nn.Conv2d(inside, inside, 3, padding=1, groups=max(1, inside // GROUP)),
+            nn.Conv2d(inside, inside, 3, padding=1, groups=inside // math.gcd(inside, GROUP)),
         ]
         for layer in layers:
             nn.init.kaiming_normal_(layer.weight, a=0.2)
