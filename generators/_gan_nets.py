@@ -31,7 +31,7 @@ from bench import DataSpec, Unsupported
 
 Layout = Literal["dcgan", "sngan"]
 Norm = Literal["none", "batch", "spectral"]
-GROUP = 16  # channels of one group of a grouped convolution, or fewer where it must divide them (arXiv:2501.05441: 96 groups of 1536 channels)
+GROUP = 16  # channels of one group of a grouped convolution (arXiv:2501.05441: 96 groups of 1536 channels), at most
 
 
 class ConvGenerator(nn.Module):
