@@ -59,9 +59,10 @@ class Head(ABC):
         log_p = -self.nats(out.float(), batch.data).double()
         return log_p if batch.lengths is None else log_p.where(batch.mask, 0)
 
-    def shifted(self, x: Tensor) -> Tensor:
-        """``x`` one place to the right, behind the start: what each prediction may see."""
-        return torch.cat([self.start(len(x), x.device)[:, None], x[:, :-1]], dim=1)
+    def shifted(self, x: Tensor, start: Tensor | None = None) -> Tensor:
+        """``x`` one place to the right, behind the start, or a start of each: what each prediction may see."""
+        start = self.start(len(x), x.device) if start is None else start
+        return torch.cat([start[:, None], x[:, :-1]], dim=1)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Nets that families share: a transformer block, a U-Net for images of 8 to 64 pixels, a residual perceptron."""
+"""Nets that families share: a transformer over tokens, a U-Net for images of 8 to 64 pixels, a residual perceptron."""
 
 from __future__ import annotations
 
@@ -47,6 +47,50 @@ class Block(nn.Module):
         y, kept = self.attention(self.norm1(x), past)
         x = x + self.dropout(y)
         return x + self.dropout(self.mlp(self.norm2(x))), kept
+
+
+Cache = list[tuple[Tensor, Tensor]]  # keys and values of each layer, (batch, heads, tokens, width / heads)
+
+
+class CausalTransformer(nn.Module):
+    """Tokens to what each of them says of the next (Radford et al. 2019, GPT-2).
+
+    Normalisation stands before each block, positions are learned, input and output embeddings are tied. Tokens from
+    ``vocab`` on are start tokens, which are read and never predicted.
+    """
+
+    def __init__(
+        self, vocab: int, window: int, *, layers: int, heads: int, width: int, dropout: float = 0.0, starts: int = 1
+    ) -> None:
+        super().__init__()
+        self.vocab, self.window = vocab, window
+        self.embedding = nn.Embedding(vocab + starts, width)
+        self.positions = nn.Embedding(window, width)
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        _initialise(self, layers)
+
+    def forward(self, x: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
+        """Logits ``(batch, tokens, vocab)`` of the token after each of ``x`` ``(batch, tokens)``; the new cache."""
+        before = cache[0][0].shape[2] if cache else 0
+        places = torch.arange(before, before + x.shape[1], device=x.device)
+        h = self.dropout(self.embedding(x) + self.positions(places))  # (batch, tokens, width)
+        kept: Cache = []
+        for i, block in enumerate(self.blocks):
+            h, layer = block(h, cache[i] if cache else None)
+            kept.append(layer)
+        return self.norm(h) @ self.embedding.weight[: self.vocab].T, kept
+
+
+def _initialise(model: nn.Module, layers: int) -> None:
+    """N(0, 0.02), biases 0; projections into the residual stream N(0, 0.02 / sqrt(2 layers)) (GPT-2, section 2.3)."""
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        elif "norm" not in name:
+            residual = name.endswith(("out.weight", "mlp.2.weight"))
+            nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * layers) if residual else 0.02)
 
 
 class Conditioning(nn.Module):

@@ -12,14 +12,18 @@ from generators._heads import Head
 
 
 def draw_sequences(
-    model: Callable[[Tensor, Any], tuple[Tensor, Any]], head: Head, u: Tensor, temperature: float
+    model: Callable[[Tensor, Any], tuple[Tensor, Any]],
+    head: Head,
+    u: Tensor,
+    temperature: float,
+    start: Tensor | None = None,
 ) -> Tensor:
     """Sequences step by step, ``(n, steps, ...)``, from uniform draws ``u`` ``(n, steps, *head.draws)``.
 
     model: maps a step of each, ``(n, 1, ...)``, and its state (None at first) to ``out`` ``(n, 1, size)`` and the next
-    state. ``u`` lives on its device.
+    state. ``u`` lives on its device. start: what stands before each, where that is not the head's own start.
     """
-    step, state = head.start(len(u), u.device), None
+    step, state = head.start(len(u), u.device) if start is None else start, None
     steps = []
     for each in u.unbind(1):
         out, state = model(step[:, None], state)

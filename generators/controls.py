@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import cycle
 
+import numpy as np
 import torch
+from scipy import linalg
 from torch import Tensor
 
-from bench import Batch, Dataset, GenbenchError, SplitName, generator, modality_of, uniform
+from bench import (
+    Batch,
+    Dataset,
+    GenbenchError,
+    Split,
+    SplitName,
+    Unsupported,
+    alive,
+    generator,
+    modality_of,
+    normal,
+    uniform,
+)
+
+LARGEST = 3 * 64 * 64  # numbers of an example whose covariance is fitted: it takes 1.2 GB then, and its root minutes
+AT_A_TIME = 2000  # examples that are read at once
 
 
 class Deck:
@@ -101,3 +119,48 @@ class Noise:
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
         return modality_of(self.spec).noise(uniform(rng, n, *self.spec.shape), self.spec)
+
+
+@generator("gaussian", modalities={"image", "vector"}, control=True)
+class Gaussian:
+    """One Gaussian with the mean and the covariance of the training data: what does not beat it has learned nothing.
+
+    A draw is ``mean + z R`` with z standard normal and ``R' R`` the covariance, in float64; where there are fewer
+    examples than numbers in one, R are the examples themselves, less their mean. Images are clipped to the range of
+    images, binary data is cut at 1/2. It heeds no labels. Raises Unsupported for examples of more than 3x64x64 numbers.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.spec, size = dataset.spec, math.prod(dataset.spec.shape)
+        if self.spec.kind == "tokens" or size > LARGEST:
+            what = "tokens" if self.spec.kind == "tokens" else f"the covariance of {size} numbers"
+            raise Unsupported(f"gaussian fits examples of at most {LARGEST} real numbers, not {what}")
+        self.mean, self.root = fitted(modality_of(self.spec).disjoint(dataset, "train"), size)
+
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        x = self.mean + normal(rng, n, len(self.root)).double() @ self.root
+        x = x.float().view(n, *self.spec.shape)
+        if self.spec.kind == "binary":
+            return (x > 0.5).float()
+        return x.clamp(-1, 1) if self.spec.modality == "image" else x
+
+
+def fitted(data: Split, size: int) -> tuple[Tensor, Tensor]:
+    """Mean ``(size,)`` and root ``(rank, size)`` of the covariance, which is ``root' root``, in float64."""
+    chunks = torch.arange(len(data)).split(AT_A_TIME)
+    mean = torch.stack([_rows(data, index).sum(0) for index in chunks]).sum(0) / len(data)
+    degrees = max(1, len(data) - 1)
+    if len(data) <= size:
+        return mean, torch.cat([_rows(data, index) - mean for index in chunks]) / math.sqrt(degrees)
+    products = np.zeros((size, size), order="F")  # of which the upper triangle is filled, in half the time
+    for index in alive(chunks):
+        rows = (_rows(data, index) - mean).numpy()
+        products = linalg.blas.dsyrk(1 / degrees, rows.T, beta=1, c=products, overwrite_c=True)
+    # Numbers that are the same in all examples, such as a black border, or sums of others would have no root.
+    products[np.diag_indices(size)] *= 1 + 1e-9
+    products[np.diag_indices(size)] += 1e-24
+    return mean, torch.from_numpy(linalg.cholesky(products, overwrite_a=True, check_finite=False))
+
+
+def _rows(data: Split, index: Tensor) -> Tensor:
+    return data.batch(index).data.flatten(1).double()

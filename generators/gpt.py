@@ -10,18 +10,17 @@ residual projections start smaller by 1/sqrt(2 layers). x_0 is a start token, so
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Annotated
 
 import torch
 from annotated_types import Ge, Lt
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench import Batch, DataSpec, GenbenchError, Presets, Unsupported, generator, uniform
 from generators._heads import Tokens
-from generators._nets import Block
+from generators._nets import CausalTransformer
 from generators._schedule import scheduled
 from generators._sequence import clip_and_step, draw_sequences
 
@@ -37,11 +36,10 @@ PRESETS: Presets = {
         "warmup": 2000,
     },  # the size of GPT-2 small, dropout as there, learning rate as GPT-3 small
 }
-Cache = list[tuple[Tensor, Tensor]]  # keys and values of each layer, (batch, heads, tokens, width / heads)
 
 
 @generator("gpt", modalities={"text"}, paper="arXiv:2005.14165", presets=PRESETS)
-class GPT(nn.Module):
+class GPT(CausalTransformer):
     """Decoder-only transformer with learned positions.
 
     width: of the residual stream, a multiple of heads. warmup: steps of linear rise of lr. decay: step at which a
@@ -66,34 +64,17 @@ class GPT(nn.Module):
         decay: NonNegativeInt = 0,
         temperature: PositiveFloat = 1.0,
     ) -> None:
-        super().__init__()
         if spec.kind != "tokens" or spec.vocab is None:
             raise Unsupported(f"gpt makes tokens, not {spec.kind} data")
         if width % heads:
             raise GenbenchError(f"gpt: width = {width} must be a multiple of heads = {heads}")
-        (self.window,), self.tokens, self.temperature = spec.shape, Tokens(spec.vocab), temperature
-        self.embedding = nn.Embedding(spec.vocab + 1, width)
-        self.positions = nn.Embedding(self.window, width)
-        self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
-        self.norm = nn.LayerNorm(width)
-        _initialise(self, layers)
+        super().__init__(spec.vocab, spec.shape[0], layers=layers, heads=heads, width=width, dropout=dropout)
+        self.tokens, self.temperature = Tokens(spec.vocab), temperature
         decayed = [p for p in self.parameters() if p.dim() >= 2]  # matrices only: biases and norms are left alone
         others = [p for p in self.parameters() if p.dim() < 2]
         groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
         self.optimiser = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95))
         self.schedule = scheduled(self.optimiser, warmup=warmup, decay=decay, floor=0.1)
-
-    def forward(self, x: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
-        """Logits ``(batch, tokens, vocab)`` of the token after each of ``x`` ``(batch, tokens)``; the new cache."""
-        before = cache[0][0].shape[2] if cache else 0
-        places = torch.arange(before, before + x.shape[1], device=x.device)
-        h = self.dropout(self.embedding(x) + self.positions(places))  # (batch, tokens, width)
-        kept: Cache = []
-        for i, block in enumerate(self.blocks):
-            h, layer = block(h, cache[i] if cache else None)
-            kept.append(layer)
-        return self.norm(h) @ self.embedding.weight[: self.tokens.vocab].T, kept
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         logits, _ = self(self.tokens.shifted(batch.data))
@@ -132,13 +113,3 @@ class GPT(nn.Module):
             token = self.tokens.draw(logits[:, -1], torch.rand(1, generator=rng), self.temperature)
             context = torch.cat([context, token])
             yield token[0]
-
-
-def _initialise(model: nn.Module, layers: int) -> None:
-    """N(0, 0.02), biases 0; projections into the residual stream N(0, 0.02 / sqrt(2 layers)) (GPT-2, section 2.3)."""
-    for name, parameter in model.named_parameters():
-        if name.endswith("bias"):
-            nn.init.zeros_(parameter)
-        elif "norm" not in name:
-            residual = name.endswith(("out.weight", "mlp.2.weight"))
-            nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * layers) if residual else 0.02)
