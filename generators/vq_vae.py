@@ -41,7 +41,7 @@ from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Lt, MinLen
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
@@ -91,7 +91,7 @@ class VQVAE(nn.Module):
         spec: DataSpec,
         *,
         quantiser: Literal["fsq", "ema"] = "fsq",
-        levels: tuple[Annotated[int, Ge(3)], ...] = (8, 6, 5),
+        levels: Annotated[tuple[Annotated[int, Ge(3)], ...], MinLen(1)] = (8, 6, 5),
         codes: PositiveInt = 256,
         code_size: PositiveInt = 64,
         commitment: PositiveFloat = 0.25,
@@ -152,8 +152,11 @@ class VQVAE(nn.Module):
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         """The loss is that of what is trained: nats a value of the image, nats a code."""
-        losses = self.train_tokeniser(batch.data, rng) if "tokeniser" in self.parts else {}
-        codes = self.encode(batch.data)
+        losses: dict[str, float] = {}
+        if "tokeniser" in self.parts:
+            codes, losses = self.train_tokeniser(batch.data, rng)
+        else:
+            codes = self.encode(batch.data)
         if "prior" in self.parts:
             loss = self.prior_nats(codes, batch.condition).mean()
             clip_and_step(self.prior_optimiser, loss)
@@ -161,8 +164,8 @@ class VQVAE(nn.Module):
         self.usage.lerp_(shares(codes, self.quantiser.codes), 0.01)  # of about the last hundred batches
         return {"loss": sum(losses.values()), **losses, "codebook_perplexity": perplexity(self.usage).item()}
 
-    def train_tokeniser(self, x: Tensor, rng: torch.Generator) -> dict[str, float]:
-        """One step of encoder, decoder and code vectors; its losses, each a mean."""
+    def train_tokeniser(self, x: Tensor, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """One step of encoder, decoder and code vectors; codes ``(batch, places)``, and its losses, each a mean."""
         z = self.vectors(x)
         if isinstance(self.quantiser, Codebook):
             self.quantiser.revive(z.detach(), rng)
@@ -174,7 +177,7 @@ class VQVAE(nn.Module):
         self.optimiser.zero_grad(set_to_none=True)
         torch.stack([*losses.values()]).sum().backward()
         self.optimiser.step()
-        return {name: loss.item() for name, loss in losses.items()}
+        return codes, {name: loss.item() for name, loss in losses.items()}
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
@@ -253,6 +256,7 @@ class FSQ(nn.Module):
         bounded = self.bounded(z)
         rounded = bounded.detach().round()
         codes = ((rounded.long() + self.levels // 2) * self.bases).sum(-1)
+        codes = codes.clamp(0, self.codes - 1)  # NaN, of a training that diverged, is no code, and its loss tells
         return (bounded + (rounded - bounded).detach()) / (self.levels // 2), codes
 
     def bounded(self, z: Tensor) -> Tensor:

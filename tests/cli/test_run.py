@@ -26,9 +26,9 @@ def test_a_dry_run_tells_all_and_does_nothing(small: Path, out: Path, capsys: py
     printed = capsys.readouterr()
     trials = json.loads(printed.out)
     assert [(t["generator"], t["seed"]) for t in trials] == [
-        (g, s) for s in (3, 4) for g in ("ours", "copycat", "noise", "real")
+        (g, s) for s in (3, 4) for g in ("ours", "copycat", "gaussian", "noise", "real")
     ]
-    assert {*registry.get("generators", IMAGE_FAMILY).presets["test"].items()} <= {*trials[0]["params"].items()}
+    assert registry.get("generators", IMAGE_FAMILY).presets["test"].items() <= trials[0]["params"].items()
     assert {t["record"] for t in trials} == {None} and not printed.err
     assert not out.exists()
 
@@ -38,7 +38,7 @@ def test_a_dry_run_is_a_row_a_trial_and_says_which_are_done(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     words = ["run", str(small), "--out", str(out), "--dry-run", "--set", "generators.ours.preset=tiny"]
-    _, copycat, noise, _ = plan(small, overrides=["generators.ours.preset=tiny"])
+    _, copycat, _, noise, _ = plan(small, overrides=["generators.ours.preset=tiny"])
     done, failure = record_of(copycat, "ok", None), Failure(kind="exception", message="no luck")
     for found in (done, record_of(noise, "failed", failure)):
         write_record(out, found)
@@ -48,10 +48,11 @@ def test_a_dry_run_is_a_row_a_trial_and_says_which_are_done(
     assert rows == [
         ["ours", "digits", "0", "tiny", "20", "steps", "3", "to", "run"],
         ["copycat", "digits", "0", "3", "done"],
+        ["gaussian", "digits", "0", "3", "to", "run"],
         ["noise", "digits", "0", "3", "failed,", "to", "run", "again"],
         ["real", "digits", "0", "3", "to", "run"],
     ]
-    assert " ".join(count) == f"4 trials: 1 done in {out}, 3 to run"
+    assert " ".join(count) == f"5 trials: 1 done in {out}, 4 to run"
 
 
 def test_json_of_a_run_is_that_of_its_plan(small: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:

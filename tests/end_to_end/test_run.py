@@ -116,8 +116,8 @@ def records(out: Path) -> dict[str, RunRecord]:
 
 class TestFinished:
     def test_the_folder_holds_what_it_promises(self, finished: Path) -> None:
-        assert len(list(finished.glob("records/*.json"))) == 4
-        assert len(list(finished.glob("samples/*.npz"))) == 4
+        assert len(list(finished.glob("records/*.json"))) == 5
+        assert len(list(finished.glob("samples/*.npz"))) == 5
         assert len(list(finished.glob("checkpoints/*.safetensors"))) == 1
         assert (finished / "report" / "index.html").is_file()
 
@@ -152,7 +152,7 @@ class TestFinished:
     def test_running_again_runs_nothing(self, finished: Path) -> None:
         before = {path: path.stat().st_mtime_ns for path in finished.glob("records/*.json")}
         again = genbench("run", finished.parent / "small.toml", "--out", finished)
-        assert again.returncode == 0 and "4 ok; 4 of them from an earlier run" in again.stderr
+        assert again.returncode == 0 and "5 ok; 5 of them from an earlier run" in again.stderr
         assert {path: path.stat().st_mtime_ns for path in finished.glob("records/*.json")} == before
 
     def test_a_folder_whose_records_are_of_schema_1_is_done_too(self, finished: Path, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ class TestFinished:
         for path, text in old.items():
             path.write_text(text)
         outcome = run(finished.parent / "small.toml", out=tmp_path / "out")
-        assert outcome.ran == 0 and outcome.complete and len(outcome.records) == 4
+        assert outcome.ran == 0 and outcome.complete and len(outcome.records) == 5
         assert {path: path.read_text() for path in paths} == old  # left as they are
 
     def test_what_a_newer_genbench_wrote_is_not_written_over(self, finished: Path, tmp_path: Path) -> None:
@@ -587,7 +587,7 @@ class TestFolder:
             return path
 
         monkeypatch.setattr("bench.results.store.write_record", deleted)
-        with pytest.raises(RunStopped, match=r"deleted or replaced .* \(1 of 4 trials\) is kept in .*out-rescued"):
+        with pytest.raises(RunStopped, match=r"deleted or replaced .* \(1 of 5 trials\) is kept in .*out-rescued"):
             run(small, out=out)
         assert [path.name for path in out.iterdir()] == [".lock"]  # what is another's now is left alone
         assert len(records(out.with_name("out-rescued"))) == 1
@@ -604,11 +604,11 @@ class TestFolder:
             kept.append(real(handle))
 
         monkeypatch.setattr("os.fsync", full)
-        with pytest.raises(RunStopped, match=r"No space left on device; 3 trials are left, the same command"):
+        with pytest.raises(RunStopped, match=r"No space left on device; 4 trials are left, the same command"):
             run(small, out=out)
         monkeypatch.undo()
         assert len(records(out)) == 1 and not list(out.glob("*/.tmp-*"))
-        assert len(run(small, out=out).records) == 4
+        assert len(run(small, out=out).records) == 5
 
     def test_a_file_is_whole_or_absent(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / "x.json"

@@ -274,7 +274,7 @@ def test_a_user_without_a_home_can_plan(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert cache_folder().parent == tmp_path
     table: dict[str, Any] = {"datasets": {"mnist5k": {}}, "generators": {IMAGE_FAMILY: {}}}
-    assert len(plan_trials(check_suite(table, "test"), "cpu")) == 4
+    assert len(plan_trials(check_suite(table, "test"), "cpu")) == 5  # with four controls
     table["datasets"] = {"mnist": {"root": "~/data"}}
     with pytest.raises(DataError, match=r"datasets.mnist: there is no '~/data'"):
         plan_trials(check_suite(table, "test"), "cpu")
