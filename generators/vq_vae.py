@@ -288,8 +288,8 @@ class Codebook(nn.Module):
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Code vectors in the places of ``z`` ``(..., size)``, and their codes ``(...)`` int64."""
-        near = z.detach().flatten(0, -2)
-        distance = self.book.square().sum(1) - 2 * near @ self.book.T  # but for |z|^2, the same for all
+        with _in_full(z):
+            distance = self.book.square().sum(1) - 2 * z.detach().flatten(0, -2) @ self.book.T  # less |z|^2
         codes = distance.argmin(1).view(z.shape[:-1])
         return z + (self.book[codes] - z).detach(), codes
 
@@ -302,8 +302,10 @@ class Codebook(nn.Module):
     def learn(self, z: Tensor, codes: Tensor) -> None:
         """Eqs. 6 to 8, for vectors ``(..., size)`` and the codes that they chose."""
         chosen = F.one_hot(codes.flatten(), self.codes).to(z)  # (vectors, codes)
+        with _in_full(z):
+            total = chosen.T @ z.flatten(0, -2)
         self.counts.lerp_(chosen.sum(0), 1 - self.decay)
-        self.sums.lerp_(chosen.T @ z.flatten(0, -2), 1 - self.decay)
+        self.sums.lerp_(total, 1 - self.decay)
         self.book.copy_(self.sums / self.counts[:, None])
 
     @torch.no_grad()
@@ -373,6 +375,11 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.body(x)
         return out
+
+
+def _in_full(z: Tensor) -> torch.autocast:
+    """In float32 where the rest is trained in less: which code is nearest, and the averages, rest on small numbers."""
+    return torch.autocast(z.device.type, enabled=False)
 
 
 def _widths(outside: int, sides: list[Shape], width: int) -> list[int]:
