@@ -23,6 +23,10 @@ each of which is bounded and rounded to one of L_i levels. K is L_1 L_2 ..., and
 The half step lets an even L have L levels, -L/2 .. L/2 - 1, and the shift keeps f(0) = 0, as the paper's listing means
 to (there it is a tan, which does so only nearly; here the inverse of tanh).
 
+Either way z_e is normalised over the batch, number by number, which is in neither paper. Without it the first steps, in
+which a decoder learns the mean image and no more, drive all z_e to one side, where f is flat: on MNIST, FSQ is left with
+a single code after ten steps, and finds no other in sixty.
+
 The encoder is deterministic, and one term of p(x) = sum_k p(x|k) p(k) bounds it from below (section 3.1):
 
     log p(x) >= log p(x|k(x)) + log p(k(x))
@@ -118,6 +122,7 @@ class VQVAE(nn.Module):
         self.quantiser: FSQ | Codebook = FSQ(levels) if quantiser == "fsq" else Codebook(codes, code_size)
         self.encoder = encoder_of(spec.shape[0], self.quantiser.size, sides, width, blocks)
         self.decoder = decoder_of(self.quantiser.size, self.pixels.maps, sides, width, blocks)
+        self.norm = nn.BatchNorm2d(self.quantiser.size, affine=False)
         self.grid, self.tokens = sides[-1], Tokens(self.quantiser.codes)
         self.classes = (spec.classes or 0) if self.conditional else 0
         self.prior = CausalTransformer(
@@ -166,7 +171,7 @@ class VQVAE(nn.Module):
 
     def train_tokeniser(self, x: Tensor, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """One step of encoder, decoder and code vectors; codes ``(batch, places)``, and its losses, each a mean."""
-        z = self.vectors(x)
+        z = self.vectors(x, learning=True)
         if isinstance(self.quantiser, Codebook):
             self.quantiser.revive(z.detach(), rng)
         q, codes = self.quantiser(z)
@@ -211,10 +216,13 @@ class VQVAE(nn.Module):
         codes: Tensor = self.quantiser(self.vectors(x))[1]
         return codes
 
-    def vectors(self, x: Tensor) -> Tensor:
-        """z_e, ``(batch, places, size)``."""
-        z: Tensor = self.encoder(x).flatten(2).transpose(1, 2)
-        return z.float()  # half a number has too few bits to be told which level it is next to
+    def vectors(self, x: Tensor, *, learning: bool = False) -> Tensor:
+        """z_e, ``(batch, places, size)``, normalised by the moments of the batch when it learns, by theirs lately else.
+
+        In float32: numbers of less cannot be told which level they are next to.
+        """
+        z, (mean, var) = self.encoder(x).float(), (self.norm.running_mean, self.norm.running_var)
+        return F.batch_norm(z, mean, var, training=learning).flatten(2).transpose(1, 2)
 
     def decode(self, q: Tensor) -> Tensor:
         """What the decoder says of pixels, given code vectors ``(batch, places, size)``."""
@@ -345,11 +353,7 @@ def encoder_of(channels: int, size: int, sides: list[Shape], width: int, blocks:
         nn.Sequential(nn.Conv2d(a, b, _window(fine), stride=2, padding=1), nn.ReLU())
         for (a, b), fine in zip(pairwise(widths), sides, strict=False)
     ]
-    net = nn.Sequential(*strided, *(Block(widths[-1]) for _ in range(blocks)), nn.Conv2d(widths[-1], size, 1))
-    for layer in net.modules():
-        if isinstance(layer, nn.Conv2d):  # numbers of about 1 all through, or all images would begin with one code
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    return net
+    return nn.Sequential(*strided, *(Block(widths[-1]) for _ in range(blocks)), nn.Conv2d(widths[-1], size, 1))
 
 
 def decoder_of(size: int, maps: int, sides: list[Shape], width: int, blocks: int) -> nn.Sequential:
