@@ -27,7 +27,7 @@ Either way z_e is normalised over the batch, number by number, which is in neith
 which a decoder learns the mean image and no more, drive all z_e to one side, where f is flat: on MNIST, FSQ is left
 with a single code after ten steps, and finds no other in sixty.
 
-The encoder is deterministic, and one term of p(x) = sum_k p(x|k) p(k) bounds it from below (section 3.1):
+The encoder is deterministic, and one term of p(x) = sum_k p(x|k) p(k) bounds it from below (section 3.2):
 
     log p(x) >= log p(x|k(x)) + log p(k(x))
 
@@ -242,7 +242,7 @@ class VQVAE(nn.Module):
 
 @generator("cvq_vae", modalities={"image"}, paper="arXiv:1711.00937", presets=PRESETS)
 class ConditionalVQVAE(VQVAE):
-    """A VQ-VAE whose prior begins with the label, as the paper's does (section 4.1): it makes what is asked for."""
+    """A VQ-VAE whose prior begins with the label, as the paper does for ImageNet (section 4.2): it makes what is asked."""
 
     conditional = True
 
