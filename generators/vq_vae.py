@@ -242,7 +242,7 @@ class VQVAE(nn.Module):
 
 @generator("cvq_vae", modalities={"image"}, paper="arXiv:1711.00937", presets=PRESETS)
 class ConditionalVQVAE(VQVAE):
-    """A VQ-VAE whose prior begins with the label, as the paper does for ImageNet (section 4.2): it makes what is asked."""
+    """A VQ-VAE whose prior begins with the label, as the paper's for ImageNet does: it makes what is asked for."""
 
     conditional = True
 
