@@ -58,7 +58,7 @@ from generators._sequence import clip_and_step, draw_sequences
 
 PRESETS: Presets = {
     "test": {"levels": [4, 3], "width": 8, "blocks": 1, "layers": 1, "heads": 2, "prior_width": 16, "lr": 5e-3},
-    "tiny": {"width": 32, "blocks": 1, "layers": 2, "heads": 4, "prior_width": 96},
+    "tiny": {"width": 32, "blocks": 1, "layers": 2, "prior_width": 96, "lr": 4e-3, "tokeniser_share": 0.3},
     "paper": {
         "quantiser": "ema",
         "codes": 512,
