@@ -24,8 +24,8 @@ The half step lets an even L have L levels, -L/2 .. L/2 - 1, and the shift keeps
 to (there it is a tan, which does so only nearly; here the inverse of tanh).
 
 Either way z_e is normalised over the batch, number by number, which is in neither paper. Without it the first steps, in
-which a decoder learns the mean image and no more, drive all z_e to one side, where f is flat: on MNIST, FSQ is left
-with a single code after ten steps, and finds no other in sixty.
+which a decoder learns the mean image and no more, drive all z_e to one side, where f is flat and one code is nearest to
+all: on small digits the codes in use after sixty steps are worth 2 of 240 (FSQ) or 4 of 256, and 140 or 26 with it.
 
 The encoder is deterministic, and one term of p(x) = sum_k p(x|k) p(k) bounds it from below (section 3.2):
 

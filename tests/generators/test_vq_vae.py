@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bench import Batch, DataSpec, GenbenchError, Unsupported
+from bench.datasets.digits import digits
 from bench.streams import stream
 from bench.testing import made_up
 from generators._heads import Tokens
@@ -148,6 +149,23 @@ def test_images_of_these_sizes(shape: tuple[int, ...], side: int, grid: tuple[in
 
 
 class TestTraining:
+    @pytest.mark.parametrize(("quantiser", "many"), [("fsq", 50), ("ema", 10)])
+    def test_the_first_steps_leave_many_codes_in_use(self, quantiser: Any, many: int) -> None:
+        """Of vectors that are not normalised, what is chosen is worth 2 of 240 codes (FSQ), or 4 of 256."""
+        torch.manual_seed(0)
+        data, rng = digits(), stream(0, "batches")
+        model = VQVAE(data.spec, quantiser=quantiser, side=2, width=16, blocks=1, layers=1, prior_width=16, lr=4e-3)
+        model.parts = ["tokeniser"]
+        for step in range(60):
+            model.train_step(data.train.batch(torch.randint(1000, (32,), generator=rng)), stream(0, "train", step))
+        chosen = shares(model.encode(data.train.batch(torch.arange(300)).data), model.quantiser.codes)
+        assert perplexity(chosen) > many
+
+    def test_a_training_that_diverged_is_told_by_its_loss(self) -> None:
+        model = VQVAE(replace(GREY, shape=(1, 8, 8)), **SMALL)
+        losses = model.train_step(Batch(torch.full((4, 1, 8, 8), torch.nan)), stream(0, "train"))
+        assert math.isnan(losses["loss"])
+
     @pytest.mark.parametrize("quantiser", ["fsq", "ema"])
     def test_first_the_tokeniser_and_then_the_prior_on_frozen_codes(self, quantiser: Any) -> None:
         model = VQVAE(GREY, quantiser=quantiser, tokeniser_share=0.5, **SMALL)
