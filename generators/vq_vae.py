@@ -285,7 +285,6 @@ class Codebook(nn.Module):
     book: Tensor  # (codes, size): e
     counts: Tensor  # (codes,): N
     sums: Tensor  # (codes, size): m
-    dead = 0.1  # vectors a batch, below which a code counts as dead
 
     def __init__(self, codes: int, size: int, decay: float = 0.99) -> None:
         super().__init__()
@@ -318,8 +317,12 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def revive(self, z: Tensor, rng: torch.Generator) -> None:
-        """Put dead codes where vectors of the batch are, ``(..., size)``, with a count of 1."""
-        near, dead = z.flatten(0, -2), self.counts < self.dead
+        """Put dead codes where vectors of the batch are, ``(..., size)``, with a count of 1.
+
+        Dead is what is chosen a quarter as often as codes are on average, if that long: ten steps leave 0.9 of a count.
+        """
+        near = z.flatten(0, -2)
+        dead = self.counts < min(0.9, len(near) / self.codes / 4)
         order = torch.randperm(len(near), generator=rng, device=near.device)
         fresh = near[order[torch.arange(self.codes, device=near.device) % len(near)]]
         self.sums.copy_(torch.where(dead[:, None], fresh, self.sums))
