@@ -178,7 +178,7 @@ class TestTraining:
             after = model.state_dict()
             return {name.split(".")[0] for name, x in before.items() if not torch.equal(x, after[name])}
 
-        tokeniser = {"encoder", "decoder", *(["quantiser"] if quantiser == "ema" else [])}
+        tokeniser = {"encoder", "decoder", "norm", *(["quantiser"] if quantiser == "ema" else [])}
         assert moved(0.1) == moved(0.4) == tokeniser
         assert moved(0.5) == moved(0.9) == {"prior"}
 
