@@ -197,6 +197,7 @@ class TestTraining:
         kinds = torch.stack([torch.full((1, 8, 8), -0.8), torch.full((1, 8, 8), 0.8)])
         for step in range(150):
             which = (torch.rand(32, generator=stream(0, "which", step)) < 0.75).long()
+            model.pace(step / 150)
             model.train_step(Batch(kinds[which]), stream(0, "train", step))
         drawn = model.sample(400, stream(0, "s"))
         near = (drawn[:, None] - kinds).abs().mean((2, 3, 4))
@@ -241,6 +242,7 @@ class TestConditional:
         label = torch.arange(32) % 2
         x = (label.float() * 1.6 - 0.8).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
         for step in range(100):
+            model.pace(step / 100)
             model.train_step(Batch(x, label), stream(0, "train", step))
         drawn = model.sample(100, stream(0, "s"), torch.arange(100) % 2)
         assert ((drawn.mean((1, 2, 3)) > 0).long() == torch.arange(100) % 2).float().mean() > 0.95
