@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,7 @@ class TestWhatAFamilyIsTold:
         model, means = Told(), list[float]()
         schedule = Schedule(Target("steps", 12), batch_size=16, checkpoint_every=4, evaluate_every=5)
 
-        def look() -> dict[str, float]:
+        def look(drawn: Callable[[], None]) -> dict[str, float]:
             means.append(model.mean.item())
             return {}
 
