@@ -68,10 +68,13 @@ class Decoder(nn.Module):
 
 
 def beside(x: Tensor, label: Tensor | None, classes: int) -> Tensor:
-    """``(batch, size)`` with a label's one of ``classes`` zeros and ones beside it, if there are classes."""
+    """``(batch, size)`` with a label's one of ``classes`` places beside it, if there are classes.
+
+    What stands there is sqrt(classes): all labels together then vary as much as a latent of variance 1 for each.
+    """
     if not classes or label is None:
         return x
-    return torch.cat([x, F.one_hot(label, classes).to(x)], dim=1)
+    return torch.cat([x, math.sqrt(classes) * F.one_hot(label, classes).to(x)], dim=1)
 
 
 def _widths(shape: tuple[int, ...], width: int) -> tuple[list[int], tuple[int, int]]:
