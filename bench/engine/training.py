@@ -142,14 +142,13 @@ def train(
 ) -> Progress:
     """Train ``model`` to the end of the schedule, from its checkpoint if there is one that holds all it needs.
 
-    on_resume: told of the checkpoint that training goes on from, or was done at.
+    on_resume: told of the checkpoint that it goes on from, or was done at.
     stop: asked before every step; where it says so, training ends there, with a checkpoint of that step.
     evaluate: metrics of the model as it is, by name, for the learning curve. What it is given it calls once samples are
         drawn, before a network that looks at them takes memory of its own: peaks are read then, and no more.
     keep: of these metrics the one by which the best model is kept beside the checkpoint; see ``best_path``.
 
-    Why a training starts over, and why it would if it was interrupted, is logged.
-    Raises TrialError when a loss is not finite.
+    Logs why it starts over, or would if it was interrupted. Raises TrialError when a loss is not finite.
     """
     baseline = Baseline(model)
     progress = _resume(model, checkpoint, schedule)
@@ -172,10 +171,8 @@ def train(
             with baseline.step():
                 losses = _advance(model, data, schedule, progress, seed, device)
             looked = schedule.evaluated_after(before, progress)
-            if schedule.done(progress):
-                progress.seconds += refit(model, data, progress.step, seed)
-            elif looked:
-                refit(model, data, progress.step, seed)
+            if looked or schedule.done(progress):
+                refit(model, data, schedule, progress, seed)
             if looked:
                 metrics = evaluate(partial(progress.note_peaks, device, last=True))
                 _note(schedule, progress, metrics)
@@ -188,7 +185,7 @@ def train(
         if (due or stopped) and progress.step > saved:
             saved = progress.step
             if stopped:  # it is measured as it is
-                refit(model, data, progress.step, seed)
+                refit(model, data, schedule, progress, seed)
             save(checkpoint)
     # What follows must not depend on where it was resumed.
     seed_globals(stream_seed(seed, "global", schedule.end(progress)))
@@ -302,15 +299,16 @@ def advance(
     return {name: float(x) for name, x in model.train_step(batch, stream(seed, "train", step, device)).items()}
 
 
-def refit(model: Trainable, data: Split, step: int, seed: int) -> float:
-    """Fit what a family fits to learned weights, on the training split; the seconds that it took."""
+def refit(model: Trainable, data: Split, schedule: Schedule, progress: Progress, seed: int) -> None:
+    """Fit what a family fits to learned weights, on the training split: at the end of a training, as a part of it."""
     if not isinstance(model, Refitting):
-        return 0.0
+        return
     started = time.perf_counter()
-    seed_globals(stream_seed(seed, "refit", step))
+    seed_globals(stream_seed(seed, "refit", progress.step))
     with evaluating(model):
-        model.refit(data, stream(seed, "refit", step))
-    return time.perf_counter() - started
+        model.refit(data, stream(seed, "refit", progress.step))
+    if schedule.done(progress):
+        progress.seconds += time.perf_counter() - started
 
 
 def batch_index(size: int, batch_size: int, step: int, seed: int) -> Tensor:

@@ -312,7 +312,7 @@ def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.
             schedule = _schedule(plan, _flops_per_step(run, dataset, device))
             run.progress, lost = load_last(model, checkpoint, schedule, seed=plan.seed)
             if not run.progress.complete:
-                refit(model, dataset.train, run.progress.step, plan.seed)
+                refit(model, dataset.train, schedule, run.progress, plan.seed)
             _take_best(run, model, checkpoint, run.progress)
             _note_stop(run, run.progress, lost)
         else:
