@@ -20,7 +20,7 @@ from bench.engine import training
 from bench.engine.arithmetic import prepared
 from bench.engine.budget import Budget, Target
 from bench.engine.checkpoint import restore
-from bench.engine.plan import TrialPlan, plan_trials
+from bench.engine.plan import TrialPlan, checkpoint_path, plan_trials
 from bench.engine.suite import apply_override, check_suite, read_suite
 from bench.engine.training import Keep, Progress, Schedule, best_path, train
 from bench.engine.validation import Validation
@@ -245,10 +245,12 @@ class TestTrials:
         kept = run_trial(plan(tmp_path), tmp_path)
         assert (kept.kept_step, kept.steps) == (6, 12)
         monkeypatch.undo()
-        short, last = (
-            run_trial(plan(tmp_path, f"budget={{train_steps={steps}, samples=60}}"), tmp_path) for steps in (6, 12)
-        )
-        values = [record.measurements[0].value for record in (kept, short, last)]
+        trained = checkpoint_path(tmp_path, plan(tmp_path))
+        again = [
+            run_trial(plan(tmp_path, f"generators.ours.load={path}"), tmp_path)
+            for path in (best_path(trained), trained)
+        ]
+        values = [record.measurements[0].value for record in (kept, *again)]
         assert values[0] == values[1] != values[2]
 
     @pytest.mark.parametrize("name", ["FD_lenet", "fd_LENET"])
@@ -363,7 +365,8 @@ class TestTrials:
             count_flops(steps) if count else steps()
             return list(model.state_dict().values())
 
-        assert all(torch.equal(a, b) for a, b in zip(trained(True), trained(False), strict=True))
+        for counted, plain in zip(trained(True), trained(False), strict=True):
+            torch.testing.assert_close(counted, plain, atol=1e-6, rtol=0)  # some operations are counted in other parts
 
     @pytest.mark.parametrize(
         "change",

@@ -172,6 +172,13 @@ class Climbs(Line):
         return super().step(-loss)
 
 
+class GoesOnWhenItIsOver(Line):
+    """It is told how far it is, and trains on."""
+
+    def pace(self, share: float) -> None:
+        self.share = share
+
+
 MOMENTA: WeakKeyDictionary[nn.Module, Tensor] = WeakKeyDictionary()
 
 
@@ -297,6 +304,7 @@ GENERATORS: Mapping[type, Mapping[str, str]] = {
     CallsIdleWhatMoves: {REACH: "idle_parameters names map.bias, which moved"},
     Diverges: {REACH: "loss became nan at step 1", CUT: "loss became nan", LOADED: "loss became nan", LOWER: "raised"},
     Climbs: {LOWER: "60 steps on one batch raised its loss"},
+    GoesOnWhenItIsOver: {"its_rates_fall_to_nothing": "told that its training is over, a step still moves"},
     OptimisesElsewhere: {CUT: "state_dict leaves out what training changes"},
     ForgetsItsOptimiser: {CUT: "state_dict leaves out what training changes"},
     CannotBeLoaded: {CUT: "cannot be loaded from its checkpoint", LOADED: "does not fit this model"},
@@ -425,7 +433,7 @@ class Pictures(MadeUp):
 class HoldsOtherExamplesEveryTime(Pictures):
     def __init__(self) -> None:
         super().__init__()
-        self.train.data += 0.01 * torch.rand(())
+        self.train.data *= 1 - 0.01 * torch.rand(())
 
 
 class HasTwoFingerprints(Pictures):
