@@ -35,6 +35,7 @@ class TestOfBinaryImages(GeneratorPromises):
     specs = {"binary image": BLACK}  # noqa: RUF012
 
 
+@pytest.mark.slow
 class TestOfConvolutions(GeneratorPromises):
     family = ("vae", "autoencoder")
     preset = "tiny"
