@@ -25,18 +25,8 @@ over places. A training step is one update of one of the nets, rates fall to 0 b
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Annotated
-
-import torch
-from annotated_types import Ge, Lt
-from pydantic import PositiveFloat, PositiveInt
-from torch import Tensor
-
-from bench import Batch, DataSpec, Presets, Unsupported, generator
-from generators._adversarial import Adversarial
-from generators._gan_nets import ConvDiscriminator, ConvGenerator, Layout
-from generators.sngan import discriminator_loss, generator_loss
+from bench import Presets, generator
+from generators.sngan import SNGAN
 
 PRESETS: Presets = {
     "test": {"noise": 5, "width": 8, "lr": 5e-3},
@@ -47,59 +37,10 @@ PRESETS: Presets = {
 
 
 @generator("projection_gan", modalities={"image"}, paper="arXiv:1802.05637", presets=PRESETS)
-class ProjectionGAN(Adversarial):
+class ProjectionGAN(SNGAN):
     """Class-conditional GAN: projection discriminator, conditional batch normalisation, spectral norm, hinge loss.
 
-    width: channels of the finest map; twice as many after each halving. layout: "sngan" or "dcgan", as of SNGAN.
-    noise: size of z. critic_steps: steps of the discriminator for one of the generator. beta1, beta2: Adam's.
-    decay: of the average of the generator that samples.
-    Of the losses, ``loss`` is L_D as it was last seen.
-    Raises Unsupported for data without labels.
+    Hyperparameters and losses as of SNGAN. Raises Unsupported for data without labels.
     """
 
     conditional = True
-
-    def __init__(
-        self,
-        spec: DataSpec,
-        *,
-        noise: PositiveInt = 128,
-        width: PositiveInt = 64,
-        layout: Layout = "dcgan",
-        critic_steps: PositiveInt = 1,
-        lr: PositiveFloat = 2e-4,
-        beta1: Annotated[float, Ge(0), Lt(1)] = 0.0,
-        beta2: Annotated[float, Ge(0), Lt(1)] = 0.9,
-        decay: Annotated[float, Ge(0), Lt(1)] = 0.99,
-    ) -> None:
-        if not spec.classes:
-            raise Unsupported("projection_gan needs data with labels; for data without, take sngan")
-        super().__init__(
-            ConvGenerator(spec, noise, width, layout=layout, classes=spec.classes),
-            ConvDiscriminator(spec, width, layout=layout, norm="spectral", classes=spec.classes),
-            noise=noise,
-            lr=lr,
-            betas=(beta1, beta2),
-            decay=decay,
-            rounds=critic_steps,
-            classes=spec.classes,
-        )
-        self.loss: Tensor
-        self.register_buffer("loss", torch.zeros(()))
-
-    def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
-        """One update, of the discriminator or, after ``critic_steps`` of those, of the generator."""
-        z, label = self.draw(len(batch.data), rng), batch.condition
-        assert label is not None
-        if self.generators_turn():
-            self.discriminator.eval()  # no power iteration
-            loss = generator_loss(partial(self.discriminator, label=label), self.generator(z, label))
-            self.descend_generator(loss)
-            self.discriminator.train()
-            return {"loss": self.loss.item(), "loss_generator": loss.item()}
-        with torch.no_grad():
-            fake = self.generator(z, label)
-        loss = discriminator_loss(partial(self.discriminator, label=label.repeat(2)), batch.data, fake)
-        self.descend_discriminator(loss)
-        self.loss.copy_(loss.detach())
-        return {"loss": loss.item()}

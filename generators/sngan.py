@@ -22,6 +22,7 @@ line (the paper's ResNet does so), and an average of G samples, which is later p
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -30,7 +31,7 @@ from annotated_types import Ge, Lt
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
-from bench import Batch, DataSpec, Presets, generator
+from bench import Batch, DataSpec, Presets, Unsupported, generator
 from generators._adversarial import Adversarial
 from generators._gan_nets import ConvDiscriminator, ConvGenerator, Layout
 
@@ -53,6 +54,8 @@ class SNGAN(Adversarial):
     Of the losses, ``loss`` is L_D as it was last seen.
     """
 
+    conditional = False  # but of projection_gan
+
     def __init__(
         self,
         spec: DataSpec,
@@ -66,30 +69,35 @@ class SNGAN(Adversarial):
         beta2: Annotated[float, Ge(0), Lt(1)] = 0.9,
         decay: Annotated[float, Ge(0), Lt(1)] = 0.99,
     ) -> None:
+        if self.conditional and not spec.classes:
+            raise Unsupported("projection_gan needs data with labels; for data without, take sngan")
+        classes = spec.classes if self.conditional else None
         super().__init__(
-            ConvGenerator(spec, noise, width, layout=layout),
-            ConvDiscriminator(spec, width, layout=layout, norm="spectral"),
+            ConvGenerator(spec, noise, width, layout=layout, classes=classes),
+            ConvDiscriminator(spec, width, layout=layout, norm="spectral", classes=classes),
             noise=noise,
             lr=lr,
             betas=(beta1, beta2),
             decay=decay,
             rounds=critic_steps,
+            classes=classes,
         )
         self.loss: Tensor
         self.register_buffer("loss", torch.zeros(()))
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         """One update, of the discriminator or, after ``critic_steps`` of those, of the generator."""
-        z = self.draw(len(batch.data), rng)
+        z, label = self.draw(len(batch.data), rng), batch.condition if self.classes else None
         if self.generators_turn():
             self.discriminator.eval()  # no power iteration
-            loss = generator_loss(self.discriminator, self.generator(z))
+            loss = generator_loss(partial(self.discriminator, label=label), self.generator(z, label))
             self.descend_generator(loss)
             self.discriminator.train()
             return {"loss": self.loss.item(), "loss_generator": loss.item()}
         with torch.no_grad():
-            fake = self.generator(z)
-        loss = discriminator_loss(self.discriminator, batch.data, fake)
+            fake = self.generator(z, label)
+        both = None if label is None else label.repeat(2)
+        loss = discriminator_loss(partial(self.discriminator, label=both), batch.data, fake)
         self.descend_discriminator(loss)
         self.loss.copy_(loss.detach())
         return {"loss": loss.item()}
