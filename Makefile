@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test check test-slow test-shared test-performance schema clean
 
 demo: $(VENV)/installed  ## install, run the suite `demo`, write the report and print its path
-	$(BIN)/genbench run demo --out runs/demo
+	$(BIN)/genbench run demo --jobs 2 --out runs/demo
 
 # In the order of the folders: the long files of end_to_end begin early, and no core waits for them at the end.
 test: $(VENV)/installed  ## the tests that need nothing but this folder

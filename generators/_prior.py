@@ -11,8 +11,6 @@ import warnings
 from collections.abc import Callable
 
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
 from bench import Batch, Rows, Split
@@ -23,53 +21,79 @@ LEAST = 20  # latents for each component
 
 
 class MixturePrior(nn.Module):
-    """Until it is fitted it is N(0, I). ``components``: of the mixture, as many as the latents are enough for."""
+    """Until it is fitted it is N(0, I). With classes, the latents of each have a mixture of their own.
 
-    weights: Tensor  # (components,)
+    components: of all mixtures together, shared out among the classes; fewer where the latents are not enough for them.
+    """
+
+    weights: Tensor  # (classes or 1, components): of a class, 0 but for its own components
     means: Tensor  # (components, size)
     scales: Tensor  # (components, size, size): lower triangles L with L L' the covariance
 
-    def __init__(self, size: int, components: int) -> None:
+    def __init__(self, size: int, components: int, classes: int = 0) -> None:
         super().__init__()
-        self.register_buffer("weights", torch.eye(components, dtype=torch.float64)[0])
-        self.register_buffer("means", torch.zeros(components, size, dtype=torch.float64))
-        self.register_buffer("scales", torch.eye(size, dtype=torch.float64).repeat(components, 1, 1))
+        self.mixtures = max(classes, 1)
+        self.each = max(components // self.mixtures, 1)
+        many = self.mixtures * self.each
+        own = torch.eye(self.mixtures, dtype=torch.float64).repeat_interleave(self.each, 1)
+        self.register_buffer("weights", own / self.each)
+        self.register_buffer("means", torch.zeros(many, size, dtype=torch.float64))
+        self.register_buffer("scales", torch.eye(size, dtype=torch.float64).repeat(many, 1, 1))
 
-    def fit(self, z: Tensor, rng: torch.Generator) -> None:
-        """To latents ``(n, size)``, by expectation maximisation."""
-        seed = int(torch.randint(2**31, (), generator=rng))
-        mixture = GaussianMixture(
-            max(1, min(len(self.weights), len(z) // LEAST)), reg_covar=1e-4, max_iter=STEPS, random_state=seed
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # so many steps are what it has
-            mixture.fit(z.double().cpu().numpy())
-        found = len(mixture.weights_)
-        covariances = torch.from_numpy(mixture.covariances_)
+    def fit(self, z: Tensor, label: Tensor | None, rng: torch.Generator) -> None:
+        """To latents ``(n, size)``, and where there are classes their labels ``(n,)``, by expectation maximisation."""
         self.weights.zero_()
-        self.weights[:found] = torch.from_numpy(mixture.weights_)
-        self.means[:found] = torch.from_numpy(mixture.means_)
-        self.scales[:found] = torch.linalg.cholesky(covariances).to(self.scales.device)
+        for y in range(self.mixtures):
+            part = z if label is None or self.mixtures == 1 else z[label == y]
+            # Of a class without an example nothing is known but what all are like.
+            weights, means, scales = fitted(part if len(part) else z, self.each, rng)
+            places = slice(y * self.each, y * self.each + len(weights))
+            self.weights[y, places], self.means[places], self.scales[places] = weights, means, scales
 
-    def draw(self, rows: Rows) -> Tensor:
+    def draw(self, rows: Rows, label: Tensor | None = None) -> Tensor:
         """``(n, size)`` float32."""
-        cumulative = self.weights.cumsum(0)
-        u = rows.uniform().to(cumulative) * cumulative[-1]
-        chosen = torch.searchsorted(cumulative, u, right=True).clamp(max=len(cumulative) - 1)
+        u = rows.uniform().to(self.weights)
+        cumulative = self._weights(len(u), label).cumsum(1)
+        chosen = torch.searchsorted(cumulative, u[:, None] * cumulative[:, -1:], right=True)
+        chosen = chosen.squeeze(1).clamp(max=len(self.means) - 1)
         noise = rows.normal(self.means.shape[1]).to(self.means)
         return torch.baddbmm(self.means[chosen, :, None], self.scales[chosen], noise[:, :, None]).squeeze(2).float()
 
-    def log_prob(self, z: Tensor) -> Tensor:
+    def log_prob(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """In nats, ``(batch,)`` float64, of ``(batch, size)``."""
         offset = (z.double()[:, None] - self.means).unsqueeze(3)  # (batch, components, size, 1)
         y = torch.linalg.solve_triangular(self.scales, offset, upper=False).squeeze(3)
         volume = self.scales.diagonal(dim1=1, dim2=2).log().sum(1) + 0.5 * z.shape[1] * math.log(2 * math.pi)
-        log_p: Tensor = (self.weights.log() - volume - 0.5 * y.square().sum(2)).logsumexp(1)
+        log_p: Tensor = (self._weights(len(z), label).log() - volume - 0.5 * y.square().sum(2)).logsumexp(1)
         return log_p
+
+    def _weights(self, n: int, label: Tensor | None) -> Tensor:
+        """Of each row, ``(n, components)``; labels play no part where there is one mixture for all."""
+        return self.weights.expand(n, -1) if label is None or self.mixtures == 1 else self.weights[label]
+
+
+def fitted(z: Tensor, components: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights, means and scales of at most so many components, by scikit-learn."""
+    from sklearn.exceptions import ConvergenceWarning  # half a second to import
+    from sklearn.mixture import GaussianMixture
+
+    seed = int(torch.randint(2**31, (), generator=rng))
+    mixture = GaussianMixture(
+        max(1, min(components, len(z) // LEAST)), reg_covar=1e-4, max_iter=STEPS, random_state=seed
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # so many steps are what it has
+        mixture.fit(z.double().cpu().numpy())
+    weights, means, covariances = map(torch.from_numpy, (mixture.weights_, mixture.means_, mixture.covariances_))
+    return weights, means, torch.linalg.cholesky(covariances)
 
 
 @torch.no_grad()
-def latents(encode: Callable[[Batch], Tensor], data: Split, rng: torch.Generator, device: torch.device) -> Tensor:
-    """What ``encode`` makes of at most ``FITTED`` examples, ``(n, size)``, all different."""
+def latents(
+    encode: Callable[[Batch], Tensor], data: Split, rng: torch.Generator, device: torch.device
+) -> tuple[Tensor, Tensor | None]:
+    """What ``encode`` makes of at most ``FITTED`` different examples, ``(n, size)``; and their labels, ``(n,)``."""
     order = torch.randperm(len(data), generator=rng)[:FITTED]
-    return torch.cat([encode(data.batch(index).to(device)) for index in order.split(1000)])
+    batches = [data.batch(index).to(device) for index in order.split(1000)]
+    labels = [batch.condition for batch in batches if batch.condition is not None]
+    return torch.cat([encode(batch) for batch in batches]), torch.cat(labels) if labels else None

@@ -75,7 +75,8 @@ class Autoencoder(nn.Module):
 
     def refit(self, data: Split, rng: torch.Generator) -> None:
         """Fit the law of z to training images."""
-        self.prior.fit(latents(lambda batch: self.encoder(batch.data), data, rng, self.prior.means.device), rng)
+        found = latents(lambda batch: self.encoder(batch.data), data, rng, self.prior.means.device)
+        self.prior.fit(*found, rng)
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:

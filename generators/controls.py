@@ -121,7 +121,7 @@ class Noise:
         return modality_of(self.spec).noise(uniform(rng, n, *self.spec.shape), self.spec)
 
 
-@generator("gaussian", modalities={"image", "vector"}, control=True)
+@generator("gaussian", modalities={"image", "vector"}, control="floor")
 class Gaussian:
     """One Gaussian with the mean and the covariance of the training data: what does not beat it has learned nothing.
 

@@ -32,7 +32,7 @@ from generators._gan_nets import ConvDiscriminator, ConvGenerator
 
 PRESETS: Presets = {
     "test": {"noise": 5, "width": 8, "lr": 5e-3},
-    "tiny": {"width": 32, "noise": 64, "lr": 1e-3},
+    "tiny": {"width": 16, "noise": 64, "lr": 2e-3},
     "paper": {"width": 128, "noise": 100, "lr": 2e-4, "beta1": 0.5},  # Figure 1: 64x64 pixels from 4x4x1024
 }
 Net = Callable[[Tensor], Tensor]

@@ -30,7 +30,7 @@ from generators.sngan import SNGAN
 
 PRESETS: Presets = {
     "test": {"noise": 5, "width": 8, "lr": 5e-3},
-    "tiny": {"width": 32, "noise": 64, "lr": 2e-3},
+    "tiny": {"width": 16, "noise": 64, "lr": 1e-3},
     # section 4: Adam and n; nets as wide as those of arXiv:1802.05957, Table 3
     "paper": {"layout": "sngan", "width": 64, "noise": 128, "lr": 2e-4, "beta1": 0.0, "beta2": 0.9, "critic_steps": 5},
 }

@@ -42,7 +42,7 @@ from generators._gan_nets import ConvDiscriminator, ConvGenerator, ResidualDiscr
 
 PRESETS: Presets = {
     "test": {"noise": 5, "width": 4, "lr": 2e-3},
-    "tiny": {"net": "conv", "width": 32, "noise": 64, "lr": 1e-3, "gamma": 1.0},
+    "tiny": {"net": "conv", "width": 16, "noise": 64, "lr": 2e-3, "gamma": 1.0},
     # the authors' for CIFAR-10, but that they have 768 channels at every size
     "paper": {"width": 96, "noise": 64, "lr": 2e-4, "gamma": 0.05, "floor": 0.25, "decay": 0.9999},
 }

@@ -37,7 +37,7 @@ from generators._gan_nets import ConvDiscriminator, ConvGenerator, Layout
 
 PRESETS: Presets = {
     "test": {"noise": 5, "width": 8, "lr": 5e-3},
-    "tiny": {"width": 32, "noise": 64, "lr": 2e-3},
+    "tiny": {"width": 16, "noise": 64, "lr": 4e-3},
     # Table 3's standard CNN; Adam and n are those of its residual nets
     "paper": {"layout": "sngan", "width": 64, "noise": 128, "lr": 2e-4, "beta1": 0.0, "beta2": 0.9, "critic_steps": 5},
 }

@@ -11,7 +11,8 @@ beta      weighs the KL in training (Higgins et al. 2017); 1 is the bound.
 free_bits nats that each latent may hold without cost, on average over a batch (Kingma et al. 2016, arXiv:1606.04934,
           Eq. 15), against decoders that ignore z.
 prior     "gmm": a mixture of Gaussians, fitted to the means of q(z|x) of training images when training ends, takes the
-          place of N(0, I), in samples and in the bound (Dai & Wipf 2019, arXiv:1903.05789, in its simplest form).
+          place of N(0, I), in samples and in the bound (Dai & Wipf 2019, arXiv:1903.05789, in its simplest form);
+          where labels are told, one for each.
 
 ``cvae`` is told a label on both sides (Sohn et al. 2015). ``iwae`` trains on, and is measured by, the bound of k draws,
 which k tightens (Burda et al. 2016, arXiv:1509.00519, Eq. 8):
@@ -84,7 +85,7 @@ class VAE(nn.Module):
         self.pixels = pixels_of(spec, decoder)
         self.encoder = Encoder(spec.shape, 2 * latent, net=net, width=width, classes=classes)
         self.decoder = Decoder(latent, spec.shape, self.pixels.maps, net=net, width=width, classes=classes)
-        self.prior = MixturePrior(latent, components if self.fits else 1)  # until it is fitted N(0, I)
+        self.prior = MixturePrior(latent, components if self.fits else 1, classes)  # until it is fitted N(0, I)
         self.optimiser = torch.optim.Adam(self.parameters(), lr=lr, fused=True)
 
     @property
@@ -109,14 +110,15 @@ class VAE(nn.Module):
     def refit(self, data: Split, rng: torch.Generator) -> None:
         """Fit the prior, where one is to be fitted, to the means of q(z|x)."""
         if self.fits:
-            self.prior.fit(latents(lambda batch: self.encode(batch)[0], data, rng, self.prior.means.device), rng)
+            means = latents(lambda batch: self.encode(batch)[0], data, rng, self.prior.means.device)
+            self.prior.fit(*means, rng)
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
         """Means of p(x|z), z from the prior, as is custom: the decoder's own noise is left out."""
         rows = Rows(rng, n)
         label = self._labels(rows, condition)
-        return self.pixels.mean(self.decoder(self.prior.draw(rows), label))
+        return self.pixels.mean(self.decoder(self.prior.draw(rows, label), label))
 
     def _labels(self, rows: Rows, asked: Tensor | None) -> Tensor | None:
         if not self.decoder.classes:
@@ -143,7 +145,7 @@ class VAE(nn.Module):
         z = mu + (0.5 * log_var).exp() * own_noise(batch.data, self.latent)
         log_p = self.pixels.log_prob(batch.data, self.decoder(z, batch.condition))
         if self.fits:  # has no KL in closed form
-            return log_normal(z, mu, log_var) - self.prior.log_prob(z) - log_p
+            return log_normal(z, mu, log_var) - self.prior.log_prob(z, batch.condition) - log_p
         return kl_by_latent(mu, log_var).sum(1) - log_p
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -34,7 +34,7 @@ from generators._gan_nets import ConvDiscriminator, ConvGenerator
 
 PRESETS: Presets = {
     "test": {"noise": 5, "width": 8, "lr": 5e-3, "critic_steps": 1},
-    "tiny": {"width": 32, "noise": 64, "lr": 1e-3, "critic_steps": 2},
+    "tiny": {"width": 16, "noise": 64, "lr": 2e-3, "critic_steps": 1},
     # Algorithm 1's hyperparameters, the convolutional nets of the authors' CIFAR-10 model (4x4 pixels for 5x5)
     "paper": {"width": 128, "noise": 128, "lr": 1e-4, "beta1": 0.0, "beta2": 0.9, "critic_steps": 5, "penalty": 10.0},
 }

@@ -1,4 +1,4 @@
-"""Figures from tables: learning curves, and quality against throughput. Nothing here knows of pages or files.
+"""Figures: learning curves, quality against throughput, samples side by side. Nothing here knows of pages or files.
 
 Seaborn and matplotlib are imported when a figure is drawn, so that listing the reports stays quick. Figures
 are made without pyplot: no global state, no window, nothing to close.
@@ -6,6 +6,7 @@ are made without pyplot: no global state, no window, nothing to close.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +16,7 @@ from reports._cells import DIRECTIONS
 from reports._colours import CONTROL, colour, marker
 from reports._escaping import visible
 from reports._numbers import plain
+from reports._samples import Sample
 from reports._svg import INK, MUTED, PAPER, RULE, any_letters
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ _LOG_FROM = 30  # a y axis that spans more than this factor is drawn in logarith
 _DRAWABLE = 1e100  # sizes beyond this, or below its inverse, have no place on an axis
 _MOST_LOSSES, _LOSSES_IN_A_LINE = 6, 2
 _REACH = 10  # an error bar may make a logarithmic axis this many times longer than its points need; beyond, an arrow
+_ACROSS = 5  # generators beside each other on a sheet of samples
 _NAME = 28  # characters of a name in a figure
 
 
@@ -119,7 +122,7 @@ def curves(rows: Sequence[Row], slots: Mapping[str, int]) -> Figure:
     down = -(-len(rows) // across)
     with styled():
         figure = Figure(figsize=(PANEL[0] * across, (PANEL[1] + 0.25) * down))
-        panels = figure.subplots(down, across, squeeze=False).flat
+        panels = figure.subplots(down, across, squeeze=False).ravel()
         for row, axes in zip(rows, panels, strict=False):
             _draw_curve(axes, curve_table(row), slots[row.name])
             legend = axes.get_legend()
@@ -332,6 +335,28 @@ def _label_points(axes: Axes, points: Sequence[Point], dpi: float) -> None:
         )  # fmt: skip
 
 
+def sheet(samples: Sequence[Sample]) -> Figure | None:
+    """The pictures of all generators under their names, on one sheet; None where nobody made pictures."""
+    import numpy as np
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    pictures = [(sample, sample.png) for sample in samples if sample.png]
+    if not pictures:
+        return None
+    across = min(len(pictures), _ACROSS)
+    down = -(-len(pictures) // across)
+    with styled():
+        figure = Figure(figsize=(1.9 * across, 1.85 * down))
+        panels = figure.subplots(down, across, squeeze=False).ravel()
+        for axes in panels:
+            axes.axis("off")
+        for axes, (sample, png) in zip(panels, pictures, strict=False):
+            axes.imshow(np.asarray(Image.open(io.BytesIO(png))), interpolation="antialiased")
+            axes.set_title(f"{short(sample.name)}, seed {sample.seed}", fontsize=8.5, color=INK)
+    return figure
+
+
 def opened(axes: Axes) -> None:
     """No frame; a light grid carries the eye, and the x axis stays."""
     import seaborn as sns
@@ -343,8 +368,6 @@ def opened(axes: Axes) -> None:
 
 def to_png(figure: Figure) -> bytes:
     """The figure on white, for pages that cannot carry SVG."""
-    import io
-
     buffer = io.BytesIO()
     with any_letters():
         figure.savefig(buffer, format="png", dpi=144, facecolor="white")

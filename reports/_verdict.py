@@ -43,7 +43,8 @@ def verdict(board: Board) -> str:
         sentences = [_undecided(best, rivals, main), _fastest([best, *rivals], board)]
     if any(row.name == best.name and row.cells[main.key].mark == "beyond" for row in board.ranked):
         sentences.append("But that is better than real data itself, which is no merit")
-    sentences.append(_beside_floor([best, *rivals], main, board))
+    beaten = [entry for entry in others if entry not in rivals]
+    sentences.append(_beside_floor([best, *rivals], beaten, main, board))
     return " ".join(f"{sentence}." for sentence in sentences if sentence)
 
 
@@ -131,21 +132,30 @@ def _number(entry: Entry, main: Column, board: Board) -> str:
     return f"{entry.shown} {_seeds(entry)}{f' (real data: {real[0].shown})' if real else ''}"
 
 
-def _beside_floor(entries: Sequence[Entry], main: Column, board: Board) -> str:
-    """Said where those that may be the best are not told to be better than the floor: then there is no winner."""
+def _beside_floor(first: Sequence[Entry], others: Sequence[Entry], main: Column, board: Board) -> str:
+    """Said where those that may be the best are not told to be better than a floor: then there is no winner.
+
+    Where they are, whoever of the others is not has learned nothing that counts, and is named.
+    """
     sign = -1 if main.better == "higher" else 1
-    for floor in _entries((row for row in board.controls if row.group.role == "floor"), main):
-        best, shown = entries[0], f"{floor.name} ({floor.shown})"
-        ahead = [entry for entry in entries if sign * entry.known.mean < sign * floor.known.mean]
-        if not ahead:
+    floors = _entries((row for row in board.controls if row.group.role == "floor"), main)
+    for floor in sorted(floors, key=lambda entry: sign * entry.known.mean):  # the hardest to beat before the others
+        best, shown = first[0], f"{floor.name} ({floor.shown})"
+        ahead = [entry for entry in (*first, *others) if sign * entry.known.mean < sign * floor.known.mean]
+        if best not in ahead:
             if same(best.known, floor.known):
                 return f"But {shown} does as well"
             sure = told_worse(best.known, floor.known)
             return f"But {shown} does better" if sure else f"But {shown} may do better: {_needed(floor, [best])}"
-        if doubtful := [e for e in entries if e not in ahead or not told(e.known, floor.known)]:
-            does = "does" if len(doubtful) == 1 else "do"
-            return f"Whether {_listed(doubtful, 'and')} {does} better than {shown} is open: {_needed(floor, doubtful)}"
+        if doubtful := [e for e in first if e not in ahead or not told(e.known, floor.known)]:
+            return f"Whether {_listed(doubtful, 'and')} {_does(doubtful)} better than {shown} is open: {_needed(floor, doubtful)}"
+        if behind := [entry for entry in others if entry not in ahead]:
+            return f"{_listed(behind, 'and')} {_does(behind)} not come out ahead of {shown}"
     return ""
+
+
+def _does(entries: Sequence[Entry]) -> str:
+    return "does" if len(entries) == 1 else "do"
 
 
 def _fastest(entries: Sequence[Entry], board: Board) -> str:

@@ -13,7 +13,7 @@ from bench.results.ranks import BEYOND, RULE
 from reports._cells import ARROWS, heading, meanings, show
 from reports._content import MOST_NAMED, Content, Pending, Section, Trouble, gaps, gather, listed
 from reports._escaping import LISTING, NAME, WHOLE, ending, visible
-from reports._figures import curves, learning, to_png, tradeoff
+from reports._figures import curves, learning, sheet, to_png, tradeoff
 from reports._quality import quality
 from reports._samples import Sample, missing
 
@@ -92,11 +92,12 @@ def _meanings(columns: Iterable[Column]) -> str:
 
 def _samples(samples: Sequence[Sample], target: Path, number: int) -> list[str]:
     parts = ["### Samples"] if samples else []
+    if figure := sheet(samples):
+        path = write_atomic(target / "figures" / f"samples-{number}.png", to_png(figure))
+        names = ", ".join(name(sample.name) for sample in samples if sample.png)
+        parts.append(f"![samples of {names}](figures/{path.name})")
     for index, sample in enumerate(samples, 1):
         title = f"**{name(sample.name)}**, seed {sample.seed}"
-        if sample.png:
-            path = write_atomic(target / "figures" / f"samples-{number}-{index}.png", sample.png)
-            parts.append(f"{title}\n\n![samples of {name(sample.name)}](figures/{path.name})")
         for place, sound in enumerate(sample.sounds, 1):
             path = write_atomic(target / "figures" / f"samples-{number}-{index}-{place}.wav", sound)
             parts.append(f"[listen to sample {place}](figures/{path.name})")

@@ -34,7 +34,7 @@ LEAD: dict[str, tuple[int, ...]] = {
     "fd_lenet": (1, 2), "kid_lenet": (3, 2), "bits_per_byte": (4,), "perplexity": (5,), "recall_lenet": (1, 2),
     "self_bleu": (2,), "class_accuracy_lenet": (1, 2), "nn_ratio_lenet": (1, 2), "sample_throughput": (1,),
 }  # fmt: skip
-ROLES = {"real": "ceiling", "noise": "floor"}
+ROLES = {"real": "ceiling", "noise": "floor", "gaussian": "floor"}
 ENVIRONMENT = {
     "python": "3.12.1",
     "system": "Linux 6.1 x86_64",
@@ -69,7 +69,7 @@ def record(generator: str, seed: int = 0, **changes: Any) -> RunRecord:
         special.
     """
     scores = changes.pop("scores", {})
-    control = generator in ("real", "noise")
+    control = generator in ROLES
     usual = {
         "suite": "digits", "generator": generator, "family": generator, "control": control,
         "role": ROLES.get(generator),

@@ -16,6 +16,7 @@ They are compared by their fingerprints.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import types
 from collections import Counter, OrderedDict, deque
@@ -38,8 +39,6 @@ _INTERNAL = frozenset(vars(nn.Module())) - {"training"}
 _SCALARS = (type(None), bool, int, float, str)
 _LISTS: Mapping[str, Callable[..., Any]] = {"list": list, "tuple": tuple, "deque": deque}
 _DICTS: Mapping[str, Callable[..., Any]] = {"dict": dict, "OrderedDict": OrderedDict, "Counter": Counter}
-# What torch's optimisers keep beside their state_dict, found again in a step or made by the constructor.
-_OPTIMISERS = frozenset(vars(torch.optim.LBFGS([torch.zeros(1)]))) | {"step", "_opt_called"}
 _FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType)
 _TENSOR_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 _LARGEST_INT_BITS = 4096  # Python refuses to read an integer of more than 4,300 digits
@@ -271,9 +270,18 @@ def _rest(value: object) -> dict[str, Any]:
             found[name] = [_rest(one) for one in item]
         elif name in ("lr_lambdas", "_scale_fn_custom"):  # torch keeps of them what is in objects
             found[name] = [f for f in (item if isinstance(item, list) else [item]) if isinstance(f, _FUNCTIONS)]
-        elif "hook" in name or (own and not named and not (isinstance(value, Optimizer) and name in _OPTIMISERS)):
+        elif "hook" in name or (own and not named and not (isinstance(value, Optimizer) and name in _of_optimisers())):
             found[name] = item
     return found
+
+
+@functools.cache
+def _of_optimisers() -> frozenset[str]:
+    """What torch's optimisers keep beside their state_dict, found again in a step or made by the constructor.
+
+    Not asked for on import: the first optimiser of a process takes torch a second.
+    """
+    return frozenset(vars(torch.optim.LBFGS([torch.zeros(1)]))) | {"step", "_opt_called"}
 
 
 def _leaves(model: Trainable, known: Known) -> Iterator[_Leaf]:

@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 Shape = Sequence[int]
 
 
 def count_flops(call: Callable[[], object]) -> int:
     """FLOPs of what ``call`` does, backward passes included. While it is counted, it takes longer."""
+    from torch.utils.flop_counter import FlopCounterMode  # a fifth of a second to import
+
     with FlopCounterMode(display=False, custom_mapping=_RECURRENT) as counter:
         call()
     return int(counter.get_total_flops())

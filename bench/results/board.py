@@ -20,7 +20,7 @@ from bench.results.ranks import Evidence, Mark, marks
 from bench.results.variants import canonical, variant_labels
 from bench.statistics import Summary, summarise
 
-PICTURED, PICTURED_IN_ALL = 12, 24  # generators whose samples and curves are drawn: of a board, and of a page
+PICTURED, PICTURED_IN_ALL = 16, 32  # generators whose samples and curves are drawn: of a board, and of a page
 FEW = 6  # columns that a board may show at once
 Key = str
 Place = tuple[float, ...]

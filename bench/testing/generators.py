@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.engine.arithmetic import prepared
 from bench.engine.checkpoint import read_checkpoint, restore
 from bench.engine.state import capture
 from bench.engine.training import advance
@@ -162,6 +163,16 @@ class GeneratorPromises(Promises):
         assert len(trial.stored("conditional")) == 7  # raises TrialError
         whole, parts = (sampled(trained(entry, data, self.preset), sizes, labels=labels) for sizes in ([7], [1, 4, 2]))
         assert same(whole, parts, **CLOSE), f"{entry.name}: samples made for labels depend on their batch"
+
+    def test_bf16_makes_nearly_the_same_samples(self, entry: GeneratorEntry, data: Dataset) -> None:
+        """As a suite of ``precision = "bf16"`` draws them: few values move by a tenth of the range that there is."""
+        whole = sampled(trained(entry, data, self.preset), [7]).data.double()
+        half = sampled(prepared(trained(entry, data, self.preset), "bf16", False, CPU), [7]).data.double()
+        moved = ((whole - half).abs() > 0.1 * (whole.max() - whole.min())).double().mean()
+        assert moved < 0.1, (
+            f"{entry.name}: drawn in bf16, {moved:.0%} of the values are others: compute what decides between near "
+            "numbers in float32 (torch.autocast(..., enabled=False))"
+        )
 
     # Training
 

@@ -83,7 +83,7 @@ class TestVAE:
         spec = DataSpec("image", (1, 2, 2), "continuous")
         torch.manual_seed(0)
         model, x = shaken(VAE(spec, latent=2, width=8, decoder=decoder, prior=prior, components=3)), grey(spec, 4)
-        model.prior.fit(torch.randn(200, 2) * 0.7 + 0.2, stream(0, "fit"))
+        model.prior.fit(torch.randn(200, 2) * 0.7 + 0.2, None, stream(0, "fit"))
         if prior == "normal":
             model.prior = MixturePrior(2, 1)
         repeated = torch.stack([bound(model, x + 1e-6 * i) for i in range(300)]).mean(0)

@@ -62,31 +62,34 @@ def busy(processes: int) -> Iterator[None]:
             process.wait()
 
 
+def ratios(repeats: int) -> Iterator[float]:
+    """Sleeping to spinning, in turn. How the scheduler places spinning threads is chance: one pair tells little."""
+    for _ in range(repeats):
+        first = load.reading()
+        spinning, sleeping = steps_per_second({}), steps_per_second(waiting_policy({}))
+        one = steps_per_second({**waiting_policy({}), "OMP_NUM_THREADS": "1"})
+        others = load.between(first, load.reading()).others
+        print(
+            f"spinning {spinning:.1f}, sleeping {sleeping:.1f}, one thread {one:.1f} steps/s; "
+            f"others kept {others or 0:.1f} cores",
+            flush=True,
+        )
+        yield sleeping / spinning
+
+
 def test_on_a_busy_machine_sleeping_threads_are_several_times_as_fast(benchmark: BenchmarkFixture) -> None:
     with busy(os.cpu_count() or 1):
-        spinning = steps_per_second({})
-        sleeping = benchmark.pedantic(steps_per_second, args=(waiting_policy({}),), rounds=1)
-    benchmark.extra_info["times as fast"] = sleeping / spinning
-    assert sleeping > 2 * spinning
+        found = benchmark.pedantic(lambda: [*ratios(5)], rounds=1)
+    benchmark.extra_info["times as fast"] = statistics.median(found)
+    assert statistics.median(found) > 2
 
 
 def main(repeats: int = 5, *numbers: int) -> None:
     """Both policies in turn, beside so many busy processes, and what others did to this machine meanwhile."""
     for beside in numbers or (0, 2):
-        ratios = []
         with busy(beside):
-            for _ in range(repeats):
-                first = load.reading()
-                spinning, sleeping = steps_per_second({}), steps_per_second(waiting_policy({}))
-                one = steps_per_second({**waiting_policy({}), "OMP_NUM_THREADS": "1"})
-                others = load.between(first, load.reading()).others
-                ratios.append(sleeping / spinning)
-                print(
-                    f"{beside} busy: spinning {spinning:.1f}, sleeping {sleeping:.1f}, one thread {one:.1f} steps/s; "
-                    f"others kept {others or 0:.1f} cores",
-                    flush=True,
-                )
-        low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
+            found = [*ratios(repeats)]
+        low, middle, high = min(found), statistics.median(found), max(found)
         print(f"{beside} busy: sleeping is {middle:.2f} times as fast as spinning [{low:.2f}, {high:.2f}]", flush=True)
 
 

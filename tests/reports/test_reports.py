@@ -26,7 +26,7 @@ from bench.results.ranks import BEYOND
 from reports._cells import explain, show
 from reports._content import gather
 from reports._escaping import visible
-from reports._figures import curve, curve_table, curves, tradeoff
+from reports._figures import curve, curve_table, curves, sheet, tradeoff
 from reports._numbers import plain, scale, with_spread
 from reports._samples import gallery
 from reports._svg import inline_svg
@@ -586,7 +586,7 @@ def test_markdown_tables_are_tables(tmp_path: Path) -> None:
 def test_markdown_pictures_lie_beside_it(tmp_path: Path) -> None:
     path = reports.markdown.write(a_run(tmp_path), tmp_path, tmp_path / "report", [])
     pictures = re.findall(r"!\[[^]]*\]\(([^)]*)\)", path.read_text())
-    assert len(pictures) == 4 + 2
+    assert len(pictures) == 1 + 2
     assert all((path.parent / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
 
 
@@ -621,6 +621,18 @@ def test_samples_stand_side_by_side_at_one_seed(tmp_path: Path) -> None:
     shelf = gallery(board_of(records), tmp_path)
     assert [(sample.name, sample.seed) for sample in shelf] == [("real", 1), ("vae", 1), ("noise", 1)]
     assert all(sample.png for sample in shelf)
+
+
+def test_one_sheet_shows_what_all_made_under_their_names(tmp_path: Path) -> None:
+    records = [record(f"g{i}", samples=save_images(tmp_path, f"g{i}.npz")) for i in range(7)]
+    figure = sheet(gallery(board_of(records), tmp_path))
+    assert figure is not None
+    shown = {axes.get_title(): axes.images[0].get_array() for axes in figure.axes if axes.images}
+    assert set(shown) == {f"g{i}, seed 0" for i in range(7)}
+    assert all(array is not None and np.ptp(array[..., :3]) > 0 for array in shown.values())
+    written = reports.markdown.write(records, tmp_path, tmp_path / "report", []).read_text()
+    assert written.count("figures/samples-") == 1 and (tmp_path / "report" / "figures" / "samples-1.png").is_file()
+    assert sheet([]) is None
 
 
 def test_a_grid_keeps_every_pixel_of_small_pictures() -> None:

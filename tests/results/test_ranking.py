@@ -249,6 +249,20 @@ def test_noise_that_does_better_is_said_to() -> None:
     assert "noise" not in said(trials("a", [4.1, 4.2, 4.3]), trials("noise", [9.1, 9.2, 9.3]))
 
 
+def test_of_two_floors_the_one_that_is_harder_to_beat_counts() -> None:
+    a, noise = trials("a", [4.1, 4.2, 4.3]), trials("noise", [9.1, 9.2, 9.3])
+    assert said(a, noise, trials("gaussian", [2.1, 2.2, 2.3])).endswith(". But gaussian (2.20 ± 0.10) does better.")
+    assert "gaussian" not in said(a, noise, trials("gaussian", [6.1, 6.2, 6.3]))
+
+
+def test_who_is_no_better_than_a_floor_is_named_also_behind_a_winner() -> None:
+    groups = trials("a", [1.1, 1.2, 1.3]), trials("b", [7.1, 7.2, 7.3]), trials("c", [5.1, 5.2, 5.3])
+    sentence = said(*groups, trials("noise", [9.1, 9.2, 9.3]), trials("gaussian", [6.1, 6.2, 6.3]))
+    assert sentence.startswith("a has the lowest fd_lenet") and sentence.endswith(
+        ". b does not come out ahead of gaussian (6.20 ± 0.10)."
+    )
+
+
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_what_is_as_good_as_noise_is_called_better_in_a_twentieth_at_most(seeds: int) -> None:
     rng = np.random.default_rng(seeds)

@@ -146,6 +146,12 @@ class CarriesGradients(Line):
     sample = Line.sample.__wrapped__  # type: ignore[attr-defined]
 
 
+class NeedsEveryDigit(Line):
+    def make(self, z: Tensor) -> Tensor:
+        made: Tensor = (1e2 * self.map(z)).round().sin()
+        return made.view(-1, *self.spec.shape)
+
+
 class LooksAtLabelsTogether(Line):
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
@@ -275,6 +281,7 @@ class SaysWhatItIsNot(Coin):
 PRESETS: Mapping[str, Mapping[str, Any]] = {"test": {}}
 SMALL: Mapping[str, DataSpec] = {"image": DataSpec("image", (1, 4, 4), "continuous", classes=3)}
 WORDS: Mapping[str, DataSpec] = {"text": DataSpec("text", (8,), "tokens", vocab=5)}
+HALF = "bf16_makes_nearly_the_same_samples"
 FORM, SEED = "samples_have_the_promised_form", "a_seed_decides_the_samples"
 BATCH, LABELS = "a_sample_does_not_depend_on_its_batch", "labels_are_taken"
 REACH, LOWER = "a_step_reaches_every_parameter", "training_lowers_what_it_says_it_lowers"
@@ -299,6 +306,7 @@ GENERATORS: Mapping[type, Mapping[str, str]] = {
     IsDeafToSeeds: {SEED: "two seeds gave the same samples"},
     KeepsADraw: {SEED: "keep nothing from draw to draw", BATCH: "", LABELS: ""},
     CarriesGradients: {FORM: "put sample under torch.no_grad()"},
+    NeedsEveryDigit: {HALF: "of the values are others: compute what decides"},
     LooksAtLabelsTogether: {LABELS: "samples made for labels depend on their batch"},
     LeavesABiasOut: {REACH: "did not move map.bias: give it to an optimiser", LOWER: ""},
     CallsIdleWhatMoves: {REACH: "idle_parameters names map.bias, which moved"},

@@ -1,0 +1,32 @@
+"""What families of images owe beside the promises of all: the sizes that images have, and a compiler changes none."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bench.engine.arithmetic import prepared
+from bench.protocols import DataSpec
+from bench.registry import registry
+from bench.testing import MadeUp, families_for
+from bench.testing._models import CPU, sampled, trained
+
+FAMILIES = sorted(families_for("image"))
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 64, 64)], ids=["28", "64"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_it_is_trained_on_digits_and_on_colour_of_64_pixels(family: str, shape: tuple[int, ...]) -> None:
+    data = MadeUp(DataSpec("image", shape, "continuous", classes=3))
+    made = sampled(trained(registry.get("generators", family), data), [2]).data
+    assert made.shape == (2, *shape) and torch.isfinite(made).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_compiled_it_makes_the_same_pictures(family: str) -> None:
+    entry, data = registry.get("generators", family), MadeUp(DataSpec("image", (1, 8, 8), "continuous", classes=4))
+    plain, compiled = (
+        sampled(prepared(trained(entry, data), "fp32", compiles, CPU), [4]).data for compiles in (False, True)
+    )
+    assert torch.allclose(plain, compiled, atol=1e-3)
