@@ -148,7 +148,8 @@ def _beside_floor(first: Sequence[Entry], others: Sequence[Entry], main: Column,
             sure = told_worse(best.known, floor.known)
             return f"But {shown} does better" if sure else f"But {shown} may do better: {_needed(floor, [best])}"
         if doubtful := [e for e in first if e not in ahead or not told(e.known, floor.known)]:
-            return f"Whether {_listed(doubtful, 'and')} {_does(doubtful)} better than {shown} is open: {_needed(floor, doubtful)}"
+            asked = f"Whether {_listed(doubtful, 'and')} {_does(doubtful)} better than {shown} is open"
+            return f"{asked}: {_needed(floor, doubtful)}"
         if behind := [entry for entry in others if entry not in ahead]:
             return f"{_listed(behind, 'and')} {_does(behind)} not come out ahead of {shown}"
     return ""
