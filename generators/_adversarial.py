@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from bench import Rows
 from generators._ema import averaged_copy
-from generators._schedule import slowed
+from generators._schedule import descend, slowed
 
 
 class Adversarial(nn.Module):
     """A generator and its discriminator, each with its own Adam.
 
-    noise: size of z ~ N(0, I). betas: Adam's. decay: of the average of the generator's weights.
+    latent: size of z ~ N(0, I). betas: Adam's. ema_decay: of the average of the generator's weights.
     rounds: of ``generators_turn``: the generator learns in one step after so many of the discriminator.
     """
 
@@ -27,17 +26,17 @@ class Adversarial(nn.Module):
         generator: nn.Module,
         discriminator: nn.Module,
         *,
-        noise: int,
+        latent: int,
         lr: float,
         betas: tuple[float, float],
-        decay: float,
+        ema_decay: float,
         rounds: int = 1,
         classes: int | None = None,
     ) -> None:
         super().__init__()
-        self.noise, self.rounds, self.classes = noise, rounds, classes
+        self.latent, self.rounds, self.classes = latent, rounds, classes
         self.generator, self.discriminator = generator, discriminator
-        self.average = averaged_copy(generator, decay)
+        self.average = averaged_copy(generator, ema_decay)
         self.opt_g = torch.optim.Adam(generator.parameters(), lr=lr, betas=betas, fused=True)
         self.opt_d = torch.optim.Adam(discriminator.parameters(), lr=lr, betas=betas, fused=True)
         self.turn: Tensor
@@ -51,15 +50,15 @@ class Adversarial(nn.Module):
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
         """Of the averaged generator; of a family with classes by the labels asked for, or each as likely as any."""
         rows, device = Rows(rng, n), self.turn.device
-        given = [rows.normal(self.noise).to(device)]
+        given = [rows.normal(self.latent).to(device)]
         if self.classes:
             given.append(rows.labels(self.classes, condition).to(device))
         image: Tensor = self.average(*given)  # (n, channels, height, breadth)
         return image
 
     def draw(self, n: int, rng: torch.Generator) -> Tensor:
-        """z ~ N(0, I) of a training step, ``(n, noise)``."""
-        return torch.randn(n, self.noise, generator=rng, device=rng.device)
+        """z ~ N(0, I) of a training step, ``(n, latent)``."""
+        return torch.randn(n, self.latent, generator=rng, device=rng.device)
 
     def generators_turn(self) -> bool:
         """Whether this step is the generator's: one in ``rounds + 1``, the last. Asked once a step."""
@@ -73,10 +72,3 @@ class Adversarial(nn.Module):
         """The generator learns through the discriminator, whose own weights stand still."""
         descend(self.opt_g, loss)
         self.average.update_parameters(self.generator)
-
-
-def descend(optimiser: Optimizer, loss: Tensor) -> None:
-    """One step down a loss by the weights of this optimiser; no gradient is made for others."""
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward(inputs=[p for group in optimiser.param_groups for p in group["params"]])
-    optimiser.step()

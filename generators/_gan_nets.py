@@ -35,17 +35,17 @@ GROUP = 16  # channels of one group of a grouped convolution (arXiv:2501.05441: 
 
 
 class ConvGenerator(nn.Module):
-    """Noise ``(batch, noise)``, and labels ``(batch,)``, to images ``(batch, channels, height, breadth)`` in (-1, 1).
+    """Noise ``(batch, latent)``, and labels ``(batch,)``, to images ``(batch, channels, height, breadth)`` in (-1, 1).
 
     Batch normalisation before each ReLU; its scale and shift are those of the label where there are classes.
     """
 
     def __init__(
-        self, spec: DataSpec, noise: int, width: int, *, layout: Layout = "dcgan", classes: int | None = None
+        self, spec: DataSpec, latent: int, width: int, *, layout: Layout = "dcgan", classes: int | None = None
     ) -> None:
         super().__init__()
         channels, widths, self.coarse = _sizes(spec, width, layout)
-        self.head = nn.Linear(noise, widths[-1] * math.prod(self.coarse), bias=False)
+        self.head = nn.Linear(latent, widths[-1] * math.prod(self.coarse), bias=False)
         self.norms = nn.ModuleList(BatchNorm(size, classes) for size in widths[::-1])
         ways = [*pairwise(widths[::-1])]
         self.grow = nn.ModuleList(nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=False) for a, b in ways)
@@ -106,15 +106,15 @@ class ConvDiscriminator(nn.Module):
 
 
 class ResidualGenerator(nn.Module):
-    """Noise ``(batch, noise)`` to images ``(batch, channels, height, breadth)`` in (-1, 1), without any norm.
+    """Noise ``(batch, latent)`` to images ``(batch, channels, height, breadth)`` in (-1, 1), without any norm.
 
     Two residual blocks at each size, resampled in between by straight lines.
     """
 
-    def __init__(self, spec: DataSpec, noise: int, width: int) -> None:
+    def __init__(self, spec: DataSpec, latent: int, width: int) -> None:
         super().__init__()
         channels, widths, self.coarse = _sizes(spec, width, "sngan")
-        self.head = nn.Linear(noise, widths[-1] * math.prod(self.coarse), bias=False)
+        self.head = nn.Linear(latent, widths[-1] * math.prod(self.coarse), bias=False)
         self.blocks = nn.ModuleList(_residuals(size, len(widths)) for size in widths[::-1])
         self.between = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False) for a, b in pairwise(widths[::-1]))
         self.image = nn.Conv2d(widths[0], channels, 1)

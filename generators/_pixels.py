@@ -2,7 +2,7 @@
 
     Bernoulli   black or white; or grey levels read as probabilities, which is a loss and no likelihood
     Square      minus the squared error; a loss and no likelihood
-    Gaussian    a density of values in [-1, 1], of one variance that is learned
+    Gaussian    a density of dequantised levels, of one variance that is learned
     Logistic    a mixture of discretised logistics: the mass of each of 256 levels (arXiv:1701.05517, section 2.1)
 
 Given the maps, pixels are independent of one another. Images are ``(batch, channels, height, breadth)``, ``out`` is
@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench import DataSpec, Omitted, Unsupported, spacing
+from bench import DataSpec, Omitted, Unsupported, dequantise, spacing
 
 Law = Literal["bernoulli", "square", "gaussian", "logistic"]
 COMPONENTS = 5  # of the mixture of logistics
@@ -38,6 +38,12 @@ class Pixels(nn.Module, ABC):
     @abstractmethod
     def mean(self, out: Tensor) -> Tensor:
         """The mean image in the range of the data; of binary pixels the likelier value."""
+
+    def spread(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """What a training step sees: where a density is learned, levels spread over their cells, as it is measured."""
+        if self.log_prob_of == "mass":
+            return x
+        return dequantise(x, torch.rand(x.shape, generator=rng, device=rng.device))
 
     def check(self) -> None:
         """Raises Omitted where ``log_prob`` is no likelihood."""

@@ -94,6 +94,9 @@ def latents(
 ) -> tuple[Tensor, Tensor | None]:
     """What ``encode`` makes of at most ``FITTED`` different examples, ``(n, size)``; and their labels, ``(n,)``."""
     order = torch.randperm(len(data), generator=rng)[:FITTED]
-    batches = [data.batch(index).to(device) for index in order.split(1000)]
-    labels = [batch.condition for batch in batches if batch.condition is not None]
-    return torch.cat([encode(batch) for batch in batches]), torch.cat(labels) if labels else None
+    found, labels = [], []
+    for index in order.split(1000):
+        batch = data.batch(index).to(device)
+        found.append(encode(batch))
+        labels += [] if batch.condition is None else [batch.condition]
+    return torch.cat(found), torch.cat(labels) if labels else None

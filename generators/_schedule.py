@@ -1,14 +1,22 @@
-"""How the learning rate moves while a model is trained."""
+"""How a model descends its loss, and how the learning rate moves while it does."""
 
 from __future__ import annotations
 
 import math
 from typing import Literal
 
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 Fall = Literal["cosine", "linear"]
+
+
+def descend(optimiser: Optimizer, loss: Tensor) -> None:
+    """One step down a loss by the weights of this optimiser; no gradient is made for others."""
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward(inputs=[p for group in optimiser.param_groups for p in group["params"]])
+    optimiser.step()
 
 
 def scheduled(
@@ -35,7 +43,7 @@ def pace(step: int, warmup: int, decay: int, fall: Fall = "cosine", floor: float
 
 
 def slowed(optimiser: Optimizer, share: float, hold: float = 0.4) -> None:
-    """Set its learning rate to that at a share of the training: the first until ``hold``, then in a line down to 0.
+    """Set its learning rate to that at a share of the training: the first until ``hold``, then by a line down to 0.
 
     For ``pace`` (``bench.Paced``), so that it falls within any budget: there a short training gains most.
     """

@@ -7,9 +7,9 @@ is sure of itself (section 3 there). On logits, which no rounding takes to 0 or 
 
     L_D = E softplus(-D(x)) + E softplus(D(G(z)))          L_G = E softplus(-D(G(z)))
 
-What made it train (section 3): strided convolutions in place of pooling, batch normalisation in both nets but for G's
-last layer and D's first, ReLU in G and leaky ReLU in D, tanh at the end, Adam with beta1 = 0.5 and a rate of 2e-4. D
-sees real and made images in batches of their own, or their statistics would mix.
+What made it train (sections 3 and 4): strided convolutions in place of pooling, batch normalisation in both nets but
+for G's last layer and D's first, ReLU in G and leaky ReLU in D, tanh at the end, Adam with beta1 = 0.5 and a rate of
+2e-4. D sees real and made images in batches of their own, or their statistics would mix.
 
 It differs from the paper in that z is normal, not uniform, kernels are of 4x4 pixels, not 5x5, and weights begin as
 PyTorch's layers do; and in that an average of G samples and rates fall, which is later practice.
@@ -31,9 +31,9 @@ from generators._adversarial import Adversarial
 from generators._gan_nets import ConvDiscriminator, ConvGenerator
 
 PRESETS: Presets = {
-    "test": {"noise": 5, "width": 8, "lr": 5e-3},
-    "tiny": {"width": 16, "noise": 64, "lr": 2e-3},
-    "paper": {"width": 128, "noise": 100, "lr": 2e-4, "beta1": 0.5},  # Figure 1: 64x64 pixels from 4x4x1024
+    "test": {"latent": 5, "width": 8, "lr": 5e-3},
+    "tiny": {"width": 16, "latent": 64, "lr": 2e-3},
+    "paper": {"width": 128, "latent": 100, "lr": 2e-4, "beta1": 0.5},  # Figure 1: 64x64 pixels from 4x4x1024
 }
 Net = Callable[[Tensor], Tensor]
 
@@ -42,28 +42,28 @@ Net = Callable[[Tensor], Tensor]
 class DCGAN(Adversarial):
     """Deep convolutional GAN with the non-saturating loss.
 
-    width: channels of the finest map; twice as many after each halving. noise: size of z. beta1: Adam's.
-    dropout: of the discriminator. decay: of the average of the generator that samples.
+    width: channels of the finest map; twice as many after each halving. latent: size of z. beta1: Adam's.
+    dropout: of the discriminator. ema_decay: of the average of the generator that samples.
     """
 
     def __init__(
         self,
         spec: DataSpec,
         *,
-        noise: PositiveInt = 100,
+        latent: PositiveInt = 100,
         width: PositiveInt = 64,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
         lr: PositiveFloat = 2e-4,
         beta1: Annotated[float, Ge(0), Lt(1)] = 0.5,
-        decay: Annotated[float, Ge(0), Lt(1)] = 0.99,
+        ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.99,
     ) -> None:
         super().__init__(
-            ConvGenerator(spec, noise, width),
+            ConvGenerator(spec, latent, width),
             ConvDiscriminator(spec, width, norm="batch", dropout=dropout),
-            noise=noise,
+            latent=latent,
             lr=lr,
             betas=(beta1, 0.999),
-            decay=decay,
+            ema_decay=ema_decay,
         )
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:

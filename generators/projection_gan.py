@@ -20,7 +20,8 @@ real image also asked of G:
 and every weight of D, v_y too, is divided by its largest singular value by power iteration, one a step of D.
 
 The nets are convolutional, where the paper's are residual; phi(x) is all of the coarsest map, where theirs is its sum
-over places. A training step is one update of one of the nets, rates fall to 0 by a line, and an average of G samples.
+over places. A training step is one update of one of the nets, rates are held for a while and then fall to 0 by a line,
+and an average of G samples.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from bench import Presets, generator
 from generators.sngan import SNGAN
 
 PRESETS: Presets = {
-    "test": {"noise": 5, "width": 8, "lr": 5e-3},
-    "tiny": {"width": 16, "noise": 64, "lr": 1e-3},
+    "test": {"latent": 5, "width": 8, "lr": 5e-3},
+    "tiny": {"width": 16, "latent": 64, "lr": 1e-3},
     # section 4: Adam and n; nets as wide as those of arXiv:1802.05957, Table 3
-    "paper": {"layout": "sngan", "width": 64, "noise": 128, "lr": 2e-4, "beta1": 0.0, "beta2": 0.9, "critic_steps": 5},
+    "paper": {"layout": "sngan", "width": 64, "latent": 128, "lr": 2e-4, "beta1": 0.0, "beta2": 0.9, "critic_steps": 5},
 }
 
 

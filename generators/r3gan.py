@@ -41,10 +41,10 @@ from generators._adversarial import Adversarial
 from generators._gan_nets import ConvDiscriminator, ConvGenerator, ResidualDiscriminator, ResidualGenerator
 
 PRESETS: Presets = {
-    "test": {"noise": 5, "width": 4, "lr": 2e-3},
-    "tiny": {"net": "conv", "width": 16, "noise": 64, "lr": 2e-3, "gamma": 1.0},
+    "test": {"latent": 5, "width": 4, "lr": 2e-3},
+    "tiny": {"net": "conv", "width": 16, "latent": 64, "lr": 2e-3, "gamma": 1.0},
     # the authors' for CIFAR-10, but that they have 768 channels at every size
-    "paper": {"width": 96, "noise": 64, "lr": 2e-4, "gamma": 0.05, "floor": 0.25, "decay": 0.9999},
+    "paper": {"width": 96, "latent": 64, "lr": 2e-4, "gamma": 0.05, "floor": 0.25, "ema_decay": 0.9999},
 }
 BETA2 = (0.9, 0.99)
 Net = Callable[[Tensor], Tensor]
@@ -55,29 +55,29 @@ class R3GAN(Adversarial):
     """Relativistic GAN with penalties on gradients at data and at images made.
 
     width: channels of the finest map; twice as many after each halving. net: "residual": the paper's; "conv": DCGAN's.
-    noise: size of z. gamma: of R1 and R2 at first; its size goes with the square of the image's (the authors take 0.05
-    for 32 pixels, 2 for faces of 64). lr: at first. floor: the share of it at the end. decay: of the average at last.
+    latent: size of z. gamma: of R1 and R2 at first; its size goes with the square of the image's (the authors take 0.05
+    for 32 pixels, 2 for faces of 64). lr: at first. floor: the share of it at the end. ema_decay: of the average.
     """
 
     def __init__(
         self,
         spec: DataSpec,
         *,
-        noise: PositiveInt = 64,
+        latent: PositiveInt = 64,
         width: PositiveInt = 32,
         net: Literal["residual", "conv"] = "residual",
         gamma: NonNegativeFloat = 1.0,
         lr: PositiveFloat = 2e-4,
         floor: Annotated[float, Ge(0), Le(1)] = 0.0,
-        decay: Annotated[float, Ge(0), Lt(1)] = 0.99,
+        ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.99,
     ) -> None:
         super().__init__(
-            ResidualGenerator(spec, noise, width) if net == "residual" else ConvGenerator(spec, noise, width),
+            ResidualGenerator(spec, latent, width) if net == "residual" else ConvGenerator(spec, latent, width),
             ResidualDiscriminator(spec, width) if net == "residual" else ConvDiscriminator(spec, width),
-            noise=noise,
+            latent=latent,
             lr=lr,
             betas=(0.0, BETA2[0]),
-            decay=decay,
+            ema_decay=ema_decay,
         )
         self.first, self.gamma, self.floor = gamma, gamma, floor
 

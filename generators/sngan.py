@@ -15,8 +15,9 @@ not through u and v. Losses are the hinge's (Eq. 16 and 17):
 D sees real and made images in one batch, which nothing in it mixes: one call, one power iteration. While G learns, D
 is in evaluation mode, in which u and v stand still.
 
-A training step is one update of one of the nets: n of D (the paper takes 1 and 5), then one of G. Rates fall to 0 by a
-line (the paper's ResNet does so), and an average of G samples, which is later practice.
+A training step is one update of one of the nets: n of D (the paper takes 1 and 5), then one of G. Rates are
+held for a while and then fall to 0 by a line (the paper's ResNet has the line), and an average of G samples, which is
+later practice.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ from generators._adversarial import Adversarial
 from generators._gan_nets import ConvDiscriminator, ConvGenerator, Layout
 
 PRESETS: Presets = {
-    "test": {"noise": 5, "width": 8, "lr": 5e-3},
-    "tiny": {"width": 16, "noise": 64, "lr": 4e-3},
+    "test": {"latent": 5, "width": 8, "lr": 5e-3},
+    "tiny": {"width": 16, "latent": 64, "lr": 4e-3},
     # Table 3's standard CNN; Adam and n are those of its residual nets
-    "paper": {"layout": "sngan", "width": 64, "noise": 128, "lr": 2e-4, "beta1": 0.0, "beta2": 0.9, "critic_steps": 5},
+    "paper": {"layout": "sngan", "width": 64, "latent": 128, "lr": 2e-4, "beta1": 0.0, "beta2": 0.9, "critic_steps": 5},
 }
 Net = Callable[[Tensor], Tensor]
 
@@ -49,8 +50,8 @@ class SNGAN(Adversarial):
     """Spectrally normalised GAN with the hinge loss.
 
     width: channels of the finest map; twice as many after each halving. layout: "sngan": the paper's, with 3x3
-    convolutions in between; "dcgan": without, several times as fast. noise: size of z. critic_steps: n. beta1, beta2:
-    Adam's. decay: of the average of the generator that samples.
+    convolutions in between; "dcgan": without, several times as fast. latent: size of z. critic_steps: n. beta1, beta2:
+    Adam's. ema_decay: of the average of the generator that samples.
     Of the losses, ``loss`` is L_D as it was last seen.
     """
 
@@ -60,25 +61,25 @@ class SNGAN(Adversarial):
         self,
         spec: DataSpec,
         *,
-        noise: PositiveInt = 128,
+        latent: PositiveInt = 128,
         width: PositiveInt = 64,
         layout: Layout = "dcgan",
         critic_steps: PositiveInt = 1,
         lr: PositiveFloat = 2e-4,
         beta1: Annotated[float, Ge(0), Lt(1)] = 0.0,
         beta2: Annotated[float, Ge(0), Lt(1)] = 0.9,
-        decay: Annotated[float, Ge(0), Lt(1)] = 0.99,
+        ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.99,
     ) -> None:
         if self.conditional and not spec.classes:
             raise Unsupported("projection_gan needs data with labels; for data without, take sngan")
         classes = spec.classes if self.conditional else None
         super().__init__(
-            ConvGenerator(spec, noise, width, layout=layout, classes=classes),
+            ConvGenerator(spec, latent, width, layout=layout, classes=classes),
             ConvDiscriminator(spec, width, layout=layout, norm="spectral", classes=classes),
-            noise=noise,
+            latent=latent,
             lr=lr,
             betas=(beta1, beta2),
-            decay=decay,
+            ema_decay=ema_decay,
             rounds=critic_steps,
             classes=classes,
         )

@@ -10,9 +10,9 @@ with z = mu + sigma * eps, eps ~ N(0, I) (Eq. 10, one draw). Both terms are sums
 beta      weighs the KL in training (Higgins et al. 2017); 1 is the bound.
 free_bits nats that each latent may hold without cost, on average over a batch (Kingma et al. 2016, arXiv:1606.04934,
           Eq. 15), against decoders that ignore z.
-prior     "gmm": a mixture of Gaussians, fitted to the means of q(z|x) of training images when training ends, takes the
-          place of N(0, I), in samples and in the bound (Dai & Wipf 2019, arXiv:1903.05789, in its simplest form);
-          where labels are told, one for each.
+prior     "gmm": a mixture of Gaussians, fitted to draws of q(z|x) of training images when training ends, takes the
+          place of N(0, I), in samples and in the bound: the second stage of Dai & Wipf 2019 (arXiv:1903.05789) with
+          a mixture for its VAE. Where labels are told, one for each.
 
 ``cvae`` is told a label on both sides (Sohn et al. 2015). ``iwae`` trains on, and is measured by, the bound of k draws,
 which k tightens (Burda et al. 2016, arXiv:1509.00519, Eq. 8):
@@ -34,7 +34,7 @@ from bench import Batch, DataSpec, Presets, Rows, Split, Unsupported, generator
 from generators._coders import Decoder, Encoder, Net
 from generators._pixels import pixels_of
 from generators._prior import MixturePrior, latents
-from generators._schedule import slowed
+from generators._schedule import descend, slowed
 
 PRESETS: Presets = {
     "test": {"latent": 3, "width": 16, "lr": 5e-3, "components": 3},
@@ -96,26 +96,29 @@ class VAE(nn.Module):
         slowed(self.optimiser, share)
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        batch = batch._replace(data=self.pixels.spread(batch.data, rng))
         eps = torch.randn(len(batch.data), self.latent, generator=rng, device=rng.device)
         mu, log_var = self.encode(batch)
         log_p = self.pixels.log_prob(batch.data, self.decoder(mu + (0.5 * log_var).exp() * eps, batch.condition))
         kl = kl_by_latent(mu, log_var)  # (batch, latent)
         paid = kl.mean(0).clamp(min=self.free_bits).sum() if self.free_bits else kl.sum(1).mean()
         loss = self.beta * paid - log_p.mean()
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
+        descend(self.optimiser, loss)
         return {"loss": loss.item(), "kl": kl.sum(1).mean().item()}
 
     def refit(self, data: Split, rng: torch.Generator) -> None:
-        """Fit the prior, where one is to be fitted, to the means of q(z|x)."""
+        """Fit the prior, where one is to be fitted, to draws of q(z|x): to its means it would be too narrow a bound."""
+
+        def drawn(batch: Batch) -> Tensor:
+            mu, log_var = self.encode(batch)
+            return mu + (0.5 * log_var).exp() * torch.randn(mu.shape, generator=rng).to(mu)
+
         if self.fits:
-            means = latents(lambda batch: self.encode(batch)[0], data, rng, self.prior.means.device)
-            self.prior.fit(*means, rng)
+            self.prior.fit(*latents(drawn, data, rng, self.prior.means.device), rng)
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
-        """Means of p(x|z), z from the prior, as is custom: the decoder's own noise is left out."""
+        """Means of p(x|z), of binary pixels the likelier values, as is custom; z from the prior."""
         rows = Rows(rng, n)
         label = self._labels(rows, condition)
         return self.pixels.mean(self.decoder(self.prior.draw(rows, label), label))
@@ -181,12 +184,11 @@ class IWAE(VAE):
         self.draws, self.measured_draws = draws, measured_draws
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        batch = batch._replace(data=self.pixels.spread(batch.data, rng))
         eps = torch.randn(self.draws, len(batch.data), self.latent, generator=rng, device=rng.device)
         log_w = self.log_weights(batch, eps)
         loss = math.log(self.draws) - log_w.logsumexp(0).mean()
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
+        descend(self.optimiser, loss)
         return {"loss": loss.item(), "loss_one_draw": -log_w.mean().item()}
 
     @torch.no_grad()

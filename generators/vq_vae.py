@@ -7,7 +7,7 @@ like a text. To sample is to draw integers, and to decode them.
 ``quantiser = "ema"``, the paper's, learns the code vectors e_1 .. e_K:
 
     k = argmin_j |z_e(x) - e_j|,    z_q = e_k                                                         (Eqs. 1, 2)
-    loss = -log p(x|z_q) + beta |z_e - sg(e_k)|^2                                                     (Eq. 3)
+    loss = -log p(x|z_q) + beta |z_e - sg(e_k)|^2                   here a value of the image         (Eq. 3)
     N_i <- gamma N_i + (1 - gamma) n_i,    m_i <- gamma m_i + (1 - gamma) sum_j z_ij,    e_i = m_i / N_i   (Eqs. 6-8)
 
 sg stops the gradient, and that of the decoder goes straight through from z_q to z_e. The moving averages of appendix
@@ -53,7 +53,7 @@ from bench import Batch, DataSpec, GenbenchError, Presets, Rows, Unsupported, ge
 from generators._heads import Tokens
 from generators._nets import CausalTransformer
 from generators._pixels import Law, pixels_of
-from generators._schedule import slowed
+from generators._schedule import descend, slowed
 from generators._sequence import clip_and_step, draw_sequences
 
 PRESETS: Presets = {
@@ -71,7 +71,7 @@ PRESETS: Presets = {
         "heads": 8,
         "prior_width": 512,
         "prior_lr": 3e-4,
-    },  # section 4.1 for CIFAR10's 8x8 of 10 codes; a transformer in place of the PixelCNN
+    },  # section 4.1 has 8x8x10 codes for CIFAR10, here 8x8; a transformer in place of the PixelCNN
 }
 Shape = tuple[int, int]
 
@@ -159,7 +159,7 @@ class VQVAE(nn.Module):
         """The loss is that of what is trained: nats a value of the image, nats a code."""
         losses: dict[str, float] = {}
         if "tokeniser" in self.parts:
-            codes, losses = self.train_tokeniser(batch.data, rng)
+            codes, losses = self.train_tokeniser(self.pixels.spread(batch.data, rng), rng)
         else:
             codes = self.encode(batch.data)
         if "prior" in self.parts:
@@ -177,16 +177,14 @@ class VQVAE(nn.Module):
         q, codes = self.quantiser(z)
         losses = {"reconstruction": -self.pixels.log_prob(x, self.decode(q)).mean() / x[0].numel()}
         if isinstance(self.quantiser, Codebook):
-            losses["commitment"] = self.commitment * (z - q.detach()).square().mean()
+            losses["commitment"] = self.commitment * (z - q.detach()).square().sum() / x.numel()
             self.quantiser.learn(z.detach(), codes)
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.stack([*losses.values()]).sum().backward()
-        self.optimiser.step()
+        descend(self.optimiser, torch.stack([*losses.values()]).sum())
         return codes, {name: loss.item() for name, loss in losses.items()}
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
-        """Means of p(x|codes), codes from the prior: the decoder's own noise is left out."""
+        """Means of p(x|codes), of binary pixels the likelier values; codes from the prior."""
         rows, device = Rows(rng, n), self.usage.device
         label = rows.labels(self.classes, condition).to(device) if self.classes else None
         u = rows.uniform(self.prior.window).to(device)

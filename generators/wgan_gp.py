@@ -15,7 +15,7 @@ penalty is of each image alone, so the critic must not look at others: it has no
 learns n = 5 times for each time that G does (Algorithm 1).
 
 Here a training step is one update of one of the nets, n of the critic and then one of G, so that steps cost alike,
-and a budget counts them all. Rates fall to 0 (section 5.3 does so by a line), and an average of G samples.
+and a budget counts them all. Rates are held for a while and then fall to 0 by a line, and an average of G samples.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from generators._adversarial import Adversarial
 from generators._gan_nets import ConvDiscriminator, ConvGenerator
 
 PRESETS: Presets = {
-    "test": {"noise": 5, "width": 8, "lr": 5e-3, "critic_steps": 1},
-    "tiny": {"width": 16, "noise": 64, "lr": 2e-3, "critic_steps": 1},
+    "test": {"latent": 5, "width": 8, "lr": 5e-3, "critic_steps": 1},
+    "tiny": {"width": 16, "latent": 64, "lr": 2e-3, "critic_steps": 1},
     # Algorithm 1's hyperparameters, the convolutional nets of the authors' CIFAR-10 model (4x4 pixels for 5x5)
-    "paper": {"width": 128, "noise": 128, "lr": 1e-4, "beta1": 0.0, "beta2": 0.9, "critic_steps": 5, "penalty": 10.0},
+    "paper": {"width": 128, "latent": 128, "lr": 1e-4, "beta1": 0.0, "beta2": 0.9, "critic_steps": 5, "penalty": 10.0},
 }
 Net = Callable[[Tensor], Tensor]
 
@@ -45,8 +45,8 @@ Net = Callable[[Tensor], Tensor]
 class WGANGP(Adversarial):
     """Wasserstein GAN with gradient penalty.
 
-    width: channels of the finest map; twice as many after each halving. noise: size of z. penalty: lambda.
-    critic_steps: n. beta1, beta2: Adam's. decay: of the average of the generator that samples.
+    width: channels of the finest map; twice as many after each halving. latent: size of z. penalty: lambda.
+    critic_steps: n. beta1, beta2: Adam's. ema_decay: of the average of the generator that samples.
     Of the losses, ``loss`` is E f(x) - E f(G(z)) as it was last seen, an estimate of the distance.
     """
 
@@ -54,22 +54,22 @@ class WGANGP(Adversarial):
         self,
         spec: DataSpec,
         *,
-        noise: PositiveInt = 128,
+        latent: PositiveInt = 128,
         width: PositiveInt = 64,
         critic_steps: PositiveInt = 5,
         penalty: NonNegativeFloat = 10.0,
         lr: PositiveFloat = 1e-4,
         beta1: Annotated[float, Ge(0), Lt(1)] = 0.0,
         beta2: Annotated[float, Ge(0), Lt(1)] = 0.9,
-        decay: Annotated[float, Ge(0), Lt(1)] = 0.99,
+        ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.99,
     ) -> None:
         super().__init__(
-            ConvGenerator(spec, noise, width),
+            ConvGenerator(spec, latent, width),
             ConvDiscriminator(spec, width),
-            noise=noise,
+            latent=latent,
             lr=lr,
             betas=(beta1, beta2),
-            decay=decay,
+            ema_decay=ema_decay,
             rounds=critic_steps,
         )
         self.penalty = penalty

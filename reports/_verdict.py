@@ -135,7 +135,7 @@ def _number(entry: Entry, main: Column, board: Board) -> str:
 def _beside_floor(first: Sequence[Entry], others: Sequence[Entry], main: Column, board: Board) -> str:
     """Said where those that may be the best are not told to be better than a floor: then there is no winner.
 
-    Where they are, whoever of the others is not has learned nothing that counts, and is named.
+    Where they are, whoever has a worse number than it has learned nothing that counts, and is named.
     """
     sign = -1 if main.better == "higher" else 1
     floors = _entries((row for row in board.controls if row.group.role == "floor"), main)
@@ -147,11 +147,12 @@ def _beside_floor(first: Sequence[Entry], others: Sequence[Entry], main: Column,
                 return f"But {shown} does as well"
             sure = told_worse(best.known, floor.known)
             return f"But {shown} does better" if sure else f"But {shown} may do better: {_needed(floor, [best])}"
-        if doubtful := [e for e in first if e not in ahead or not told(e.known, floor.known)]:
+        lost = [e for e in (*first, *others) if e not in ahead and (e in others or told_worse(e.known, floor.known))]
+        if doubtful := [e for e in first if e not in lost and not (e in ahead and told(e.known, floor.known))]:
             asked = f"Whether {_listed(doubtful, 'and')} {_does(doubtful)} better than {shown} is open"
             return f"{asked}: {_needed(floor, doubtful)}"
-        if behind := [entry for entry in others if entry not in ahead]:
-            return f"{_listed(behind, 'and')} {_does(behind)} not come out ahead of {shown}"
+        if lost:
+            return f"{_listed(lost, 'and')} {_does(lost)} not come out ahead of {shown}"
     return ""
 
 

@@ -233,11 +233,11 @@ def test_each_trial_says_from_where_its_training_goes_on(capsys: pytest.CaptureF
     with Display(trials) as display:
         for trial in trials:
             display.event(trial, {"resumed": 200, "complete": False})
-        display.event(first, {"resumed": 500, "complete": True})
+        display.event(first, {"resumed": 700, "complete": True})
     assert capsys.readouterr().err.splitlines() == [
-        f"[0/2] {first.title}: goes on from step 200 of 500",
-        f"[0/2] {second.title}: goes on from step 200 of 500",
-        f"[0/2] {first.title}: was trained before, all 500 steps",
+        f"[0/2] {first.title}: goes on from step 200 of {first.budget.train_steps}",
+        f"[0/2] {second.title}: goes on from step 200 of {second.budget.train_steps}",
+        f"[0/2] {first.title}: was trained before, all {first.budget.train_steps} steps",
     ]
 
 

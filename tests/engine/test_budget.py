@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import bench
-from bench import Batch, DataError, DataSpec, SuiteError
+from bench import Batch, DataError, DataSpec, Reconstructor, SuiteError
 from bench.datasets._image import ImageDataset
 from bench.datasets.digits import digits
 from bench.engine import training
@@ -29,7 +29,7 @@ from bench.measure.trial import measure_model
 from bench.modalities import NotFinite
 from bench.probes.flops import count_flops
 from bench.registry import registry
-from bench.testing import family_for
+from bench.testing import families_for, family_for
 from tests.suites import IMAGE_FAMILY, OURS, TEXT_FAMILY
 
 CPU = torch.device("cpu")
@@ -219,6 +219,9 @@ budget = {{ train_steps = 12, samples = 60, evaluate_every = 0.25, keep = "fd_le
 [datasets.digits]
 {OURS}"""
 
+# An image family of another kind than the suite's: those that copy nothing are adversarial, with two optimisers.
+WITHOUT_COPIES = min(families_for("image").keys() - families_for("image", Reconstructor).keys())
+
 
 def plan(tmp_path: Path, *overrides: str) -> TrialPlan:
     (tmp_path / "suite.toml").write_text(SUITE)
@@ -237,17 +240,19 @@ class TestTrials:
         first, *_, last = (point.flops or 0 for point in looks)
         assert last == pytest.approx(4 * first) and first > 0
 
+    @pytest.mark.parametrize("family", [IMAGE_FAMILY, WITHOUT_COPIES])
     def test_the_model_that_was_kept_is_the_one_that_is_measured(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str
     ) -> None:
+        ours = f"generators.ours.family={family!r}"
         worth = iter([3.0, 1.0, 2.0, 4.0])  # of the looks at steps 3, 6, 9 and 12
         monkeypatch.setattr("bench.engine.worker.look", lambda *_: {"fd_lenet": next(worth)})
-        kept = run_trial(plan(tmp_path), tmp_path)
+        kept = run_trial(plan(tmp_path, ours), tmp_path)
         assert (kept.kept_step, kept.steps) == (6, 12)
         monkeypatch.undo()
-        trained = checkpoint_path(tmp_path, plan(tmp_path))
+        trained = checkpoint_path(tmp_path, plan(tmp_path, ours))
         again = [
-            run_trial(plan(tmp_path, f"generators.ours.load={path}"), tmp_path)
+            run_trial(plan(tmp_path, ours, f"generators.ours.load={path}"), tmp_path)
             for path in (best_path(trained), trained)
         ]
         values = [record.measurements[0].value for record in (kept, *again)]

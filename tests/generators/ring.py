@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from generators._adversarial import descend
-from generators._ema import averaged_copy
+from bench import Batch
+from generators._adversarial import Adversarial
 
 SPREAD = 0.05
 CENTRES = torch.stack([f(torch.arange(8) * math.pi / 4) for f in (torch.cos, torch.sin)], dim=1)
-Net = Callable[[Tensor], Tensor]
 
 
 def ring(n: int, rng: torch.Generator) -> Tensor:
@@ -33,33 +33,34 @@ def on_modes(points: Tensor) -> float:
     return float((torch.cdist(points, CENTRES).min(1).values < 4 * SPREAD).double().mean())
 
 
-def perceptron(outside: int, wrap: Callable[[nn.Linear], nn.Module] = lambda layer: layer) -> nn.Sequential:
-    layers = [wrap(nn.Linear(a, b)) for a, b in ((2, 64), (64, 64), (64, outside))]
-    return nn.Sequential(layers[0], nn.LeakyReLU(0.2), layers[1], nn.LeakyReLU(0.2), layers[2])
+class Perceptron(nn.Module):
+    """Points ``(n, 2)`` to points, or to one number each; labels play no part."""
+
+    def __init__(self, outside: int, wrap: Callable[[nn.Linear], nn.Module] = lambda layer: layer) -> None:
+        super().__init__()
+        first, second, last = (wrap(nn.Linear(a, b)) for a, b in ((2, 64), (64, 64), (64, outside)))
+        self.layers = nn.Sequential(first, nn.LeakyReLU(0.2), second, nn.LeakyReLU(0.2), last)
+
+    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        out: Tensor = self.layers(x)
+        return out.squeeze(1) if out.shape[1] == 1 else out
 
 
-def learned(
-    discriminator: nn.Module,
-    discriminator_loss: Callable[[Net, Tensor, Tensor], Tensor],
-    generator_loss: Callable[[Net, Tensor, Tensor], Tensor],
-    *,
-    steps: int = 500,
-    lr: float = 4e-3,
-) -> Tensor:
-    """4,000 points of a perceptron that has learned the ring by these losses; rates fall to 0 in a line."""
-    rng = torch.Generator().manual_seed(0)
-    generator = perceptron(2)
-    average = averaged_copy(generator, 0.99)
-    opt_g, opt_d = (
-        torch.optim.Adam(net.parameters(), lr=lr, betas=(0.0, 0.9), fused=True) for net in (generator, discriminator)
+def learned(family: Any, discriminator: Perceptron, *, steps: int = 500, lr: float = 4e-3) -> Tensor:
+    """4,000 points of a perceptron that has learned the ring as this family learns images: by its own steps.
+
+    The family's nets are replaced by perceptrons; its losses, turns and rates are what they are.
+    """
+    buffers = dict(family.named_buffers(recurse=False))
+    Adversarial.__init__(
+        family, Perceptron(2), discriminator, latent=2, lr=lr, betas=(0.0, 0.9), ema_decay=0.99, rounds=family.rounds
     )
+    for name, buffer in buffers.items():
+        family.register_buffer(name, buffer)
+    rng = torch.Generator().manual_seed(0)
     for step in range(steps):
-        for optimiser in (opt_g, opt_d):
-            optimiser.param_groups[0]["lr"] = lr * (1 - step / steps)
-        real, fake = ring(256, rng), generator(torch.randn(256, 2, generator=rng))
-        descend(opt_d, discriminator_loss(discriminator, real, fake.detach()))
-        descend(opt_g, generator_loss(discriminator, real, fake))
-        average.update_parameters(generator)
+        family.pace(step / steps)
+        family.train().train_step(Batch(ring(256, rng)), rng)
     with torch.no_grad():
-        points: Tensor = average(torch.randn(4000, 2, generator=rng))
+        points: Tensor = family.eval().average(torch.randn(4000, 2, generator=rng))
     return points

@@ -41,7 +41,7 @@ class TestDCGAN:
     def test_the_generator_learns_through_the_discriminator_alone(self) -> None:
         """The generator's step leaves the discriminator's weights where its own step put them."""
         dataset = made_up("image")
-        model = DCGAN(dataset.spec, width=8, noise=4)
+        model = DCGAN(dataset.spec, width=8, latent=4)
         stepped: list[list[Tensor]] = []
         model.opt_d.register_step_post_hook(
             lambda *_: stepped.append([p.clone() for p in model.discriminator.parameters()])

@@ -169,7 +169,7 @@ class TestTheAverage:
         """Statistics of batches are copied, or those of an average would be of nothing."""
         torch.manual_seed(0)
         model = Adversarial(
-            ConvGenerator(GREY, 5, 4), ConvDiscriminator(GREY, 4), noise=5, lr=1e-2, betas=(0.0, 0.9), decay=0.9
+            ConvGenerator(GREY, 5, 4), ConvDiscriminator(GREY, 4), latent=5, lr=1e-2, betas=(0.0, 0.9), ema_decay=0.9
         )
         for _ in range(3):
             model.descend_generator(-model.discriminator(model.generator(torch.randn(8, 5))).mean())
@@ -181,7 +181,7 @@ class TestTheAverage:
 
     def test_the_discriminator_stands_still_while_the_generator_learns(self) -> None:
         model = Adversarial(
-            ConvGenerator(GREY, 5, 4), ConvDiscriminator(GREY, 4), noise=5, lr=1e-2, betas=(0.0, 0.9), decay=0.9
+            ConvGenerator(GREY, 5, 4), ConvDiscriminator(GREY, 4), latent=5, lr=1e-2, betas=(0.0, 0.9), ema_decay=0.9
         )
         before = [p.clone() for p in model.discriminator.parameters()]
         model.descend_generator(-model.discriminator(model.generator(torch.randn(8, 5))).mean())

@@ -23,7 +23,7 @@ def test_data_without_labels_is_refused() -> None:
 def test_labels_that_nobody_asks_for_are_drawn() -> None:
     """Those that the same stream would draw, asked for by name, give the same samples."""
     torch.manual_seed(0)
-    model = ProjectionGAN(DataSpec("image", (1, 8, 8), "continuous", classes=10), width=4, noise=4).eval()
+    model = ProjectionGAN(DataSpec("image", (1, 8, 8), "continuous", classes=10), width=4, latent=4).eval()
     for table in (m for name, m in model.average.named_modules() if name.endswith(("scale", "shift"))):
         torch.nn.init.normal_(table.weight)
     rows = Rows(stream(0, "s"), 6)
@@ -41,7 +41,7 @@ def test_digits_are_those_asked_for() -> None:
     """
     torch.manual_seed(0)
     data, steps = digits(), 3000
-    model = ProjectionGAN(data.spec, width=32, noise=32, lr=5e-3).train()
+    model = ProjectionGAN(data.spec, width=32, latent=32, lr=5e-3).train()
     for step in range(steps):
         model.pace(step / steps)
         advance(model, data.train, 64, step, 0, torch.device("cpu"))

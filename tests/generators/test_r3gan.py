@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.testing import made_up
 from generators.r3gan import R3GAN, cosine, discriminator_loss, generator_loss
-from tests.generators.ring import learned, modes, on_modes, perceptron
+from tests.generators.ring import Perceptron, learned, modes, on_modes
 
 
 def first(x: Tensor) -> Tensor:
@@ -50,15 +49,13 @@ class TestLosses:
 
 def test_it_covers_a_ring_of_eight_gaussians() -> None:
     torch.manual_seed(0)
-    points = learned(
-        nn.Sequential(perceptron(1), nn.Flatten(0)), partial(discriminator_loss, gamma=0.1), generator_loss
-    )
+    points = learned(R3GAN(made_up("image").spec, width=4, net="conv", gamma=0.1), Perceptron(1))
     assert modes(points) == 8 and on_modes(points) > 0.5
 
 
 class TestSchedules:
     def test_they_go_from_the_authors_first_to_their_last_values(self) -> None:
-        model = R3GAN(made_up("image").spec, width=4, noise=4, lr=2e-4, gamma=0.05, floor=0.25)
+        model = R3GAN(made_up("image").spec, width=4, latent=4, lr=2e-4, gamma=0.05, floor=0.25)
         found = []
         for share in (0.0, 0.5, 1.0):
             model.pace(share)

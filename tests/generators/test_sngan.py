@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from bench import Batch
 from bench.streams import stream
 from bench.testing import made_up
 from generators.sngan import SNGAN, discriminator_loss, generator_loss
-from tests.generators.ring import learned, modes, on_modes, perceptron
+from tests.generators.ring import Perceptron, learned, modes, on_modes
 
 
 def test_hinge_losses_are_those_computed_by_hand() -> None:
@@ -26,15 +25,14 @@ def test_hinge_losses_are_those_computed_by_hand() -> None:
 
 def test_it_covers_a_ring_of_eight_gaussians() -> None:
     torch.manual_seed(0)
-    discriminator = nn.Sequential(perceptron(1, spectral_norm), nn.Flatten(0))
-    points = learned(discriminator, discriminator_loss, lambda net, real, fake: generator_loss(net, fake))
+    points = learned(SNGAN(made_up("image").spec, width=4), Perceptron(1, spectral_norm), steps=1000)
     assert modes(points) == 8 and on_modes(points) > 0.45
 
 
 def test_a_step_of_the_discriminator_is_one_power_iteration_and_one_of_the_generator_is_none() -> None:
     """v <- W'u / |W'u|, u <- W v / |W v| (Algorithm 1), from the weights before the step; its call stands first."""
     data = made_up("image")
-    model = SNGAN(data.spec, width=4, noise=4)
+    model = SNGAN(data.spec, width=4, latent=4)
     layers: Any = model.discriminator.features
     weight = layers[0].parametrizations.weight
     w, v = weight.original.detach().flatten(1).clone(), weight[0]._v.clone()

@@ -15,7 +15,6 @@ from bench import Batch, Dataset, DataSpec, Likelihood, Omitted, Trial, Unsuppor
 from bench.datasets.digits import digits
 from bench.streams import stream
 from bench.testing import GeneratorPromises
-from generators._prior import MixturePrior
 from generators.vae import IWAE, VAE, ConditionalVAE, kl_by_latent
 from metrics.likelihood.bits_per_dim import bits_per_dim
 from metrics.likelihood.membership import membership_auc
@@ -45,19 +44,20 @@ class TestOfConvolutions(GeneratorPromises):
 M = TypeVar("M", bound=VAE)
 
 
-def bound(model: VAE, x: Tensor) -> Tensor:
-    return -model.example_loss(Batch(x))
+def bound(model: VAE, x: Tensor, label: Tensor | None = None) -> Tensor:
+    return -model.example_loss(Batch(x, label))
 
 
-def evidence(model: VAE, x: Tensor, draws: int = 4000) -> Tensor:
-    """log p(x) by importance sampling from q(z|x), ``(batch,)`` (Burda et al. 2016, Eq. 8)."""
-    mu, log_var = model.encode(Batch(x))
+def evidence(model: VAE, x: Tensor, label: Tensor | None = None, draws: int = 4000) -> Tensor:
+    """log p(x), or log p(x|label), by importance sampling from q(z|x), ``(batch,)`` (Burda et al. 2016, Eq. 8)."""
+    mu, log_var = model.encode(Batch(x, label))
     eps = torch.randn(draws, *mu.shape)
     z = mu + (0.5 * log_var).exp() * eps
-    out = model.decoder(z.flatten(0, 1))
+    label = None if label is None else label.repeat(draws)
+    out = model.decoder(z.flatten(0, 1), label)
     log_p = model.pixels.log_prob(x.repeat(draws, 1, 1, 1), out).view(draws, -1)
     posterior = torch.distributions.Normal(mu, (0.5 * log_var).exp()).log_prob(z).sum(2)
-    prior = model.prior.log_prob(z.flatten(0, 1)).view(draws, -1)
+    prior = model.prior.log_prob(z.flatten(0, 1), label).view(draws, -1)
     log_p_x: Tensor = (log_p + prior - posterior).logsumexp(0) - math.log(draws)
     return log_p_x
 
@@ -77,17 +77,17 @@ class TestVAE:
 
     @pytest.mark.parametrize("decoder", ["bernoulli", "gaussian", "logistic"])
     @pytest.mark.parametrize("prior", ["normal", "gmm"])
+    @pytest.mark.parametrize("family", [VAE, ConditionalVAE])
     @torch.no_grad()
-    def test_the_bound_is_one(self, decoder: Any, prior: Any) -> None:
+    def test_the_bound_is_one(self, family: type[VAE], decoder: Any, prior: Any) -> None:
         """Its mean over draws stays below log p(x), by no more than q(z|x) differs from the posterior."""
-        spec = DataSpec("image", (1, 2, 2), "continuous")
+        spec, label = DataSpec("image", (1, 2, 2), "continuous", classes=2), torch.tensor([0, 1, 1, 0])
         torch.manual_seed(0)
-        model, x = shaken(VAE(spec, latent=2, width=8, decoder=decoder, prior=prior, components=3)), grey(spec, 4)
-        model.prior.fit(torch.randn(200, 2) * 0.7 + 0.2, None, stream(0, "fit"))
-        if prior == "normal":
-            model.prior = MixturePrior(2, 1)
-        repeated = torch.stack([bound(model, x + 1e-6 * i) for i in range(300)]).mean(0)
-        found = evidence(model, x)
+        model, x = shaken(family(spec, latent=2, width=8, decoder=decoder, prior=prior, components=3)), grey(spec, 4)
+        if prior == "gmm":
+            model.prior.fit(torch.randn(200, 2) * 0.7 + 0.2, torch.arange(200) % 2, stream(0, "fit"))
+        repeated = torch.stack([bound(model, x + 1e-6 * i, label) for i in range(300)]).mean(0)
+        found = evidence(model, x, label)
         assert VAE.bound and (repeated < found).all() and (repeated > found - 2).all()
 
     @torch.no_grad()
@@ -105,15 +105,65 @@ class TestVAE:
         repeated = torch.stack([bound(one, x * (1 + 1e-6 * i)) for i in range(100)]).mean()
         assert found[0] == pytest.approx(repeated.item(), abs=0.5)
 
-    def test_free_bits_cost_nothing(self) -> None:
-        """Below them the KL of a latent has no gradient, so that the encoder's last layer hears of pixels alone."""
+    def test_a_fitted_prior_expects_held_out_digits_better(self) -> None:
+        """After a short training, for which N(0, I) is not where the encoder puts data."""
+        data = digits()
         torch.manual_seed(0)
-        free, paid = (VAE(GREY, latent=2, width=8, free_bits=bits) for bits in (1e3, 0.0))
-        paid.load_state_dict(free.state_dict())
-        batch = Batch(grey())
-        first, second = (m.train_step(batch, torch.Generator().manual_seed(0)) for m in (free, paid))
-        assert first["loss"] - second["loss"] == pytest.approx(2e3 - second["kl"], rel=1e-4)
-        assert first["kl"] == second["kl"]
+        model = VAE(data.spec, latent=4, width=64, decoder="gaussian", prior="gmm", components=10, beta=0.05, lr=3e-3)
+        for step in range(200):
+            index = torch.randperm(len(data.train), generator=stream(0, "batch", step))[:64]
+            model.train_step(data.train.batch(index), stream(0, "train", step))
+        held_out = data.test.batch(torch.arange(len(data.test))).data
+        before = bound(model, held_out).mean()
+        model.refit(data.train, stream(0, "fit"))
+        assert bound(model, held_out).mean() > before + 1
+
+    @torch.no_grad()
+    def test_a_latent_that_is_not_used_costs_nothing_under_a_fitted_prior(self) -> None:
+        """q(z|x) = N(0, I) whatever the image: fitted to its means alone, a prior would be a point."""
+        model, data = VAE(GREY, latent=2, width=8, prior="gmm", components=1), digits()
+        for parameter in model.encoder.parameters():
+            nn.init.zeros_(parameter)
+        model.refit(data.train, stream(0, "fit"))
+        assert model.prior.log_prob(torch.zeros(1, 2)).item() == pytest.approx(-math.log(2 * math.pi), abs=0.1)
+
+    def test_the_loss_of_several_draws_is_that_computed_by_hand(self) -> None:
+        """-log 1/k sum_i w_i (Burda et al. 2016, Eq. 8), which is not the mean of the bounds of one draw."""
+        torch.manual_seed(0)
+        model, batch = shaken(IWAE(BLACK, latent=2, width=8, draws=3)), Batch((grey(n=5) > 0).float())
+        eps = torch.randn(3, 5, 2, generator=torch.Generator().manual_seed(0))
+        weights = model.log_weights(batch, eps).double()
+        expected = -weights.exp().mean(0).log().mean().item()
+        losses = model.train_step(batch, torch.Generator().manual_seed(0))
+        assert losses["loss"] == pytest.approx(expected, rel=1e-5)
+        assert losses["loss_one_draw"] == pytest.approx(-weights.mean().item(), rel=1e-5)
+        assert losses["loss"] < losses["loss_one_draw"] - 0.01
+
+    def test_free_bits_cost_nothing(self) -> None:
+        """A latent whose KL, on average over the batch, is below them costs as much as they are, whatever it is."""
+        torch.manual_seed(0)
+        model, batch = VAE(GREY, latent=4, width=8), Batch(grey())
+        nn.init.normal_([*model.encoder.parameters()][-2], std=0.3)  # the weights of its last layer
+        kl = kl_by_latent(*model.encode(batch)).mean(0).detach()
+        free = float(kl.mean())  # between that of one latent and another
+        losses = []
+        for model.free_bits in (free, 0.0):
+            model.optimiser = torch.optim.SGD(model.parameters(), lr=0.0)  # type: ignore[assignment]
+            losses.append(model.train_step(batch, torch.Generator().manual_seed(0)))
+        paid = float(kl.clamp(min=free).sum())
+        assert losses[0]["loss"] - losses[1]["loss"] == pytest.approx(paid - float(kl.sum()), rel=1e-3)
+        assert losses[0]["kl"] == losses[1]["kl"] and paid > 1.2 * float(kl.sum())
+
+    def test_below_free_bits_the_encoder_hears_of_pixels_alone(self) -> None:
+        torch.manual_seed(0)
+        model, batch = VAE(GREY, latent=2, width=8, free_bits=1e3), Batch(grey())
+        mu, log_var = model.encode(batch)
+        eps = torch.randn(8, 2, generator=torch.Generator().manual_seed(0))
+        pixels = model.pixels.log_prob(batch.data, model.decoder(mu + (0.5 * log_var).exp() * eps)).mean()
+        expected = torch.autograd.grad(-pixels, [*model.encoder.parameters()])
+        model.train_step(batch, torch.Generator().manual_seed(0))
+        for gradient, parameter in zip(expected, model.encoder.parameters(), strict=True):
+            torch.testing.assert_close(parameter.grad, gradient)
 
     def test_beta_weighs_the_divergence(self) -> None:
         torch.manual_seed(0)
@@ -169,13 +219,14 @@ class TestVAE:
             assert torch.equal(model.log_prob(x), -model.example_loss(x))
             assert (model.sample(3, stream(0, "s")) % 1 == 0).all() == (spec is BLACK)
 
+    @torch.no_grad()
     def test_all_binary_images_have_a_probability_of_one_together(self) -> None:
-        """Of four pixels, by importance sampling over z: the Bernoulli decoder's mass sums to 1 at every z."""
-        black = DataSpec("image", (1, 2, 2), "binary")
-        model, every = VAE(black, latent=2, width=8), torch.tensor(list(itertools.product((0.0, 1.0), repeat=4)))
-        out = model.decoder(torch.randn(1, 2)).expand(16, 1, 2, 2)
-        log_p = model.pixels.log_prob(every.view(16, 1, 2, 2), out)
-        assert log_p.exp().sum().item() == pytest.approx(1, rel=1e-5)
+        """Of four pixels, by importance sampling over z; their bounds sum to less."""
+        torch.manual_seed(0)
+        model = shaken(VAE(DataSpec("image", (1, 2, 2), "binary"), latent=2, width=8))
+        every = torch.tensor(list(itertools.product((0.0, 1.0), repeat=4))).view(16, 1, 2, 2)
+        assert evidence(model, every).exp().sum().item() == pytest.approx(1, abs=0.02)
+        assert bound(model, every).exp().sum() < 1
 
     def test_its_density_does_not_depend_on_the_neighbours(self) -> None:
         """Neither the noise that smooths grey levels nor its own draw of z."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from bench import Batch
 from bench.streams import stream
 from bench.testing import made_up
-from generators._adversarial import descend
+from generators._schedule import descend
 from generators.wgan_gp import WGANGP, distance_seen, generator_loss, gradient_penalty
 
 
@@ -66,14 +66,14 @@ class TestTheCritic:
 
     def test_it_looks_at_each_image_alone(self) -> None:
         data = made_up("image")
-        critic, x = WGANGP(data.spec, width=4, noise=4).discriminator.train(), data.train.data
+        critic, x = WGANGP(data.spec, width=4, latent=4).discriminator.train(), data.train.data
         assert torch.allclose(critic(x)[:3], critic(x[:3]), atol=1e-6)
 
 
 class TestSteps:
     def test_n_of_the_critic_and_then_one_of_the_generator(self) -> None:
         data = made_up("image")
-        model = WGANGP(data.spec, width=4, noise=4, critic_steps=3)
+        model = WGANGP(data.spec, width=4, latent=4, critic_steps=3)
         turns, updates = [], []
         for name, optimiser in (("critic", model.opt_d), ("generator", model.opt_g)):
             optimiser.register_step_post_hook(lambda *_, name=name: updates.append(name))

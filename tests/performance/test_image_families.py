@@ -169,12 +169,12 @@ def test_a_training_step_beside_pythae(
 
 def test_a_training_step_of_dcgan_beside_torchgan(benchmark: BenchmarkFixture) -> None:
     *_, theirs = torchgans()
-    assert times_as_fast(benchmark, ours(DCGAN(SPEC, noise=64, width=WIDTH)), theirs, STEPS) > 1
+    assert times_as_fast(benchmark, ours(DCGAN(SPEC, latent=64, width=WIDTH)), theirs, STEPS) > 1
 
 
 def test_an_update_of_both_nets_of_wgan_gp_beside_torchgan(benchmark: BenchmarkFixture) -> None:
     *_, theirs = torchgans(penalty=10.0)
-    mine = WGANGP(SPEC, noise=64, width=WIDTH, critic_steps=1)
+    mine = WGANGP(SPEC, latent=64, width=WIDTH, critic_steps=1)
     assert times_as_fast(benchmark, ours(mine, updates=2), theirs, STEPS) > 1
 
 
@@ -236,5 +236,5 @@ def test_sampling_a_vq_vae_beside_pythae(benchmark: BenchmarkFixture) -> None:
 def test_sampling_a_dcgan_beside_torchgan(benchmark: BenchmarkFixture) -> None:
     g, *_ = torchgans()
     g.eval()
-    mine = DCGAN(SPEC, noise=64, width=WIDTH)
+    mine = DCGAN(SPEC, latent=64, width=WIDTH)
     assert times_as_fast(benchmark, drawing(mine), lambda: g(torch.randn(MADE, 64))) > 0.9

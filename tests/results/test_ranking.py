@@ -263,6 +263,13 @@ def test_who_is_no_better_than_a_floor_is_named_also_behind_a_winner() -> None:
     )
 
 
+def test_a_rival_that_is_told_to_be_worse_than_a_floor_is_not_called_open() -> None:
+    """It is told from the floor, and only from the best not, whose seeds scatter."""
+    best, rival = trials("best", [1.0, 1.2, 1.4]), trials("rival", [1.55, 1.56, 1.57])
+    sentence = said(best, rival, trials("noise", [9.1, 9.2, 9.3]), trials("gaussian", [1.51, 1.51, 1.52]))
+    assert "rival is" not in sentence and "rival does better" not in sentence
+
+
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_what_is_as_good_as_noise_is_called_better_in_a_twentieth_at_most(seeds: int) -> None:
     rng = np.random.default_rng(seeds)
