@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from bench.engine.arithmetic import prepared
+from bench.engine.training import advance
+from bench.probes.flops import count_flops
 from bench.protocols import DataSpec
 from bench.registry import registry
 from bench.testing import MadeUp, families_for
-from bench.testing._models import CPU, sampled, trained
+from bench.testing._models import CPU, make, sampled, trained
 
 FAMILIES = sorted(families_for("image"))
 
@@ -20,6 +22,14 @@ def test_it_is_trained_on_digits_and_on_colour_of_64_pixels(family: str, shape: 
     data = MadeUp(DataSpec("image", shape, "continuous", classes=3))
     made = sampled(trained(registry.get("generators", family), data), [2]).data
     assert made.shape == (2, *shape) and torch.isfinite(made).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_operations_of_a_step_are_counted(family: str) -> None:
+    """Also where a loss holds a gradient, as the penalties of WGAN-GP and R3GAN do."""
+    data = MadeUp(DataSpec("image", (1, 8, 8), "continuous", classes=4))
+    model = make(registry.get("generators", family), data)
+    assert count_flops(lambda: advance(model, data.train, 8, 0, 0, CPU)) > 0
 
 
 @pytest.mark.slow
