@@ -45,8 +45,8 @@ class MixturePrior(nn.Module):
         self.weights.zero_()
         for y in range(self.mixtures):
             part = z if label is None or self.mixtures == 1 else z[label == y]
-            # Of a class without an example nothing is known but what all are like.
-            weights, means, scales = fitted(part if len(part) else z, self.each, rng)
+            # Of a class with hardly an example nothing is known but what all are like.
+            weights, means, scales = fitted(part if len(part) >= LEAST else z, self.each, rng)
             places = slice(y * self.each, y * self.each + len(weights))
             self.weights[y, places], self.means[places], self.scales[places] = weights, means, scales
 

@@ -63,7 +63,8 @@ class TestMixturePrior:
     def test_each_class_has_a_mixture_of_its_own(self) -> None:
         """Labels split one line of points: what is drawn for a label, and what is likely, is of that label."""
         z, label = torch.linspace(-3, 3, 600)[:, None].double(), torch.arange(600) // 300
-        prior = MixturePrior(1, 4, classes=3)  # of the last there is no example
+        label[0] = 2  # of the last class there is one example, which is not enough
+        prior = MixturePrior(1, 4, classes=3)
         prior.fit(z, label, stream(0, "fit"))
         drawn = [prior.draw(Rows(stream(0, "s"), 500), torch.full((500,), y)) for y in range(3)]
         assert [round(float(x.mean()), 1) for x in drawn] == pytest.approx([-1.5, 1.5, 0], abs=0.2)

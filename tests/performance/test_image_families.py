@@ -205,6 +205,7 @@ def drawing(model: Any) -> Call:
     return lambda: model.sample(MADE, stream(0, "samples"))
 
 
+@torch.no_grad()
 def test_sampling_an_autoencoder_beside_pythae(benchmark: BenchmarkFixture) -> None:
     """Through a mixture of ten Gaussians fitted to its latents."""
     mine, theirs = autoencoder()
@@ -216,6 +217,7 @@ def test_sampling_an_autoencoder_beside_pythae(benchmark: BenchmarkFixture) -> N
     assert times_as_fast(benchmark, drawing(mine), lambda: sampler.sample(MADE)) > 1
 
 
+@torch.no_grad()
 def test_sampling_a_vae_beside_pythae(benchmark: BenchmarkFixture) -> None:
     mine, theirs = vae()
     sampler = NormalSampler(theirs.eval())
