@@ -107,7 +107,7 @@ class VAE(nn.Module):
         return {"loss": loss.item(), "kl": kl.sum(1).mean().item()}
 
     def refit(self, data: Split, rng: torch.Generator) -> None:
-        """Fit the prior, where one is to be fitted, to draws of q(z|x): to its means it would be too narrow a bound."""
+        """Fit the prior, where one is to be fitted, to draws of q(z|x); to its means, it would be too narrow."""
 
         def drawn(batch: Batch) -> Tensor:
             mu, log_var = self.encode(batch)

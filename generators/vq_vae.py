@@ -7,7 +7,7 @@ like a text. To sample is to draw integers, and to decode them.
 ``quantiser = "ema"``, the paper's, learns the code vectors e_1 .. e_K:
 
     k = argmin_j |z_e(x) - e_j|,    z_q = e_k                                                         (Eqs. 1, 2)
-    loss = -log p(x|z_q) + beta |z_e - sg(e_k)|^2                   here a value of the image         (Eq. 3)
+    loss = -log p(x|z_q) + beta |z_e - sg(e_k)|^2               here both by the image's values       (Eq. 3)
     N_i <- gamma N_i + (1 - gamma) n_i,    m_i <- gamma m_i + (1 - gamma) sum_j z_ij,    e_i = m_i / N_i   (Eqs. 6-8)
 
 sg stops the gradient, and that of the decoder goes straight through from z_q to z_e. The moving averages of appendix

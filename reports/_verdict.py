@@ -135,7 +135,7 @@ def _number(entry: Entry, main: Column, board: Board) -> str:
 def _beside_floor(first: Sequence[Entry], others: Sequence[Entry], main: Column, board: Board) -> str:
     """Said where those that may be the best are not told to be better than a floor: then there is no winner.
 
-    Where they are, whoever has a worse number than it has learned nothing that counts, and is named.
+    Where they are, those whose number is no better than its are named.
     """
     sign = -1 if main.better == "higher" else 1
     floors = _entries((row for row in board.controls if row.group.role == "floor"), main)

@@ -13,6 +13,8 @@ from bench import Batch
 from generators._adversarial import Adversarial
 
 SPREAD = 0.05
+# on_modes of a circle that knows no modes: its arcs whose chords from a mode are shorter than 4 SPREAD.
+ON_A_CIRCLE = 8 * 4 * math.asin(4 * SPREAD / 2) / (2 * math.pi)
 CENTRES = torch.stack([f(torch.arange(8) * math.pi / 4) for f in (torch.cos, torch.sin)], dim=1)
 
 
@@ -49,7 +51,7 @@ class Perceptron(nn.Module):
 def learned(family: Any, discriminator: Perceptron, *, steps: int = 500, lr: float = 4e-3) -> Tensor:
     """4,000 points of a perceptron that has learned the ring as this family learns images: by its own steps.
 
-    The family's nets are replaced by perceptrons; its losses, turns and rates are what they are.
+    The family's nets are replaced by perceptrons; its losses, turns and schedules are what they are.
     """
     buffers = dict(family.named_buffers(recurse=False))
     Adversarial.__init__(

@@ -117,6 +117,20 @@ class TestCodebook:
         assert torch.cdist(centres, book.book).min(1).values.max() < 0.1
 
 
+def test_the_commitment_is_a_sum_over_what_the_image_is_divided_by() -> None:
+    """Eq. 3 divided by 784 values: beta times the squares of 16 places of 5 numbers, and not their mean."""
+    torch.manual_seed(0)
+    model = VQVAE(GREY, quantiser="ema", codes=6, code_size=5, commitment=0.5, width=4, blocks=0, prior_width=8)
+    x = images(3, 1, 28, 28)
+    assert isinstance(model.quantiser, Codebook)
+    model.quantiser.counts.fill_(100)  # no code is dead, so that none is put elsewhere before the step
+    z = model.vectors(x, learning=True)
+    q, _ = model.quantiser(z)
+    expected = 0.5 * (z - q).square().flatten(1).sum(1).mean().item() / 784
+    model.pace(0)
+    assert model.train_step(Batch(x), stream(0, "t"))["commitment"] == pytest.approx(expected, rel=1e-5)
+
+
 class TestUsage:
     def test_of_all_codes_alike_it_is_their_number(self) -> None:
         assert math.isclose(perplexity(shares(torch.arange(24).repeat(3), 24)), 24, rel_tol=1e-5)
