@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import bench
 from tests.suites import OURS
@@ -20,6 +21,7 @@ keep_samples = 7
 {OURS}"""
 
 
+@pytest.mark.slow
 def test_metrics_see_all_and_the_folder_keeps_some(tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(SUITE)
     few = bench.run(tmp_path / "small.toml", out=tmp_path / "few")

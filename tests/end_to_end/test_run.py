@@ -592,6 +592,7 @@ class TestFolder:
         assert [path.name for path in out.iterdir()] == [".lock"]  # what is another's now is left alone
         assert len(records(out.with_name("out-rescued"))) == 1
 
+    @pytest.mark.slow
     def test_a_full_disk_stops_with_a_message_and_keeps_what_is_there(
         self, small: Path, out: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
