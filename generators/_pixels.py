@@ -43,7 +43,7 @@ class Pixels(nn.Module, ABC):
         """What a training step sees: where a density is learned, levels spread over their cells, as it is measured."""
         if self.log_prob_of == "mass":
             return x
-        return dequantise(x, torch.rand(x.shape, generator=rng, device=rng.device))
+        return dequantise(x, torch.rand(x.shape, generator=rng, device=rng.device).to(x))
 
     def check(self) -> None:
         """Raises Omitted where ``log_prob`` is no likelihood."""

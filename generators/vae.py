@@ -110,7 +110,7 @@ class VAE(nn.Module):
         """Fit the prior, where one is to be fitted, to draws of q(z|x); to its means, it would be too narrow."""
 
         def drawn(batch: Batch) -> Tensor:
-            mu, log_var = self.encode(batch)
+            mu, log_var = self.encode(batch._replace(data=self.pixels.spread(batch.data, rng)))
             return mu + (0.5 * log_var).exp() * torch.randn(mu.shape, generator=rng).to(mu)
 
         if self.fits:

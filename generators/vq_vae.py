@@ -158,10 +158,11 @@ class VQVAE(nn.Module):
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         """The loss is that of what is trained: nats a value of the image, nats a code."""
         losses: dict[str, float] = {}
+        x = self.pixels.spread(batch.data, rng)
         if "tokeniser" in self.parts:
-            codes, losses = self.train_tokeniser(self.pixels.spread(batch.data, rng), rng)
+            codes, losses = self.train_tokeniser(x, rng)
         else:
-            codes = self.encode(batch.data)
+            codes = self.encode(x)
         if "prior" in self.parts:
             loss = self.prior_nats(codes, batch.condition).mean()
             clip_and_step(self.prior_optimiser, loss)

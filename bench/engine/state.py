@@ -201,12 +201,15 @@ def apply(model: Trainable, state: State, *, training: bool = True) -> None:
     for path, packed in about["objects"].items():
         if training or not isinstance(objects.get(path), Optimizer | LRScheduler):
             objects[path].load_state_dict(_unpack(packed, tensors))
+        if isinstance(optimiser := objects.get(path), Optimizer):
+            for p, kept in optimiser.state.items():
+                kept.update({name: _laid_as(p, t) for name, t in kept.items() if isinstance(t, Tensor)})
     if training:
         for path, trained in about["trained"].items():
             parameters[path].requires_grad_(trained)
         for path, p in parameters.items():
             grad = tensors.get(f"grad.{path}")
-            p.grad = None if grad is None else grad.to(p.device, copy=True)
+            p.grad = None if grad is None else _laid_as(p, grad.to(p.device, copy=True))
     for path, value in values.items():
         place, _, name = path.rpartition(".")
         old: Any = getattr(owners[place], name, None)
@@ -218,6 +221,11 @@ def apply(model: Trainable, state: State, *, training: bool = True) -> None:
             old.update(value)
         else:
             old.extend(value)
+
+
+def _laid_as(p: Tensor, value: Tensor) -> Tensor:
+    """In memory like its parameter (channels last, say), as fused updates on a GPU ask for; a file keeps no strides."""
+    return value if value.shape != p.shape else torch.empty_like(p, dtype=value.dtype, device=value.device).copy_(value)
 
 
 def _owners(model: Trainable, *, aliases: bool = False) -> dict[str, Any]:

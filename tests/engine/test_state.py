@@ -25,7 +25,7 @@ from bench import Batch
 from bench.datasets._image import ImageDataset
 from bench.datasets.digits import digits
 from bench.engine.budget import Target
-from bench.engine.checkpoint import restore
+from bench.engine.checkpoint import restore, save_checkpoint
 from bench.engine.state import Baseline, capture
 from bench.engine.training import Progress, Schedule, train
 
@@ -795,3 +795,32 @@ def test_a_family_that_is_no_module_is_looked_through_as_well() -> None:
     assert not capture(model, baseline).lost and capture(model, baseline).about["values"] == {"steps": 3}
     model.other.weight.data += 1
     assert capture(model, baseline).lost == "other.weight"
+
+
+class ChannelsLast(Plain):
+    """A weight that lies in memory otherwise than a file has it, and a gradient that waits."""
+
+    def prepare(self) -> None:
+        self.weight = nn.Parameter(torch.rand(2, 3, 4, 5).to(memory_format=torch.channels_last))
+        self.opt = torch.optim.Adam([self.mean, self.weight])
+
+    def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        (batch.data - self.mean).square().mean().backward()
+        self.weight.square().sum().backward()
+        self.opt.step()
+        return {"loss": self.weight.square().sum().item()}
+
+
+def test_moments_and_gradients_lie_in_memory_as_their_parameter_does(data: ImageDataset, tmp_path: Path) -> None:
+    """A fused Adam on a GPU refuses them otherwise."""
+    model, again = ChannelsLast(), ChannelsLast()
+    batch = data.train.batch(torch.arange(4))
+    model.train_step(batch, torch.Generator())
+    save_checkpoint(tmp_path / "x.safetensors", capture(model, Baseline(ChannelsLast())), {})
+    restore(tmp_path / "x.safetensors", again)
+    kept = [t for t in again.opt.state[again.weight].values() if t.shape == again.weight.shape]
+    assert again.weight.grad is not None and len(kept) == 2
+    assert all(t.stride() == again.weight.stride() for t in [*kept, again.weight.grad])
+    model.train_step(batch, torch.Generator())
+    again.train_step(batch, torch.Generator())
+    assert torch.equal(model.weight, again.weight)
