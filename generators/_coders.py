@@ -1,7 +1,7 @@
 """Encoders of images into vectors, and decoders of vectors into images, that families share.
 
     net = "conv"   convolutions of 4x4 pixels that halve the sides, once at least, until the shorter is of 8 pixels or
-                   fewer: ``width`` channels at first, then twice as many; a hidden layer of 8 ``width`` at the vector
+                   fewer: ``width`` channels at first, then twice as many; one layer more between them and the vector
     net = "mlp"    two hidden layers of ``width``
 
 Where there are classes, a label stands beside the vector, and beside what the encoder makes of the image.
@@ -34,7 +34,7 @@ class Encoder(nn.Module):
         else:
             widths, coarse = _widths(shape, width)
             self.features = nn.Sequential(*(layer for a, b in pairwise(widths) for layer in _halve(a, b)), nn.Flatten())
-            size, hidden = widths[-1] * math.prod(coarse), [8 * width]
+            size, hidden = widths[-1] * math.prod(coarse), []
         self.head = _perceptron(size + classes, *hidden, outside)
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
@@ -56,7 +56,7 @@ class Decoder(nn.Module):
             self.image = nn.Sequential(nn.Unflatten(1, (maps, *sides)))
         else:
             widths, coarse = _widths((maps, *sides), width)
-            self.head = _perceptron(inside + classes, 8 * width, widths[-1] * math.prod(coarse))
+            self.head = nn.Linear(inside + classes, widths[-1] * math.prod(coarse))
             ways = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
             self.image = nn.Sequential(
                 nn.Unflatten(1, (widths[-1], *coarse)), *(layer for way in ways for layer in _double(*way))

@@ -29,7 +29,7 @@ from generators._schedule import descend, slowed
 
 PRESETS: Presets = {
     "test": {"latent": 3, "net": "mlp", "width": 16, "lr": 5e-3, "components": 3},
-    "tiny": {"net": "conv", "width": 32},
+    "tiny": {"net": "conv", "width": 32, "lr": 3e-3},
     "paper": {"latent": 16, "net": "conv", "width": 128, "components": 10},  # z as for MNIST
 }
 

@@ -38,12 +38,12 @@ from generators._schedule import descend, slowed
 
 PRESETS: Presets = {
     "test": {"latent": 3, "width": 16, "lr": 5e-3, "components": 3},
-    "tiny": {"latent": 16, "net": "conv", "width": 32},
+    "tiny": {"latent": 16, "net": "conv", "width": 32, "lr": 3e-3},
     "paper": {"latent": 20, "width": 500},  # sizes of section 5 for MNIST; one layer more, Adam instead of Adagrad
 }
 WEIGHTED: Presets = {
     "test": {"latent": 3, "width": 16, "lr": 5e-3, "measured_draws": 20},
-    "tiny": {"latent": 16, "net": "conv", "width": 32},
+    "tiny": {"latent": 16, "net": "conv", "width": 32, "lr": 3e-3},
     "paper": {"latent": 50, "width": 200, "draws": 50, "measured_draws": 5000},  # section 5, one stochastic layer
 }
 Law = Literal["bernoulli", "gaussian", "logistic"]
