@@ -56,7 +56,7 @@ class Decoder(nn.Module):
             self.image = nn.Sequential(nn.Unflatten(1, (maps, *sides)))
         else:
             widths, coarse = _widths((maps, *sides), width)
-            self.head = nn.Linear(inside + classes, widths[-1] * math.prod(coarse))
+            self.head = _perceptron(inside + classes, widths[-1] * math.prod(coarse))
             ways = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
             self.image = nn.Sequential(
                 nn.Unflatten(1, (widths[-1], *coarse)), *(layer for way in ways for layer in _double(*way))

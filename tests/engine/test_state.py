@@ -802,7 +802,7 @@ class ChannelsLast(Plain):
 
     def prepare(self) -> None:
         self.weight = nn.Parameter(torch.rand(2, 3, 4, 5).to(memory_format=torch.channels_last))
-        self.opt = torch.optim.Adam([self.mean, self.weight])
+        self.opt: Any = torch.optim.Adam([self.mean, self.weight])
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         (batch.data - self.mean).square().mean().backward()
