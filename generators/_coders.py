@@ -1,7 +1,7 @@
 """Encoders of images into vectors, and decoders of vectors into images, that families share.
 
     net = "conv"   convolutions of 4x4 pixels that halve the sides, once at least, until the shorter is of 8 pixels or
-                   fewer: ``width`` channels at first, then twice as many; one layer more between them and the vector
+                   fewer: ``width`` channels at first, then twice as many; a linear layer between them and the vector
     net = "mlp"    two hidden layers of ``width``
 
 Where there are classes, a label stands beside the vector, and beside what the encoder makes of the image.

@@ -225,7 +225,9 @@ def apply(model: Trainable, state: State, *, training: bool = True) -> None:
 
 def _laid_as(p: Tensor, value: Tensor) -> Tensor:
     """In memory like its parameter (channels last, say), as fused updates on a GPU ask for; a file keeps no strides."""
-    return value if value.shape != p.shape else torch.empty_like(p, dtype=value.dtype, device=value.device).copy_(value)
+    if value.shape != p.shape or value.stride() == p.stride():
+        return value
+    return torch.empty_like(p, dtype=value.dtype, device=value.device).copy_(value)
 
 
 def _owners(model: Trainable, *, aliases: bool = False) -> dict[str, Any]:
