@@ -211,9 +211,9 @@ class TestTraining:
         torch.manual_seed(0)
         model = VQVAE(replace(GREY, shape=(1, 8, 8)), prior_lr=1e-2, lr=5e-3, **SMALL)
         kinds = torch.stack([torch.full((1, 8, 8), -0.8), torch.full((1, 8, 8), 0.8)])
-        for step in range(150):
+        for step in range(240):
             which = (torch.rand(32, generator=stream(0, "which", step)) < 0.75).long()
-            model.pace(step / 150)
+            model.pace(step / 240)
             model.train_step(Batch(kinds[which]), stream(0, "train", step))
         drawn = model.sample(400, stream(0, "s"))
         near = (drawn[:, None] - kinds).abs().mean((2, 3, 4))

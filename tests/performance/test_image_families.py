@@ -47,12 +47,17 @@ SPEC, LATENT, WIDTH = DataSpec("image", (1, 32, 32), "continuous"), 16, 32
 BATCH, MADE, STEPS, ROUNDS = 64, 500, 20, 9
 
 
+def as_usual(net: nn.Module) -> nn.Module:
+    """A copy of it whose weights are laid out as PyTorch has them by default."""
+    return copy.deepcopy(net).to(memory_format=torch.contiguous_format)
+
+
 class Coder(BaseEncoder):  # type: ignore[misc]
     """An encoder of ours as pythae calls one; ``parts`` are the names of what it gives."""
 
     def __init__(self, net: nn.Module, *parts: str) -> None:
         super().__init__()
-        self.net, self.parts = copy.deepcopy(net), parts
+        self.net, self.parts = as_usual(net), parts
 
     def forward(self, x: Tensor) -> ModelOutput:
         return ModelOutput(**dict(zip(self.parts, self.net(x).chunk(len(self.parts), dim=1), strict=True)))
@@ -63,7 +68,7 @@ class Shares(BaseDecoder):  # type: ignore[misc]
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        self.net = copy.deepcopy(net).to(memory_format=torch.contiguous_format)  # PyTorch's default
+        self.net = as_usual(net)
 
     def forward(self, z: Tensor) -> ModelOutput:
         return ModelOutput(reconstruction=self.net(z).sigmoid())
@@ -244,4 +249,4 @@ def test_sampling_a_dcgan_beside_torchgan(benchmark: BenchmarkFixture) -> None:
     g, *_ = torchgans()
     g.eval()
     mine = DCGAN(SPEC, latent=64, width=WIDTH)
-    assert times_as_fast(benchmark, drawing(mine), lambda: g(torch.randn(MADE, 64))) > 0.9
+    assert times_as_fast(benchmark, drawing(mine), lambda: g(torch.randn(MADE, 64))) > 1
