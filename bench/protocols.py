@@ -169,7 +169,7 @@ class Refitting(Trainable, Protocol):
     """A generator of which something is fitted once its weights are learned, such as a prior to its latents."""
 
     def refit(self, data: Split, rng: torch.Generator) -> None:
-        """At the end of the training, as a part of it, and for every look on the way.
+        """Called after the last training step, as a part of the training, and before every look on the way.
 
         data: the training split. ``rng`` lives on the CPU. The model is in evaluation mode. What is fitted is kept in
         buffers; it must not rest on what was fitted before, and no later training step may rest on it.

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from bench import Rows
 from generators._ema import averaged_copy
-from generators._schedule import descend, slowed
+from generators._schedule import descend, set_rate
 
 
 class Adversarial(nn.Module):
     """A generator and its discriminator, each with its own Adam.
 
     latent: size of z ~ N(0, I). betas: Adam's. ema_decay: of the average of the generator's weights.
-    rounds: of ``generators_turn``: the generator learns in one step after so many of the discriminator.
+    rounds: updates of the discriminator for each of the generator.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class Adversarial(nn.Module):
 
     def pace(self, share: float) -> None:
         for optimiser in (self.opt_g, self.opt_d):
-            slowed(optimiser, share)
+            set_rate(optimiser, share)
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
-        """Of the averaged generator; of a family with classes by the labels asked for, or each as likely as any."""
+        """From the averaged generator; of a family with classes, labels are those asked for, or uniform."""
         rows, device = Rows(rng, n), self.turn.device
         given = [rows.normal(self.latent).to(device)]
         if self.classes:
@@ -60,8 +60,8 @@ class Adversarial(nn.Module):
         """z ~ N(0, I) of a training step, ``(n, latent)``."""
         return torch.randn(n, self.latent, generator=rng, device=rng.device)
 
-    def generators_turn(self) -> bool:
-        """Whether this step is the generator's: one in ``rounds + 1``, the last. Asked once a step."""
+    def take_turn(self) -> bool:
+        """Count this step, and say whether it is the generator's: one in ``rounds + 1``, the last."""
         self.turn += 1
         return int(self.turn) % (self.rounds + 1) == 0
 

@@ -4,7 +4,8 @@
                    fewer: ``width`` channels at first, then twice as many; a linear layer between them and the vector
     net = "mlp"    two hidden layers of ``width``
 
-Where there are classes, a label stands beside the vector, and beside what the encoder makes of the image.
+Where there are classes, a label stands beside the vector, and beside what the encoder makes of the image. What comes
+out is float32, whatever the nets compute in: it parametrises distributions.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench import Unsupported
+from generators._labels import needed
 
 Net = Literal["conv", "mlp"]
 Shape = tuple[int, int, int]
@@ -39,7 +41,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         out: Tensor = self.head(beside(self.features(x), label, self.classes))
-        return out
+        return out.float()
 
 
 class Decoder(nn.Module):
@@ -65,17 +67,17 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         out: Tensor = self.image(self.head(beside(z, label, self.classes)))
-        return out
+        return out.float()
 
 
 def beside(x: Tensor, label: Tensor | None, classes: int) -> Tensor:
     """``(batch, size)`` with a label's one of ``classes`` places beside it, if there are classes.
 
-    What stands there is sqrt(classes): all labels together then vary as much as a latent of variance 1 for each.
+    The one-hot vector is scaled by sqrt(classes), so that each entry has a variance of about 1, as a latent has.
     """
-    if not classes or label is None:
+    if not classes:
         return x
-    return torch.cat([x, math.sqrt(classes) * F.one_hot(label, classes).to(x)], dim=1)
+    return torch.cat([x, math.sqrt(classes) * F.one_hot(needed(label), classes).to(x)], dim=1)
 
 
 def _widths(shape: tuple[int, ...], width: int) -> tuple[list[int], tuple[int, int]]:

@@ -9,8 +9,11 @@ As a submodule of the family it is in every checkpoint. It learns nothing itself
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+
+Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
 def averaged_copy(net: nn.Module, decay: float = 0.999) -> AveragedModel:
@@ -20,9 +23,10 @@ def averaged_copy(net: nn.Module, decay: float = 0.999) -> AveragedModel:
     the weights that it began with.
     """
 
-    def average(old: Tensor, new: Tensor, n: Tensor | int) -> Tensor:
-        return old.lerp(new, 1 - min(decay, (1 + int(n)) / (10 + int(n))))
+    def average(old: Tensors, new: Tensors, n: Tensor | int) -> None:
+        done = int(n)
+        torch._foreach_lerp_(old, new, 1 - min(decay, (1 + done) / (10 + done)))
 
-    copy = AveragedModel(net, avg_fn=average)
+    copy = AveragedModel(net, multi_avg_fn=average)
     copy.requires_grad_(False)
     return copy

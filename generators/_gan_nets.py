@@ -3,7 +3,7 @@
     ConvGenerator, ConvDiscriminator            convolutions of 4x4 pixels and stride 2 (Radford, Metz & Chintala 2016,
                                                 arXiv:1511.06434)
     the same with layout = "sngan"              and of 3x3 pixels, between the halvings and at full size (Miyato et al.
-                                                2018, arXiv:1802.05957, Table 3)
+                                                2018, arXiv:1802.05957, Table 3, with the channels of the authors' code)
     ResidualGenerator, ResidualDiscriminator    residual grouped convolutions without any norm (Huang et al. 2024,
                                                 arXiv:2501.05441, section 3)
 
@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from bench import DataSpec, Unsupported
+from generators._labels import needed
 
 Layout = Literal["dcgan", "sngan"]
 Norm = Literal["none", "batch", "spectral"]
@@ -69,7 +70,7 @@ class ConvDiscriminator(nn.Module):
     """Images ``(batch, channels, height, breadth)``, and labels ``(batch,)``, to one number each, ``(batch,)``.
 
     norm: "batch": before each leaky ReLU but the first; "spectral": of every weight, by one power iteration a call in
-    training and none in evaluation. dropout: after each leaky ReLU.
+    training and none in evaluation.
     classes: the answer is psi(phi(x)) + <v_y, phi(x)>, a projection on a vector of the label (arXiv:1802.05637).
     """
 
@@ -80,7 +81,6 @@ class ConvDiscriminator(nn.Module):
         *,
         layout: Layout = "dcgan",
         norm: Norm = "none",
-        dropout: float = 0.0,
         classes: int | None = None,
     ) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class ConvDiscriminator(nn.Module):
                 nn.Conv2d(a, b, 4, stride=2, padding=1, bias=not (norm == "batch" and i))
                 for i, (a, b) in enumerate(pairwise([channels, *widths]))
             ]
-        parts = [part for i, layer in enumerate(layers) for part in _stage(layer, norm, dropout, first=not i)]
+        parts = [part for i, layer in enumerate(layers) for part in _stage(layer, norm, first=not i)]
         self.features = nn.Sequential(*parts, nn.Flatten())  # phi
         self.answer: nn.Module = nn.Linear(size, 1, bias=False)  # psi
         self.label: nn.Module | None = nn.Embedding(classes, size) if classes else None
@@ -107,13 +107,13 @@ class ConvDiscriminator(nn.Module):
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         h = self.features(x)
         out: Tensor = self.answer(h).squeeze(1)
-        return out if self.label is None else out + (self.label(label) * h).sum(1)
+        return out if self.label is None else out + (self.label(needed(label)) * h).sum(1)
 
 
 class ResidualGenerator(nn.Module):
     """Noise ``(batch, latent)`` to images ``(batch, channels, height, breadth)`` in (-1, 1), without any norm.
 
-    Two residual blocks at each size, resampled in between by straight lines.
+    Two residual blocks at each size, with bilinear resampling in between.
     """
 
     def __init__(self, spec: DataSpec, latent: int, width: int) -> None:
@@ -175,6 +175,7 @@ class BatchNorm(nn.Module):
         out: Tensor = self.norm(h)
         if self.scale is None or self.shift is None:
             return out
+        label = needed(label)
         scale, shift = (table(label)[:, :, None, None] for table in (self.scale, self.shift))
         return torch.addcmul(shift, out, scale)
 
@@ -209,13 +210,11 @@ def _residuals(channels: int, sizes: int) -> nn.Sequential:
     return nn.Sequential(*(Residual(channels, 2 * sizes) for _ in range(2)))
 
 
-def _stage(layer: nn.Conv2d, norm: Norm, dropout: float, *, first: bool) -> Iterator[nn.Module]:
+def _stage(layer: nn.Conv2d, norm: Norm, *, first: bool) -> Iterator[nn.Module]:
     yield layer
     if norm == "batch" and not first:
         yield nn.BatchNorm2d(layer.out_channels)
     yield nn.LeakyReLU(0.2)
-    if dropout:
-        yield nn.Dropout(dropout)
 
 
 def _sizes(spec: DataSpec, width: int, layout: Layout) -> tuple[int, list[int], tuple[int, int]]:

@@ -17,7 +17,7 @@ from bench import Batch, Rows, Split
 
 FITTED = 20_000  # latents, at most
 STEPS = 30  # of expectation maximisation
-LEAST = 20  # latents for each component
+LEAST = 20  # latents for each component, and twice as many as each has numbers
 
 
 class MixturePrior(nn.Module):
@@ -43,10 +43,12 @@ class MixturePrior(nn.Module):
     def fit(self, z: Tensor, label: Tensor | None, rng: torch.Generator) -> None:
         """To latents ``(n, size)``, and where there are classes their labels ``(n,)``, by expectation maximisation."""
         self.weights.zero_()
+        self.means.zero_()
+        self.scales.copy_(torch.eye(z.shape[1]))
         for y in range(self.mixtures):
             part = z if label is None or self.mixtures == 1 else z[label == y]
-            # Of a class with hardly an example nothing is known but what all are like.
-            weights, means, scales = fitted(part if len(part) >= LEAST else z, self.each, rng)
+            # A class with fewer examples than a component needs has the mixture of all of them.
+            weights, means, scales = fitted(part if len(part) >= least(z) else z, self.each, rng)
             places = slice(y * self.each, y * self.each + len(weights))
             self.weights[y, places], self.means[places], self.scales[places] = weights, means, scales
 
@@ -61,15 +63,20 @@ class MixturePrior(nn.Module):
 
     def log_prob(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """In nats, ``(batch,)`` float64, of ``(batch, size)``."""
-        offset = (z.double()[:, None] - self.means).unsqueeze(3)  # (batch, components, size, 1)
-        y = torch.linalg.solve_triangular(self.scales, offset, upper=False).squeeze(3)
+        offset = (z.double()[:, None] - self.means).permute(1, 2, 0)  # (components, size, batch)
+        y = torch.linalg.solve_triangular(self.scales, offset, upper=False)
         volume = self.scales.diagonal(dim1=1, dim2=2).log().sum(1) + 0.5 * z.shape[1] * math.log(2 * math.pi)
-        log_p: Tensor = (self._weights(len(z), label).log() - volume - 0.5 * y.square().sum(2)).logsumexp(1)
+        log_p: Tensor = (self._weights(len(z), label).log() - volume - 0.5 * y.square().sum(1).T).logsumexp(1)
         return log_p
 
     def _weights(self, n: int, label: Tensor | None) -> Tensor:
         """Of each row, ``(n, components)``; labels play no part where there is one mixture for all."""
         return self.weights.expand(n, -1) if label is None or self.mixtures == 1 else self.weights[label]
+
+
+def least(z: Tensor) -> int:
+    """How many latents ``(n, size)`` a component is fitted to at least."""
+    return max(LEAST, 2 * z.shape[1])
 
 
 def fitted(z: Tensor, components: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -79,7 +86,7 @@ def fitted(z: Tensor, components: int, rng: torch.Generator) -> tuple[Tensor, Te
 
     seed = int(torch.randint(2**31, (), generator=rng))
     mixture = GaussianMixture(
-        max(1, min(components, len(z) // LEAST)), reg_covar=1e-4, max_iter=STEPS, random_state=seed
+        max(1, min(components, len(z) // least(z))), reg_covar=1e-4, max_iter=STEPS, random_state=seed
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # so many steps are what it has

@@ -34,8 +34,8 @@ def draw_sequences(
 
 def clip_and_step(optimiser: torch.optim.Optimizer, loss: Tensor, max_norm: float = 1.0) -> None:
     """One update with the gradient's norm limited, as is usual for recurrent nets and transformers."""
-    optimiser.zero_grad(set_to_none=True)
     loss.backward()
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     torch.nn.utils.clip_grad_norm_(parameters, max_norm)
     optimiser.step()
+    optimiser.zero_grad(set_to_none=True)

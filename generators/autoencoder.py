@@ -25,7 +25,7 @@ from bench import Batch, DataSpec, Presets, Rows, Split, generator
 from generators._coders import Decoder, Encoder, Net
 from generators._pixels import pixels_of
 from generators._prior import MixturePrior, latents
-from generators._schedule import descend, slowed
+from generators._schedule import descend, set_rate
 
 PRESETS: Presets = {
     "test": {"latent": 3, "net": "mlp", "width": 16, "lr": 5e-3, "components": 3},
@@ -64,7 +64,7 @@ class Autoencoder(nn.Module):
         self.optimiser = torch.optim.Adam(self.parameters(), lr=lr, fused=True)
 
     def pace(self, share: float) -> None:
-        slowed(self.optimiser, share)
+        set_rate(self.optimiser, share)
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         x = batch.data

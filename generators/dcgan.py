@@ -43,7 +43,7 @@ class DCGAN(Adversarial):
     """Deep convolutional GAN with the non-saturating loss.
 
     width: channels of the finest map; twice as many after each halving. latent: size of z. beta1: Adam's.
-    dropout: of the discriminator. ema_decay: of the average of the generator that samples.
+    ema_decay: of the average of the generator that samples.
     """
 
     def __init__(
@@ -52,14 +52,13 @@ class DCGAN(Adversarial):
         *,
         latent: PositiveInt = 100,
         width: PositiveInt = 64,
-        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
         lr: PositiveFloat = 2e-4,
         beta1: Annotated[float, Ge(0), Lt(1)] = 0.5,
         ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.99,
     ) -> None:
         super().__init__(
             ConvGenerator(spec, latent, width),
-            ConvDiscriminator(spec, width, norm="batch", dropout=dropout),
+            ConvDiscriminator(spec, width, norm="batch"),
             latent=latent,
             lr=lr,
             betas=(beta1, 0.999),

@@ -20,25 +20,20 @@ real image also asked of G:
 and every weight of D, v_y too, is divided by its largest singular value by power iteration, one a step of D.
 
 The nets are convolutional, where the paper's are residual; phi(x) is all of the coarsest map, where theirs is its sum
-over places. A training step is one update of one of the nets, rates are held for a while and then fall to 0 by a line,
-and an average of G samples.
+over places. Steps, rates and the average that samples are SNGAN's.
 """
 
 from __future__ import annotations
 
 from bench import Presets, generator
-from generators.sngan import SNGAN
+from generators import sngan
 
-PRESETS: Presets = {
-    "test": {"latent": 5, "width": 8, "lr": 5e-3},
-    "tiny": {"width": 16, "latent": 64, "lr": 1e-3},
-    # section 4: Adam and n; nets as wide as those of arXiv:1802.05957, Table 3
-    "paper": {"layout": "sngan", "width": 64, "latent": 128, "lr": 2e-4, "beta1": 0.0, "beta2": 0.9, "critic_steps": 5},
-}
+# "paper": Adam and n of section 4; nets as wide as SNGAN's
+PRESETS: Presets = {**sngan.PRESETS, "tiny": {"width": 16, "latent": 64, "lr": 1e-3}}
 
 
 @generator("projection_gan", modalities={"image"}, paper="arXiv:1802.05637", presets=PRESETS)
-class ProjectionGAN(SNGAN):
+class ProjectionGAN(sngan.SNGAN):
     """Class-conditional GAN: projection discriminator, conditional batch normalisation, spectral norm, hinge loss.
 
     Hyperparameters and losses as of SNGAN. Raises Unsupported for data without labels.

@@ -13,15 +13,16 @@ By itself this game need not converge. Gradients of D are held down at data, and
 with the norm over all pixels of an image. Either makes it converge near its end; far from there, R1 alone lets D's
 gradients at made images grow without bound, and so both are used. Then the tricks of earlier nets can go: there are no
 norms, in G or in D, but residual blocks of 1x1, grouped 3x3 and 1x1 convolutions that begin as the identity, leaky
-ReLU, resampling by straight lines (section 3), and Adam with beta1 = 0.
+ReLU, bilinear resampling (section 3), and Adam with beta1 = 0.
 
 Schedules are the authors': from their first to their last value by a cosine, there over the first 20 million images,
 here over the whole of the training. gamma falls to a tenth, beta2 rises from 0.9 to 0.99, and the memory of the average
 that samples grows from nothing. There the rate falls to a quarter and stays at it, which is ``floor = 0.25``; by
 default it falls to 0, for in a short training that is what brings it to rest.
 
-Left out is their augmentation. G ends in tanh, where theirs is linear. ``net = "conv"`` takes G and D of DCGAN, with
-batch normalisation in G and none in D: on a CPU many times as fast.
+Left out is their augmentation. G ends in tanh, where theirs is linear, and begins with a full linear layer, where
+theirs has a learned basis of 4x4 pixels; layers outside of residual blocks, and biases, begin as PyTorch has them.
+``net = "conv"`` takes G and D of DCGAN, with batch normalisation in G and none in D: on a CPU many times as fast.
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ class R3GAN(Adversarial):
     """Relativistic GAN with penalties on gradients at data and at images made.
 
     width: channels of the finest map; twice as many after each halving. net: "residual": the paper's; "conv": DCGAN's.
-    latent: size of z. gamma: of R1 and R2 at first; its size goes with the square of the image's (the authors take 0.05
-    for 32 pixels, 2 for faces of 64). lr: at first. floor: the share of it at the end. ema_decay: of the average.
+    latent: size of z. gamma: of R1 and R2 at first, to be tuned for the data: the authors take 0.05 for CIFAR-10, 0.5
+    and 1 for ImageNet at 32 and 64 pixels, 2 and 150 for faces at 64 and 256. lr: at first. floor: the share of it at
+    the end. ema_decay: of the average.
     """
 
     def __init__(

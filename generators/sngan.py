@@ -15,9 +15,9 @@ not through u and v. Losses are the hinge's (Eq. 16 and 17):
 D sees real and made images in one batch, which nothing in it mixes: one call, one power iteration. While G learns, D
 is in evaluation mode, in which u and v stand still.
 
-A training step is one update of one of the nets: n of D (the paper takes 1 and 5), then one of G. Rates are
-held for a while and then fall to 0 by a line (the paper's ResNet has the line), and an average of G samples, which is
-later practice.
+A training step is one update of one of the nets: n of D (the paper takes 1 and 5), then one of G. The learning rate is
+constant for the first 40 % of the training and then falls linearly to 0 (for the paper's ResNet it falls all the way),
+and samples come from an exponential moving average of G, which is later practice.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from generators._gan_nets import ConvDiscriminator, ConvGenerator, Layout
 PRESETS: Presets = {
     "test": {"latent": 5, "width": 8, "lr": 5e-3},
     "tiny": {"width": 16, "latent": 64, "lr": 4e-3},
-    # Table 3's standard CNN; Adam and n are those of its residual nets
+    # channels of the authors' standard CNN; Adam and n of their residual nets
     "paper": {"layout": "sngan", "width": 64, "latent": 128, "lr": 2e-4, "beta1": 0.0, "beta2": 0.9, "critic_steps": 5},
 }
 Net = Callable[[Tensor], Tensor]
@@ -89,7 +89,7 @@ class SNGAN(Adversarial):
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         """One update, of the discriminator or, after ``critic_steps`` of those, of the generator."""
         z, label = self.draw(len(batch.data), rng), batch.condition if self.classes else None
-        if self.generators_turn():
+        if self.take_turn():
             self.discriminator.eval()  # no power iteration
             loss = generator_loss(partial(self.discriminator, label=label), self.generator(z, label))
             self.descend_generator(loss)

@@ -34,7 +34,7 @@ from bench import Batch, DataSpec, Presets, Rows, Split, Unsupported, generator
 from generators._coders import Decoder, Encoder, Net
 from generators._pixels import pixels_of
 from generators._prior import MixturePrior, latents
-from generators._schedule import descend, slowed
+from generators._schedule import descend, set_rate
 
 PRESETS: Presets = {
     "test": {"latent": 3, "width": 16, "lr": 5e-3, "components": 3},
@@ -93,7 +93,7 @@ class VAE(nn.Module):
         return self.pixels.log_prob_of
 
     def pace(self, share: float) -> None:
-        slowed(self.optimiser, share)
+        set_rate(self.optimiser, share)
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         batch = batch._replace(data=self.pixels.spread(batch.data, rng))
@@ -186,7 +186,7 @@ class IWAE(VAE):
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         batch = batch._replace(data=self.pixels.spread(batch.data, rng))
         eps = torch.randn(self.draws, len(batch.data), self.latent, generator=rng, device=rng.device)
-        log_w = self.log_weights(batch, eps)
+        log_w = self.log_weights(batch, eps, *self.encode(batch))
         loss = math.log(self.draws) - log_w.logsumexp(0).mean()
         descend(self.optimiser, loss)
         return {"loss": loss.item(), "loss_one_draw": -log_w.mean().item()}
@@ -195,12 +195,12 @@ class IWAE(VAE):
     def example_loss(self, batch: Batch) -> Tensor:
         """Minus the bound of ``measured_draws`` in nats, ``(batch,)``, by draws that the image itself decides."""
         eps = own_noise(batch.data, self.measured_draws * self.latent).view(len(batch.data), -1, self.latent)
-        log_w = torch.cat([self.log_weights(batch, part).double() for part in eps.transpose(0, 1).split(AT_ONCE)])
+        parts, q = eps.transpose(0, 1).split(AT_ONCE), self.encode(batch)
+        log_w = torch.cat([self.log_weights(batch, part, *q).double() for part in parts])
         return math.log(self.measured_draws) - log_w.logsumexp(0)
 
-    def log_weights(self, batch: Batch, eps: Tensor) -> Tensor:
-        """log p(x|z) p(z) / q(z|x), ``(draws, batch)``, for eps ``(draws, batch, latent)``."""
-        mu, log_var = self.encode(batch)
+    def log_weights(self, batch: Batch, eps: Tensor, mu: Tensor, log_var: Tensor) -> Tensor:
+        """log p(x|z) p(z) / q(z|x), ``(draws, batch)``, for eps ``(draws, batch, latent)`` and q(z|x) of ``encode``."""
         z, draws = mu + (0.5 * log_var).exp() * eps, len(eps)
         x = batch.data.repeat(draws, *[1] * (batch.data.ndim - 1))
         log_p = self.pixels.log_prob(x, self.decoder(z.flatten(0, 1))).view(draws, -1)

@@ -10,10 +10,11 @@ like a text. To sample is to draw integers, and to decode them.
     loss = -log p(x|z_q) + beta |z_e - sg(e_k)|^2               here both by the image's values       (Eq. 3)
     N_i <- gamma N_i + (1 - gamma) n_i,    m_i <- gamma m_i + (1 - gamma) sum_j z_ij,    e_i = m_i / N_i   (Eqs. 6-8)
 
-sg stops the gradient, and that of the decoder goes straight through from z_q to z_e. The moving averages of appendix
-A.1 stand in for the middle term of Eq. 3 (n_i vectors z_ij of the batch chose the code i). A code that almost none
-chooses any more is put where a vector of the batch lies (Dhariwal et al. 2020, arXiv:2005.00341, section 3.1), as all
-are before the first step.
+Where there are N vectors z_e, section 3.2 takes the mean of their last terms; here it is their sum, so that beta does
+not weigh less on a larger grid. sg stops the gradient, and that of the decoder goes straight through from z_q to z_e.
+The moving averages of appendix A.1 stand in for the middle term of Eq. 3 (n_i vectors z_ij of the batch chose the code
+i). A code that almost none chooses any more is put where a vector of the batch lies (Dhariwal et al. 2020,
+arXiv:2005.00341, section 3.1), as all are before the first step.
 
 ``quantiser = "fsq"`` (Mentzer et al. 2023, arXiv:2309.15505, section 3.1) has no codes to learn: z_e is of few numbers,
 each of which is bounded and rounded to one of L_i levels. K is L_1 L_2 ..., and the loss is -log p(x|z_q) alone.
@@ -51,9 +52,10 @@ from torch import Tensor, nn
 
 from bench import Batch, DataSpec, GenbenchError, Presets, Rows, Unsupported, generator
 from generators._heads import Tokens
+from generators._labels import needed
 from generators._nets import CausalTransformer
 from generators._pixels import Law, pixels_of
-from generators._schedule import descend, slowed
+from generators._schedule import descend, set_rate
 from generators._sequence import clip_and_step, draw_sequences
 
 PRESETS: Presets = {
@@ -71,7 +73,7 @@ PRESETS: Presets = {
         "heads": 8,
         "prior_width": 512,
         "prior_lr": 3e-4,
-    },  # section 4.1 has 8x8x10 codes for CIFAR10, here 8x8; a transformer in place of the PixelCNN
+    },  # section 3.2 has 8x8x10 codes for CIFAR10, here 8x8; a transformer in place of the PixelCNN
 }
 Shape = tuple[int, int]
 
@@ -151,10 +153,10 @@ class VQVAE(nn.Module):
         """First the tokeniser is trained and then the prior, each with a rate that falls to nothing."""
         if share < self.tokeniser_share:
             self.parts = ["tokeniser"]
-            slowed(self.optimiser, share / self.tokeniser_share)
+            set_rate(self.optimiser, share / self.tokeniser_share)
         else:
             self.parts = ["prior"]
-            slowed(self.prior_optimiser, (share - self.tokeniser_share) / (1 - self.tokeniser_share))
+            set_rate(self.prior_optimiser, (share - self.tokeniser_share) / (1 - self.tokeniser_share))
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         """The loss is that of what is trained: nats a value of the image, nats a code."""
@@ -227,7 +229,7 @@ class VQVAE(nn.Module):
     def decode(self, q: Tensor) -> Tensor:
         """What the decoder says of pixels, given code vectors ``(batch, places, size)``."""
         out: Tensor = self.decoder(q.transpose(1, 2).unflatten(2, self.grid))
-        return out
+        return out.float()
 
     def prior_nats(self, codes: Tensor, label: Tensor | None) -> Tensor:
         """-log p of each code after those before it, ``(batch, places)``."""
@@ -237,7 +239,7 @@ class VQVAE(nn.Module):
     def starts(self, n: int, label: Tensor | None) -> Tensor:
         """What stands before the first code, ``(n,)``: a token of each class, or one for all."""
         start = self.tokens.start(n, self.usage.device)
-        return start if label is None or not self.classes else start + label
+        return start + needed(label) if self.classes else start
 
 
 @generator("cvq_vae", modalities={"image"}, paper="arXiv:1711.00937", presets=PRESETS)
@@ -256,8 +258,9 @@ class FSQ(nn.Module):
     def __init__(self, levels: Sequence[int]) -> None:
         super().__init__()
         self.size, self.codes = len(levels), math.prod(levels)
-        self.register_buffer("levels", torch.tensor(levels))
-        self.register_buffer("bases", torch.tensor([math.prod(levels[:place]) for place in range(len(levels))]))
+        bases = [math.prod(levels[:place]) for place in range(len(levels))]
+        self.register_buffer("levels", torch.tensor(levels), persistent=False)
+        self.register_buffer("bases", torch.tensor(bases), persistent=False)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Code vectors in the places of ``z`` ``(..., size)``, and their codes ``(...)`` int64."""
@@ -319,7 +322,8 @@ class Codebook(nn.Module):
     def revive(self, z: Tensor, rng: torch.Generator) -> None:
         """Put dead codes where vectors of the batch are, ``(..., size)``, with a count of 1.
 
-        Dead is what is chosen a quarter as often as codes are on average, if that long: ten steps leave 0.9 of a count.
+        A code is dead when its count falls below a quarter of the mean count, or below 0.9 if that is less: one that
+        was restarted lives ten steps at least.
         """
         near = z.flatten(0, -2)
         dead = self.counts < min(0.9, len(near) / self.codes / 4)
@@ -354,7 +358,7 @@ def encoder_of(channels: int, size: int, sides: list[Shape], width: int, blocks:
     widths = _widths(channels, sides, width)
     strided = [
         nn.Sequential(nn.Conv2d(a, b, _window(fine), stride=2, padding=1), nn.ReLU())
-        for (a, b), fine in zip(pairwise(widths), sides, strict=False)
+        for (a, b), fine in zip(pairwise(widths), sides[:-1], strict=True)
     ]
     return nn.Sequential(*strided, *(Block(widths[-1]) for _ in range(blocks)), nn.Conv2d(widths[-1], size, 1))
 

@@ -15,7 +15,8 @@ penalty is of each image alone, so the critic must not look at others: it has no
 learns n = 5 times for each time that G does (Algorithm 1).
 
 Here a training step is one update of one of the nets, n of the critic and then one of G, so that steps cost alike,
-and a budget counts them all. Rates are held for a while and then fall to 0 by a line, and an average of G samples.
+and a budget counts them all. The learning rate is constant for the first 40 % of the training and then falls linearly
+to 0, and samples come from an exponential moving average of G.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class WGANGP(Adversarial):
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         """One update, of the critic or, after ``critic_steps`` of those, of the generator."""
         z, critic = self.draw(len(batch.data), rng), self.discriminator.forward  # not compiled: see gradient_penalty
-        if self.generators_turn():
+        if self.take_turn():
             loss = generator_loss(critic, self.generator(z))
             self.descend_generator(loss)
             return {"loss": self.distance.item(), "loss_generator": loss.item()}

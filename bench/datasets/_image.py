@@ -44,8 +44,9 @@ class ImageDataset:
     """Three splits of images, with labels or without.
 
     splits: by name, pixels ``(n, C, H, W)`` uint8 0..255 and labels ``(n,)`` in 0..classes-1, or None.
-    binary: pixels are drawn anew, once and for all: 255 with the probability that the grey level is of 255
-    (Salakhutdinov & Murray 2008, section 5.1), and models see 0 and 1.
+    binary: images are binarised once, with a fixed seed: a pixel is 255 with the probability level / 255
+    (Salakhutdinov & Murray 2008, section 5.1), and models see 0 and 1. It is not the split of Larochelle & Murray
+    (2011) that many papers take: nats differ slightly.
     Raises DataError for arrays of other shapes or types, or an empty split.
     """
 

@@ -91,7 +91,7 @@ def _passes(before: float, after: float, every: float) -> bool:
 
 @dataclass
 class Progress:
-    """What a training has come to; kept in the checkpoint. ``seconds`` counts training steps only.
+    """What a training has come to; kept in the checkpoint. ``seconds``: of its steps and, in the end, of ``refit``.
 
     peaks_end: whether something else than the model has been in this process's memory since its peaks were noted.
     best_step, best_value: of the best look at the validation split, where the model that is best there is kept.
@@ -172,7 +172,8 @@ def train(
                 losses = _advance(model, data, schedule, progress, seed, device)
             looked = schedule.evaluated_after(before, progress)
             if looked or schedule.done(progress):
-                refit(model, data, schedule, progress, seed)
+                seconds = refit(model, data, progress.step, seed)
+                progress.seconds += seconds if schedule.done(progress) else 0.0
             if looked:
                 metrics = evaluate(partial(progress.note_peaks, device, last=True))
                 _note(schedule, progress, metrics)
@@ -181,11 +182,11 @@ def train(
             elif schedule.noted_after(before, progress):
                 _note(schedule, progress, {})
             on_step(progress, losses)
+        if stopped and progress.step:  # it is measured as it is
+            refit(model, data, progress.step, seed)
         due = progress.step % schedule.checkpoint_every == 0 or schedule.done(progress)
         if (due or stopped) and progress.step > saved:
             saved = progress.step
-            if stopped:  # it is measured as it is
-                refit(model, data, schedule, progress, seed)
             save(checkpoint)
     # What follows must not depend on where it was resumed.
     seed_globals(stream_seed(seed, "global", schedule.end(progress)))
@@ -213,6 +214,18 @@ class Keep:
             return False
         progress.best_step, progress.best_value = progress.step, value
         return True
+
+
+def load(path: Path, model: Trainable, data: Split, *, seed: int) -> None:
+    """``model`` as a checkpoint of another run holds it, to sample; of an unfinished training, what is fitted last too.
+
+    Raises DataError for a file that is damaged or of another model.
+    """
+    restore(path, model, training=False)
+    _, meta = read_checkpoint(path)
+    found = meta.get("progress") or {}
+    if not found.get("complete", True):
+        refit(model, data, int(found.get("step", 0)), seed)
 
 
 def load_last(model: Trainable, checkpoint: Path, schedule: Schedule, *, seed: int) -> tuple[Progress, str]:
@@ -299,16 +312,15 @@ def advance(
     return {name: float(x) for name, x in model.train_step(batch, stream(seed, "train", step, device)).items()}
 
 
-def refit(model: Trainable, data: Split, schedule: Schedule, progress: Progress, seed: int) -> None:
-    """Fit what a family fits to learned weights, on the training split: at the end of a training, as a part of it."""
+def refit(model: Trainable, data: Split, step: int, seed: int) -> float:
+    """Fit what a family fits to the weights it has learned in so many steps, on the training split. Returns seconds."""
     if not isinstance(model, Refitting):
-        return
+        return 0.0
     started = time.perf_counter()
-    seed_globals(stream_seed(seed, "refit", progress.step))
+    seed_globals(stream_seed(seed, "refit", step))
     with evaluating(model):
-        model.refit(data, stream(seed, "refit", progress.step))
-    if schedule.done(progress):
-        progress.seconds += time.perf_counter() - started
+        model.refit(data, stream(seed, "refit", step))
+    return time.perf_counter() - started
 
 
 def batch_index(size: int, batch_size: int, step: int, seed: int) -> Tensor:

@@ -36,7 +36,7 @@ from bench.engine.arithmetic import prepared
 from bench.engine.artifacts import save_samples
 from bench.engine.checkpoint import read_checkpoint, restore
 from bench.engine.plan import TrialPlan, checkpoint_path
-from bench.engine.training import Keep, Progress, Schedule, advance, best_path, load_last, refit, train
+from bench.engine.training import Keep, Progress, Schedule, advance, best_path, load, load_last, refit, train
 from bench.engine.validation import look
 from bench.errors import GenbenchError, Omitted, TrialError, Unsupported, said
 from bench.measure.names import find_metric
@@ -48,7 +48,7 @@ from bench.probes.machine import environment
 from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
 from bench.probes.pulse import alive, listen
 from bench.probes.stopwatch import Phases
-from bench.protocols import Dataset, Generator, Trainable
+from bench.protocols import Dataset, Generator, Paced, Trainable
 from bench.record import Failure, FailureKind, Measurement, RunRecord, Setup, Status, legible
 from bench.registry import MetricEntry, registry
 from bench.streams import seed_globals, stream_seed
@@ -56,7 +56,7 @@ from bench.streams import seed_globals, stream_seed
 Emit = Callable[[Mapping[str, Any]], None]
 WORKER_FLAG = "GENBENCH_WORKER"
 AS_IT_IS = "--as-it-is"
-COUNTED = 10  # steps whose FLOPs are counted: more than one, for not all need be alike
+COUNTED = 12  # steps whose FLOPs are counted: not all are alike, and critics have one, two or five in turn
 HALF = (
     "none of its samples falls below the middle (0) of [-1, 1], and the data does: "
     "if sample() returns [0, 1], scale it by 2 * x - 1"
@@ -306,13 +306,13 @@ def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.
         raise TrialError(f"{plan.family} cannot be loaded: it has no train_step, state_dict and load_state_dict")
     if isinstance(model, Trainable):
         if plan.load:
-            restore(Path(plan.load), model, training=False)
+            load(Path(plan.load), model, dataset.train, seed=plan.seed)
         elif run.as_it_is:
             checkpoint = checkpoint_path(run.out, plan)
             schedule = _schedule(plan, _flops_per_step(run, dataset, device))
             run.progress, lost = load_last(model, checkpoint, schedule, seed=plan.seed)
             if not run.progress.complete:
-                refit(model, dataset.train, schedule, run.progress, plan.seed)
+                refit(model, dataset.train, run.progress.step, plan.seed)
             _take_best(run, model, checkpoint, run.progress)
             _note_stop(run, run.progress, lost)
         else:
@@ -369,7 +369,7 @@ def _schedule(plan: TrialPlan, flops_per_step: float | None = None) -> Schedule:
 
 
 def _flops_per_step(run: _Run, dataset: Dataset, device: torch.device) -> float | None:
-    """Mean FLOPs of the first steps, where anything rests on them: counted on a model of its own, for it takes time."""
+    """Mean FLOPs of a few steps, where anything rests on them: counted on a model of its own, for it takes time."""
     plan = run.plan
     if plan.budget.target.unit != "flops" and not plan.curve_metrics:
         return None
@@ -379,6 +379,8 @@ def _flops_per_step(run: _Run, dataset: Dataset, device: torch.device) -> float 
 
     def take() -> None:
         for step in alive(steps):
+            if isinstance(model, Paced):  # of steps from all of the training
+                model.pace(step / COUNTED)
             advance(model, dataset.train, plan.budget.batch_size, step, plan.seed, device)
 
     flops = count_flops(take) / len(steps)

@@ -24,7 +24,6 @@ from bench.testing.made_up import made_up
 
 CPU = torch.device("cpu")
 BATCH = 8
-SCHEDULE = Schedule(Target("steps", 2), BATCH, 2)
 CLOSE: Mapping[str, float] = {"atol": 1e-5, "rtol": 1e-4}  # by which arithmetic may differ between batches
 
 
@@ -53,7 +52,7 @@ def trained(entry: GeneratorEntry, data: Dataset, preset: str = TEST) -> Any:
     if isinstance(model, Trainable):
         for step in range(2):
             advance(model, data.train, BATCH, step, 0, CPU)
-        refit(model, data.train, SCHEDULE, Progress(step=2), 0)
+        refit(model, data.train, 2, 0)
     return ready(model)
 
 

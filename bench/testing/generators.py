@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bench.engine.arithmetic import prepared
 from bench.engine.checkpoint import read_checkpoint, restore
 from bench.engine.state import capture
-from bench.engine.training import advance
+from bench.engine.training import advance, refit
 from bench.errors import Omitted, Unsupported
 from bench.measure.trial import Trial
 from bench.modalities import modality_of
@@ -29,6 +29,7 @@ from bench.protocols import (
     Likelihood,
     Paced,
     Reconstructor,
+    Refitting,
     Sequential,
     Streaming,
     Trainable,
@@ -207,6 +208,33 @@ class GeneratorPromises(Promises):
             f"{entry.name}: 60 steps on one batch raised its loss from {before:.4g} to {after:.4g}"
         )
 
+    def test_bf16_trains_nearly_as_well(self, entry: GeneratorEntry, data: Dataset) -> None:
+        """The losses of a few steps, as a suite of ``precision = "bf16"`` takes them, are nearly those of float32."""
+        models = [prepared(make(entry, data, self.preset), precision, False, CPU) for precision in ("fp32", "bf16")]
+        if not isinstance(models[0], Trainable):
+            return
+        for step in range(3):
+            whole, half = (advance(model, data.train, BATCH, step, 0, CPU) for model in models)
+            for name, value in whole.items():
+                assert abs(half[name] - value) <= 0.1 * max(1.0, abs(value)), (
+                    f"{entry.name}: in bf16 {name} of step {step} is {half[name]:.4g}, and {value:.4g} in float32: "
+                    "compute what cannot be rounded in float32 (torch.autocast(..., enabled=False))"
+                )
+
+    def test_what_is_fitted_last_rests_on_weights_alone(self, entry: GeneratorEntry, data: Dataset) -> None:
+        """Fitted for a look on the way, or twice, it leaves the model that one fit at the end leaves."""
+        once, often = (make(entry, data, self.preset) for _ in range(2))
+        if not isinstance(once, Refitting):
+            return
+        for step in range(2):
+            for model in (once, often):
+                advance(model, data.train, BATCH, step, 0, CPU)
+            refit(often, data.train, step, 0)
+        for model in (once, often):
+            refit(model, data.train, 2, 0)
+        differ = differing(capture(once), capture(often))
+        assert not differ, f"{entry.name}: fitted on the way too, it ends otherwise, in {differ}: see bench.Refitting"
+
     def test_its_rates_fall_to_nothing(self, entry: GeneratorEntry, data: Dataset) -> None:
         """Of a family that is told how far it is: at the end no step moves a parameter any more."""
         model = make(entry, data, self.preset)
@@ -214,7 +242,8 @@ class GeneratorPromises(Promises):
             return
         model.pace(1.0)
         before = {name: p.clone() for name, p in model.named_parameters()}
-        advance(model, data.train, BATCH, 0, 0, CPU)
+        for step in range(self.moves_within):  # of nets that learn in turns, all
+            advance(model, data.train, BATCH, step, 0, CPU)
         moved = [name for name, p in model.named_parameters() if not close(p, before[name], atol=1e-7, rtol=1e-6)]
         assert not moved, f"{entry.name}: told that its training is over, a step still moves {', '.join(moved)}"
 

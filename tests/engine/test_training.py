@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from bench.datasets.digits import digits
 from bench.engine.budget import Target
 from bench.engine.checkpoint import read_checkpoint, restore, save_checkpoint
 from bench.engine.state import capture
-from bench.engine.training import Progress, Schedule, batch_index, train
+from bench.engine.training import Progress, Schedule, batch_index, load, train
 from bench.protocols import Split, Trainable
 from bench.testing import family_for
 
@@ -171,10 +171,28 @@ class TestWhatAFamilyIsTold:
         restore(path, other, training=False)
         assert other.mean == model.mean == means[-1]
 
-    def test_when_it_is_stopped_for_it_is_measured_then(self, tmp_path: Path, data: ImageDataset) -> None:
+    @pytest.mark.parametrize("at", [3, 4])  # a checkpoint is due at 4
+    def test_when_it_is_stopped_for_it_is_measured_then(self, tmp_path: Path, data: ImageDataset, at: int) -> None:
         model = Told()
-        run(model, data, tmp_path / "x.safetensors", stop=lambda: len(model.shares) == 3)
+        run(model, data, tmp_path / "x.safetensors", stop=lambda: len(model.shares) == at)
         assert model.refits == 1 and model.mean != 0
+        again = Told()
+        run(again, data, tmp_path / "x.safetensors", stop=lambda: True)
+        assert again.mean == model.mean
+
+    def test_when_an_unfinished_training_is_loaded(self, tmp_path: Path, data: ImageDataset) -> None:
+        def killed(progress: Progress, losses: Mapping[str, float]) -> None:
+            if progress.step == 5:
+                raise Killed
+
+        path, model = tmp_path / "x.safetensors", Told()
+        with pytest.raises(Killed):
+            run(Told(), data, path, on_step=killed)
+        load(path, model, data.train, seed=0)
+        assert model.refits == 1
+        stopped = Told()
+        run(stopped, data, tmp_path / "y.safetensors", stop=lambda: len(stopped.shares) == 4)
+        assert model.mean == stopped.mean
 
     def test_what_it_takes_to_fit_is_training_time(
         self, tmp_path: Path, data: ImageDataset, monkeypatch: pytest.MonkeyPatch

@@ -17,7 +17,7 @@ from bench.engine.training import Schedule, train
 from bench.streams import seed_globals, stream
 from generators._ema import averaged_copy
 from generators._nets import Block, ResidualMLP, UNet, waves
-from generators._schedule import pace, scheduled
+from generators._schedule import rate_share, scheduled
 from metrics.cost.parameters import parameters
 
 CPU = torch.device("cpu")
@@ -136,10 +136,10 @@ def test_a_small_unet_learns_to_undo_noise() -> None:
 
 @pytest.mark.parametrize(("step", "share"), [(1, 0.1), (5, 0.5), (10, 1.0), (60, 0.55), (110, 0.1), (10**6, 0.1)])
 def test_the_learning_rate_rises_and_falls_as_told(step: int, share: float) -> None:
-    assert pace(step, 10, 110, "cosine", 0.1) == pytest.approx(share)
-    assert pace(step, 10, 0) == pytest.approx(min(1.0, step / 10))
+    assert rate_share(step, 10, 110, "cosine", 0.1) == pytest.approx(share)
+    assert rate_share(step, 10, 0) == pytest.approx(min(1.0, step / 10))
     linear = step / 10 if step <= 10 else max(0.0, (110 - step) / 100)
-    assert pace(step, 10, 110, "linear") == pytest.approx(linear)
+    assert rate_share(step, 10, 110, "linear") == pytest.approx(linear)
 
 
 def test_the_schedule_moves_every_group_of_an_optimiser() -> None:

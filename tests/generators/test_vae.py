@@ -132,7 +132,7 @@ class TestVAE:
         torch.manual_seed(0)
         model, batch = shaken(IWAE(BLACK, latent=2, width=8, draws=3)), Batch((grey(n=5) > 0).float())
         eps = torch.randn(3, 5, 2, generator=torch.Generator().manual_seed(0))
-        weights = model.log_weights(batch, eps).double()
+        weights = model.log_weights(batch, eps, *model.encode(batch)).double()
         expected = -weights.exp().mean(0).log().mean().item()
         losses = model.train_step(batch, torch.Generator().manual_seed(0))
         assert losses["loss"] == pytest.approx(expected, rel=1e-5)
@@ -161,9 +161,10 @@ class TestVAE:
         eps = torch.randn(8, 2, generator=torch.Generator().manual_seed(0))
         pixels = model.pixels.log_prob(batch.data, model.decoder(mu + (0.5 * log_var).exp() * eps)).mean()
         expected = torch.autograd.grad(-pixels, [*model.encoder.parameters()])
+        found: list[Tensor | None] = []
+        model.optimiser.register_step_pre_hook(lambda *_: found.extend(p.grad for p in model.encoder.parameters()))
         model.train_step(batch, torch.Generator().manual_seed(0))
-        for gradient, parameter in zip(expected, model.encoder.parameters(), strict=True):
-            torch.testing.assert_close(parameter.grad, gradient)
+        torch.testing.assert_close(tuple(found), expected)
 
     def test_beta_weighs_the_divergence(self) -> None:
         torch.manual_seed(0)

@@ -24,6 +24,7 @@ from bench import (
     Interval,
     Rows,
     Space,
+    Split,
     Trial,
     dataset,
     generator,
@@ -201,6 +202,24 @@ class OptimisesElsewhere(Line):
         return {"loss": loss.item()}
 
 
+class RoundsItsLoss(Line):
+    """It takes the difference of two large numbers."""
+
+    def fit(self, x: Tensor, z: Tensor) -> Tensor:
+        found: Tensor = super().fit(x, z) + (self.map(z) + 1000).mean(1) - 1000
+        return found
+
+
+class FitsOnTopOfWhatItFitted(Line):
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__(spec)
+        self.mean: Tensor
+        self.register_buffer("mean", torch.zeros(()))
+
+    def refit(self, data: Split, rng: torch.Generator) -> None:
+        self.mean.lerp_(data.batch(torch.arange(5)).data.mean(), 0.5)
+
+
 class ForgetsItsOptimiser(Line):
     """Its optimiser is where no state_dict looks for it."""
 
@@ -313,6 +332,8 @@ GENERATORS: Mapping[type, Mapping[str, str]] = {
     Diverges: {REACH: "loss became nan at step 1", CUT: "loss became nan", LOADED: "loss became nan", LOWER: "raised"},
     Climbs: {LOWER: "60 steps on one batch raised its loss"},
     GoesOnWhenItIsOver: {"its_rates_fall_to_nothing": "told that its training is over, a step still moves"},
+    RoundsItsLoss: {"bf16_trains_nearly_as_well": "compute what cannot be rounded in float32"},
+    FitsOnTopOfWhatItFitted: {"what_is_fitted_last_rests_on_weights_alone": "it ends otherwise, in model.mean"},
     OptimisesElsewhere: {CUT: "state_dict leaves out what training changes"},
     ForgetsItsOptimiser: {CUT: "state_dict leaves out what training changes"},
     CannotBeLoaded: {CUT: "cannot be loaded from its checkpoint", LOADED: "does not fit this model"},
