@@ -22,7 +22,9 @@ from reports._svg import INK, MUTED, PAPER, RULE, any_letters
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 _STYLE = {
     "font.size": 8.5,
@@ -44,7 +46,7 @@ _DASHES: tuple[Any, ...] = ((None, None), (4, 1.5), (1, 1.2), (5, 1.5, 1, 1.5))
 PANEL = (3.1, 2.0)  # inches
 _FAR = 3  # a yardstick this many times beyond the last generator is named at the edge: it would flatten the rest
 _FASTER = 1.25  # a generator that is not pictured has a point where it is this much faster than all better ones
-_LOG_FROM = 30  # a y axis that spans more than this factor is drawn in logarithms
+LOG_FROM = 30  # a y axis that spans more than this factor is drawn in logarithms
 _DRAWABLE = 1e100  # sizes beyond this, or below its inverse, have no place on an axis
 _MOST_LOSSES, _LOSSES_IN_A_LINE = 6, 2
 _REACH = 10  # an error bar may make a logarithmic axis this many times longer than its points need; beyond, an arrow
@@ -134,27 +136,42 @@ def curves(rows: Sequence[Row], slots: Mapping[str, int]) -> Figure:
 
 
 def _draw_curve(axes: Axes, table: pd.DataFrame, slot: int) -> None:
+    """Losses on the left axis; those of another size, as of a count beside losses, on one of their own at the right."""
     losses = list(dict.fromkeys(table["loss"]))
-    several = table["seed"].nunique() > 1
-    for number, loss in enumerate(losses):
-        look: dict[str, Any] = {"color": colour(slot), "dashes": _DASHES[number % len(_DASHES)]}
-        its = table[table["loss"] == loss]
-        for _, run in its.groupby("seed") if several else ():
-            axes.plot(run["step"], run["value"], linewidth=0.6, alpha=0.35, **look)
-        mean = its.groupby("step")["value"].mean()
-        axes.plot(mean.index, mean, linewidth=1.4, label=loss, **look)
-    # The first steps may lie above the axis: they would flatten all that follows.
-    low, high = float(table["value"].min()), float(table["value"].quantile(0.98))
-    margin = 0.06 * (high - low) or abs(high) * 0.1 or 1
-    axes.set_ylim(low - margin, high + margin)
+    sizes = table["value"].abs().groupby(table["loss"]).median()
+    other = [loss for loss in losses[1:] if sizes[loss] > LOG_FROM * sizes[losses[0]]]
+    sides = [(axes, [loss for loss in losses if loss not in other])]
+    sides += [(axes.twinx(), other)] if other else []
+    lines = []
+    for side, names in sides:
+        its = table[table["loss"].isin(names)]
+        for loss in names:
+            look: dict[str, Any] = {"color": colour(slot), "dashes": _DASHES[losses.index(loss) % len(_DASHES)]}
+            label = f"{loss} (right)" if loss in other else loss
+            lines.append(_draw_loss(side, its[its["loss"] == loss], label, look))
+        # The first steps may lie above the axis: they would flatten all that follows.
+        low, high = float(its["value"].min()), float(its["value"].quantile(0.98))
+        margin = 0.06 * (high - low) or abs(high) * 0.1 or 1
+        side.set_ylim(low - margin, high + margin)
+        opened(side)
+        side.grid(visible=side is axes, axis="y")
     axes.set(xlabel="training step", ylabel="" if len(losses) > 1 else losses[0])
     if len(losses) > 1:
         # Above the panel: inside, it would lie over curves that fill it.
         axes.legend(
-            ncols=_LOSSES_IN_A_LINE, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, labelspacing=0.2,
-            frameon=False, fontsize=7.5, labelcolor=MUTED, handlelength=2.4,
+            handles=lines, ncols=_LOSSES_IN_A_LINE, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0,
+            labelspacing=0.2, frameon=False, fontsize=7.5, labelcolor=MUTED, handlelength=2.4,
         )  # fmt: skip
-    opened(axes)
+
+
+def _draw_loss(axes: Axes, table: pd.DataFrame, label: str, look: Mapping[str, Any]) -> Line2D:
+    """Every seed thin; thick their mean, note by note: trained by the clock, seeds note at steps of their own."""
+    if table["seed"].nunique() > 1:
+        for _, run in table.groupby("seed"):
+            axes.plot(run["step"], run["value"], linewidth=0.6, alpha=0.35, **look)
+    mean = table.groupby(table.groupby("seed").cumcount())[["step", "value"]].mean()
+    (line,) = axes.plot(mean["step"], mean["value"], linewidth=1.4, label=label, **look)
+    return line
 
 
 class Point(NamedTuple):
@@ -237,15 +254,13 @@ def _scale_axes(axes: Axes, points: Sequence[Point], references: Sequence[float]
 
     Error bars lie within, but where they would reach 0 or stretch a logarithmic axis too far.
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     axes.set_xscale("log")
     low, high = _log_range([(p.speed, p.speed_error or 0) for p in points])
     room = max(2.0, high / low) ** 0.18
     axes.set_xlim(low / room, high * room**2)
     heights = [*((p.quality, p.quality_error or 0) for p in points), *((y, 0.0) for y in references)]
     means = [y for y, _ in heights]
-    if min(means) > 0 and max(means) / min(means) > _LOG_FROM:
+    if min(means) > 0 and max(means) / min(means) > LOG_FROM:
         axes.set_yscale("log")
         low, high = _log_range(heights)
         axes.set_ylim(low / (high / low) ** 0.12, high * (high / low) ** 0.12)
@@ -253,14 +268,19 @@ def _scale_axes(axes: Axes, points: Sequence[Point], references: Sequence[float]
         axes.margins(y=0.12)
         if min(means) > 0 and axes.get_ylim()[0] < 0:
             axes.set_ylim(bottom=0)
-    # 1,000 rather than 10³: a reader should not have to take powers.
-    sides = ((axes.xaxis, axes.get_xlim(), True), (axes.yaxis, axes.get_ylim(), axes.get_yscale() == "log"))
-    for axis, (low, high), log in sides:
-        if log:
-            subs = (1.0, 2.0, 5.0) if high > 10 * low else (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
-            axis.set_major_locator(LogLocator(subs=subs, numticks=9))
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-            axis.set_minor_formatter(NullFormatter())
+    powers(axes.xaxis, *axes.get_xlim())
+    if axes.get_yscale() == "log":
+        powers(axes.yaxis, *axes.get_ylim())
+
+
+def powers(axis: Axis, low: float, high: float) -> None:
+    """Ticks of a logarithmic axis, 1,000 rather than 10³: a reader should not have to take powers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    subs = (1.0, 2.0, 5.0) if high > 10 * low else (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=9))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _log_range(numbers: Sequence[tuple[float, float]]) -> tuple[float, float]:

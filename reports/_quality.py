@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bench.results.board import Board, Row
 from reports._cells import DIRECTIONS
 from reports._colours import colour, marker
-from reports._figures import PANEL, fits, opened, short, styled
+from reports._figures import LOG_FROM, PANEL, fits, opened, powers, short, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,6 +65,11 @@ def quality(board: Board, slots: Mapping[str, int]) -> Figure | None:
             axes.set_xlabel(COSTS[cost])
             axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
             axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+        runs = (run for lines in shown.values() for seeds in lines.values() for run in seeds.values())
+        worths = [look.worth for run in runs for look in run]
+        if min(worths) > 0 and max(worths) / min(worths) > LOG_FROM:
+            panels[0].set_yscale("log")
+            powers(panels[0].yaxis, min(worths), max(worths))
         engine = figure.get_layout_engine()
         if isinstance(engine, ConstrainedLayoutEngine):
             engine.set(wspace=0.06)  # the last tick of a panel and the first of the next are two numbers

@@ -50,6 +50,14 @@ def test_the_thick_line_is_the_mean_over_seeds_look_by_look() -> None:
     assert [look.cost for look in looks(board.rows[0], "fd_lenet", "examples")[0]] == [128, 256, 384, 512]
 
 
+def test_worths_that_differ_much_are_drawn_in_logarithms() -> None:
+    """Or the bad looks of the first steps would press all that follow into one line."""
+    for worth, scale in ((40.0, "linear"), (4000.0, "log")):
+        (board,) = leaderboards([run("vae", 0), run("dcgan", 0, worth=worth)])
+        figure = quality(board, SLOTS)
+        assert figure is not None and {axes.get_yscale() for axes in figure.axes} == {scale}
+
+
 def test_ticks_of_neighbouring_panels_are_apart() -> None:
     """Also where one ends at a tick and the next begins with one: "100 k" beside "0" is no number."""
     curve = [

@@ -692,6 +692,27 @@ def test_learning_curves_hold_every_seed_and_loss() -> None:
     assert set(table.loss) == {"loss", "kl"}
 
 
+def test_the_mean_of_seeds_is_taken_note_by_note() -> None:
+    """Seeds that were trained by the clock note their losses at steps of their own."""
+
+    def noted(every: int, loss: float) -> list[dict[str, object]]:
+        return [{"step": every * i, "seconds": i / 10, "losses": {"loss": loss / i}} for i in range(1, 6)]
+
+    board = board_of([record("vae", 0, curve=noted(10, 4.0)), record("vae", 1, curve=noted(14, 6.0))])
+    (axes,) = curve(board.rows[0], 0).axes
+    thick = max(axes.lines, key=lambda line: line.get_linewidth())
+    assert list(thick.get_xdata()) == [12.0 * i for i in range(1, 6)]
+    assert list(thick.get_ydata()) == pytest.approx([5.0 / i for i in range(1, 6)])
+
+
+def test_a_count_beside_losses_has_an_axis_of_its_own() -> None:
+    points = [{"step": i, "seconds": i / 10, "losses": {"loss": 2 / i, "codes": 200.0 + i}} for i in range(1, 9)]
+    left, right = curve(board_of([record("vae", curve=points)]).rows[0], 0).axes
+    assert left.get_ylim()[1] < 3 < 199 < right.get_ylim()[1]
+    legend = left.get_legend()
+    assert legend is not None and [text.get_text() for text in legend.texts] == ["loss", "codes (right)"]
+
+
 def test_the_scatter_names_its_points_and_takes_the_pages_colours() -> None:
     names = ("vae", "dcgan", "real")
     board = board_of(
