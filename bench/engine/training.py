@@ -172,8 +172,7 @@ def train(
                 losses = _advance(model, data, schedule, progress, seed, device)
             looked = schedule.evaluated_after(before, progress)
             if looked or schedule.done(progress):
-                seconds = refit(model, data, progress.step, seed)
-                progress.seconds += seconds if schedule.done(progress) else 0.0
+                progress.seconds += refit(model, data, progress.step, seed) * schedule.done(progress)
             if looked:
                 metrics = evaluate(partial(progress.note_peaks, device, last=True))
                 _note(schedule, progress, metrics)
@@ -182,8 +181,8 @@ def train(
             elif schedule.noted_after(before, progress):
                 _note(schedule, progress, {})
             on_step(progress, losses)
-        if stopped and progress.step:  # it is measured as it is
-            refit(model, data, progress.step, seed)
+        if stopped and progress.step:
+            refit(model, data, progress.step, seed)  # it is measured as it is
         due = progress.step % schedule.checkpoint_every == 0 or schedule.done(progress)
         if (due or stopped) and progress.step > saved:
             saved = progress.step

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from bench.engine.budget import Target
 from bench.engine.state import State
@@ -147,6 +149,16 @@ def run(
         on_resume=on_resume,
         stop=lambda: ends[-1],
     )
+
+
+@contextlib.contextmanager
+def standing_still() -> Iterator[None]:
+    """Within, optimisers find no gradients and move nothing."""
+    handle = register_optimizer_step_pre_hook(lambda optimiser, *_: optimiser.zero_grad(set_to_none=True))
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def differing(a: State, b: State) -> str:

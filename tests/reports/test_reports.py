@@ -701,8 +701,8 @@ def test_the_mean_of_seeds_is_taken_note_by_note() -> None:
     board = board_of([record("vae", 0, curve=noted(10, 4.0)), record("vae", 1, curve=noted(14, 6.0))])
     (axes,) = curve(board.rows[0], 0).axes
     thick = max(axes.lines, key=lambda line: line.get_linewidth())
-    assert list(thick.get_xdata()) == [12.0 * i for i in range(1, 6)]
-    assert list(thick.get_ydata()) == pytest.approx([5.0 / i for i in range(1, 6)])
+    drawn = np.asarray(thick.get_xydata(), float)
+    np.testing.assert_allclose(drawn, [(12 * i, 5 / i) for i in range(1, 6)])
 
 
 def test_a_count_beside_losses_has_an_axis_of_its_own() -> None:

@@ -300,7 +300,7 @@ class SaysWhatItIsNot(Coin):
 PRESETS: Mapping[str, Mapping[str, Any]] = {"test": {}}
 SMALL: Mapping[str, DataSpec] = {"image": DataSpec("image", (1, 4, 4), "continuous", classes=3)}
 WORDS: Mapping[str, DataSpec] = {"text": DataSpec("text", (8,), "tokens", vocab=5)}
-HALF = "bf16_makes_nearly_the_same_samples"
+HALF, TRAINS = "bf16_makes_nearly_the_same_samples", "bf16_trains_nearly_as_well"
 FORM, SEED = "samples_have_the_promised_form", "a_seed_decides_the_samples"
 BATCH, LABELS = "a_sample_does_not_depend_on_its_batch", "labels_are_taken"
 REACH, LOWER = "a_step_reaches_every_parameter", "training_lowers_what_it_says_it_lowers"
@@ -329,11 +329,17 @@ GENERATORS: Mapping[type, Mapping[str, str]] = {
     LooksAtLabelsTogether: {LABELS: "samples made for labels depend on their batch"},
     LeavesABiasOut: {REACH: "did not move map.bias: give it to an optimiser", LOWER: ""},
     CallsIdleWhatMoves: {REACH: "idle_parameters names map.bias, which moved"},
-    Diverges: {REACH: "loss became nan at step 1", CUT: "loss became nan", LOADED: "loss became nan", LOWER: "raised"},
+    Diverges: {
+        REACH: "loss became nan at step 1",
+        CUT: "loss became nan",
+        LOADED: "loss became nan",
+        LOWER: "raised",
+        TRAINS: "",
+    },
     Climbs: {LOWER: "60 steps on one batch raised its loss"},
     GoesOnWhenItIsOver: {"its_rates_fall_to_nothing": "told that its training is over, a step still moves"},
-    RoundsItsLoss: {"bf16_trains_nearly_as_well": "compute what cannot be rounded in float32"},
-    FitsOnTopOfWhatItFitted: {"what_is_fitted_last_rests_on_weights_alone": "it ends otherwise, in model.mean"},
+    RoundsItsLoss: {TRAINS: "compute what cannot be rounded in float32"},
+    FitsOnTopOfWhatItFitted: {"what_is_fitted_last_rests_on_weights_alone": "otherwise, in model.mean", CUT: "mean"},
     OptimisesElsewhere: {CUT: "state_dict leaves out what training changes"},
     ForgetsItsOptimiser: {CUT: "state_dict leaves out what training changes"},
     CannotBeLoaded: {CUT: "cannot be loaded from its checkpoint", LOADED: "does not fit this model"},
