@@ -48,9 +48,10 @@ class TestLosses:
 
 
 def test_it_covers_a_ring_of_eight_gaussians() -> None:
+    """Of four seeds 0.67 to 0.72 of the points lie on modes; on a circle that knows none it would be 0.51."""
     torch.manual_seed(0)
     points = learned(R3GAN(made_up("image").spec, width=4, net="conv", gamma=0.1), Perceptron(1), steps=1000)
-    assert modes(points) == 8 and on_modes(points) > ON_A_CIRCLE + 0.05
+    assert modes(points) == 8 and on_modes(points) > 0.63 > ON_A_CIRCLE
 
 
 class TestSchedules:

@@ -24,9 +24,10 @@ def test_hinge_losses_are_those_computed_by_hand() -> None:
 
 
 def test_it_covers_a_ring_of_eight_gaussians() -> None:
+    """Of four seeds 0.61 to 0.64 of the points lie on modes; on a circle that knows none it would be 0.51."""
     torch.manual_seed(0)
     points = learned(SNGAN(made_up("image").spec, width=4), Perceptron(1, spectral_norm), steps=2000)
-    assert modes(points) == 8 and on_modes(points) > ON_A_CIRCLE + 0.05
+    assert modes(points) == 8 and on_modes(points) > 0.58 > ON_A_CIRCLE
 
 
 def test_a_step_of_the_discriminator_is_one_power_iteration_and_one_of_the_generator_is_none() -> None:
