@@ -9,9 +9,8 @@ As a submodule of the family it is in every checkpoint. It learns nothing itself
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
@@ -25,7 +24,7 @@ def averaged_copy(net: nn.Module, decay: float = 0.999) -> AveragedModel:
 
     def average(old: Tensors, new: Tensors, n: Tensor | int) -> None:
         done = int(n)
-        torch._foreach_lerp_(old, new, 1 - min(decay, (1 + done) / (10 + done)))
+        get_ema_multi_avg_fn(min(decay, (1 + done) / (10 + done)))(old, new, n)
 
     copy = AveragedModel(net, multi_avg_fn=average)
     copy.requires_grad_(False)

@@ -222,9 +222,10 @@ def load(path: Path, model: Trainable, data: Split, *, seed: int) -> None:
     """
     restore(path, model, training=False)
     _, meta = read_checkpoint(path)
-    found = meta.get("progress") or {}
-    if not found.get("complete", True):
-        refit(model, data, int(found.get("step", 0)), seed)
+    found = {"complete": True, **(meta.get("progress") or {})}
+    looked = found.get("best_step") == found.get("step")  # for that look it was fitted
+    if not (found["complete"] or looked):
+        refit(model, data, int(found["step"]), seed)
 
 
 def load_last(model: Trainable, checkpoint: Path, schedule: Schedule, *, seed: int) -> tuple[Progress, str]:

@@ -56,7 +56,7 @@ from bench.streams import seed_globals, stream_seed
 Emit = Callable[[Mapping[str, Any]], None]
 WORKER_FLAG = "GENBENCH_WORKER"
 AS_IT_IS = "--as-it-is"
-COUNTED = 12  # steps whose FLOPs are counted: not all are alike, and critics have one, two or five in turn
+COUNTED = 12  # steps whose FLOPs are counted: not all are alike, and of critics 1, 2 or 5 to a generator's
 HALF = (
     "none of its samples falls below the middle (0) of [-1, 1], and the data does: "
     "if sample() returns [0, 1], scale it by 2 * x - 1"

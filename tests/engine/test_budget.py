@@ -66,6 +66,24 @@ class Deaf(nn.Module):
         return torch.randint(97, 123, (n, self.length), generator=rng)
 
 
+class Halving(nn.Module):
+    """Multiplies two matrices of 8x8 in each step of the first half of its training."""
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.shape, self.share = spec.shape, 0.0
+
+    def pace(self, share: float) -> None:
+        self.share = share
+
+    def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        x = torch.ones(8, 8)
+        return {"loss": (x @ x if self.share < 0.5 else x).mean().item()}
+
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        return bench.normal(rng, n, *self.shape).clamp(-1, 1)
+
+
 @pytest.fixture(scope="module")
 def data() -> ImageDataset:
     return digits()
@@ -355,6 +373,17 @@ class TestTrials:
         record = run_trial(plan(tmp_path, "budget.train_flops=1e8"), tmp_path)
         last, before = (record.curve[-1].flops or 0), (record.curve[-2].flops or 0)
         assert before < 1e8 <= last
+
+    @pytest.mark.usefixtures("own_names")
+    def test_flops_are_those_of_steps_from_all_of_the_training(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of a family whose steps are products of 8x8 at first and nothing in its second half, half of a product."""
+        monkeypatch.setattr(registry, "importing", True)  # as from a package: no other process has to find it
+        bench.generator("halving", modalities={"image"}, presets={"test": {}})(Halving)
+        record = run_trial(plan(tmp_path, "generators.ours.family='halving'", "budget.train_steps=1"), tmp_path)
+        assert record.error is None, record.error
+        assert record.curve[-1].flops == 2 * 8**3 / 2
 
     def test_counting_moves_no_weight(self, data: ImageDataset) -> None:
         family = family_for("image")

@@ -18,7 +18,7 @@ from bench.datasets.digits import digits
 from bench.engine.budget import Target
 from bench.engine.checkpoint import read_checkpoint, restore, save_checkpoint
 from bench.engine.state import capture
-from bench.engine.training import Progress, Schedule, batch_index, load, train
+from bench.engine.training import Keep, Progress, Schedule, batch_index, best_path, load, train
 from bench.protocols import Split, Trainable
 from bench.testing import family_for
 
@@ -190,9 +190,24 @@ class TestWhatAFamilyIsTold:
             run(Told(), data, path, on_step=killed)
         load(path, model, data.train, seed=0)
         assert model.refits == 1
+        whole = Told()
+        run(Told(), data, tmp_path / "z.safetensors")
+        load(tmp_path / "z.safetensors", whole, data.train, seed=0)
+        assert whole.refits == 1  # the one that its file tells of
         stopped = Told()
         run(stopped, data, tmp_path / "y.safetensors", stop=lambda: len(stopped.shares) == 4)
         assert model.mean == stopped.mean
+
+    def test_and_not_when_the_best_model_is_loaded_which_was_fitted_for_its_look(
+        self, tmp_path: Path, data: ImageDataset
+    ) -> None:
+        worth, model = iter([1.0, 2.0, 3.0]), Told()
+        schedule = Schedule(Target("steps", 12), batch_size=16, checkpoint_every=4, evaluate_every=5)
+        more: dict[str, Any] = {"evaluate": lambda drawn: {"fd": next(worth)}, "keep": Keep("fd", "lower")}
+        path = tmp_path / "x.safetensors"
+        train(Told(), data.train, schedule, seed=0, device=CPU, checkpoint=path, about={}, **more)
+        load(best_path(path), model, data.train, seed=1)
+        assert model.refits == 1  # the one before the first look, as its file tells
 
     def test_what_it_takes_to_fit_is_training_time(
         self, tmp_path: Path, data: ImageDataset, monkeypatch: pytest.MonkeyPatch
