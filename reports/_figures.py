@@ -136,7 +136,7 @@ def curves(rows: Sequence[Row], slots: Mapping[str, int]) -> Figure:
 
 
 def _draw_curve(axes: Axes, table: pd.DataFrame, slot: int) -> None:
-    """Losses on the left axis; those of another size, as of a count beside losses, on one of their own at the right."""
+    """Losses on the left axis; those of another size, as counts beside losses, on one at the right, named by →."""
     losses = list(dict.fromkeys(table["loss"]))
     sizes = table["value"].abs().groupby(table["loss"]).median()
     other = [loss for loss in losses[1:] if sizes[loss] > LOG_FROM * sizes[losses[0]]]
@@ -147,7 +147,7 @@ def _draw_curve(axes: Axes, table: pd.DataFrame, slot: int) -> None:
         its = table[table["loss"].isin(names)]
         for loss in names:
             look: dict[str, Any] = {"color": colour(slot), "dashes": _DASHES[losses.index(loss) % len(_DASHES)]}
-            label = f"{loss} (right)" if loss in other else loss
+            label = f"{loss} →" if loss in other else loss
             lines.append(_draw_loss(side, its[its["loss"] == loss], label, look))
         # The first steps may lie above the axis: they would flatten all that follows.
         low, high = float(its["value"].min()), float(its["value"].quantile(0.98))

@@ -710,7 +710,7 @@ def test_a_count_beside_losses_has_an_axis_of_its_own() -> None:
     left, right = curve(board_of([record("vae", curve=points)]).rows[0], 0).axes
     assert left.get_ylim()[1] < 3 < 199 < right.get_ylim()[1]
     legend = left.get_legend()
-    assert legend is not None and [text.get_text() for text in legend.texts] == ["loss", "codes (right)"]
+    assert legend is not None and [text.get_text() for text in legend.texts] == ["loss", "codes →"]
 
 
 def test_the_scatter_names_its_points_and_takes_the_pages_colours() -> None:
