@@ -27,6 +27,7 @@ import zlib
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
@@ -48,6 +49,7 @@ WEIGHTED: Presets = {
 }
 Law = Literal["bernoulli", "gaussian", "logistic"]
 AT_ONCE = 20  # draws of a batch that are decoded together
+WIDEST = math.log1p(math.e)  # log sigma^2 of q(z|x), at most: softplus(1)
 
 
 @generator("vae", modalities={"image"}, paper="arXiv:1312.6114", presets=PRESETS)
@@ -152,9 +154,14 @@ class VAE(nn.Module):
         return kl_by_latent(mu, log_var).sum(1) - log_p
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """mu and log sigma^2 of q(z|x), ``(batch, latent)`` each."""
-        mu, log_var = self.encoder(batch.data, batch.condition).chunk(2, dim=1)
-        return mu, log_var
+        """mu and log sigma^2 of q(z|x), ``(batch, latent)`` each.
+
+        What the encoder says of log sigma^2 is bent so that it stays below WIDEST, 0 still being 0: KL grows with its
+        exponential, and one step that makes q(z|x) wider than any prior (on colour images, after thousands) would end
+        the training.
+        """
+        mu, width = self.encoder(batch.data, batch.condition).chunk(2, dim=1)
+        return mu, WIDEST - F.softplus(1 - width)
 
 
 @generator("cvae", modalities={"image"}, paper="Sohn et al. 2015, NeurIPS 28", presets=PRESETS)

@@ -34,6 +34,7 @@ class Budget(BaseModel):
     training, after a whole step. Seconds are those of training steps alone: evaluation and checkpoints do not count.
     FLOPs are floating point operations, a multiplication with its addition counting as two.
     evaluate_every: steps, or a share of the training, between two looks at the validation split; left out: none.
+    evaluate_samples: drawn at each look, at most as many as the split has; left out: as many as ``samples``.
     keep: a metric; the model that was best by it at one of these looks is the one that is measured.
     keep_samples: how many of the samples stay on disk, to be looked at; metrics see all.
     checkpoint_every: steps.
@@ -52,6 +53,7 @@ class Budget(BaseModel):
     keep_samples: PositiveInt = 256
     checkpoint_every: PositiveInt = 200
     evaluate_every: int | float | None = None
+    evaluate_samples: PositiveInt | None = None
     keep: str | None = None
     stall_limit: PositiveFloat = 1800.0
     time_limit: PositiveFloat | None = None
@@ -77,6 +79,8 @@ class Budget(BaseModel):
             raise ValueError(f"{' and '.join(given)} cannot both end the training: give one")
         if self.keep is not None and self.evaluate_every is None:
             raise ValueError("keep needs evaluate_every, which says how often the model is looked at")
+        if self.evaluate_samples is not None and self.evaluate_every is None:
+            raise ValueError("evaluate_samples needs evaluate_every, which says how often the model is looked at")
         return self
 
     @property

@@ -67,6 +67,8 @@ class TrialPlan(Setup):
             self.code.get(f"dataset {self.source}"), self.versions, self.precision, self.compile,
             (self.curve_metrics, self.budget.evaluate_every, self.keep), self._chosen_by,
         )  # fmt: skip
+        if self.budget.evaluate_samples is not None:
+            decides += (self.budget.evaluate_samples,)
         return digest(decides)[:16]
 
     @property

@@ -11,6 +11,7 @@ precision = "bf16"              # left out: "fp32"; like `compile` also of one g
 [budget]                        # equal for all, unless a generator says otherwise
 train_steps = 2000              # or train_examples, train_seconds, train_flops
 evaluate_every = 0.1            # look at the validation split every tenth of the training (or every so many steps)
+evaluate_samples = 500          # drawn at each look; left out: as many as are measured at the end
 keep = "fd_lenet"               # measure the model that was best there, and not the last one
 [datasets.mnist]                # a registered name, or a label with `source = "mnist"`
 root = "data"

@@ -48,7 +48,7 @@ def look(
         model,
         Validation(dataset),
         seed=plan.seed,
-        n_samples=min(plan.budget.samples, len(dataset.valid)),
+        n_samples=min(plan.budget.evaluate_samples or plan.budget.samples, len(dataset.valid)),
         batch_size=plan.budget.batch_size,
         device=device,
     )

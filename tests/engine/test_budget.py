@@ -25,7 +25,7 @@ from bench.engine.suite import apply_override, check_suite, read_suite
 from bench.engine.training import Keep, Progress, Schedule, best_path, train
 from bench.engine.validation import Validation
 from bench.engine.worker import COUNTED, run_trial
-from bench.measure.trial import measure_model
+from bench.measure.trial import Trial, measure_model
 from bench.modalities import NotFinite
 from bench.probes.flops import count_flops
 from bench.registry import registry
@@ -120,6 +120,8 @@ class TestTargets:
             check_suite(both, "x")
         with pytest.raises(SuiteError, match="keep needs evaluate_every"):
             check_suite({**suite, "budget": {"keep": "fd_lenet"}}, "x")
+        with pytest.raises(SuiteError, match="evaluate_samples needs evaluate_every"):
+            check_suite({**suite, "budget": {"evaluate_samples": 10}}, "x")
 
     @pytest.mark.parametrize("every", [0, -1, 1.5, 0.0])
     def test_looks_at_no_interval_are_refused(self, every: float) -> None:
@@ -247,6 +249,16 @@ def plan(tmp_path: Path, *overrides: str) -> TrialPlan:
     return found
 
 
+def noting(make: Callable[..., None], drawn: list[int]) -> Callable[..., None]:
+    """The constructor of a trial, which notes how many samples it is of."""
+
+    def noted(*given: Any, n_samples: int, **options: Any) -> None:
+        drawn.append(n_samples)
+        make(*given, n_samples=n_samples, **options)
+
+    return noted
+
+
 class TestTrials:
     def test_the_curve_holds_what_it_was_worth_and_what_it_cost(self, tmp_path: Path) -> None:
         record = run_trial(plan(tmp_path), tmp_path)
@@ -257,6 +269,13 @@ class TestTrials:
         assert record.kept_step == best.step and record.steps == 12
         first, *_, last = (point.flops or 0 for point in looks)
         assert last == pytest.approx(4 * first) and first > 0
+
+    def test_a_look_draws_as_many_as_are_asked_for(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        drawn: list[int] = []
+        monkeypatch.setattr(Trial, "__init__", noting(Trial.__init__, drawn))
+        run_trial(plan(tmp_path, "budget.evaluate_samples=20"), tmp_path)
+        assert [n for n in drawn if n != 2] == [20, 20, 20, 20, 60]  # two were tried out before the first step
+        assert plan(tmp_path, "budget.evaluate_samples=20").training_id != plan(tmp_path).training_id
 
     @pytest.mark.parametrize("family", [IMAGE_FAMILY, WITHOUT_COPIES])
     def test_the_model_that_was_kept_is_the_one_that_is_measured(

@@ -15,7 +15,7 @@ from bench import Batch, Dataset, DataSpec, Likelihood, Omitted, Trial, Unsuppor
 from bench.datasets.digits import digits
 from bench.streams import stream
 from bench.testing import GeneratorPromises
-from generators.vae import IWAE, VAE, ConditionalVAE, kl_by_latent
+from generators.vae import IWAE, VAE, WIDEST, ConditionalVAE, kl_by_latent
 from metrics.likelihood.bits_per_dim import bits_per_dim
 from metrics.likelihood.membership import membership_auc
 
@@ -127,6 +127,19 @@ class TestVAE:
         model.refit(data.train, stream(0, "fit"))
         assert model.prior.log_prob(torch.zeros(1, 2)).item() == pytest.approx(-math.log(2 * math.pi), abs=0.1)
 
+    def test_a_width_that_jumps_ends_no_training(self) -> None:
+        """Whatever the encoder says, KL stays a number that a step can lower; of nothing said it is 0."""
+        model, batch = VAE(GREY, latent=2, width=8), digits().train.batch(torch.arange(8))
+        last = [*model.encoder.parameters()][-1]
+        for said in (0.0, 300.0, -50.0):
+            with torch.no_grad():
+                for parameter in model.encoder.parameters():
+                    parameter.zero_()
+                last[2:] = said
+            _, log_var = model.encode(batch)
+            assert log_var.max() <= WIDEST and (said != 0 or log_var.abs().max() < 1e-6)
+            assert math.isfinite(model.train_step(batch, stream(0, "t"))["loss"])
+
     def test_the_loss_of_several_draws_is_that_computed_by_hand(self) -> None:
         """-log 1/k sum_i w_i (Burda et al. 2016, Eq. 8), which is not the mean of the bounds of one draw."""
         torch.manual_seed(0)
@@ -227,7 +240,8 @@ class TestVAE:
         model = shaken(VAE(DataSpec("image", (1, 2, 2), "binary"), latent=2, width=8))
         every = torch.tensor(list(itertools.product((0.0, 1.0), repeat=4))).view(16, 1, 2, 2)
         assert evidence(model, every).exp().sum().item() == pytest.approx(1, abs=0.02)
-        assert bound(model, every).exp().sum() < 1
+        bounds = torch.stack([bound(model, every + 1e-6 * i) for i in range(300)])  # by other draws each
+        assert bounds.mean(0).exp().sum() < 1
 
     def test_its_density_does_not_depend_on_the_neighbours(self) -> None:
         """Neither the noise that smooths grey levels nor its own draw of z."""
