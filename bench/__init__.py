@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         Batch,
         Dataset,
         DataSpec,
+        Evaluated,
         ExampleLoss,
         Extractor,
         Features,
@@ -135,8 +136,8 @@ _HOMES = {
     "bench.probes.pulse": "alive",
     "bench.probes.stopwatch": "time_calls",
     "bench.protocols": (
-        "Batch Dataset DataSpec ExampleLoss Extractor Features Generator Likelihood Paced Reconstructor Refitting "
-        "Sequential Split SplitName Streaming Textual Trainable Verbatim"
+        "Batch Dataset DataSpec Evaluated ExampleLoss Extractor Features Generator Likelihood Paced Reconstructor "
+        "Refitting Sequential Split SplitName Streaming Textual Trainable Verbatim"
     ),
     "bench.record": "Estimate Failure Interval Measurement Plan RunRecord",
     "bench.registry": (
@@ -272,6 +273,7 @@ __all__ = [
     "Dataset",
     "DeviceError",
     "Estimate",
+    "Evaluated",
     "ExampleLoss",
     "Executor",
     "Extractor",

@@ -19,10 +19,11 @@ M = TypeVar("M", bound=BaseModel)
 def schema(make: Callable[..., Any]) -> type[BaseModel]:
     """A pydantic model of the keyword-only parameters of ``make``.
 
+    Of a class whose constructor takes ``**rest`` too, those of the class above it, to which it hands them.
     Raises TypeError where a parameter has no annotation or no default: both are needed to check a suite.
     """
     fields: dict[str, Any] = {}
-    for name, parameter in inspect.signature(make, eval_str=True).parameters.items():
+    for name, parameter in _parameters(make).items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             continue
         if parameter.annotation is parameter.empty or parameter.default is parameter.empty:
@@ -32,6 +33,19 @@ def schema(make: Callable[..., Any]) -> type[BaseModel]:
         extra="forbid", strict=True, protected_namespaces=(), validate_default=True, allow_inf_nan=False
     )
     return create_model(make.__qualname__, __config__=config, **fields)
+
+
+def _parameters(make: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Those that its ``**rest`` goes to, and its own, which come last and go before others of their name."""
+    if not inspect.isclass(make):
+        return dict(inspect.signature(make, eval_str=True).parameters)
+    found: dict[str, inspect.Parameter] = {}
+    for above in (base for base in make.__mro__ if "__init__" in vars(base)):
+        own = inspect.signature(vars(above)["__init__"], eval_str=True).parameters
+        found = {**own, **found}
+        if all(parameter.kind is not inspect.Parameter.VAR_KEYWORD for parameter in own.values()):
+            break
+    return found
 
 
 def resolve(

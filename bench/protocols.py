@@ -244,6 +244,16 @@ class Streaming(Generator, Protocol):
         ...
 
 
+@runtime_checkable
+class Evaluated(Generator, Protocol):
+    """A generator whose sample is a number of evaluations of one net, which decides its cost."""
+
+    @property
+    def nfe(self) -> int:
+        """Evaluations of that net for each sample; guidance by a second one counts twice."""
+        ...
+
+
 class Features(NamedTuple):
     """What an extractor sees. features: ``(n, D)`` float32; logits: ``(n, classes)`` or None without a classifier."""
 
@@ -276,6 +286,7 @@ CAPABILITIES: dict[str, type] = {
     "score examples": ExampleLoss,
     "reconstruct": Reconstructor,
     "stream": Streaming,
+    "count evaluations": Evaluated,
 }
 _MEMBERS = {
     "sample": ("sample",),
@@ -285,6 +296,7 @@ _MEMBERS = {
     "score examples": ("example_loss",),
     "reconstruct": ("reconstruct",),
     "stream": ("stream",),
+    "count evaluations": ("nfe",),
 }
 
 

@@ -51,7 +51,7 @@ KINDS = (
     "executors",
 )
 # What a generator's table in a suite says besides its hyperparameters.
-RESERVED = frozenset({"family", "preset", "budget", "load", "precision", "compile"})
+RESERVED = frozenset({"family", "preset", "budget", "load", "precision", "compile", "vary"})
 
 T = TypeVar("T", bound=Callable[..., Any])
 M = TypeVar("M", bound="ModalityObject")
@@ -110,12 +110,15 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorEntry(Entry):
+    """``sampling``: hyperparameters that no training rests on."""
+
     make: Callable[..., Generator]
     modalities: frozenset[str]
     paper: str | None
     presets: Presets
     control: bool
     role: Role | None
+    sampling: frozenset[str]
     content: Callable[..., str]
 
     def named(self, name: str, rest: str) -> Self:
@@ -418,6 +421,7 @@ def generator(
     paper: str | None = None,
     presets: Presets | None = None,
     control: bool | Role = False,
+    sampling: Iterable[str] = (),
     content: Callable[..., str] = lambda *rest, **params: "",
 ) -> Callable[[T], T]:
     """Register a family. Its constructor takes a DataSpec, then keyword-only hyperparameters with defaults.
@@ -429,6 +433,8 @@ def generator(
         not ranked, and joins every suite that has data of its modality. Its role, where it has one: "ceiling", held-out
         data, which models are set beside and need not beat; "floor", what each should beat; "plagiarist", training
         data.
+    sampling: hyperparameters of how it samples and is measured, which change no weight: trials that differ in these
+        alone share one training.
     content: of a family that reads files, such as the weights behind ``hf:NAME``: a digest of them, or their version.
         It is called with the hyperparameters, and the rest of the name if there is one; where the answer is another,
         so is the model, and it is trained and measured anew.
@@ -438,8 +444,11 @@ def generator(
     def register(make: T) -> T:
         from bench.parameters import schema  # pydantic is not needed to import a family, only to file it
 
-        if taken := RESERVED & set(schema(make).model_fields):
+        fields = set(schema(make).model_fields)
+        if taken := RESERVED & fields:
             raise GenbenchError(f"generator {name!r}: a suite keeps the parameter name {min(taken)!r} for itself")
+        if unknown := {*sampling} - fields:
+            raise GenbenchError(f"generator {name!r}: sampling names {min(unknown)!r}, which is none of its parameters")
         role = None if isinstance(control, bool) else control
         roles = get_args(Role)
         expect(f"generator {name!r}: control", role, role in (None, *roles), f"True or one of {', '.join(roles)}")
@@ -450,6 +459,7 @@ def generator(
             presets=presets or {},
             control=bool(control),
             role=role,
+            sampling=frozenset(sampling),
             content=content,
             **_common(name, make),
         )

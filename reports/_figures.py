@@ -228,7 +228,7 @@ def tradeoff(board: Board, slots: Mapping[str, int]) -> Figure | None:
         _scale_axes(axes, points, [y for _, y in shown])
         _note_clipped(axes, points, slots)
         _draw_yardsticks(axes, shown, [pair for pair in references if pair not in shown])
-        _label_points(axes, points, figure.dpi)
+        label_points(axes, points, figure.dpi)
         _note_absent(axes, board, speed)
         axes.set_xlabel(f"{short(speed.label)} ({short(speed.unit)}), higher is better")
         axes.set_ylabel(f"{short(board.main.label)}, {DIRECTIONS[board.main.better]}")
@@ -339,7 +339,7 @@ def _note_absent(axes: Axes, board: Board, speed: Column) -> None:
         )  # fmt: skip
 
 
-def _label_points(axes: Axes, points: Sequence[Point], dpi: float) -> None:
+def label_points(axes: Axes, points: Sequence[Point], dpi: float) -> None:
     """Names above and right of their points, pushed apart where two would overprint: neighbours lie a line apart."""
     line, spots = 11.0, dict[int, tuple[float, float]]()  # in typographic points
     places = axes.transData.transform([(point.speed, point.quality) for point in points]) * 72 / dpi

@@ -21,6 +21,7 @@ from bench.results.ranks import BEYOND, RULE
 from reports._cells import ARROWS, DIRECTIONS, describe, explain, meanings, scale_of, seen_as, show
 from reports._colours import CONTROL, DARK, LIGHT
 from reports._content import MOST_NAMED, Content, Section, gaps, gather, listed
+from reports._effort import effort
 from reports._escaping import ENTRY, LISTING, LONG_NAME, NAME, SHORT_NAME, TIP, WHOLE, ending, visible
 from reports._figures import curve, learning, tradeoff
 from reports._quality import quality
@@ -206,6 +207,9 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         # Where they are of several, every sample names its own.
         "sample_seeds": f"seed {seeds.pop()}" if len(seeds) == 1 else "",
         "tradeoff": _drawn(tradeoff(board, content.slots), f"tradeoff-{number}", against),
+        "effort": _drawn(
+            effort(board, content.slots), f"effort-{number}", f"quality against evaluations a sample on {on}"
+        ),
         "quality": _drawn(quality(board, content.slots), f"quality-{number}", while_training),
         "curves": curves,
         "gaps": list(gaps(board)),

@@ -12,6 +12,7 @@ from bench.results.board import Board, Column, Row
 from bench.results.ranks import BEYOND, RULE
 from reports._cells import ARROWS, heading, meanings, show
 from reports._content import MOST_NAMED, Content, Pending, Section, Trouble, gaps, gather, listed
+from reports._effort import effort
 from reports._escaping import LISTING, NAME, WHOLE, ending, visible
 from reports._figures import curves, learning, sheet, to_png, tradeoff
 from reports._quality import quality
@@ -110,6 +111,8 @@ def _figures(board: Board, content: Content, target: Path, number: int) -> list[
     parts = []
     if figure := tradeoff(board, content.slots):
         parts.append(_figure("Quality against throughput", f"tradeoff-{number}.png", figure, target))
+    if figure := effort(board, content.slots):
+        parts.append(_figure("Quality against evaluations", f"effort-{number}.png", figure, target))
     if figure := quality(board, content.slots):
         parts.append(_figure("Quality while training", f"quality-{number}.png", figure, target))
     if rows := learning(board):

@@ -33,10 +33,12 @@ class TrialPlan(Setup):
     """All that one worker needs to know, and all that decides its result.
 
     ``load`` is a whole path here. omitted: metrics that the suite names and such data has none of, with the reason.
+    sampling: names of ``params`` that no training rests on.
     """
 
     source: str
     options: dict[str, Any]
+    sampling: tuple[str, ...] = ()
     budget: Budget
     metrics: tuple[str, ...]
     omitted: dict[str, str]
@@ -61,8 +63,8 @@ class TrialPlan(Setup):
 
         Metrics and samples are not in it, so asking for one more metric measures again without training again.
         """
-        decides = (
-            self.family, self.params, self.load_digest, self.source.partition(":")[0], self.fingerprint, self.seed,
+        decides: tuple[Any, ...] = (
+            self.family, self._trained_by, self.load_digest, self.source.partition(":")[0], self.fingerprint, self.seed,
             self.budget.target, self.budget.batch_size, self.device, self.code[self.family],
             self.code.get(f"dataset {self.source}"), self.versions, self.precision, self.compile,
             (self.curve_metrics, self.budget.evaluate_every, self.keep), self._chosen_by,
@@ -77,11 +79,18 @@ class TrialPlan(Setup):
         extractors = {f"extractor {name}" for name in _extractors(self.curve_metrics, self.modality)}
         return {what: state for what, state in self.code.items() if what in {*self.curve_metrics, *extractors}}
 
+    @property
+    def _trained_by(self) -> dict[str, Any]:
+        """The hyperparameters that decide the weights; all of them, where samples are looked at on the way."""
+        free = () if self.curve_metrics else self.sampling
+        return {name: value for name, value in self.params.items() if name not in free}
+
     @cached_property
     def run_id(self) -> str:
         """Hash of all that decides the record, the labels it is filed under included."""
         decides = [self.training_id, self.generator, self.dataset, self.suite, self.budget.samples, self.code]
         decides += [self.omitted] if self.omitted else []
+        decides += [self.params] if self._trained_by != self.params else []
         return digest(decides)[:16]
 
 
@@ -191,6 +200,7 @@ def _plan(
         dataset=data.label,
         source=data.source,
         options=dict(data.options),
+        sampling=tuple(sorted(use.entry.sampling & {*use.params})),
         modality=data.entry.modality,
         fingerprint=dataset.fingerprint,
         seed=seed,

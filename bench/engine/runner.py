@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -155,7 +156,9 @@ def _execute(
 
     with Display(plans, said=said) as display:
         try:
-            make_executor(out, jobs, threads, check).run(plans, display.event, keep)
+            executor = make_executor(out, jobs, threads, check)
+            for wave in waves(plans):
+                executor.run(wave, display.event, keep)
         except _FolderLost as error:
             if not finished:
                 raise RunStopped(f"{error}; no trial was finished") from error
@@ -167,6 +170,17 @@ def _execute(
         except OutputError as error:
             left = len(plans) - display.done
             raise RunStopped(f"{error}; {left} trials are left, the same command goes on from there") from error
+
+
+def waves(plans: Iterable[TrialPlan]) -> list[list[TrialPlan]]:
+    """Plans in lists to be run one after the other: of those that share a training, the first trains."""
+    found, met = list[list[TrialPlan]](), Counter[str]()
+    for plan in plans:
+        turn = met[plan.training_id]
+        met[plan.training_id] += 1
+        found += [[]] if turn == len(found) else []
+        found[turn].append(plan)
+    return found
 
 
 class _FolderLost(OutputError):

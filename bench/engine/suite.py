@@ -19,6 +19,7 @@ root = "data"
 preset = "tiny"
 latent = 32
 budget = { train_steps = 4000 }
+vary = { beta = [1.0, 4.0] }    # one of each, named "vae (beta=1.0)" and "vae (beta=4.0)"
 [generators.ours]
 load = "runs/x/checkpoints/abc.safetensors"
 """
@@ -28,10 +29,12 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
@@ -307,7 +310,27 @@ class _Checker:
         section = self.section(table, key)
         if not table.get(key):
             self.problems.append(f"the suite has no {key}: add a table such as {_EXAMPLE[key]}")
-        return tuple(use for label, value in section.items() if (use := self.use(key, label, value, read)))
+        tables = self.varied(section) if key == "generators" else section.items()
+        return tuple(use for label, value in tables if (use := self.use(key, label, value, read)))
+
+    def varied(self, section: Table) -> Iterator[tuple[str, Any]]:
+        """Labels and tables; one that varies stands for one of each combination of the values that it lists."""
+        for label, table in section.items():
+            lists = table.get("vary") if isinstance(table, dict) else None
+            if lists is None:
+                yield label, table
+            elif isinstance(lists, dict) and lists and all(isinstance(v, list) and v for v in lists.values()):
+                family = {} if "load" in table else {"family": label}
+                rest = {key: value for key, value in table.items() if key != "vary"}
+                for values in product(*lists.values()):
+                    chosen = dict(zip(lists, values, strict=True))
+                    name = ", ".join(f"{key}={value}" for key, value in chosen.items())
+                    yield f"{label} ({name})", {**family, **rest, **chosen}
+            else:
+                self.problems.append(
+                    f"generators.{label}.vary = {shown(lists)}: should be lists of values by parameter, such as "
+                    "{ latent = [8, 16] }"
+                )
 
     def use(self, key: str, label: str, value: Any, read: Callable[[str, Table], Any]) -> Any:
         if not isinstance(value, dict):
@@ -415,6 +438,9 @@ class _Checker:
         """Every generator needs data it can make and a name of its own, and every dataset a generator."""
         offered = {d.entry.modality for d in suite.datasets}
         self.fitting(suite.metrics or (), offered)
+        for label, many in Counter(g.label for g in suite.generators).items():
+            if many > 1:
+                self.problems.append(f"generators: {shown(label)} stands there {many} times: look at vary")
         for g in suite.generators:
             if g.label != g.family and g.label in self.controls():
                 self.problems.append(f"generators.{g.label} has the name of a control: choose another label")

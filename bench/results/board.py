@@ -152,6 +152,11 @@ class Board:
         rates = [c for c in self.columns if c.aspect == "efficiency" and c.unit.endswith("/s") and c.lead != _LAST]
         return self.find(min(rates, key=lambda c: c.lead).metric) if rates else ()
 
+    @property
+    def effort(self) -> Column | None:
+        """How often a model is asked for one sample: what efficiency counts in evaluations."""
+        return next((c for c in self.columns if c.aspect == "efficiency" and c.unit == "evaluations"), None)
+
     def find(self, metric: str) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if column.metric == metric)
 

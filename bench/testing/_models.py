@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from bench.engine.training import Progress, Schedule, advance, refit, train
 from bench.errors import Omitted, Unsupported
 from bench.modalities import modality_of
 from bench.modalities._sequences import without_padding
-from bench.parameters import resolve
+from bench.parameters import resolve, schema
 from bench.protocols import Batch, Dataset, DataSpec, ExampleLoss, Likelihood, Trainable
 from bench.registry import GeneratorEntry
 from bench.streams import seed_globals, stream, stream_seed
@@ -29,12 +29,25 @@ BATCH = 8
 CLOSE: Mapping[str, float] = {"atol": 1e-5, "rtol": 1e-4}  # by which arithmetic may differ between batches
 
 
-def make(entry: GeneratorEntry, data: Dataset, preset: str = TEST) -> Any:
+def make(entry: GeneratorEntry, data: Dataset, preset: str = TEST, **changed: Any) -> Any:
     """A new model for such data, the same one every time. Raises Unsupported where it makes other data."""
-    params, problems = resolve(entry.make, entry.presets.get(preset, {}), f"preset {preset!r}")
+    params, problems = resolve(entry.make, {**entry.presets.get(preset, {}), **changed}, f"preset {preset!r}")
     assert not problems, "; ".join(problems)
     seed_globals(stream_seed(0, "init"))
     return entry.make(data if entry.control else data.spec, **params)
+
+
+def otherwise(entry: GeneratorEntry, preset: str = TEST) -> dict[str, dict[str, Any]]:
+    """Of each hyperparameter that only sampling rests on, another value: the next number, or another choice."""
+    fields, found = schema(entry.make).model_fields, {}
+    params, _ = resolve(entry.make, entry.presets.get(preset, {}), f"preset {preset!r}")
+    for name in sorted(entry.sampling):
+        value, choices = params[name], get_args(fields[name].annotation)
+        values = [c for c in choices if c != value] if isinstance(value, str) else [value + 1, value / 2]
+        tried = ({name: type(value)(v)} for v in values)
+        found[name] = next((t for t in tried if not resolve(entry.make, {**params, **t}, name)[1]), {})
+        assert found[name], f"{entry.name}: sampling names {name!r}, of which no other value than {value!r} was found"
+    return found
 
 
 def takes(entry: GeneratorEntry, spec: DataSpec, preset: str = TEST) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from bench.engine.arithmetic import prepared
 from bench.engine.checkpoint import read_checkpoint, restore
-from bench.engine.state import capture
+from bench.engine.state import State, capture
 from bench.engine.training import advance, refit
 from bench.errors import Omitted, Unsupported
 from bench.measure.trial import Trial
@@ -25,6 +26,7 @@ from bench.protocols import (
     Batch,
     Dataset,
     DataSpec,
+    Evaluated,
     ExampleLoss,
     Likelihood,
     Paced,
@@ -50,6 +52,7 @@ from bench.testing._models import (
     ending_otherwise,
     fit,
     make,
+    otherwise,
     ready,
     rows,
     run,
@@ -176,7 +179,43 @@ class GeneratorPromises(Promises):
             "numbers in float32 (torch.autocast(..., enabled=False))"
         )
 
+    def test_evaluations_are_as_many_as_it_says(self, entry: GeneratorEntry, data: Dataset) -> None:
+        """Of a family that counts them: some part of it is asked so often for each sample."""
+        model, asked = trained(entry, data, self.preset), Counter[nn.Module]()
+        if not (isinstance(model, Evaluated) and isinstance(model, nn.Module)):
+            return
+
+        def count(module: nn.Module, given: tuple[Any, ...], _: Any) -> None:
+            asked[module] += len(given[0]) if given and isinstance(given[0], Tensor) and given[0].ndim else 0
+
+        hooks = [module.register_forward_hook(count) for module in model.modules()]
+        sampled(model, [3])
+        for hook in hooks:
+            hook.remove()
+        assert 3 * model.nfe in asked.values(), (
+            f"{entry.name}: nfe is {model.nfe}, and no part of it is asked so often: for 3 samples the most is "
+            f"{max(asked.values(), default=0)}"
+        )
+
     # Training
+
+    def test_what_is_said_of_sampling_changes_no_weight(self, entry: GeneratorEntry, data: Dataset) -> None:
+        """Trials that differ in hyperparameters of ``sampling`` alone share one training."""
+
+        def trained(**changed: Any) -> State:
+            model = make(entry, data, self.preset, **changed)
+            for step in range(2):
+                if isinstance(model, Paced):
+                    model.pace(0.3 + 0.4 * step)
+                advance(model, data.train, BATCH, step, 0, CPU)
+            refit(model, data.train, 2, 0)
+            return capture(model).copy()
+
+        plain = trained() if entry.sampling else None
+        for name, changed in otherwise(entry, self.preset).items():
+            assert plain is not None
+            differ = differing(plain, trained(**changed))
+            assert not differ, f"{entry.name}: sampling names {name}, and another value trains another model: {differ}"
 
     def test_a_step_reaches_every_parameter(self, entry: GeneratorEntry, data: Dataset, tmp_path: Path) -> None:
         """But those that ``idle_parameters`` names, and returns finite losses."""

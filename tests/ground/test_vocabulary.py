@@ -23,6 +23,8 @@ PLAIN = {
     ("reports/_content.py", "precision"): "of arithmetic, a setting",
     ("bench/protocols.py", "density"): "what log_prob may be of",
     ("bench/testing/generators.py", "density"): "what log_prob may be of",
+    ("bench/protocols.py", "nfe"): "the attribute that a model counts them by",
+    ("bench/testing/metrics.py", "made"): "the verb",
     ("reports/_content.py", "is"): "the verb",
     ("bench/measure/evaluation.py", "inception"): "an example in a message",
     ("bench/measure/evaluation.py", "fd"): "an example in a message",

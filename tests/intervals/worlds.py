@@ -99,6 +99,7 @@ class _Rows(Space):
 NO_INTERVAL: Mapping[str, str] = {
     "longest_copy": "a maximum",
     "parameters": "a count",
+    "nfe": "a count",
     "peak_rss_bytes": "what one process reached",
     "peak_gpu_bytes": "what one process reached",
 }

@@ -179,6 +179,28 @@ class Climbs(Line):
         return super().step(-loss)
 
 
+class Counts(Line):
+    """It counts its evaluations, and has a hyperparameter of sampling; nothing is wrong with it."""
+
+    nfe = 1
+
+    def __init__(self, spec: DataSpec, *, shift: float = 0.0) -> None:
+        super().__init__(spec)
+        self.shift = shift
+
+    def make(self, z: Tensor) -> Tensor:
+        return super().make(z + self.shift)
+
+
+class CountsWrongly(Counts):
+    nfe = 2
+
+
+class TrainsByWhatItCallsSampling(Counts):
+    def fit(self, x: Tensor, z: Tensor) -> Tensor:
+        return super().fit(x + self.shift, z)
+
+
 class GoesOnWhenItIsOver(Line):
     """It is told how far it is, and trains on."""
 
@@ -337,6 +359,9 @@ GENERATORS: Mapping[type, Mapping[str, str]] = {
         TRAINS: "",
     },
     Climbs: {LOWER: "60 steps on one batch raised its loss"},
+    Counts: {},
+    CountsWrongly: {"evaluations_are_as_many_as_it_says": "nfe is 2, and no part of it is asked so often"},
+    TrainsByWhatItCallsSampling: {"what_is_said_of_sampling_changes_no_weight": "sampling names shift, and another"},
     GoesOnWhenItIsOver: {"its_rates_fall_to_nothing": "told that its training is over, a step still moves"},
     RoundsItsLoss: {TRAINS: "compute what cannot be rounded in float32"},
     FitsOnTopOfWhatItFitted: {"what_is_fitted_last_rests_on_weights_alone": "otherwise, in model.mean", CUT: "mean"},
@@ -595,7 +620,8 @@ def promised(kind: type, broken: Mapping[str, str], thing: Any, **asked: Any) ->
 for family, broken in GENERATORS.items():
     family.__doc__ = family.__doc__ or "Breaks a promise."
     name, words = f"broken/{family.__name__}", issubclass(family, Coin)
-    generator(name, modalities={"text" if words else "image"}, presets=PRESETS)(family)
+    sampling = ("shift",) if issubclass(family, Counts) else ()
+    generator(name, modalities={"text" if words else "image"}, presets=PRESETS, sampling=sampling)(family)
     promised(GeneratorPromises, broken, family, family=name, specs=WORDS if words else SMALL)
 
 

@@ -21,7 +21,7 @@ class Executor(Protocol):
     """Runs trials somewhere. All that a trial must know is in its plan."""
 
     def run(self, plans: Iterable[TrialPlan], on_event: OnEvent, on_record: OnRecord) -> None:
-        """Run every plan, whatever becomes of the others.
+        """Run every plan, whatever becomes of the others. Called again where trials rest on a training of these.
 
         on_event: may be called in any thread, with what a trial says on the way: a phase, a step, a remark.
         on_record: called in the thread of the caller as each trial ends; what it raises ends the run.

@@ -1,0 +1,74 @@
+"""Quality against the evaluations that a sample takes: a line for each model that was sampled in several ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bench.results.board import Board, Row
+from reports._cells import DIRECTIONS
+from reports._colours import colour, marker
+from reports._figures import LOG_FROM, Point, fits, label_points, opened, powers, short, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def effort_lines(board: Board) -> dict[str, list[Point]]:
+    """By name, the points of all rows that have both numbers; those that share their trainings are one line."""
+    effort, quality = board.effort, board.main
+    found: dict[tuple[str | None, ...], list[Row]] = {}
+    for row in board.ranked:
+        means = row.mean(effort), row.mean(quality)
+        if all(mean is not None and fits(mean) for mean in means):
+            found.setdefault(tuple(r.training_id or r.run_id for r in row.group.records), []).append(row)
+    lines = {}
+    for rows in found.values():
+        points = [_point(row, board) for row in rows]
+        lines[_common(rows)] = sorted(points, key=lambda point: point.speed)
+    return lines
+
+
+def _point(row: Row, board: Board) -> Point:
+    assert board.effort and board.main
+    x, y = row.cells[board.effort.key].summary, row.cells[board.main.key].summary
+    assert x and y
+    return Point(row.name, x.mean, y.mean, None, y.sd)
+
+
+def _common(rows: Sequence[Row]) -> str:
+    """What the rows of one model are called together; of one row its name."""
+    heads = {row.name.partition(" (")[0] for row in rows}
+    if len(rows) == 1:
+        return rows[0].name
+    return heads.pop() if len(heads) == 1 else rows[0].group.first.plan.family
+
+
+def effort(board: Board, slots: Mapping[str, int]) -> Figure | None:
+    """Both axes in logarithms where their numbers span much; None unless two points differ in their evaluations."""
+    from matplotlib.figure import Figure
+
+    lines = effort_lines(board)
+    points = [point for line in lines.values() for point in line]
+    if len({point.speed for point in points}) < 2 or board.main is None or board.effort is None:
+        return None
+    with styled():
+        figure = Figure(figsize=(8.6, 3.4))
+        axes = figure.subplots()
+        for line in lines.values():
+            look: dict[str, Any] = {"color": colour(slots[line[0].name]), "marker": marker(slots[line[0].name])}
+            xs, ys = [p.speed for p in line], [p.quality for p in line]
+            axes.errorbar(xs, ys, yerr=[p.quality_error or 0 for p in line], markersize=5, linewidth=1.4,
+                          elinewidth=0.8, **look)  # fmt: skip
+        heights = [point.quality for point in points]
+        if min(heights) > 0 and max(heights) / min(heights) > LOG_FROM:
+            axes.set_yscale("log")
+            powers(axes.yaxis, min(heights), max(heights))
+        axes.set_xscale("log")
+        axes.margins(x=0.14, y=0.14)
+        powers(axes.xaxis, *axes.get_xlim())
+        label_points(axes, [line[0]._replace(name=name) for name, line in lines.items()], figure.dpi)
+        axes.set_xlabel(f"{short(board.effort.label)} (evaluations a sample), lower is cheaper")
+        axes.set_ylabel(f"{short(board.main.label)}, {DIRECTIONS[board.main.better]}")
+        opened(axes)
+    return figure
