@@ -22,6 +22,13 @@ from torch import Tensor
 from bench import Batch, DataSpec, Unsupported
 
 
+def draw_one(logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
+    """Of k things one each, int64 ``(...)``, by logits ``(..., k)`` and ``u`` in [0, 1), ``(...)``: by inversion."""
+    cumulative = F.softmax(logits.double() / temperature, dim=-1).cumsum(-1)
+    u = u.to(cumulative.device, torch.float64)[..., None] * cumulative[..., -1:]
+    return torch.searchsorted(cumulative, u, right=True).squeeze(-1).clamp(max=logits.shape[-1] - 1)
+
+
 class Head(ABC):
     """The distribution of a step."""
 
@@ -83,9 +90,7 @@ class Tokens(Head):
         return F.cross_entropy(out.flatten(0, 1), x.flatten())  # the same mean in one pass
 
     def draw(self, out: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
-        cumulative = F.softmax(out.double() / temperature, dim=-1).cumsum(-1)
-        u = u.to(cumulative.device, torch.float64)[:, None] * cumulative[:, -1:]
-        return torch.searchsorted(cumulative, u, right=True).squeeze(1).clamp(max=out.shape[-1] - 1)
+        return draw_one(out, u, temperature)
 
     def start(self, n: int, device: torch.device) -> Tensor:
         return torch.full((n,), self.vocab, device=device)

@@ -1,7 +1,16 @@
-"""Labels of what a conditional family is told."""
+"""Labels of what a conditional family is told, and guidance by them.
+
+Where one net shall know p(x|y) and p(x), labels are withheld from some of the examples. Samples then follow
+
+    f(x) + w (f(x|y) - f(x))
+
+where f is a score, a velocity, an image or log p, and w the guidance: classifier-free guidance (Ho & Salimans 2022,
+arXiv:2207.12598, Eq. 6, with its w + 1 for w), of which 1 is p(x|y) itself and 0 p(x).
+"""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from bench import GenbenchError
@@ -12,3 +21,21 @@ def needed(label: Tensor | None) -> Tensor:
     if label is None:
         raise GenbenchError("this model makes and scores what it is told: give Batch.condition, which is None here")
     return label
+
+
+def withheld(label: Tensor | None, classes: int | None, share: float, rng: torch.Generator) -> Tensor | None:
+    """Labels ``(batch,)``, a ``share`` of them replaced by ``classes``, which stands for none; None without classes."""
+    if not classes or label is None:
+        return None
+    return label.masked_fill(torch.rand(len(label), generator=rng, device=rng.device) < share, classes)
+
+
+def twice(label: Tensor, classes: int | None) -> Tensor:
+    """Labels ``(batch,)``, and behind them as many that stand for none: what ``guided`` is to be asked for."""
+    return torch.cat([label, torch.full_like(label, classes or 0)])
+
+
+def guided(both: Tensor, guidance: float) -> Tensor:
+    """Of what was said for ``twice``, ``(2 batch, ...)``, what samples follow, ``(batch, ...)``."""
+    conditional, unconditional = both.chunk(2)
+    return unconditional + guidance * (conditional - unconditional)

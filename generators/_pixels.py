@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench import DataSpec, Omitted, Unsupported, dequantise, spacing
+from generators._heads import draw_one
 
 Law = Literal["bernoulli", "square", "gaussian", "logistic"]
 COMPONENTS = 5  # of the mixture of logistics
@@ -38,6 +39,22 @@ class Pixels(nn.Module, ABC):
     @abstractmethod
     def mean(self, out: Tensor) -> Tensor:
         """The mean image in the range of the data; of binary pixels the likelier value."""
+
+    def next_channel(self, out: Tensor, done: Tensor) -> Tensor:
+        """Of one pixel, log p of every level of a channel, given the channels before it, but for a constant.
+
+        out: ``(batch, maps)``; done: ``(batch, channels before)`` in the range of data. ``(batch, levels)``, in the
+        order of ``levels``. Only of a law of levels.
+        """
+        raise NotImplementedError
+
+    def levels(self) -> Tensor:
+        """The values that a channel can have, ``(levels,)``."""
+        raise NotImplementedError
+
+    def drawn(self, log_p: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
+        """A value of each, ``(batch,)``, by ``u`` in [0, 1) and what ``next_channel`` says."""
+        return self.levels().to(log_p)[draw_one(log_p, u, temperature)]
 
     def spread(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """What a training step sees: where a density is learned, levels spread over their cells, as it is measured."""
@@ -59,6 +76,13 @@ class Bernoulli(Pixels):
     def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
         share = x if self.binary else (x + 1) / 2
         return -F.binary_cross_entropy_with_logits(out, share, reduction="none").flatten(1).sum(1)
+
+    def next_channel(self, out: Tensor, done: Tensor) -> Tensor:
+        logit = out[:, done.shape[1], None]
+        return F.logsigmoid(torch.cat([-logit, logit], dim=1))
+
+    def levels(self) -> Tensor:
+        return torch.tensor([0.0, 1.0])
 
     def mean(self, out: Tensor) -> Tensor:
         return (out > 0).float() if self.binary else 2 * out.sigmoid() - 1
@@ -106,48 +130,69 @@ class Gaussian(Pixels):
 class Logistic(Pixels):
     """The mass of levels under ``components`` logistics, each cut at the middles between levels (Eq. 2).
 
-    The first level has all that lies below, the last all above, so that the mass of 256 levels is 1. Within a component
+    The first level has all that lies below, the last all above, so that the mass of all levels is 1. Within a component
     the mean of a channel moves with the channels before it in a line (section 2.2), as red with green.
     """
 
-    def __init__(self, channels: int, components: int = COMPONENTS) -> None:
+    def __init__(self, channels: int, components: int = COMPONENTS, levels: int = 256) -> None:
         super().__init__()
-        self.channels, self.components = channels, components
+        self.channels, self.components, self.many = channels, components, levels
         self.pairs = [(a, b) for b in range(channels) for a in range(b)]
         self.maps = components * (1 + 2 * channels + len(self.pairs))
 
     def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
-        weights, mean, log_scale, pull = self._parts(out)
-        mean = self._moved(mean, pull, x[:, None])
-        offset, half, inverse = x[:, None] - mean, spacing() / 2, (-log_scale).exp()
-        above, below = inverse * (offset + half), inverse * (offset - half)
-        # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), which no rounding takes to 0
-        left, right = F.logsigmoid(above), F.logsigmoid(-below)
-        inner = left + right + torch.log(-torch.expm1(-2 * half * inverse))
-        first, last = x[:, None] < -1 + half, x[:, None] > 1 - half
-        log_mass = torch.where(first, left, torch.where(last, right, inner)).sum(2)
+        weights, mean, log_scale, slopes = self._parts(out)
+        mean = self._moved(mean, slopes, x[:, None])
+        log_mass = self._log_mass(x[:, None], mean, log_scale).sum(2)
         return (weights.log_softmax(1) + log_mass).logsumexp(1).flatten(1).sum(1)
 
+    def next_channel(self, out: Tensor, done: Tensor) -> Tensor:
+        weights, mean, log_scale, slopes = (part[..., 0, 0] for part in self._parts(out[:, :, None, None]))
+        c = done.shape[1]
+        x = F.pad(done, (0, self.channels - c))[:, None, :, None, None]  # what comes after moves nothing before
+        mean = self._moved(mean[..., None, None], slopes[..., None, None], x)[
+            ..., 0, 0
+        ]  # (batch, components, channels)
+        before = self._log_mass(done[:, None], mean[:, :, :c], log_scale[:, :, :c]).sum(2)
+        each = self._log_mass(self.levels().to(out), mean[:, :, c, None], log_scale[:, :, c, None])
+        return ((weights.log_softmax(1) + before)[:, :, None] + each).logsumexp(1)
+
+    def levels(self) -> Tensor:
+        return torch.linspace(-1, 1, self.many)
+
+    def _log_mass(self, x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+        return log_mass_of_level(x, mean, log_scale, spacing(self.many))
+
     def mean(self, out: Tensor) -> Tensor:
-        weights, mean, _, pull = self._parts(out)
-        mean = self._moved(mean, pull)
+        weights, mean, _, slopes = self._parts(out)
+        mean = self._moved(mean, slopes)
         return (weights.softmax(1)[:, :, None] * mean).sum(1).clamp(-1, 1)
 
     def _parts(self, out: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Logits of weights ``(batch, K, H, W)``; means and log scales ``(batch, K, C, H, W)``; pulls, one a pair."""
+        """Logits of weights ``(batch, K, H, W)``; means and log scales ``(batch, K, C, H, W)``; slopes, one a pair."""
         k, c = self.components, self.channels
-        weights, mean, log_scale, pull = out.split([k, k * c, k * c, k * len(self.pairs)], dim=1)
-        mean, log_scale, pull = (
-            part.unflatten(1, (k, -1)) if part.shape[1] else part for part in (mean, log_scale, pull)
+        weights, mean, log_scale, slopes = out.split([k, k * c, k * c, k * len(self.pairs)], dim=1)
+        mean, log_scale, slopes = (
+            part.unflatten(1, (k, -1)) if part.shape[1] else part for part in (mean, log_scale, slopes)
         )
-        return weights, mean, log_scale.clamp(-7, 7), pull.tanh()
+        return weights, mean, log_scale.clamp(-7, 7), slopes.tanh()
 
-    def _moved(self, mean: Tensor, pull: Tensor, x: Tensor | None = None) -> Tensor:
+    def _moved(self, mean: Tensor, slopes: Tensor, x: Tensor | None = None) -> Tensor:
         """Means as the channels before move them: those of ``x`` ``(batch, 1, C, H, W)``, or their means."""
         moved = list(mean.unbind(2))
         for number, (a, b) in enumerate(self.pairs):
-            moved[b] = moved[b] + pull[:, :, number] * (moved[a] if x is None else x[:, :, a])
+            moved[b] = moved[b] + slopes[:, :, number] * (moved[a] if x is None else x[:, :, a])
         return torch.stack(moved, dim=2)
+
+
+def log_mass_of_level(x: Tensor, mean: Tensor, log_scale: Tensor, cell: float) -> Tensor:
+    """log of what a logistic distribution gives to the cell of each level, whose first and last reach to infinity."""
+    offset, half, inverse = x - mean, cell / 2, (-log_scale).exp()
+    above, below = inverse * (offset + half), inverse * (offset - half)
+    # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), which no rounding takes to 0
+    left, right = F.logsigmoid(above), F.logsigmoid(-below)
+    inner = left + right + torch.log(-torch.expm1(-2 * half * inverse))
+    return torch.where(x < -1 + half, left, torch.where(x > 1 - half, right, inner))
 
 
 def pixels_of(spec: DataSpec, law: Law) -> Pixels:

@@ -4,59 +4,33 @@ An encoder gives a vector z_e at each place of a coarse grid, 4x4 say; a quantis
 place, and a decoder makes the image of those. An image so becomes a few integers, which an autoregressive model learns
 like a text. To sample is to draw integers, and to decode them.
 
-``quantiser = "ema"``, the paper's, learns the code vectors e_1 .. e_K:
-
-    k = argmin_j |z_e(x) - e_j|,    z_q = e_k                                                         (Eqs. 1, 2)
-    loss = -log p(x|z_q) + beta |z_e - sg(e_k)|^2               here both by the image's values       (Eq. 3)
-    N_i <- gamma N_i + (1 - gamma) n_i,    m_i <- gamma m_i + (1 - gamma) sum_j z_ij,    e_i = m_i / N_i   (Eqs. 6-8)
-
-Where there are N vectors z_e, section 3.2 takes the mean of their last terms; here it is their sum, so that beta does
-not weigh less on a larger grid. sg stops the gradient, and that of the decoder goes straight through from z_q to z_e.
-The moving averages of appendix A.1 stand in for the middle term of Eq. 3 (n_i vectors z_ij of the batch chose the code
-i). A code that almost none chooses any more is put where a vector of the batch lies (Dhariwal et al. 2020,
-arXiv:2005.00341, section 3.1), as all are before the first step.
-
-``quantiser = "fsq"`` (Mentzer et al. 2023, arXiv:2309.15505, section 3.1) has no codes to learn: z_e is of few numbers,
-each of which is bounded and rounded to one of L_i levels. K is L_1 L_2 ..., and the loss is -log p(x|z_q) alone.
-
-    z_q = round(f(z)),    f(z) = (L - 1)/2 tanh(z + shift) - offset,    offset = 1/2 for even L, else 0
-
-The half step lets an even L have L levels, -L/2 .. L/2 - 1, and the shift keeps f(0) = 0, as the paper's listing means
-to (there it is a tan, which does so only nearly; here the inverse of tanh).
-
-Either way z_e is normalised over the batch, number by number, which is in neither paper. Without it the first steps, in
-which a decoder learns the mean image and no more, drive all z_e to one side, where f is flat and one code is nearest to
-all: on small digits the codes in use after sixty steps are worth 2 of 240 (FSQ) or 4 of 256, and 140 or 26 with it.
+Learned code vectors (``quantiser = "ema"``, the paper's) or finite scalar ones ("fsq"), and how the two nets are
+trained, stand in ``generators/_tokeniser.py``.
 
 The encoder is deterministic, and one term of p(x) = sum_k p(x|k) p(k) bounds it from below (section 3.2):
 
     log p(x) >= log p(x|k(x)) + log p(k(x))
 
 which is ``log_prob``. The paper trains the prior, a PixelCNN, after the autoencoder. Here it is a small transformer
-that reads codes row by row, and both come within one budget: the first ``tokeniser_share`` of the training is the
-autoencoder's, the rest the prior's. One that is never told how far it is trains both in each step.
+that reads codes row by row, and both come within one budget. One that is never told how far it is trains both in each
+step.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-import torch.nn.functional as F
-from annotated_types import Ge, Gt, Lt, MinLen
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
-from torch import Tensor, nn
+from annotated_types import Ge, Lt
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor
 
 from bench import Batch, DataSpec, GenbenchError, Presets, Rows, Unsupported, generator
 from generators._heads import Tokens
 from generators._labels import needed
 from generators._nets import CausalTransformer
-from generators._pixels import Law, pixels_of
-from generators._schedule import descend, set_rate
 from generators._sequence import clip_and_step, draw_sequences
+from generators._tokeniser import Tokenised
 
 PRESETS: Presets = {
     "test": {"levels": [4, 3], "width": 8, "blocks": 1, "layers": 1, "heads": 2, "prior_width": 16, "lr": 5e-3},
@@ -75,18 +49,14 @@ PRESETS: Presets = {
         "prior_lr": 3e-4,
     },  # section 3.2 has 8x8x10 codes for CIFAR10, here 8x8; a transformer in place of the PixelCNN
 }
-Shape = tuple[int, int]
 
 
-@generator("vq_vae", modalities={"image"}, paper="arXiv:1711.00937", presets=PRESETS)
-class VQVAE(nn.Module):
+@generator("vq_vae", modalities={"image"}, paper="arXiv:1711.00937", presets=PRESETS, sampling=("temperature",))
+class VQVAE(Tokenised):
     """Convolutional autoencoder with discrete codes, and a transformer over them.
 
-    quantiser: "fsq", of ``levels`` a number; or "ema", of ``codes`` vectors of ``code_size`` numbers with the weight
-    ``commitment`` (beta). side: images are halved until the grid of codes has no side above it. width: channels after
-    the first halving, then twice as many; blocks: residual ones on the grid of codes, on both sides.
-    decoder: see ``generators/_pixels.py``. layers, heads, prior_width, dropout: of the prior. tokeniser_share: of the
-    training, before the prior's. lr, prior_lr: of the two. temperature: of sampling, 1 = the model itself.
+    layers, heads, prior_width, dropout, prior_lr: of the prior. temperature: of sampling, 1 = the model itself.
+    The rest as of ``generators/_tokeniser.py``.
     """
 
     bound = True
@@ -96,109 +66,47 @@ class VQVAE(nn.Module):
         self,
         spec: DataSpec,
         *,
-        quantiser: Literal["fsq", "ema"] = "fsq",
-        levels: Annotated[tuple[Annotated[int, Ge(3)], ...], MinLen(1)] = (8, 6, 5),
-        codes: PositiveInt = 256,
-        code_size: PositiveInt = 64,
-        commitment: PositiveFloat = 0.25,
-        side: PositiveInt = 4,
-        width: PositiveInt = 64,
-        blocks: NonNegativeInt = 2,
-        decoder: Law = "bernoulli",
         layers: PositiveInt = 4,
         heads: PositiveInt = 4,
         prior_width: PositiveInt = 128,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
-        tokeniser_share: Annotated[float, Gt(0), Lt(1)] = 0.4,
-        lr: PositiveFloat = 2e-3,
         prior_lr: PositiveFloat = 2e-3,
         temperature: PositiveFloat = 1.0,
+        **rest: Any,
     ) -> None:
-        super().__init__()
         if self.conditional and not spec.classes:
             raise Unsupported("cvq_vae makes images of labels, and the data has none: take vq_vae")
         if prior_width % heads:
             raise GenbenchError(f"vq_vae: prior_width = {prior_width} must be a multiple of heads = {heads}")
-        self.pixels = pixels_of(spec, decoder)
-        sides = halvings(spec.shape, side)
-        self.quantiser: FSQ | Codebook = FSQ(levels) if quantiser == "fsq" else Codebook(codes, code_size)
-        self.encoder = encoder_of(spec.shape[0], self.quantiser.size, sides, width, blocks)
-        self.decoder = decoder_of(self.quantiser.size, self.pixels.maps, sides, width, blocks)
-        self.to(memory_format=torch.channels_last)  # a step is an eighth shorter on a CPU
-        self.norm = nn.BatchNorm2d(self.quantiser.size, affine=False)
-        self.grid, self.tokens = sides[-1], Tokens(self.quantiser.codes)
+        super().__init__(spec, **rest)
+        self.tokens, self.temperature = Tokens(self.quantiser.codes), temperature
         self.classes = (spec.classes or 0) if self.conditional else 0
         self.prior = CausalTransformer(
             self.quantiser.codes,
-            math.prod(self.grid),
+            self.places,
             layers=layers,
             heads=heads,
             width=prior_width,
             dropout=dropout,
             starts=self.classes or 1,
         )
-        self.usage: Tensor
-        self.register_buffer("usage", torch.zeros(self.quantiser.codes))
-        self.commitment, self.temperature = commitment, temperature
-        self.tokeniser_share, self.parts = tokeniser_share, ["tokeniser", "prior"]
-        tokeniser = [*self.encoder.parameters(), *self.decoder.parameters(), *self.pixels.parameters()]
-        self.optimiser = torch.optim.Adam(tokeniser, lr=lr, fused=True)
         self.prior_optimiser = torch.optim.Adam(self.prior.parameters(), lr=prior_lr, betas=(0.9, 0.95), fused=True)
 
     @property
     def log_prob_of(self) -> Literal["mass", "density"]:
         return self.pixels.log_prob_of
 
-    def pace(self, share: float) -> None:
-        """First the tokeniser is trained and then the prior, each with a rate that falls to nothing."""
-        if share < self.tokeniser_share:
-            self.parts = ["tokeniser"]
-            set_rate(self.optimiser, share / self.tokeniser_share)
-        else:
-            self.parts = ["prior"]
-            set_rate(self.prior_optimiser, (share - self.tokeniser_share) / (1 - self.tokeniser_share))
+    def learn_codes(self, codes: Tensor, label: Tensor | None, rng: torch.Generator) -> float:
+        """Nats a code."""
+        loss = self.prior_nats(codes, label).mean()
+        clip_and_step(self.prior_optimiser, loss)
+        return loss.item()
 
-    def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
-        """The loss is that of what is trained: nats a value of the image, nats a code."""
-        losses: dict[str, float] = {}
-        x = self.pixels.spread(batch.data, rng)
-        if "tokeniser" in self.parts:
-            codes, losses = self.train_tokeniser(x, rng)
-        else:
-            codes = self.encode(x)
-        if "prior" in self.parts:
-            loss = self.prior_nats(codes, batch.condition).mean()
-            clip_and_step(self.prior_optimiser, loss)
-            losses["prior"] = loss.item()
-        self.usage.lerp_(shares(codes, self.quantiser.codes), 0.01)  # of about the last hundred batches
-        return {"loss": sum(losses.values()), **losses, "codebook_perplexity": perplexity(self.usage).item()}
-
-    def train_tokeniser(self, x: Tensor, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """One step of encoder, decoder and code vectors; codes ``(batch, places)``, and its losses, each a mean."""
-        z = self.vectors(x, learning=True)
-        if isinstance(self.quantiser, Codebook):
-            self.quantiser.revive(z.detach(), rng)
-        q, codes = self.quantiser(z)
-        losses = {"reconstruction": -self.pixels.log_prob(x, self.decode(q)).mean() / x[0].numel()}
-        if isinstance(self.quantiser, Codebook):
-            losses["commitment"] = self.commitment * (z - q.detach()).square().sum() / x.numel()
-            self.quantiser.learn(z.detach(), codes)
-        descend(self.optimiser, torch.stack([*losses.values()]).sum())
-        return codes, {name: loss.item() for name, loss in losses.items()}
-
-    @torch.no_grad()
-    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
-        """Means of p(x|codes), of binary pixels the likelier values; codes from the prior."""
-        rows, device = Rows(rng, n), self.usage.device
+    def draw_codes(self, rows: Rows, n: int, condition: Tensor | None) -> Tensor:
+        device = self.usage.device
         label = rows.labels(self.classes, condition).to(device) if self.classes else None
         u = rows.uniform(self.prior.window).to(device)
-        codes = draw_sequences(self.prior, self.tokens, u, self.temperature, self.starts(n, label))
-        return self.pixels.mean(self.decode(self.quantiser.vectors(codes)))
-
-    @torch.no_grad()
-    def reconstruct(self, batch: Batch) -> Tensor:
-        """Mean of p(x|codes) at the image's own codes."""
-        return self.pixels.mean(self.decode(self.quantiser.vectors(self.encode(batch.data))))
+        return draw_sequences(self.prior, self.tokens, u, self.temperature, self.starts(n, label))
 
     def log_prob(self, batch: Batch) -> Tensor:
         """The bound above in nats, ``(batch,)``. Raises Omitted for a Bernoulli decoder of grey levels."""
@@ -212,25 +120,6 @@ class VQVAE(nn.Module):
         log_p = self.pixels.log_prob(batch.data, self.decode(self.quantiser.vectors(codes)))
         return self.prior_nats(codes, batch.condition).double().sum(1) - log_p.double()
 
-    @torch.no_grad()
-    def encode(self, x: Tensor) -> Tensor:
-        """The codes of images, row by row, ``(batch, places)`` int64."""
-        codes: Tensor = self.quantiser(self.vectors(x))[1]
-        return codes
-
-    def vectors(self, x: Tensor, *, learning: bool = False) -> Tensor:
-        """z_e, ``(batch, places, size)``, normalised by the moments of the batch when it learns, by theirs lately else.
-
-        In float32: numbers of less cannot be told which level they are next to.
-        """
-        z, (mean, var) = self.encoder(x).float(), (self.norm.running_mean, self.norm.running_var)
-        return F.batch_norm(z, mean, var, training=learning).flatten(2).transpose(1, 2)
-
-    def decode(self, q: Tensor) -> Tensor:
-        """What the decoder says of pixels, given code vectors ``(batch, places, size)``."""
-        out: Tensor = self.decoder(q.transpose(1, 2).unflatten(2, self.grid))
-        return out.float()
-
     def prior_nats(self, codes: Tensor, label: Tensor | None) -> Tensor:
         """-log p of each code after those before it, ``(batch, places)``."""
         seen = self.tokens.shifted(codes, self.starts(len(codes), label))
@@ -242,162 +131,8 @@ class VQVAE(nn.Module):
         return start + needed(label) if self.classes else start
 
 
-@generator("cvq_vae", modalities={"image"}, paper="arXiv:1711.00937", presets=PRESETS)
+@generator("cvq_vae", modalities={"image"}, paper="arXiv:1711.00937", presets=PRESETS, sampling=("temperature",))
 class ConditionalVQVAE(VQVAE):
     """A VQ-VAE whose prior begins with the label, as the paper's for ImageNet does: it makes what is asked for."""
 
     conditional = True
-
-
-class FSQ(nn.Module):
-    """Finite scalar quantisation; a code is the number whose digits, the first the lowest, are the levels."""
-
-    levels: Tensor
-    bases: Tensor
-
-    def __init__(self, levels: Sequence[int]) -> None:
-        super().__init__()
-        self.size, self.codes = len(levels), math.prod(levels)
-        bases = [math.prod(levels[:place]) for place in range(len(levels))]
-        self.register_buffer("levels", torch.tensor(levels), persistent=False)
-        self.register_buffer("bases", torch.tensor(bases), persistent=False)
-
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Code vectors in the places of ``z`` ``(..., size)``, and their codes ``(...)`` int64."""
-        bounded = self.bounded(z)
-        rounded = bounded.detach().round()
-        codes = ((rounded.long() + self.levels // 2) * self.bases).sum(-1)
-        codes = codes.clamp(0, self.codes - 1)  # NaN, of a training that diverged, is no code, and its loss tells
-        return (bounded + (rounded - bounded).detach()) / (self.levels // 2), codes
-
-    def bounded(self, z: Tensor) -> Tensor:
-        """f(z), of which every level is a whole number; a thousandth less wide, so that none lies on an edge."""
-        half = (self.levels - 1) * (1 - 1e-3) / 2
-        offset = 0.5 * (self.levels % 2 == 0)
-        return (z + (offset / half).atanh()).tanh() * half - offset
-
-    def vectors(self, codes: Tensor) -> Tensor:
-        """Of codes ``(...)`` their vectors ``(..., size)``, within [-1, 1]."""
-        digits = codes[..., None] // self.bases % self.levels
-        return (digits / (self.levels // 2) - 1).float()
-
-
-class Codebook(nn.Module):
-    """``codes`` vectors, each the moving mean of what is nearest to it; before the first step dead, all of them."""
-
-    book: Tensor  # (codes, size): e
-    counts: Tensor  # (codes,): N
-    sums: Tensor  # (codes, size): m
-
-    def __init__(self, codes: int, size: int, decay: float = 0.99) -> None:
-        super().__init__()
-        self.size, self.codes, self.decay = size, codes, decay
-        self.register_buffer("book", torch.randn(codes, size))
-        self.register_buffer("counts", torch.zeros(codes))
-        self.register_buffer("sums", torch.zeros(codes, size))
-
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Code vectors in the places of ``z`` ``(..., size)``, and their codes ``(...)`` int64."""
-        with _in_full(z):
-            distance = self.book.square().sum(1) - 2 * z.detach().flatten(0, -2) @ self.book.T  # less |z|^2
-        codes = distance.argmin(1).view(z.shape[:-1])
-        return z + (self.book[codes] - z).detach(), codes
-
-    def vectors(self, codes: Tensor) -> Tensor:
-        """Of codes ``(...)`` their vectors ``(..., size)``."""
-        found: Tensor = self.book[codes]
-        return found
-
-    @torch.no_grad()
-    def learn(self, z: Tensor, codes: Tensor) -> None:
-        """Eqs. 6 to 8, for vectors ``(..., size)`` and the codes that they chose."""
-        chosen = F.one_hot(codes.flatten(), self.codes).to(z)  # (vectors, codes)
-        with _in_full(z):
-            total = chosen.T @ z.flatten(0, -2)
-        self.counts.lerp_(chosen.sum(0), 1 - self.decay)
-        self.sums.lerp_(total, 1 - self.decay)
-        self.book.copy_(self.sums / self.counts[:, None])
-
-    @torch.no_grad()
-    def revive(self, z: Tensor, rng: torch.Generator) -> None:
-        """Put dead codes where vectors of the batch are, ``(..., size)``, with a count of 1.
-
-        A code is dead when its count falls below a quarter of the mean count, or below 0.9 if that is less: one that
-        was restarted lives ten steps at least.
-        """
-        near = z.flatten(0, -2)
-        dead = self.counts < min(0.9, len(near) / self.codes / 4)
-        order = torch.randperm(len(near), generator=rng, device=near.device)
-        fresh = near[order[torch.arange(self.codes, device=near.device) % len(near)]]
-        self.sums.copy_(torch.where(dead[:, None], fresh, self.sums))
-        self.counts.masked_fill_(dead, 1)
-        self.book.copy_(torch.where(dead[:, None], fresh, self.book))
-
-
-def shares(codes: Tensor, many: int) -> Tensor:
-    """How much of ``codes`` is of each kind, ``(many,)``."""
-    return torch.bincount(codes.flatten(), minlength=many) / codes.numel()
-
-
-def perplexity(weights: Tensor) -> Tensor:
-    """exp of the entropy of weights, brought to a sum of 1: how many codes, used alike, would be as various."""
-    entropy: Tensor = torch.special.entr(weights / weights.sum()).sum()
-    return entropy.exp()
-
-
-def halvings(shape: tuple[int, ...], side: int) -> list[Shape]:
-    """Sides of an image and of its halves, odd ones rounded up, down to at most ``side``, and at least one."""
-    sides = [(shape[1], shape[2]), (-(-shape[1] // 2), -(-shape[2] // 2))]
-    while max(sides[-1]) > side:
-        sides.append((-(-sides[-1][0] // 2), -(-sides[-1][1] // 2)))
-    return sides
-
-
-def encoder_of(channels: int, size: int, sides: list[Shape], width: int, blocks: int) -> nn.Sequential:
-    """Images to ``size`` numbers at each place of the last of ``sides``."""
-    widths = _widths(channels, sides, width)
-    strided = [
-        nn.Sequential(nn.Conv2d(a, b, _window(fine), stride=2, padding=1), nn.ReLU())
-        for (a, b), fine in zip(pairwise(widths), sides[:-1], strict=True)
-    ]
-    return nn.Sequential(*strided, *(Block(widths[-1]) for _ in range(blocks)), nn.Conv2d(widths[-1], size, 1))
-
-
-def decoder_of(size: int, maps: int, sides: list[Shape], width: int, blocks: int) -> nn.Sequential:
-    """The way back, to ``maps`` numbers at each pixel."""
-    widths = _widths(maps, sides, width)[::-1]
-    strided = [
-        nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(a, b, _window(fine), stride=2, padding=1))
-        for (a, b), fine in zip(pairwise(widths), sides[-2::-1], strict=True)
-    ]
-    inward = nn.Conv2d(size, widths[0], 3, padding=1)
-    return nn.Sequential(inward, *(Block(widths[0]) for _ in range(blocks)), *strided)
-
-
-class Block(nn.Module):
-    """A residual block: ReLU, convolution of 3x3, ReLU, of 1x1 (section 4.1)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 1)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.body(x)
-        return out
-
-
-def _in_full(z: Tensor) -> torch.autocast:
-    """In float32 where the rest is trained in less: which code is nearest, and the averages, rest on small numbers."""
-    return torch.autocast(z.device.type, enabled=False)
-
-
-def _widths(outside: int, sides: list[Shape], width: int) -> list[int]:
-    """Channels of the image and of each of its halves."""
-    return [outside, width, *[2 * width] * (len(sides) - 2)]
-
-
-def _window(sides: Shape) -> Shape:
-    """Of the convolution that halves such sides, and of the transposed one that brings them back: 4, for odd ones 3."""
-    return 4 - sides[0] % 2, 4 - sides[1] % 2

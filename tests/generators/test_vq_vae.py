@@ -16,7 +16,8 @@ from bench.streams import stream
 from bench.testing import made_up
 from generators._heads import Tokens
 from generators._sequence import draw_sequences
-from generators.vq_vae import FSQ, VQVAE, Codebook, ConditionalVQVAE, halvings, perplexity, shares
+from generators._tokeniser import FSQ, Codebook, halvings, perplexity, shares
+from generators.vq_vae import VQVAE, ConditionalVQVAE
 
 GREY = DataSpec("image", (1, 28, 28), "continuous", classes=10)
 SMALL: dict[str, Any] = {"levels": [4, 3], "codes": 12, "code_size": 3, "width": 8, "layers": 1, "prior_width": 16}

@@ -7,8 +7,6 @@ has the optimiser that comes with it: of pythae and torchgan that is Adam as PyT
 from __future__ import annotations
 
 import copy
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -36,15 +34,15 @@ from bench import Batch, DataSpec, Trainable
 from bench.streams import stream
 from bench.testing.made_up import Part
 from generators._prior import MixturePrior, latents
+from generators._tokeniser import FSQ, Codebook
 from generators.autoencoder import Autoencoder
 from generators.dcgan import DCGAN
 from generators.wgan_gp import WGANGP
-from tests.performance.timing import median
+from tests.performance.timing import Call, times_as_fast
 
 pytestmark = pytest.mark.performance
-Call = Callable[[], object]
 SPEC, LATENT, WIDTH = DataSpec("image", (1, 32, 32), "continuous"), 16, 32
-BATCH, MADE, STEPS, ROUNDS = 64, 500, 20, 9
+BATCH, MADE, STEPS = 64, 500, 20
 
 
 def as_usual(net: nn.Module) -> nn.Module:
@@ -151,25 +149,6 @@ def torchgans(penalty: float = 0.0) -> tuple[nn.Module, nn.Module, Call]:
     return g, d, step
 
 
-def times_as_fast(benchmark: BenchmarkFixture, mine: Call, theirs: Call, calls: int = 1) -> float:
-    """How many times as fast, and noted for the table. Rounds of both in turn: what else runs here slows both."""
-    taken: list[float] = []
-
-    def several(call: Call) -> None:
-        for _ in range(calls):
-            call()
-
-    def beside() -> None:
-        started = time.perf_counter()
-        several(theirs)
-        taken.append(time.perf_counter() - started)
-
-    benchmark.pedantic(several, args=(mine,), setup=beside, rounds=ROUNDS, warmup_rounds=1)
-    ratio = statistics.median(taken[1:]) / median(benchmark)
-    benchmark.extra_info["times as fast"] = ratio
-    return ratio
-
-
 @pytest.mark.parametrize("pair", [autoencoder, vae, iwae, vq_vae], ids=lambda pair: pair.__name__)
 def test_a_training_step_beside_pythae(
     pair: Callable[[], tuple[Trainable, BaseAE]], benchmark: BenchmarkFixture
@@ -192,7 +171,7 @@ def test_an_update_of_both_nets_of_wgan_gp_beside_torchgan(benchmark: BenchmarkF
 def test_learning_a_codebook_beside_vector_quantize_pytorch(benchmark: BenchmarkFixture) -> None:
     """Choosing codes, their moving averages and dead ones; 64 images of 16 places, 256 codes of 64 numbers."""
     z, rng = torch.randn(BATCH, 16, 64), stream(0, "codes")
-    mine = generators.vq_vae.Codebook(256, 64)
+    mine = Codebook(256, 64)
     theirs = VectorQuantize(64, 256, decay=0.99, threshold_ema_dead_code=1).train()
 
     def learn() -> None:
@@ -206,7 +185,7 @@ def test_learning_a_codebook_beside_vector_quantize_pytorch(benchmark: Benchmark
 def test_finite_scalars_beside_vector_quantize_pytorch(benchmark: BenchmarkFixture) -> None:
     levels, z = (8, 6, 5), torch.randn(BATCH, 16, 3)
     theirs = FiniteScalars([*levels]).train()
-    mine = generators.vq_vae.FSQ(levels)
+    mine = FSQ(levels)
     assert times_as_fast(benchmark, lambda: mine(z), lambda: theirs(z), STEPS) > 1
 
 
