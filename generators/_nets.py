@@ -96,43 +96,55 @@ def _initialise(model: nn.Module, layers: int) -> None:
 class Conditioning(nn.Module):
     """What a denoiser is told besides its input: ``times`` numbers and a label, as a vector ``(batch, size)``.
 
-    Times are of the order of 1. The label ``classes`` stands for none, as classifier-free guidance needs it.
+    time_scale: the fastest wave has so many radians for a change of 1. The label ``classes`` stands for none, as
+    classifier-free guidance needs it. Where there is nothing to tell, the vector is learned.
     """
 
-    def __init__(self, size: int, times: int = 1, classes: int | None = None) -> None:
+    def __init__(self, size: int, times: int = 1, classes: int | None = None, time_scale: float = 1000.0) -> None:
         super().__init__()
-        self.times, self.size, self.none = times, size, classes or 0
+        self.times, self.size, self.none, self.time_scale = times, size, classes or 0, time_scale
+        self.constant = None if times or classes else nn.Parameter(torch.randn(size))
         self.time = nn.Sequential(nn.Linear(times * size, size), nn.SiLU(), nn.Linear(size, size)) if times else None
         self.label = nn.Embedding(classes + 1, size) if classes else None
 
     def forward(self, x: Tensor, t: Tensor | None, label: Tensor | None) -> Tensor:
         """t: ``(batch,)``, or ``(batch, times)``. label: ``(batch,)`` int64 in 0..classes, or None."""
+        if self.constant is not None:
+            return self.constant.expand(len(x), -1)
         total = x.new_zeros(len(x), self.size)
         if self.time is not None and t is not None:
-            total = total + self.time(waves(t.view(len(x), self.times), self.size).flatten(1))
+            total = total + self.time(waves(self.time_scale * t.view(len(x), self.times), self.size).flatten(1))
         if self.label is not None:
             total = total + self.label(torch.full((len(x),), self.none, device=x.device) if label is None else label)
         return total
 
 
 def waves(t: Tensor, size: int) -> Tensor:
-    """Sines and cosines of ``1000 t``, ``(..., size)``, of wavelengths from 2 pi up (arXiv:1706.03762, section 3.5)."""
-    rates = torch.exp(-math.log(10000) * torch.arange(size // 2, device=t.device) / (size // 2))
-    angles = 1000 * t[..., None] * rates
-    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+    """Sines and cosines of t, ``(..., size)``, of wavelengths from 2 pi up (arXiv:1706.03762, section 3.5)."""
+    rates = torch.exp(-math.log(10000) * torch.arange(-(-size // 2), device=t.device) / (size // 2))
+    angles = t[..., None] * rates
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)[..., :size]
 
 
 class ResidualMLP(nn.Module):
     """A perceptron for vectors ``(batch, inside)``: ``depth`` residual layers (He et al. 2016, arXiv:1512.03385).
 
-    times, classes: as of Conditioning, which each layer is told.
+    times, classes, time_scale: as of Conditioning, which each layer is told.
     """
 
     def __init__(
-        self, inside: int, outside: int, *, width: int = 256, depth: int = 4, times: int = 0, classes: int | None = None
+        self,
+        inside: int,
+        outside: int,
+        *,
+        width: int = 256,
+        depth: int = 4,
+        times: int = 0,
+        classes: int | None = None,
+        time_scale: float = 1000.0,
     ) -> None:
         super().__init__()
-        self.told = Conditioning(width, times, classes) if times or classes else None
+        self.told = Conditioning(width, times, classes, time_scale) if times or classes else None
         self.inward, self.outward = nn.Linear(inside, width), nn.Linear(width, outside)
         self.layers = nn.ModuleList(
             nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
@@ -151,25 +163,27 @@ class ResidualMLP(nn.Module):
 class UNet(nn.Module):
     """Image to image at every size from 8 to 64 (Ronneberger et al. 2015, arXiv:1505.04597, as in Ho et al. 2020).
 
-    width: channels at full size, times ``multiples`` at each halving; attention at the smallest. times, classes: as of
-    Conditioning. patch: squares of so many pixels a side are taken for one, which makes it that much faster.
-    The last layer starts at zero, and so does the output.
+    width: channels at full size, times ``multiples`` at each halving; attention at the smallest. times, classes,
+    time_scale: as of Conditioning. patch: squares of so many pixels a side are taken for one, which makes it that much
+    faster. outside: channels of the output, as many as of the input where it is not said. It starts at zero.
     """
 
     def __init__(
         self,
         channels: int,
+        outside: int | None = None,
         *,
         width: int = 32,
         multiples: Sequence[int] = (1, 2, 2),
         times: int = 1,
         classes: int | None = None,
+        time_scale: float = 1000.0,
         dropout: float = 0.0,
         patch: int = 1,
     ) -> None:
         super().__init__()
         self.patch, size = patch, 4 * width
-        self.told = Conditioning(size, times, classes)
+        self.told = Conditioning(size, times, classes, time_scale)
         widths = [width * multiple for multiple in multiples]
         self.inward = nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
@@ -178,11 +192,10 @@ class UNet(nn.Module):
             self.up.insert(0, Residual(2 * coarser, finer, size, dropout))
         self.before, self.after = (Residual(widths[-1], widths[-1], size, dropout) for _ in range(2))
         self.norm, self.attention = _norm(widths[-1]), Attention(widths[-1], 1, causal=False)
-        self.outward = nn.Sequential(
-            _norm(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], channels * patch**2, 3, padding=1)
-        )
-        nn.init.zeros_(self.outward[-1].weight)  # type: ignore[arg-type]
-        nn.init.zeros_(self.outward[-1].bias)  # type: ignore[arg-type]
+        last = nn.Conv2d(widths[0], (outside or channels) * patch**2, 3, padding=1)
+        self.outward = nn.Sequential(_norm(widths[0]), nn.SiLU(), last)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, t: Tensor | None = None, label: Tensor | None = None) -> Tensor:
         """x: ``(batch, channels, height, breadth)``, sides multiples of ``patch``; the output is of its shape."""

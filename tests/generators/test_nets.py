@@ -45,7 +45,7 @@ class TestBlock:
 def test_waves_are_sines_and_cosines() -> None:
     t = torch.tensor([0.0, 0.1, 1.0])
     for i, time in enumerate(t.tolist()):
-        angles = [1000 * time * 10000 ** (-j / 4) for j in range(4)]
+        angles = [time * 10000 ** (-j / 4) for j in range(4)]
         expected = [*map(math.sin, angles), *map(math.cos, angles)]
         assert waves(t, 8)[i].tolist() == pytest.approx(expected, abs=1e-3)
 
