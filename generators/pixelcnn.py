@@ -1,0 +1,282 @@
+"""PixelCNN++: an image pixel by pixel, by convolutions that see only what is above and to the left
+(van den Oord et al. 2016, arXiv:1601.06759 and 1606.05328; Salimans et al. 2017, arXiv:1701.05517).
+
+    p(x) = prod_i p(x_i | x_<i)
+
+Two stacks of gated residual layers run side by side. One sees the rows above, by windows of 2x3 pixels; the other,
+which is told of the first, also what is left in its own row, by windows of 2x2. Together no pixel before is hidden and
+none after is seen: what a window would see too much of is cut off by shifting its output down, or to the right.
+
+A layer is
+
+    x + a sigmoid(b),    (a, b) = conv(concat_elu(conv(concat_elu(x)) + W concat_elu(other stack) + V label)),
+    concat_elu(x) = elu([x, -x])
+
+with weight normalisation, since norms over places would see the future. Pixels are a mixture of discretised logistics
+of 256 levels, or Bernoulli variables (``generators/_pixels.py``). The halvings of the paper are left out, and the skips
+between their two sides: each layer is at full size. ``mixture`` logistics: 10 in the paper.
+
+Samples are drawn pixel by pixel, and nothing is computed twice: the first stack makes a row at a time, the second a
+pixel, and both keep the inputs of each layer in this row and the last (Ramachandran et al. 2017, arXiv:1704.06001).
+Labels and guidance as of ``generators/_labels.py``, of log p of a pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from annotated_types import Ge, Le, Lt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import weight_norm
+
+from bench import Batch, DataSpec, Presets, Rows, generator
+from generators._ema import averaged_copy
+from generators._labels import guided, twice, withheld
+from generators._pixels import Logistic, Pixels, pixels_of
+from generators._schedule import set_rate
+from generators._sequence import clip_and_step
+
+PRESETS: Presets = {
+    "test": {"width": 8, "layers": 1, "lr": 5e-3, "labels": True},
+    "tiny": {"width": 24, "layers": 3, "lr": 3e-3},
+    "paper": {"width": 160, "layers": 15, "mixture": 10, "dropout": 0.5, "lr": 1e-3, "ema_decay": 0.9995},
+}
+Memory = dict[nn.Module, Tensor]
+Convolve = Callable[["Causal", Tensor], Tensor]
+
+
+@generator(
+    "pixelcnn", modalities={"image"}, paper="arXiv:1701.05517", presets=PRESETS, sampling=("guidance", "temperature")
+)
+class PixelCNN(nn.Module):
+    """Causal convolutions and a mixture of discretised logistics.
+
+    width: channels; layers: of each stack; mixture: see above. labels, label_dropout, guidance: see above. temperature:
+    of sampling, 1 = the model itself. ema_decay: of the average, which samples and is measured.
+    """
+
+    bound = False
+    conditional = True
+    log_prob_of: Literal["mass"] = "mass"
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        width: PositiveInt = 64,
+        layers: PositiveInt = 6,
+        mixture: PositiveInt = 5,
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        labels: bool = False,
+        label_dropout: Annotated[float, Ge(0), Le(1)] = 0.1,
+        guidance: NonNegativeFloat = 1.0,
+        lr: PositiveFloat = 1e-3,
+        temperature: PositiveFloat = 1.0,
+        ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.995,
+    ) -> None:
+        super().__init__()
+        self.shape, self.classes = spec.shape, (spec.classes if labels else None)
+        self.conditional = bool(self.classes)
+        self.label_dropout, self.guidance, self.temperature = label_dropout, guidance, temperature
+        self.pixels: Pixels = (
+            pixels_of(spec, "bernoulli") if spec.kind == "binary" else Logistic(spec.shape[0], mixture)
+        )
+        self.net = CausalStacks(spec.shape[0], self.pixels.maps, width, layers, dropout, self.classes)
+        self.average = averaged_copy(self.net, ema_decay)
+        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=lr, fused=True)
+
+    def pace(self, share: float) -> None:
+        set_rate(self.optimiser, share)
+
+    def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        """The loss is in nats a value."""
+        label = withheld(batch.condition, self.classes, self.label_dropout, rng)
+        out = self.net(batch.data, label).float()
+        loss = -self.pixels.log_prob(batch.data, out).mean() / batch.data[0].numel()
+        clip_and_step(self.optimiser, loss)
+        self.average.update_parameters(self.net)
+        return {"loss": loss.item()}
+
+    @torch.no_grad()
+    def log_prob(self, batch: Batch) -> Tensor:
+        """The exact log-probability in nats, ``(batch,)``; given labels where they are told."""
+        out = self.average(batch.data, batch.condition if self.classes else None).float()
+        return self.pixels.log_prob(batch.data, out).double()
+
+    @torch.no_grad()
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        rows, device = Rows(rng, n), next(self.net.parameters()).device
+        label = rows.labels(self.classes, condition).to(device) if self.classes else None
+        u = rows.uniform(*self.shape).to(device)
+        copies = 1
+        if label is not None and self.guidance != 1:
+            label, copies = twice(label, self.classes), 2
+        x = torch.zeros(copies * n, *self.shape, device=device)
+        with parametrize.cached():  # or each pixel would normalise all weights again
+            sampler = CachedSampler(cast(CausalStacks, self.average.module), x, label)
+            for row in range(self.shape[1]):
+                sampler.begin(row)
+                for column in range(self.shape[2]):
+                    pixel = self.pixel(sampler.at(row, column).float(), u[:, :, row, column], copies)
+                    x[:, :, row, column] = pixel.repeat(copies, 1)
+        return x[:n]
+
+    def pixel(self, out: Tensor, u: Tensor, copies: int) -> Tensor:
+        """Values ``(n, channels)`` by what the net says, ``(copies n, maps)``: of 2, the second without the label."""
+        done = out.new_zeros(len(u), 0)
+        for channel in range(self.shape[0]):
+            log_p = self.pixels.next_channel(out, done.repeat(copies, 1)).log_softmax(1)
+            log_p = guided(log_p, self.guidance) if copies == 2 else log_p
+            done = torch.cat([done, self.pixels.drawn(log_p, u[:, channel], self.temperature)[:, None]], dim=1)
+        return done
+
+
+class CausalStacks(nn.Module):
+    """``(batch, channels, height, breadth)`` to ``(batch, maps, ...)``; what is said of a pixel sees those before
+    it."""
+
+    def __init__(self, channels: int, maps: int, width: int, layers: int, dropout: float, classes: int | None) -> None:
+        super().__init__()
+        inside = channels + 1  # ones tell the image from what is around it
+        self.above = Causal(inside, width, (2, 3))
+        self.row_above, self.left = Causal(inside, width, (1, 3)), Causal(inside, width, (2, 1))
+        self.rows = nn.ModuleList(Gated(width, (2, 3), dropout, classes) for _ in range(layers))
+        self.pixels = nn.ModuleList(Gated(width, (2, 2), dropout, classes, told=True) for _ in range(layers))
+        self.out = weight_norm(nn.Conv2d(width, maps, 1))
+
+    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        x = framed(x)
+        u = down(self.above(x))
+        v = down(self.row_above(x)) + right(self.left(x))
+        for of_rows, of_pixels in zip(self.rows, self.pixels, strict=True):
+            u = of_rows(u, label)
+            v = of_pixels(v, label, u)
+        out: Tensor = self.out(F.elu(v))
+        return out
+
+
+class Causal(nn.Module):
+    """A convolution whose window ends at its pixel's row and, of two columns or one, at its column."""
+
+    def __init__(self, inside: int, outside: int, window: tuple[int, int]) -> None:
+        super().__init__()
+        self.conv = weight_norm(nn.Conv2d(inside, outside, window))
+        height, breadth = window
+        self.around = (1, 1, height - 1, 0) if breadth == 3 else (breadth - 1, 0, height - 1, 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(F.pad(x, self.around))
+        return out
+
+
+class Gated(nn.Module):
+    """A residual layer of one stack; ``told``: of the other's features too."""
+
+    def __init__(
+        self, width: int, window: tuple[int, int], dropout: float, classes: int | None, *, told: bool = False
+    ) -> None:
+        super().__init__()
+        self.first, self.second = Causal(2 * width, width, window), Causal(2 * width, 2 * width, window)
+        self.other = weight_norm(nn.Conv2d(2 * width, width, 1)) if told else None
+        self.label = nn.Embedding(classes + 1, width) if classes else None
+        self.none, self.dropout = classes or 0, nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        label: Tensor | None,
+        other: Tensor | None = None,
+        convolve: Convolve | None = None,
+    ) -> Tensor:
+        """convolve: how a layer's input becomes its output, where that is not all of the image at once."""
+        convolve = convolve or (lambda layer, h: layer(h))
+        h = convolve(self.first, concat_elu(x))
+        if self.other is not None and other is not None:
+            h = h + self.other(concat_elu(other))
+        if self.label is not None:
+            label = torch.full((len(x),), self.none, device=x.device) if label is None else label
+            h = h + self.label(label)[:, :, None, None]
+        a, b = convolve(self.second, self.dropout(concat_elu(h))).chunk(2, dim=1)
+        out: Tensor = x + a * b.sigmoid()
+        return out
+
+
+class CachedSampler:
+    """A net that is asked for one pixel after the other, and keeps of each layer the inputs that later ones see.
+
+    x: the image so far, which the caller fills; label: of each.
+    """
+
+    def __init__(self, net: CausalStacks, x: Tensor, label: Tensor | None) -> None:
+        self.net, self.x, self.label = net, x, label
+        self.last: Memory = {}  # inputs of each layer in the row above, (batch, channels, breadth)
+        self.here: Memory = {}  # and in this row
+
+    def begin(self, row: int) -> None:
+        """The stack of rows, for this row."""
+        self.last, self.here = self.here, {}
+        x, breadth = self.x, self.x.shape[3]
+        rows = F.pad(framed(x[:, :, max(0, row - 2) : row]), (0, 0, max(0, 2 - row), 0))  # the two above
+        u = self.net.above.conv(F.pad(rows, (1, 1)))
+        u = u if row else torch.zeros_like(u)
+        self.of_row = []
+        for layer in self.net.rows:
+            u = layer(u, self.label, convolve=self._row)
+            self.of_row.append(u)
+        above = self.net.row_above.conv(F.pad(rows[:, :, 1:], (1, 1)))
+        self.first = above if row else torch.zeros_like(above)
+        self.breadth = breadth
+
+    def at(self, row: int, column: int) -> Tensor:
+        """What the net says of a pixel, ``(batch, maps)``."""
+        v = self.first[:, :, :, column : column + 1]
+        if column:
+            seen = F.pad(framed(self.x[:, :, max(0, row - 1) : row + 1, column - 1 : column]), (0, 0, int(not row), 0))
+            v = v + self.net.left.conv(seen)
+        self.column = column
+        for layer, u in zip(self.net.pixels, self.of_row, strict=True):
+            v = layer(v, self.label, u[:, :, :, column : column + 1], convolve=self._pixel)
+        out: Tensor = self.net.out(F.elu(v))
+        return out.flatten(1)
+
+    def _row(self, layer: Causal, h: Tensor) -> Tensor:
+        """A row ``(batch, channels, 1, breadth)`` below the last one."""
+        above = self.last.get(layer, torch.zeros_like(h))
+        self.here[layer] = h
+        out: Tensor = layer.conv(F.pad(torch.cat([above, h], dim=2), (1, 1)))
+        return out
+
+    def _pixel(self, layer: Causal, h: Tensor) -> Tensor:
+        """A pixel ``(batch, channels, 1, 1)`` to the right of the last one."""
+        c = self.column
+        if layer not in self.here:  # a column of zeros stands before the first
+            self.here[layer] = h.new_zeros(*h.shape[:2], 1, self.breadth + 1)
+        here = self.here[layer]
+        here[:, :, :, c + 1] = h[:, :, :, 0]
+        above = self.last.get(layer, torch.zeros_like(here))
+        window = torch.cat([above[:, :, :, c : c + 2], here[:, :, :, c : c + 2]], dim=2)
+        weight, bias = layer.conv.weight, layer.conv.bias
+        return F.linear(window.flatten(1), weight.flatten(1), bias)[:, :, None, None]
+
+
+def concat_elu(x: Tensor) -> Tensor:
+    """elu of x and of -x, side by side."""
+    return F.elu(torch.cat([x, -x], dim=1))
+
+
+def framed(x: Tensor) -> Tensor:
+    """With a channel of ones."""
+    return torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
+
+
+def down(x: Tensor) -> Tensor:
+    return F.pad(x, (0, 0, 1, 0))[:, :, :-1]
+
+
+def right(x: Tensor) -> Tensor:
+    return F.pad(x, (1, 0))[:, :, :, :-1]
