@@ -10,6 +10,7 @@ import torch
 from bench import Batch, GenbenchError
 from bench.datasets.digits import digits
 from bench.engine.training import advance, refit
+from bench.parameters import schema
 from bench.registry import registry
 from bench.streams import stream
 from bench.testing import families_for, made_up
@@ -17,16 +18,26 @@ from bench.testing._models import CPU, trained
 from metrics.extractors.lenet import LeNetExtractor
 from metrics.features.class_accuracy import class_accuracy
 
-TOLD = sorted(n for n in families_for("image") if getattr(registry.get("generators", n).make, "conditional", False))
+CONDITIONAL = {n: e for n, e in families_for("image").items() if getattr(e.make, "conditional", False)}
+# Those that cannot do without; of the others labels are an option.
+TOLD = sorted(name for name, entry in CONDITIONAL.items() if "labels" not in schema(entry.make).model_fields)
 DIGITS: dict[str, dict[str, Any]] = {
     "cvae": {"latent": 8, "width": 200, "lr": 3e-3, "prior": "gmm"},
     "cvq_vae": {"levels": [5, 4], "width": 32, "blocks": 1, "layers": 2, "prior_width": 64, "lr": 4e-3},
     "projection_gan": {"width": 32, "latent": 32, "lr": 5e-3},
-}
+    **{
+        name: {"space": "latent", "latent": 8, "width": 128, "lr": 2e-3, "labels": True}
+        for name in ("ddpm", "edm", "flow_matching", "rectified_flow", "mean_flow", "consistency", "drifting")
+    },
+    "pixelcnn": {"width": 16, "layers": 2, "lr": 3e-3, "labels": True, "guidance": 1.5},
+    "maskgit": {
+        "levels": [5, 4], "width": 32, "blocks": 1, "layers": 2, "prior_width": 64, "lr": 4e-3, "labels": True,
+    },
+}  # fmt: skip
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", TOLD)
+@pytest.mark.parametrize("family", sorted(CONDITIONAL))
 def test_digits_are_those_asked_for(family: str) -> None:
     """A classifier that was trained on other digits reads most of the 8x8 samples as labelled.
 
