@@ -40,22 +40,6 @@ class Pixels(nn.Module, ABC):
     def mean(self, out: Tensor) -> Tensor:
         """The mean image in the range of the data; of binary pixels the likelier value."""
 
-    def next_channel(self, out: Tensor, done: Tensor) -> Tensor:
-        """Of one pixel, log p of every level of a channel, given the channels before it, but for a constant.
-
-        out: ``(batch, maps)``; done: ``(batch, channels before)`` in the range of data. ``(batch, levels)``, in the
-        order of ``levels``. Only of a law of levels.
-        """
-        raise NotImplementedError
-
-    def levels(self) -> Tensor:
-        """The values that a channel can have, ``(levels,)``."""
-        raise NotImplementedError
-
-    def drawn(self, log_p: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
-        """A value of each, ``(batch,)``, by ``u`` in [0, 1) and what ``next_channel`` says."""
-        return self.levels().to(log_p)[draw_one(log_p, u, temperature)]
-
     def spread(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """What a training step sees: where a density is learned, levels spread over their cells, as it is measured."""
         if self.log_prob_of == "mass":
@@ -66,7 +50,27 @@ class Pixels(nn.Module, ABC):
         """Raises Omitted where ``log_prob`` is no likelihood."""
 
 
-class Bernoulli(Pixels):
+class OfLevels(Pixels):
+    """A law of which values can be drawn, pixel by pixel and channel by channel."""
+
+    @abstractmethod
+    def next_channel(self, out: Tensor, done: Tensor) -> Tensor:
+        """Of one pixel, log p of every level of a channel, given the channels before it, but for a constant.
+
+        out: ``(batch, maps)``; done: ``(batch, channels before)`` in the range of data. ``(batch, levels)``, in the
+        order of ``levels``.
+        """
+
+    @abstractmethod
+    def levels(self) -> Tensor:
+        """The values that a channel can have, ``(levels,)``."""
+
+    def drawn(self, log_p: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
+        """A value of each, ``(batch,)``, by ``u`` in [0, 1) and what ``next_channel`` says."""
+        return self.levels().to(log_p)[draw_one(log_p, u, temperature)]
+
+
+class Bernoulli(OfLevels):
     """Cross entropy; of binary pixels a mass, of grey levels in [0, 1] not normalised."""
 
     def __init__(self, channels: int, binary: bool) -> None:
@@ -127,7 +131,7 @@ class Gaussian(Pixels):
         return out.tanh()
 
 
-class Logistic(Pixels):
+class Logistic(OfLevels):
     """The mass of levels under ``components`` logistics, each cut at the middles between levels (Eq. 2).
 
     The first level has all that lies below, the last all above, so that the mass of all levels is 1. Within a component

@@ -36,7 +36,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +44,7 @@ from annotated_types import Ge, Gt, Lt, MinLen
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from bench import Batch, DataSpec, Rows
+from bench import Batch, DataSpec, GenbenchError, Rows
 from generators._pixels import Law, pixels_of
 from generators._schedule import descend, set_rate
 
@@ -58,7 +58,9 @@ class Tokenised(nn.Module, ABC):
     ``commitment`` (beta). side: images are halved until the grid of codes has no side above it. width: channels after
     the first halving, then twice as many; blocks: residual ones on the grid of codes, on both sides.
     decoder: see ``generators/_pixels.py``. tokeniser_share: of the training, before the prior's. lr: of the tokeniser.
-    A family makes ``prior_optimiser``, last in its constructor.
+    layers, heads, prior_width, dropout, prior_lr: of the prior, a transformer, which a family makes of ``prior_size``
+    with its ``prior_optimiser``, last in its constructor. temperature: of sampling, 1 = the model itself.
+    Raises GenbenchError for a width that is no multiple of heads.
     """
 
     conditional = False
@@ -79,7 +81,15 @@ class Tokenised(nn.Module, ABC):
         decoder: Law = "bernoulli",
         tokeniser_share: Annotated[float, Gt(0), Lt(1)] = 0.4,
         lr: PositiveFloat = 2e-3,
+        layers: PositiveInt = 4,
+        heads: PositiveInt = 4,
+        prior_width: PositiveInt = 128,
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        prior_lr: PositiveFloat = 2e-3,
+        temperature: PositiveFloat = 1.0,
     ) -> None:
+        if prior_width % heads:
+            raise GenbenchError(f"prior_width = {prior_width} must be a multiple of heads = {heads}")
         super().__init__()
         self.pixels = pixels_of(spec, decoder)
         sides = halvings(spec.shape, side)
@@ -94,6 +104,8 @@ class Tokenised(nn.Module, ABC):
         self.commitment, self.tokeniser_share, self.parts = commitment, tokeniser_share, ["tokeniser", "prior"]
         tokeniser = [*self.encoder.parameters(), *self.decoder.parameters(), *self.pixels.parameters()]
         self.optimiser = torch.optim.Adam(tokeniser, lr=lr, fused=True)
+        self.prior_size: dict[str, Any] = {"layers": layers, "heads": heads, "width": prior_width, "dropout": dropout}
+        self.prior_lr, self.temperature = prior_lr, temperature
 
     @abstractmethod
     def learn_codes(self, codes: Tensor, label: Tensor | None, rng: torch.Generator) -> float:

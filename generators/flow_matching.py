@@ -82,7 +82,7 @@ class FlowMatching(WithDensity, Denoising):
     @property
     def nfe(self) -> int:
         """Evaluations of the net a sample."""
-        return evaluations(self.steps, self.solver) * self.calls
+        return evaluations(self.steps, self.solver, open_end=self.predict == "x") * self.calls
 
     def loss(self, x: Tensor, label: Tensor | None, rng: torch.Generator) -> Tensor:
         noise = torch.randn(x.shape, generator=rng, device=rng.device)
@@ -103,7 +103,8 @@ class FlowMatching(WithDensity, Denoising):
 
     def generate(self, rows: Rows, n: int, label: Tensor | None) -> Tensor:
         noise, times = rows.normal(*self.shape).to(self.device), torch.linspace(0, 1, self.steps + 1)
-        return solve(self.field(self.guided, label), noise, times.to(self.device), self.solver)
+        open_end = self.predict == "x"  # where a net says x, no velocity follows at x itself
+        return solve(self.field(self.guided, label), noise, times.to(self.device), self.solver, open_end=open_end)
 
     def field(self, net: Net, label: Tensor | None) -> Field:
         """The velocity by what ``net`` says of x, t and a label."""

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Annotated, Any, Literal, cast
 
 import torch
@@ -29,7 +28,7 @@ from torch import Tensor, nn
 
 from bench import Batch, DataSpec, Presets, Rows, generator
 from generators._flows import Layer, Maps, NormalisingFlow
-from generators._pixels import pixels_of
+from generators._pixels import Bernoulli, Logistic, OfLevels
 from generators._schedule import descend, set_rate
 
 PRESETS: Presets = {
@@ -60,7 +59,7 @@ class MADE(nn.Module):
     ) -> None:
         super().__init__()
         self.shape, size = spec.shape, math.prod(spec.shape)
-        self.pixels = pixels_of(replace(spec, shape=(1, size, 1)), "bernoulli" if spec.kind == "binary" else "logistic")
+        self.pixels: OfLevels = Bernoulli(1, binary=True) if spec.kind == "binary" else Logistic(1)
         self.net = Masked(size, hidden, self.pixels.maps)
         self.optimiser = torch.optim.Adam(self.parameters(), lr=lr, fused=True)
 

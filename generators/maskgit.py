@@ -21,10 +21,10 @@ from typing import Annotated, Any
 import torch
 import torch.nn.functional as F
 from annotated_types import Ge, Le, Lt
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from bench import DataSpec, GenbenchError, Presets, Rows, generator
+from bench import DataSpec, Presets, Rows, generator
 from generators._heads import draw_one
 from generators._labels import guided, twice, withheld
 from generators._nets import Block
@@ -54,8 +54,7 @@ PRESETS: Presets = {
 class MaskGIT(Tokenised):
     """A transformer over masked codes.
 
-    layers, heads, prior_width, dropout, prior_lr: of it. smoothing: of its targets. steps, choice_temperature: see
-    above. labels, label_dropout, guidance: see above. The rest as of
+    smoothing: of its targets. steps, choice_temperature, labels, label_dropout, guidance: see above. The rest as of
     ``generators/_tokeniser.py``.
     """
 
@@ -65,29 +64,22 @@ class MaskGIT(Tokenised):
         self,
         spec: DataSpec,
         *,
-        layers: PositiveInt = 4,
-        heads: PositiveInt = 4,
-        prior_width: PositiveInt = 128,
-        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
-        prior_lr: PositiveFloat = 2e-3,
         smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0,
         steps: PositiveInt = 8,
         choice_temperature: NonNegativeFloat = 4.5,
-        temperature: PositiveFloat = 1.0,
         labels: bool = False,
         label_dropout: Annotated[float, Ge(0), Le(1)] = 0.1,
         guidance: NonNegativeFloat = 1.0,
         **rest: Any,
     ) -> None:
-        if prior_width % heads:
-            raise GenbenchError(f"maskgit: prior_width = {prior_width} must be a multiple of heads = {heads}")
         super().__init__(spec, **rest)
         self.classes = spec.classes if labels else None
         self.conditional = bool(self.classes)
         self.label_dropout, self.guidance, self.smoothing = label_dropout, guidance, smoothing
-        self.steps, self.choice_temperature, self.temperature = steps, choice_temperature, temperature
-        self.prior = Bidirectional(self.quantiser.codes, self.places, layers, heads, prior_width, dropout, self.classes)
-        self.prior_optimiser = torch.optim.Adam(self.prior.parameters(), lr=prior_lr, betas=(0.9, 0.96), fused=True)
+        self.steps, self.choice_temperature = steps, choice_temperature
+        self.prior = Bidirectional(self.quantiser.codes, self.places, **self.prior_size, classes=self.classes)
+        weights = self.prior.parameters()
+        self.prior_optimiser = torch.optim.Adam(weights, lr=self.prior_lr, betas=(0.9, 0.96), fused=True)
 
     @property
     def nfe(self) -> int:

@@ -37,7 +37,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from bench import Batch, DataSpec, Presets, Rows, generator
 from generators._ema import averaged_copy
 from generators._labels import guided, twice, withheld
-from generators._pixels import Logistic, Pixels, pixels_of
+from generators._pixels import Bernoulli, Logistic, OfLevels
 from generators._schedule import set_rate
 from generators._sequence import clip_and_step
 
@@ -83,10 +83,9 @@ class PixelCNN(nn.Module):
         self.shape, self.classes = spec.shape, (spec.classes if labels else None)
         self.conditional = bool(self.classes)
         self.label_dropout, self.guidance, self.temperature = label_dropout, guidance, temperature
-        self.pixels: Pixels = (
-            pixels_of(spec, "bernoulli") if spec.kind == "binary" else Logistic(spec.shape[0], mixture)
-        )
-        self.net = CausalStacks(spec.shape[0], self.pixels.maps, width, layers, dropout, self.classes)
+        channels, binary = spec.shape[0], spec.kind == "binary"
+        self.pixels: OfLevels = Bernoulli(channels, binary) if binary else Logistic(channels, mixture)
+        self.net = CausalStacks(channels, self.pixels.maps, width, layers, dropout, self.classes)
         self.average = averaged_copy(self.net, ema_decay)
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=lr, fused=True)
 

@@ -18,14 +18,12 @@ step.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
-from annotated_types import Ge, Lt
-from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
-from bench import Batch, DataSpec, GenbenchError, Presets, Rows, Unsupported, generator
+from bench import Batch, DataSpec, Presets, Rows, Unsupported, generator
 from generators._heads import Tokens
 from generators._labels import needed
 from generators._nets import CausalTransformer
@@ -55,42 +53,21 @@ PRESETS: Presets = {
 class VQVAE(Tokenised):
     """Convolutional autoencoder with discrete codes, and a transformer over them.
 
-    layers, heads, prior_width, dropout, prior_lr: of the prior. temperature: of sampling, 1 = the model itself.
-    The rest as of ``generators/_tokeniser.py``.
+    Hyperparameters are those of ``generators/_tokeniser.py``.
     """
 
     bound = True
     conditional = False  # but of cvq_vae
 
-    def __init__(
-        self,
-        spec: DataSpec,
-        *,
-        layers: PositiveInt = 4,
-        heads: PositiveInt = 4,
-        prior_width: PositiveInt = 128,
-        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
-        prior_lr: PositiveFloat = 2e-3,
-        temperature: PositiveFloat = 1.0,
-        **rest: Any,
-    ) -> None:
+    def __init__(self, spec: DataSpec, **rest: Any) -> None:
         if self.conditional and not spec.classes:
             raise Unsupported("cvq_vae makes images of labels, and the data has none: take vq_vae")
-        if prior_width % heads:
-            raise GenbenchError(f"vq_vae: prior_width = {prior_width} must be a multiple of heads = {heads}")
         super().__init__(spec, **rest)
-        self.tokens, self.temperature = Tokens(self.quantiser.codes), temperature
+        self.tokens = Tokens(self.quantiser.codes)
         self.classes = (spec.classes or 0) if self.conditional else 0
-        self.prior = CausalTransformer(
-            self.quantiser.codes,
-            self.places,
-            layers=layers,
-            heads=heads,
-            width=prior_width,
-            dropout=dropout,
-            starts=self.classes or 1,
-        )
-        self.prior_optimiser = torch.optim.Adam(self.prior.parameters(), lr=prior_lr, betas=(0.9, 0.95), fused=True)
+        self.prior = CausalTransformer(self.quantiser.codes, self.places, **self.prior_size, starts=self.classes or 1)
+        weights = self.prior.parameters()
+        self.prior_optimiser = torch.optim.Adam(weights, lr=self.prior_lr, betas=(0.9, 0.95), fused=True)
 
     @property
     def log_prob_of(self) -> Literal["mass", "density"]:

@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 def effort_lines(board: Board) -> dict[str, list[Point]]:
     """By name, the points of all rows that have both numbers; those that share their trainings are one line."""
     effort, quality = board.effort, board.main
-    found: dict[tuple[str | None, ...], list[Row]] = {}
+    models: dict[tuple[str, ...], list[Row]] = {}
     for row in board.ranked:
         means = row.mean(effort), row.mean(quality)
         if all(mean is not None and fits(mean) for mean in means):
-            found.setdefault(tuple(r.training_id or r.run_id for r in row.group.records), []).append(row)
-    lines = {}
-    for rows in found.values():
-        points = [_point(row, board) for row in rows]
-        lines[_common(rows)] = sorted(points, key=lambda point: point.speed)
+            models.setdefault(tuple(r.training_id or r.run_id for r in row.group.records), []).append(row)
+    shared, lines = [_shared_name(rows) for rows in models.values()], {}
+    for name, rows in zip(shared, models.values(), strict=True):
+        # Two models of one label, of other widths, say, are told apart by their first rows.
+        points = sorted((_point(row, board) for row in rows), key=lambda point: point.speed)
+        lines[name if shared.count(name) == 1 else rows[0].name] = points
     return lines
 
 
@@ -36,16 +37,16 @@ def _point(row: Row, board: Board) -> Point:
     return Point(row.name, x.mean, y.mean, None, y.sd)
 
 
-def _common(rows: Sequence[Row]) -> str:
+def _shared_name(rows: Sequence[Row]) -> str:
     """What the rows of one model are called together; of one row its name."""
-    heads = {row.name.partition(" (")[0] for row in rows}
     if len(rows) == 1:
         return rows[0].name
-    return heads.pop() if len(heads) == 1 else rows[0].group.first.plan.family
+    labels = {row.name.partition(" (")[0] for row in rows}
+    return labels.pop() if len(labels) == 1 else rows[0].group.first.plan.family
 
 
 def effort(board: Board, slots: Mapping[str, int]) -> Figure | None:
-    """Both axes in logarithms where their numbers span much; None unless two points differ in their evaluations."""
+    """Evaluations in logarithms, quality too where it spans much; None unless two points differ in evaluations."""
     from matplotlib.figure import Figure
 
     lines = effort_lines(board)

@@ -202,7 +202,7 @@ class GeneratorPromises(Promises):
     def test_what_is_said_of_sampling_changes_no_weight(self, entry: GeneratorEntry, data: Dataset) -> None:
         """Trials that differ in hyperparameters of ``sampling`` alone share one training."""
 
-        def trained(**changed: Any) -> State:
+        def weights(**changed: Any) -> State:
             model = make(entry, data, self.preset, **changed)
             for step in range(2):
                 if isinstance(model, Paced):
@@ -211,10 +211,10 @@ class GeneratorPromises(Promises):
             refit(model, data.train, 2, 0)
             return capture(model).copy()
 
-        plain = trained() if entry.sampling else None
+        plain = weights() if entry.sampling else None
         for name, changed in otherwise(entry, self.preset).items():
             assert plain is not None
-            differ = differing(plain, trained(**changed))
+            differ = differing(plain, weights(**changed))
             assert not differ, f"{entry.name}: sampling names {name}, and another value trains another model: {differ}"
 
     def test_a_step_reaches_every_parameter(self, entry: GeneratorEntry, data: Dataset, tmp_path: Path) -> None:

@@ -139,3 +139,18 @@ class TestRun:
         assert figure is not None and figure.axes[0].get_xscale() == "log"
         (label,) = figure.axes[0].texts
         assert label.get_text() == "ours"
+
+    def test_two_models_of_one_label_are_two_lines(self, records: Mapping[int, RunRecord]) -> None:
+        """As of other widths."""
+        from bench.results.board import leaderboards
+        from reports._effort import effort_lines
+
+        wide = []
+        for record in records.values():
+            label = record.plan.generator.replace(")", ", width=16)")
+            plan = record.plan.model_copy(update={"generator": label, "params": {**record.plan.params, "width": 16}})
+            run_id = record.run_id[::-1]
+            wide.append(record.model_copy(update={"plan": plan, "training_id": "0" * 16, "run_id": run_id}))
+        (board,) = leaderboards([*records.values(), *wide])
+        lines = effort_lines(board)
+        assert len(lines) == 2 and all(len(points) == 3 for points in lines.values())
