@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from bench import DataSpec, Rows, Unsupported, spacing
 from generators._latent import WithDensity
-from generators._nets import ResidualMLP
 from generators._sequence import clip_and_step
 
 Maps = tuple[Tensor, Tensor]
@@ -273,25 +272,9 @@ class Squeeze(Layer):
         return F.pixel_shuffle(y.unflatten(1, (4, -1)).transpose(1, 2).flatten(1, 2), 2)
 
 
-class ConvNet(nn.Module):
-    """Convolutions of 3x3, 1x1 and 3x3 pixels; the last begins at zero, and each layer of the flow as the identity."""
-
-    def __init__(self, channels: int, outside: int, width: int) -> None:
-        super().__init__()
-        last = nn.Conv2d(width, outside, 3, padding=1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
-        self.layers = nn.Sequential(
-            nn.Conv2d(channels, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, width, 1), nn.SiLU(), last
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.layers(x)
-        return out
-
-
 def net_for(shape: tuple[int, ...], transform: Transform, width: int, *, whole: bool = False) -> nn.Module:
-    """What a coupling of examples of ``shape`` asks: of images convolutions, of vectors a perceptron.
+    """What a coupling of examples of ``shape`` asks: two hidden layers, of images convolutions (arXiv:1807.03039,
+    section 5). The last begins at zero, and each layer of the flow as the identity.
 
     whole: for a checkerboard, from all channels to all; else from a half to the other. Raises Unsupported for vectors
     of one number.
@@ -300,12 +283,16 @@ def net_for(shape: tuple[int, ...], transform: Transform, width: int, *, whole: 
     inside, outside = (size, size) if whole else (size - size // 2, size // 2)
     if not outside:
         raise Unsupported("a coupling moves one half by the other: take latent = 2 or more")
+    outside *= parameters_of(transform)
+    first: nn.Module = nn.Linear(inside, width)
+    second: nn.Module = nn.Linear(width, width)
+    last: nn.Module = nn.Linear(width, outside)
     if len(shape) == 3:
-        return ConvNet(inside, parameters_of(transform) * outside, width)
-    net = ResidualMLP(inside, parameters_of(transform) * outside, width=width, depth=2)
-    nn.init.zeros_(net.outward.weight)
-    nn.init.zeros_(net.outward.bias)
-    return net
+        first, second = nn.Conv2d(inside, width, 3, padding=1), nn.Conv2d(width, width, 1)
+        last = nn.Conv2d(width, outside, 3, padding=1)
+    for parameter in last.parameters():
+        nn.init.zeros_(parameter)
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), last)
 
 
 def squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:

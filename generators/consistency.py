@@ -35,8 +35,16 @@ from generators.edm import Preconditioned, denoised
 
 PRESETS: Presets = {
     "test": {"width": 8, "patch": 4, "lr": 5e-3, "labels": True},
-    # one jump to the last stage, as the authors' recipe for an hour
-    "tiny": {"space": "latent", "width": 256, "depth": 4, "lr": 2e-3, "sigma_max": 20.0, "stages": 1, "base": 256.0},
+    "tiny": {
+        "space": "latent",
+        "width": 256,
+        "depth": 4,
+        "lr": 1e-3,
+        "sigma_max": 20.0,
+        "stages": 4,
+        "base": 4.0,
+        "tuned_mean": -1.6,  # on MNIST, 90 s of one core, the better of -2.2, -1.6, -1 and -0.4
+    },
     "paper": {"width": 128, "dropout": 0.2, "lr": 1e-4, "ema_decay": 0.9999, "tuned_mean": -0.4, "tuned_std": 2.0},
 }
 

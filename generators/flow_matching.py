@@ -145,7 +145,7 @@ def nearest(noise: Tensor, x: Tensor, label: Tensor | None = None) -> Tensor:
 
 
 REFLOW: Presets = {
-    "test": {**PRESETS["test"], "pool": 16},
+    "test": {**PRESETS["test"], "pool": 16, "fresh": 4, "teacher_steps": 2},
     "tiny": {**PRESETS["tiny"], "steps": 1, "solver": "euler"},
     "paper": {**PRESETS["paper"], "steps": 1, "solver": "euler", "pool": 8192},
 }

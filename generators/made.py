@@ -146,7 +146,7 @@ class Masked(nn.Module):
         number, layers = torch.arange(1, size + 1), list[nn.Module]()
         for many in hidden:
             following = 1 + torch.arange(many) * max(1, size - 1) // many
-            layers += [MaskedLinear(following[:, None] >= number), nn.SiLU()]
+            layers += [MaskedLinear(following[:, None] >= number), nn.ReLU()]
             number = following
         last = torch.arange(1, size + 1).repeat(outputs)
         self.layers = nn.Sequential(*layers, MaskedLinear(last[:, None] > number))

@@ -23,7 +23,7 @@ Labels and guidance as of ``generators/_labels.py``, of log p of a pixel.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Literal, cast
 
 import torch
@@ -46,7 +46,6 @@ PRESETS: Presets = {
     "tiny": {"width": 24, "layers": 3, "lr": 3e-3},
     "paper": {"width": 160, "layers": 15, "mixture": 10, "dropout": 0.5, "lr": 1e-3, "ema_decay": 0.9995},
 }
-Memory = dict[nn.Module, Tensor]
 Convolve = Callable[["Causal", Tensor], Tensor]
 
 
@@ -115,15 +114,14 @@ class PixelCNN(nn.Module):
         copies = 1
         if label is not None and self.guidance != 1:
             label, copies = twice(label, self.classes), 2
-        x = torch.zeros(copies * n, *self.shape, device=device)
         with parametrize.cached():  # or each pixel would normalise all weights again
-            sampler = CachedSampler(cast(CausalStacks, self.average.module), x, label)
+            sampler = CachedSampler(cast(CausalStacks, self.average.module), copies * n, self.shape, label)
             for row in range(self.shape[1]):
                 sampler.begin(row)
                 for column in range(self.shape[2]):
                     pixel = self.pixel(sampler.at(row, column).float(), u[:, :, row, column], copies)
-                    x[:, :, row, column] = pixel.repeat(copies, 1)
-        return x[:n]
+                    sampler.image[:, :, row, column] = pixel.repeat(copies, 1)
+        return sampler.image[:n].clone()
 
     def pixel(self, out: Tensor, u: Tensor, copies: int) -> Tensor:
         """Values ``(n, channels)`` by what the net says, ``(copies n, maps)``: of 2, the second without the label."""
@@ -152,11 +150,15 @@ class CausalStacks(nn.Module):
         x = framed(x)
         u = down(self.above(x))
         v = down(self.row_above(x)) + right(self.left(x))
-        for of_rows, of_pixels in zip(self.rows, self.pixels, strict=True):
-            u = of_rows(u, label)
-            v = of_pixels(v, label, u)
+        for of_rows, of_pixels in self.layers():
+            u = of_rows(u, of_rows.told(label))
+            v = of_pixels(v, of_pixels.told(label, u))
         out: Tensor = self.out(F.elu(v))
         return out
+
+    def layers(self) -> Iterator[tuple[Gated, Gated]]:
+        """Of both stacks, side by side."""
+        return zip(cast(list[Gated], self.rows), cast(list[Gated], self.pixels), strict=True)
 
 
 class Causal(nn.Module):
@@ -183,84 +185,86 @@ class Gated(nn.Module):
         self.first, self.second = Causal(2 * width, width, window), Causal(2 * width, 2 * width, window)
         self.other = weight_norm(nn.Conv2d(2 * width, width, 1)) if told else None
         self.label = nn.Embedding(classes + 1, width) if classes else None
-        self.none, self.dropout = classes or 0, nn.Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
 
-    def forward(
-        self,
-        x: Tensor,
-        label: Tensor | None,
-        other: Tensor | None = None,
-        convolve: Convolve | None = None,
-    ) -> Tensor:
+    def told(self, label: Tensor | None, other: Tensor | None = None) -> Tensor | float:
+        """What the label, of which the last stands for none, and the other stack's features add within the layer."""
+        total: Tensor | float = 0.0
+        if self.other is not None and other is not None:
+            total = self.other(concat_elu(other))
+        if self.label is not None:
+            total = total + (self.label.weight[-1:] if label is None else self.label(label))[:, :, None, None]
+        return total
+
+    def forward(self, x: Tensor, told: Tensor | float, convolve: Convolve | None = None) -> Tensor:
         """convolve: how a layer's input becomes its output, where that is not all of the image at once."""
         convolve = convolve or (lambda layer, h: layer(h))
-        h = convolve(self.first, concat_elu(x))
-        if self.other is not None and other is not None:
-            h = h + self.other(concat_elu(other))
-        if self.label is not None:
-            label = torch.full((len(x),), self.none, device=x.device) if label is None else label
-            h = h + self.label(label)[:, :, None, None]
+        h = convolve(self.first, concat_elu(x)) + told
         a, b = convolve(self.second, self.dropout(concat_elu(h))).chunk(2, dim=1)
         out: Tensor = x + a * b.sigmoid()
         return out
 
 
 class CachedSampler:
-    """A net that is asked for one pixel after the other, and keeps of each layer the inputs that later ones see.
+    """A net that is asked for n images, one pixel after the other, and keeps of each layer the inputs that later ones
+    see: of this row and the last.
 
-    x: the image so far, which the caller fills; label: of each.
+    label: of each. ``image``: what is there so far, which the caller fills.
     """
 
-    def __init__(self, net: CausalStacks, x: Tensor, label: Tensor | None) -> None:
-        self.net, self.x, self.label = net, x, label
-        self.last: Memory = {}  # inputs of each layer in the row above, (batch, channels, breadth)
-        self.here: Memory = {}  # and in this row
+    def __init__(self, net: CausalStacks, n: int, shape: tuple[int, ...], label: Tensor | None) -> None:
+        self.net, self.label = net, label
+        channels, height, self.breadth = shape
+        device = net.out.weight.device
+        self.seen = F.pad(framed(torch.zeros(n, *shape, device=device)), (1, 1, 2, 0))  # with what lies around it
+        self.image = self.seen[:, :channels, 2:, 1:-1]
+        self.kept: dict[nn.Module, Tensor] = {}  # (n, channels, 2, breadth + 2): a zero before each row and behind it
+        self.weights = {
+            layer: (layer.conv.weight.flatten(1), layer.conv.bias)
+            for layer in net.modules()
+            if isinstance(layer, Causal)
+        }
 
     def begin(self, row: int) -> None:
         """The stack of rows, for this row."""
-        self.last, self.here = self.here, {}
-        x, breadth = self.x, self.x.shape[3]
-        rows = F.pad(framed(x[:, :, max(0, row - 2) : row]), (0, 0, max(0, 2 - row), 0))  # the two above
-        u = self.net.above.conv(F.pad(rows, (1, 1)))
-        u = u if row else torch.zeros_like(u)
-        self.of_row = []
-        for layer in self.net.rows:
-            u = layer(u, self.label, convolve=self._row)
-            self.of_row.append(u)
-        above = self.net.row_above.conv(F.pad(rows[:, :, 1:], (1, 1)))
-        self.first = above if row else torch.zeros_like(above)
-        self.breadth = breadth
+        for kept in self.kept.values():
+            kept[:, :, 0] = kept[:, :, 1]
+            kept[:, :, 1] = 0
+        u = self.net.above.conv(self.seen[:, :, row : row + 2]) * (row > 0)
+        self.first = (self.net.row_above.conv(self.seen[:, :, row + 1 : row + 2]) * (row > 0))[:, :, 0]
+        self.of_row = list[tuple[Tensor, ...]]()
+        for of_rows, of_pixels in self.net.layers():
+            u = of_rows(u, of_rows.told(self.label), convolve=self._row)
+            told = of_pixels.told(self.label, u)
+            assert isinstance(told, Tensor)
+            self.of_row.append(told[:, :, 0].unbind(2))
 
     def at(self, row: int, column: int) -> Tensor:
-        """What the net says of a pixel, ``(batch, maps)``."""
-        v = self.first[:, :, :, column : column + 1]
+        """What the net says of a pixel, ``(n, maps)``."""
+        v, self.column = self.first[:, :, column], column
         if column:
-            seen = F.pad(framed(self.x[:, :, max(0, row - 1) : row + 1, column - 1 : column]), (0, 0, int(not row), 0))
-            v = v + self.net.left.conv(seen)
-        self.column = column
-        for layer, u in zip(self.net.pixels, self.of_row, strict=True):
-            v = layer(v, self.label, u[:, :, :, column : column + 1], convolve=self._pixel)
-        out: Tensor = self.net.out(F.elu(v))
-        return out.flatten(1)
+            v = v + F.linear(self.seen[:, :, row + 1 : row + 3, column].flatten(1), *self.weights[self.net.left])
+        for (_, layer), told in zip(self.net.layers(), self.of_row, strict=True):
+            v = layer(v, told[column], convolve=self._pixel)
+        return F.linear(F.elu(v), self.net.out.weight.flatten(1), self.net.out.bias)
 
     def _row(self, layer: Causal, h: Tensor) -> Tensor:
-        """A row ``(batch, channels, 1, breadth)`` below the last one."""
-        above = self.last.get(layer, torch.zeros_like(h))
-        self.here[layer] = h
-        out: Tensor = layer.conv(F.pad(torch.cat([above, h], dim=2), (1, 1)))
+        """A row ``(n, channels, 1, breadth)`` below the last one."""
+        kept = self._kept(layer, h)
+        kept[:, :, 1, 1:-1] = h[:, :, 0]
+        out: Tensor = layer.conv(kept)
         return out
 
     def _pixel(self, layer: Causal, h: Tensor) -> Tensor:
-        """A pixel ``(batch, channels, 1, 1)`` to the right of the last one."""
-        c = self.column
-        if layer not in self.here:  # a column of zeros stands before the first
-            self.here[layer] = h.new_zeros(*h.shape[:2], 1, self.breadth + 1)
-        here = self.here[layer]
-        here[:, :, :, c + 1] = h[:, :, :, 0]
-        above = self.last.get(layer, torch.zeros_like(here))
-        window = torch.cat([above[:, :, :, c : c + 2], here[:, :, :, c : c + 2]], dim=2)
-        weight, bias = layer.conv.weight, layer.conv.bias
-        return F.linear(window.flatten(1), weight.flatten(1), bias)[:, :, None, None]
+        """A pixel ``(n, channels)`` to the right of the last one."""
+        kept, c = self._kept(layer, h), self.column
+        kept[:, :, 1, c + 1] = h
+        return F.linear(kept[:, :, :, c : c + 2].flatten(1), *self.weights[layer])
+
+    def _kept(self, layer: Causal, h: Tensor) -> Tensor:
+        if layer not in self.kept:
+            self.kept[layer] = h.new_zeros(*h.shape[:2], 2, self.breadth + 2)
+        return self.kept[layer]
 
 
 def concat_elu(x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ times by a checkerboard, and, once squares of 2x2 pixels have become channels, t
 3.4); then half of the channels are done and the rest goes on, and the last scale has four checkerboards (section 3.6).
 In a latent space it is one half of the numbers and then the other.
 
-Nets are three convolutions, where the paper's are residual; s is bounded, and layers have no batch normalisation, of
+Nets have two hidden layers, where the paper's are residual; s is bounded, and layers have no batch normalisation, of
 which users report that the likelihood of test data breaks down. The logit of pixels is that of the authors' code.
 """
 

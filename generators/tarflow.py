@@ -32,13 +32,13 @@ PRESETS: Presets = {
     "test": {"width": 8, "heads": 2, "blocks": 2, "layers": 1, "patch": 4, "lr": 5e-3},
     "tiny": {
         "space": "latent",
-        "width": 64,
+        "width": 48,
         "heads": 2,
         "blocks": 4,
-        "layers": 2,
+        "layers": 1,
         "patch": 2,
         "noise": 0.0,
-        "lr": 2e-3,
+        "lr": 3e-3,
     },
     # the authors' for ImageNet of 64 pixels
     "paper": {"width": 768, "heads": 12, "blocks": 8, "layers": 8, "patch": 2, "noise": 0.05, "lr": 1e-4},

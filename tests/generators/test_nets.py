@@ -42,6 +42,17 @@ class TestBlock:
         torch.testing.assert_close(ours(x)[0], theirs(x, src_mask=mask, is_causal=causal), atol=1e-5, rtol=1e-4)
 
 
+def test_on_a_grid_a_head_begins_with_a_place_beside_each() -> None:
+    """Of three by four places: right, below, left, above; where there is none, the place itself or one near it."""
+    bias = Block(16, 4, causal=False, grid=(3, 4)).attention.bias
+    assert bias is not None
+    first = bias.argmax(2).view(4, 3, 4)
+    place = torch.arange(12).view(3, 4)
+    assert torch.equal(first[0, :, :-1], place[:, 1:]) and torch.equal(first[1, :-1], place[1:])
+    assert torch.equal(first[2, :, 1:], place[:, :-1]) and torch.equal(first[3, 1:], place[:-1])
+    assert torch.equal(first[0, :, -1], place[:, -1])
+
+
 def test_waves_are_sines_and_cosines() -> None:
     t = torch.tensor([0.0, 0.1, 1.0])
     for i, time in enumerate(t.tolist()):

@@ -45,7 +45,9 @@ class TestCausality:
         """With what it keeps of the pixels before; on images of any content."""
         model, x = shaken(spec, labels=True), torch.rand(4, *spec.shape)
         label = torch.arange(4) if spec.classes else None
-        whole, walk = model.average(x, label), CachedSampler(cast(CausalStacks, model.average.module), x, label)
+        whole = model.average(x, label)
+        walk = CachedSampler(cast(CausalStacks, model.average.module), len(x), spec.shape, label)
+        walk.image.copy_(x)
         for row in range(spec.shape[1]):
             walk.begin(row)
             for column in range(spec.shape[2]):

@@ -7,9 +7,10 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from bench import DataSpec, Omitted, Unsupported
-from generators._pixels import Bernoulli, Gaussian, Logistic, Square, pixels_of
+from generators._pixels import Bernoulli, Gaussian, Logistic, Square, _log_sigmoid, pixels_of
 
 LEVELS = torch.linspace(-1, 1, 256)
 
@@ -57,6 +58,14 @@ class TestLogistic:
         out = (100 * torch.randn(4, head.maps, 2, 2)).requires_grad_()
         head.log_prob(LEVELS[torch.randint(256, (4, 3, 2, 2))], out).sum().backward()
         assert out.grad is not None and torch.isfinite(out.grad).all()
+
+
+def test_log_sigmoid_is_torchs() -> None:
+    """And its slope, far beyond what float32 has exponents for."""
+    x = torch.cat([torch.linspace(-300, 300, 2001), torch.linspace(-1, 1, 201)]).requires_grad_()
+    torch.testing.assert_close(_log_sigmoid(x), F.logsigmoid(x), atol=2e-7, rtol=1e-6)
+    ours, theirs = (torch.autograd.grad(f(x).sum(), x)[0] for f in (_log_sigmoid, F.logsigmoid))
+    torch.testing.assert_close(ours, theirs, atol=2e-7, rtol=1e-5)
 
 
 def test_a_gaussian_is_torchs() -> None:

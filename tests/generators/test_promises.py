@@ -6,20 +6,14 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from bench import DataSpec
-from bench.registry import GeneratorEntry, registry
-from bench.testing import GeneratorPromises
-
-SLOW = ("made", "pixelcnn")  # which make an image value by value
+from tests.generators.every import FAMILIES, SLOW, EveryGenerator
 
 
-class TestEveryGenerator(GeneratorPromises):
-    family = tuple(name for name in registry.all("generators") if name not in SLOW)
-
-    def test_ours_can_be_had_small_and_as_published(self, entry: GeneratorEntry) -> None:
-        assert not entry.paper or {"tiny", "paper"} <= set(entry.presets)
+class TestEveryOther(EveryGenerator):
+    family = tuple(FAMILIES[::2])
 
 
-class TestValueByValue(TestEveryGenerator):
+class TestValueByValue(EveryGenerator):
     family = SLOW
     specs: ClassVar[Mapping[str, DataSpec]] = {
         "image": DataSpec("image", (1, 7, 6), "continuous", classes=3),
