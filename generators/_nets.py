@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
 Sides = tuple[int, int]
 
 
@@ -55,7 +54,8 @@ def _beside(grid: Sides, heads: int) -> Tensor:
 class Block(nn.Module):
     """Attention, then a two-layer perceptron, each normalised before and added after.
 
-    grid: as of Attention. past: keys and values of the tokens before, ``(batch, heads, tokens, width / heads)`` each; returned with the new.
+    grid: as of Attention. past: keys and values of the tokens before, ``(batch, heads, tokens, width / heads)`` each;
+    returned with the new.
     """
 
     def __init__(

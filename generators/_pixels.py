@@ -154,7 +154,7 @@ class Logistic(OfLevels):
         weights, mean, log_scale, slopes = (part[..., 0, 0] for part in self._parts(out[:, :, None, None]))
         c = done.shape[1]
         x = F.pad(done, (0, self.channels - c))[:, None, :, None, None]  # what comes after moves nothing before
-        mean = self._moved(mean[..., None, None], slopes[..., None, None], x)[..., 0, 0]  # (batch, components, channels)
+        mean = self._moved(mean[..., None, None], slopes[..., None, None], x)[..., 0, 0]  # (batch, k, channels)
         log_w = weights.log_softmax(1)
         if c:
             log_w = log_w + self._log_mass(done[:, None], mean[:, :, :c], log_scale[:, :, :c]).sum(2)

@@ -43,7 +43,7 @@ from generators._sequence import clip_and_step
 
 PRESETS: Presets = {
     "test": {"width": 8, "layers": 1, "lr": 5e-3, "labels": True},
-    "tiny": {"width": 24, "layers": 3, "lr": 3e-3},
+    "tiny": {"width": 16, "layers": 3, "lr": 1e-2},
     "paper": {"width": 160, "layers": 15, "mixture": 10, "dropout": 0.5, "lr": 1e-3, "ema_decay": 0.9995},
 }
 Convolve = Callable[["Causal", Tensor], Tensor]
@@ -214,7 +214,7 @@ class CachedSampler:
 
     def __init__(self, net: CausalStacks, n: int, shape: tuple[int, ...], label: Tensor | None) -> None:
         self.net, self.label = net, label
-        channels, height, self.breadth = shape
+        channels, self.breadth = shape[0], shape[2]
         device = net.out.weight.device
         self.seen = F.pad(framed(torch.zeros(n, *shape, device=device)), (1, 1, 2, 0))  # with what lies around it
         self.image = self.seen[:, :channels, 2:, 1:-1]

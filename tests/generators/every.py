@@ -1,4 +1,4 @@
-"""The sweep over every generator, in two files: pytest's processes share out files, and one would be the last to end."""
+"""The sweep over every generator, in two files: pytest's processes share out files, and a long one would end last."""
 
 from __future__ import annotations
 
