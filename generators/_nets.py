@@ -256,4 +256,5 @@ class Residual(nn.Module):
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(math.gcd(8, channels), channels)
+    """Eight groups, but of no fewer than four channels: in a picture of one pixel a group of one would be 0."""
+    return nn.GroupNorm(math.gcd(min(8, max(1, channels // 4)), channels), channels)
