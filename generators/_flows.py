@@ -284,12 +284,13 @@ def net_for(shape: tuple[int, ...], transform: Transform, width: int, *, whole: 
     if not outside:
         raise Unsupported("a coupling moves one half by the other: take latent = 2 or more")
     outside *= parameters_of(transform)
-    first: nn.Module = nn.Linear(inside, width)
-    second: nn.Module = nn.Linear(width, width)
-    last: nn.Module = nn.Linear(width, outside)
+    layers: list[nn.Module]
     if len(shape) == 3:
-        first, second = nn.Conv2d(inside, width, 3, padding=1), nn.Conv2d(width, width, 1)
-        last = nn.Conv2d(width, outside, 3, padding=1)
+        layers = [nn.Conv2d(inside, width, 3, padding=1), nn.Conv2d(width, width, 1)]
+        layers += [nn.Conv2d(width, outside, 3, padding=1)]
+    else:
+        layers = [nn.Linear(inside, width), nn.Linear(width, width), nn.Linear(width, outside)]
+    first, second, last = layers
     for parameter in last.parameters():
         nn.init.zeros_(parameter)
     return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), last)

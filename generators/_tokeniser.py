@@ -45,10 +45,9 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from bench import Batch, DataSpec, GenbenchError, Rows
+from generators._nets import Sides
 from generators._pixels import Law, pixels_of
 from generators._schedule import descend, set_rate
-
-Shape = tuple[int, int]
 
 
 class Tokenised(nn.Module, ABC):
@@ -277,7 +276,7 @@ def perplexity(weights: Tensor) -> Tensor:
     return entropy.exp()
 
 
-def halvings(shape: tuple[int, ...], side: int) -> list[Shape]:
+def halvings(shape: tuple[int, ...], side: int) -> list[Sides]:
     """Sides of an image and of its halves, odd ones rounded up, down to at most ``side``, and at least one."""
     sides = [(shape[1], shape[2]), (-(-shape[1] // 2), -(-shape[2] // 2))]
     while max(sides[-1]) > side:
@@ -285,7 +284,7 @@ def halvings(shape: tuple[int, ...], side: int) -> list[Shape]:
     return sides
 
 
-def encoder_of(channels: int, size: int, sides: list[Shape], width: int, blocks: int) -> nn.Sequential:
+def encoder_of(channels: int, size: int, sides: list[Sides], width: int, blocks: int) -> nn.Sequential:
     """Images to ``size`` numbers at each place of the last of ``sides``."""
     widths = _widths(channels, sides, width)
     strided = [
@@ -295,7 +294,7 @@ def encoder_of(channels: int, size: int, sides: list[Shape], width: int, blocks:
     return nn.Sequential(*strided, *(Block(widths[-1]) for _ in range(blocks)), nn.Conv2d(widths[-1], size, 1))
 
 
-def decoder_of(size: int, maps: int, sides: list[Shape], width: int, blocks: int) -> nn.Sequential:
+def decoder_of(size: int, maps: int, sides: list[Sides], width: int, blocks: int) -> nn.Sequential:
     """The way back, to ``maps`` numbers at each pixel."""
     widths = _widths(maps, sides, width)[::-1]
     strided = [
@@ -325,11 +324,11 @@ def _in_full(z: Tensor) -> torch.autocast:
     return torch.autocast(z.device.type, enabled=False)
 
 
-def _widths(outside: int, sides: list[Shape], width: int) -> list[int]:
+def _widths(outside: int, sides: list[Sides], width: int) -> list[int]:
     """Channels of the image and of each of its halves."""
     return [outside, width, *[2 * width] * (len(sides) - 2)]
 
 
-def _window(sides: Shape) -> Shape:
+def _window(sides: Sides) -> Sides:
     """Of the convolution that halves such sides, and of the transposed one that brings them back: 4, for odd ones 3."""
     return 4 - sides[0] % 2, 4 - sides[1] % 2

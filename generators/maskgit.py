@@ -36,7 +36,7 @@ PRESETS: Presets = {
         "levels": [4, 3], "width": 8, "blocks": 1, "layers": 1, "heads": 2, "prior_width": 16, "lr": 5e-3, "steps": 2,
         "labels": True,
     },
-    "tiny": {"width": 32, "blocks": 1, "layers": 2, "prior_width": 96, "lr": 4e-3, "tokeniser_share": 0.3},
+    "tiny": {"width": 32, "blocks": 1, "layers": 4, "prior_width": 64, "lr": 4e-3, "tokeniser_share": 0.3},
     "paper": {
         "side": 16, "levels": [8, 5, 5, 5], "width": 128, "layers": 24, "heads": 16, "prior_width": 768,
         "prior_lr": 1e-4, "smoothing": 0.1, "dropout": 0.1, "labels": True,
