@@ -16,8 +16,8 @@ class Attention(nn.Module):
     """Self-attention over heads (Vaswani et al. 2017, arXiv:1706.03762, Eq. 1); causal: none sees those after it.
 
     grid: of tokens that lie in rows and columns, how many of each. Then how much each place looks at each is learned,
-    besides by what is there, and begins with a place beside it, in another direction for each head, as a convolution's
-    (d'Ascoli et al. 2021, arXiv:2103.10697, Eq. 6).
+    besides by what is there, and begins with a place beside it, in another direction for each head, as a convolution
+    does (as in d'Ascoli et al. 2021, arXiv:2103.10697). Not of causal ones.
     """
 
     def __init__(

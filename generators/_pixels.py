@@ -200,7 +200,7 @@ def log_mass_of_level(x: Tensor, mean: Tensor, log_scale: Tensor, cell: float) -
 
 
 def _log_sigmoid(x: Tensor) -> Tensor:
-    """As F.logsigmoid to a rounding of 1, by functions that PyTorch computes six times as fast on a CPU."""
+    """As F.logsigmoid to a rounding of 1, by functions that take PyTorch a quarter of its time on a CPU."""
     return x.clamp(min=-80).sigmoid().log() + (x + 80).clamp(max=0)  # of less than -80 it is x
 
 

@@ -43,7 +43,7 @@ PRESETS: Presets = {
         "sigma_max": 20.0,
         "stages": 4,
         "base": 4.0,
-        "tuned_mean": -1.6,  # on MNIST, 90 s of one core, the better of -2.2, -1.6, -1 and -0.4
+        "tuned_mean": -1.6,  # on MNIST, 90 s of one core, the best of -2.2, -1.6, -1 and -0.4
     },
     "paper": {"width": 128, "dropout": 0.2, "lr": 1e-4, "ema_decay": 0.9999, "tuned_mean": -0.4, "tuned_std": 2.0},
 }

@@ -143,13 +143,13 @@ class Masked(nn.Module):
     def __init__(self, size: int, hidden: Any, outputs: int) -> None:
         super().__init__()
         self.size, self.outputs = size, outputs
-        number, layers = torch.arange(1, size + 1), list[nn.Module]()
+        self.numbers, layers = [torch.arange(1, size + 1)], list[nn.Module]()  # of each layer's units, which rise
         for many in hidden:
             following = 1 + torch.arange(many) * max(1, size - 1) // many
-            layers += [MaskedLinear(following[:, None] >= number), nn.ReLU()]
-            number = following
+            layers += [MaskedLinear(following[:, None] >= self.numbers[-1]), nn.ReLU()]
+            self.numbers.append(following)
         last = torch.arange(1, size + 1).repeat(outputs)
-        self.layers = nn.Sequential(*layers, MaskedLinear(last[:, None] > number))
+        self.layers = nn.Sequential(*layers, MaskedLinear(last[:, None] > self.numbers[-1]))
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.layers(x).unflatten(1, (self.outputs, self.size))
@@ -158,16 +158,23 @@ class Masked(nn.Module):
     def in_order(self, n: int, value: Callable[[int, Tensor], Tensor]) -> Tensor:
         """x ``(n, size)``, value by value: ``value(d, what is said of d)``, ``(n,)`` of ``(n, outputs)``.
 
-        The first layer's sums grow by one column a value, and of the last layer only the rows of d are taken.
+        Each unit is computed once, when the last value that it sees is there: all of it costs as much as one pass.
         """
-        first, middle, last = cast(MaskedLinear, self.layers[0]), self.layers[1:-1], cast(MaskedLinear, self.layers[-1])
-        weights, columns = last.masked.unflatten(0, (self.outputs, self.size)), first.masked.T
-        biases = last.bias.view(self.outputs, self.size)
-        total, x = first.bias.expand(n, -1), list[Tensor]()
+        *hidden, last = (cast(MaskedLinear, layer) for layer in self.layers[::2])
+        weights, biases = last.weight.unflatten(0, (self.outputs, self.size)), last.bias.view(self.outputs, self.size)
+        # How many inputs, and units of each layer, have a number of at most 0 .. size.
+        ends = [
+            [0, *torch.bincount(numbers, minlength=self.size + 1)[1:].cumsum(0).tolist()] for numbers in self.numbers
+        ]
+        known = [last.weight.new_zeros(n, len(numbers)) for numbers in self.numbers]
         for d in range(self.size):
-            x.append(value(d, F.linear(middle(total), weights[:, d], biases[:, d])))
-            total = total + x[-1][:, None] * columns[d]
-        return torch.stack(x, dim=1)
+            end = ends[-1][d]
+            known[0][:, d] = value(d, F.linear(known[-1][:, :end], weights[:, d, :end], biases[:, d]))
+            for i, layer in enumerate(hidden):
+                seen, new = ends[i][d + 1], slice(ends[i + 1][d], ends[i + 1][d + 1])
+                said = F.linear(known[i][:, :seen], layer.weight[new, :seen], layer.bias[new])
+                known[i + 1][:, new] = said.relu()
+        return known[0]
 
 
 class MaskedLinear(nn.Linear):
@@ -178,9 +185,5 @@ class MaskedLinear(nn.Linear):
         self.mask: Tensor
         self.register_buffer("mask", mask.float(), persistent=False)
 
-    @property
-    def masked(self) -> Tensor:
-        return self.weight * self.mask
-
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.masked, self.bias)
+        return F.linear(x, self.weight * self.mask, self.bias)

@@ -128,8 +128,9 @@ class MaskGIT(Tokenised):
 class Bidirectional(nn.Module):
     """Codes ``(batch, places)``, some of them ``mask``, to logits of each, ``(batch, places, codes)``.
 
-    Input and output embeddings are tied, and attention knows the grid: untied and without, the same net is 0.3 nats a
-    code behind after 750 steps on MNIST.
+    Input and output embeddings are tied, and attention knows the grid, neither of which is in the paper. Of half of an
+    image's codes (MNIST, held out, 1,500 steps) it is told 3.87 nats each then, without the grid 4.22, untied 3.98, and
+    with neither 4.36.
     """
 
     def __init__(
