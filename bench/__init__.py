@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.datasets._image import ImageDataset
-    from bench.datasets._text import ByteDataset
+    from bench.datasets._text import TextDataset
     from bench.engine.executors._base import Executor
     from bench.engine.plan import TrialPlan
     from bench.engine.worker import record_of, run_trial
@@ -115,7 +115,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "bench.measure.comparison": "Comparison Space",
     "bench.datasets._image": "ImageDataset",
-    "bench.datasets._text": "ByteDataset",
+    "bench.datasets._text": "TextDataset",
     "bench.engine.executors._base": "Executor",
     "bench.engine.plan": "TrialPlan",
     "bench.engine.worker": "record_of run_trial",
@@ -264,7 +264,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "Batch",
-    "ByteDataset",
+    "TextDataset",
     "Comparison",
     "Costs",
     "DataError",

@@ -1,4 +1,4 @@
-"""Text as bytes: one long stream a split, read through windows of fixed length."""
+"""Text as tokens: one long stream a split, read through windows of fixed length."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench.datasets._content import fingerprint
 from bench.datasets._image import SPLITS
+from bench.datasets._tokenisers import Kind, tokeniser_of
 from bench.errors import DataError
 from bench.protocols import Batch, DataSpec, SplitName
 
@@ -27,24 +28,41 @@ class TextSplit:
         return Batch(self.stream[index[:, None] + torch.arange(self.window)].long())
 
 
-class ByteDataset:
-    """Text as its UTF-8 bytes, 256 tokens; nothing is lost, so bits per byte are of the exact string.
+class TextDataset:
+    """Text as bytes, characters or byte pairs; nothing is lost, so bits per byte are of the exact string.
 
-    texts: the three splits.   window: tokens in one example.
+    texts: the three splits, each one document; what a tokeniser learns, it learns of the first.   window: tokens in one
+    example.   vocab: of byte pairs, fewer where the text has no more.
     Raises DataError where a split is shorter than a window.
     """
 
-    tokeniser = "bytes"
-
-    def __init__(self, name: str, texts: Mapping[SplitName, str], window: int) -> None:
-        streams = {split: np.frombuffer(texts[split].encode(), np.uint8) for split in SPLITS}
+    def __init__(
+        self,
+        name: str,
+        texts: Mapping[SplitName, str],
+        window: int,
+        tokeniser: Kind = "bytes",
+        vocab: int = 1024,
+    ) -> None:
+        self._tokeniser = tokeniser_of(tokeniser, vocab, texts["train"], [texts["valid"], texts["test"]])
+        self.tokeniser, self.pieces = self._tokeniser.name, self._tokeniser.pieces
+        small = np.uint8 if len(self.pieces) <= 256 else np.int32
+        streams = {split: self._tokeniser.encode(texts[split]).astype(small) for split in SPLITS}
         for split, stream in streams.items():
             if len(stream) < window:
-                raise DataError(f"{name}, {split}: {len(stream)} bytes are fewer than one window of {window}")
-        self.name = name
-        self.spec = DataSpec("text", (window,), "tokens", vocab=256)
-        self.fingerprint = fingerprint(f"bytes/1/{window}", *(part for s in SPLITS for part in (s, streams[s])))
+                raise DataError(f"{name}, {split}: {len(stream)} {tokeniser} are fewer than one window of {window}")
+        self.name, self._texts = name, dict(texts)
+        self.spec = DataSpec("text", (window,), "tokens", vocab=len(self.pieces))
+        how = [f"{tokeniser}/1/{window}"]
+        if tokeniser != "bytes":
+            how += [piece.hex() for piece in self.pieces]
+        self.fingerprint = fingerprint(*how, *(part for s in SPLITS for part in (s, streams[s])))
         self.train, self.valid, self.test = (TextSplit(streams[s], window) for s in SPLITS)
+        self._sizes = torch.tensor([len(piece) for piece in self.pieces])
+
+    def encode(self, text: str) -> Tensor:
+        """``(tokens,)`` int64. Raises DataError for a text that the tokens cannot spell."""
+        return torch.from_numpy(self._tokeniser.encode(text))
 
     def tokens(self, split: SplitName) -> Tensor:
         part: TextSplit = getattr(self, split)
@@ -52,12 +70,11 @@ class ByteDataset:
 
     def text(self, split: SplitName) -> str:
         """The exact string of a split."""
-        part: TextSplit = getattr(self, split)
-        return part.stream.numpy().tobytes().decode()
+        return self._texts[split]
 
     def decode(self, tokens: Tensor) -> list[str]:
         """Strings; bytes that are no UTF-8 become U+FFFD."""
-        return [bytes(row).decode("utf-8", "replace") for row in tokens.tolist()]
+        return [b"".join(self.pieces[i] for i in row).decode("utf-8", "replace") for row in tokens.tolist()]
 
     def count_bytes(self, tokens: Tensor) -> int:
-        return tokens.numel()
+        return int(self._sizes[tokens].sum())

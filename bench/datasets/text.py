@@ -1,4 +1,4 @@
-"""A UTF-8 file as a dataset of bytes."""
+"""A UTF-8 file as a dataset."""
 
 from __future__ import annotations
 
@@ -6,17 +6,26 @@ from pydantic import PositiveInt
 
 from bench import DataError, dataset
 from bench.datasets._split import Share
-from bench.datasets._text import ByteDataset
+from bench.datasets._text import TextDataset
+from bench.datasets._tokenisers import Kind, Vocab
 from bench.errors import named
 from bench.foreign import afford, decoding, locate
 from bench.protocols import SplitName
 
 
 @dataset("text:", modality="text", locate=lambda: "text:PATH")
-def text(path: str, *, window: PositiveInt = 128, valid: Share = 0.1, test: Share = 0.1) -> ByteDataset:
-    """A file of text, UTF-8, as bytes: text:PATH; its end is held out, first a share to validate and then one to test.
+def text(
+    path: str,
+    *,
+    window: PositiveInt = 128,
+    tokeniser: Kind = "bytes",
+    vocab: Vocab = 1024,
+    valid: Share = 0.1,
+    test: Share = 0.1,
+) -> TextDataset:
+    """A file of text, UTF-8: text:PATH; its end is held out, first a share to validate and then one to test.
 
-    window: bytes in one example.
+    window: tokens in one example. tokeniser: bytes, characters or bpe (of ``vocab`` byte pairs).
     """
     file = locate(path)
     if not file.is_file():
@@ -30,4 +39,4 @@ def text(path: str, *, window: PositiveInt = 128, valid: Share = 0.1, test: Shar
         "valid": content[first:second],
         "test": content[second:],
     }
-    return ByteDataset(named(f"text:{path}"), splits, window)
+    return TextDataset(named(f"text:{path}"), splits, window, tokeniser, vocab)

@@ -43,11 +43,18 @@ def otherwise(entry: GeneratorEntry, preset: str = TEST) -> dict[str, dict[str, 
     params, _ = resolve(entry.make, entry.presets.get(preset, {}), f"preset {preset!r}")
     for name in sorted(entry.sampling):
         value, choices = params[name], get_args(fields[name].annotation)
-        values = [c for c in choices if c != value] if isinstance(value, str) else [value + 1, value / 2]
-        tried = ({name: type(value)(v)} for v in values)
+        values = _others(value, choices)
+        tried = ({name: v} for v in values)
         found[name] = next((t for t in tried if not resolve(entry.make, {**params, **t}, name)[1]), {})
         assert found[name], f"{entry.name}: sampling names {name!r}, of which no other value than {value!r} was found"
     return found
+
+
+def _others(value: Any, choices: Sequence[Any]) -> list[Any]:
+    """Values of the same type, one of which a hyperparameter may take in place of this one."""
+    if isinstance(value, str):
+        return [c for c in choices if c != value]
+    return [[*value, 1]] if isinstance(value, list) else [type(value)(v) for v in (value + 1, value / 2)]
 
 
 def takes(entry: GeneratorEntry, spec: DataSpec, preset: str = TEST) -> bool:

@@ -214,7 +214,10 @@ class GeneratorPromises(Promises):
         plain = weights() if entry.sampling else None
         for name, changed in otherwise(entry, self.preset).items():
             assert plain is not None
-            differ = differing(plain, weights(**changed))
+            try:
+                differ = differing(plain, weights(**changed))
+            except Unsupported:  # as a limit on tokens is of piano rolls
+                continue
             assert not differ, f"{entry.name}: sampling names {name}, and another value trains another model: {differ}"
 
     def test_a_step_reaches_every_parameter(self, entry: GeneratorEntry, data: Dataset, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.datasets._text import ByteDataset
+from bench.datasets._text import TextDataset
 from bench.errors import GenbenchError, hint
 from bench.protocols import Batch, DataSpec
 
@@ -83,7 +83,7 @@ def made_up(what: DataSpec | str, **how: Any) -> Any:
     spec = SPECS[what] if isinstance(what, str) else what
     if spec.kind == "tokens" and spec.vocab == BYTES and len(spec.shape) == 1:
         text = SENTENCE * (20 + spec.shape[0])
-        return ByteDataset("made up", {"train": text[3:], "valid": text[5:], "test": text}, window=spec.shape[0])
+        return TextDataset("made up", {"train": text[3:], "valid": text[5:], "test": text}, window=spec.shape[0])
     return MadeUp(spec, **how)
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from bench import DataError
 from bench.datasets._content import fetch, fingerprint
 from bench.datasets._image import ImageDataset, carve
-from bench.datasets._text import ByteDataset
+from bench.datasets._text import TextDataset
 from bench.datasets.cifar10 import cifar10
 from bench.datasets.mnist import mnist, mnist5k
 from bench.datasets.tinyshakespeare import tinyshakespeare
@@ -66,14 +66,14 @@ def test_kjv_is_the_whole_book() -> None:
 
 
 def test_text_windows_cover_the_stream() -> None:
-    dataset = ByteDataset("x", dict.fromkeys(("train", "valid", "test"), "abcdef"), window=4)
+    dataset = TextDataset("x", dict.fromkeys(("train", "valid", "test"), "abcdef"), window=4)
     assert len(dataset.train) == 3
     assert dataset.decode(dataset.train.batch(torch.arange(3)).data) == ["abcd", "bcde", "cdef"]
 
 
 def test_text_shorter_than_a_window_is_refused() -> None:
     with pytest.raises(DataError, match="3 bytes are fewer than one window of 4"):
-        ByteDataset("x", {"train": "abcd", "valid": "abc", "test": "abcd"}, window=4)
+        TextDataset("x", {"train": "abcd", "valid": "abc", "test": "abcd"}, window=4)
 
 
 def test_one_changed_byte_changes_the_fingerprint() -> None:

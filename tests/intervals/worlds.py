@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from bench import Batch, Costs, Estimate, Omitted, Trial, median_interval, spacing
-from bench.datasets._text import ByteDataset
+from bench.datasets._text import TextDataset
 from bench.measure.comparison import Comparison, Space, measure
 from bench.measure.feature_store import FeatureSet
 from bench.protocols import SplitName
@@ -288,7 +288,7 @@ def likelihoods(d: Drawing) -> Found:
         "valid": "a" * WINDOW,
         "test": _spelled(d.law, d.rng, d.n * WINDOW),
     }
-    dataset, seed = ByteDataset("chain", parts, WINDOW), int(d.rng.integers(2**31))
+    dataset, seed = TextDataset("chain", parts, WINDOW), int(d.rng.integers(2**31))
     return found(d.names, Trial(model, dataset, seed=seed, n_samples=8, batch_size=500, device=CPU))
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench import Batch, DataSpec, Omitted, Rows, Trial, TrialError
-from bench.datasets._text import ByteDataset
+from bench.datasets._text import TextDataset
 from bench.datasets.digits import digits
 from bench.measure.comparison import measure
 from bench.measure.names import find_metric
@@ -68,7 +68,7 @@ class TestSides:
 
     def test_text_is_cut_into_windows_end_to_end(self) -> None:
         texts = {"train": "abcdefgh" * 3, "valid": "abcd", "test": "0123456789"}
-        dataset = ByteDataset("x", texts, window=4)  # type: ignore[arg-type]
+        dataset = TextDataset("x", texts, window=4)  # type: ignore[arg-type]
         trial = trial_of(None, dataset)
         assert trial.texts("reference") == ["0123", "4567"]
         assert trial.texts("train")[:3] == ["abcd", "efgh", "abcd"]

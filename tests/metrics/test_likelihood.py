@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bench import Batch, DataSpec, Estimate, GenbenchError, Interval, Omitted, Trial, spacing
 from bench.datasets._image import SPLITS
-from bench.datasets._text import ByteDataset
+from bench.datasets._text import TextDataset
 from bench.datasets._vector import VectorDataset
 from bench.datasets.digits import digits
 from bench.protocols import Likelihood, Sequential, SplitName, Textual, Verbatim, capabilities, unmet
@@ -42,8 +42,8 @@ def trial_of(model: Any, dataset: Any, batch_size: int = 32) -> Trial[Any]:
     return Trial(model, dataset, seed=0, n_samples=8, batch_size=batch_size, device=CPU)
 
 
-def dataset_of(text: str, window: int) -> ByteDataset:
-    return ByteDataset("x", dict.fromkeys(SPLITS, text), window)
+def dataset_of(text: str, window: int) -> TextDataset:
+    return TextDataset("x", dict.fromkeys(SPLITS, text), window)
 
 
 class Markov:
@@ -100,9 +100,9 @@ H = sum(share * (-p * math.log2(p) - (1 - p) * math.log2(1 - p)) for share, p in
 
 
 @pytest.fixture(scope="module")
-def dataset() -> ByteDataset:
+def dataset() -> TextDataset:
     texts = {"train": CHAIN.text(300, 0), "valid": CHAIN.text(300, 1), "test": CHAIN.text(20003, 2)}
-    return ByteDataset("chain", texts, window=100)  # type: ignore[arg-type]
+    return TextDataset("chain", texts, window=100)  # type: ignore[arg-type]
 
 
 FAMILIES = families_for("text", Sequential)
@@ -133,24 +133,24 @@ def of_one_window() -> Any:
 
 
 class TestText:
-    def test_a_perfect_model_reaches_the_entropy(self, dataset: ByteDataset) -> None:
+    def test_a_perfect_model_reaches_the_entropy(self, dataset: TextDataset) -> None:
         """H = sum_a pi(a) H(a), pi = (0.8, 0.2); one letter in a hundred opens a window and costs one bit."""
         found, entropy = bits_per_byte(trial_of(CHAIN, dataset)), 0.99 * H + 0.01
         assert found.interval is not None
         assert found.interval.lo < entropy < found.interval.hi
         assert found.value == pytest.approx(entropy, rel=0.03)
 
-    def test_perplexity_is_two_to_the_bits(self, dataset: ByteDataset) -> None:
+    def test_perplexity_is_two_to_the_bits(self, dataset: TextDataset) -> None:
         trial = trial_of(CHAIN, dataset)
         bits, per_token = bits_per_byte(trial), perplexity(trial)
         assert per_token.value == pytest.approx(2**bits.value, rel=1e-12)
         assert bits.interval and per_token.interval
         assert per_token.interval.hi == pytest.approx(2**bits.interval.hi, rel=1e-12)
 
-    def test_per_token_it_names_the_tokeniser(self, dataset: ByteDataset) -> None:
+    def test_per_token_it_names_the_tokeniser(self, dataset: TextDataset) -> None:
         """Perplexities of other tokens are numbers of another protocol; per byte it does not matter."""
 
-        class Pairs(ByteDataset):
+        class Pairs(TextDataset):
             tokeniser = "pairs of bytes"
 
         pairs = Pairs("pairs", {"train": "ab" * 50, "valid": "ab" * 50, "test": "ab" * 50}, window=20)
@@ -158,7 +158,7 @@ class TestText:
         assert named == ["bytes", "pairs of bytes"]
         assert "tokeniser" not in bits_per_byte(trial_of(Uniform(), dataset)).protocol
 
-    def test_every_token_is_scored_once(self, dataset: ByteDataset) -> None:
+    def test_every_token_is_scored_once(self, dataset: TextDataset) -> None:
         """Also the tail that fills no window: sum over sum, not a mean of windows."""
         found = bits_per_byte(trial_of(CHAIN, dataset))
         assert found.n == 20003
@@ -169,7 +169,7 @@ class TestText:
     def test_a_text_of_whole_windows_has_no_tail(self) -> None:
         assert bits_per_byte(trial_of(Uniform(), dataset_of("ab" * 50, 20))).n == 100
 
-    def test_a_bound_is_called_one(self, dataset: ByteDataset) -> None:
+    def test_a_bound_is_called_one(self, dataset: TextDataset) -> None:
         class Bound(Uniform):
             bound = True
 
@@ -177,7 +177,7 @@ class TestText:
         assert perplexity(trial_of(Uniform(), dataset)).kind == "point"
 
     @pytest.mark.parametrize("measure", [perplexity, perplexity_sliding, perplexity_stateful])
-    def test_nan_is_refused(self, dataset: ByteDataset, measure: Metric) -> None:
+    def test_nan_is_refused(self, dataset: TextDataset, measure: Metric) -> None:
         class Broken(Uniform):
             def step_log_prob(self, batch: Batch, state: int | None = None) -> tuple[Tensor, int]:
                 return torch.full(batch.data.shape, torch.nan), 0
@@ -307,7 +307,7 @@ class TestWindows:
 
     measures = (bits_per_byte, bits_per_byte_sliding, bits_per_byte_stateful)
 
-    def test_all_reach_the_entropy(self, dataset: ByteDataset) -> None:
+    def test_all_reach_the_entropy(self, dataset: TextDataset) -> None:
         """Letters that open a window cost a bit: one in 100 disjoint, one in 20,003 sliding (each later one is scored
         behind others) and stateful. A first-order chain needs no more context than that."""
         found = [m(trial_of(CHAIN, dataset)) for m in self.measures]
@@ -318,7 +318,7 @@ class TestWindows:
         assert sliding < disjoint
         assert sliding == pytest.approx(stateful, rel=1e-12)
 
-    def test_only_the_first_token_is_without_context_in_a_stream(self, dataset: ByteDataset) -> None:
+    def test_only_the_first_token_is_without_context_in_a_stream(self, dataset: TextDataset) -> None:
         whole = -CHAIN.log_prob(Batch(dataset.tokens("test")[None])).item()
         assert score(trial_of(CHAIN, dataset), "token", "stateful").nats.sum() == pytest.approx(whole, rel=1e-12)
 
@@ -398,7 +398,7 @@ class TestWindows:
         with pytest.raises(GenbenchError, match="between 1 and the window of 8, got 9"):
             sliding_nats(of_one_window(), torch.zeros(50, dtype=torch.int64), 8, 9, 4, CPU)
 
-    def test_no_two_ways_share_a_protocol(self, dataset: ByteDataset) -> None:
+    def test_no_two_ways_share_a_protocol(self, dataset: TextDataset) -> None:
         protocols = [m(trial_of(CHAIN, dataset)).protocol for m in self.measures]
         assert [p["windows"] for p in protocols] == ["disjoint", "sliding", "stateful"]
         assert (protocols[1]["context"], protocols[1]["stride"]) == (100, 50)

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from bench import Batch, Estimate, GenbenchError, Interval, TooFew, Trial
-from bench.datasets._text import ByteDataset
+from bench.datasets._text import TextDataset
 from metrics.likelihood.membership import auc, membership_auc, pair_counts_auc
 from tests.metrics.coverage import assert_honest
 
@@ -29,11 +29,11 @@ def trial_of(model: Any, dataset: Any, batch_size: int = 32) -> Trial[Any]:
 
 
 @pytest.fixture(scope="module")
-def text() -> ByteDataset:
+def text() -> TextDataset:
     rng = np.random.default_rng(0)
     sizes = {"train": 30000, "valid": 100, "test": 10005}
     texts = {split: "".join(rng.choice(list("abcdefgh"), n)) for split, n in sizes.items()}
-    return ByteDataset("letters", texts, window=10)  # type: ignore[arg-type]
+    return TextDataset("letters", texts, window=10)  # type: ignore[arg-type]
 
 
 class TestArea:
@@ -106,7 +106,7 @@ class Lookup:
     bound = False
     log_prob_of: Literal["mass", "density"] = "mass"
 
-    def __init__(self, dataset: ByteDataset, share: float = 1.0) -> None:
+    def __init__(self, dataset: TextDataset, share: float = 1.0) -> None:
         windows = dataset.tokens("train").split(10)
         self.known = {tuple(w.tolist()) for w in windows[: int(share * len(windows))]}
 
@@ -125,17 +125,17 @@ class Counts(Lookup):
 
 
 class TestModels:
-    def test_a_lookup_table_is_found_out(self, text: ByteDataset) -> None:
+    def test_a_lookup_table_is_found_out(self, text: TextDataset) -> None:
         found = membership_auc(trial_of(Lookup(text), text))
         assert found.value == 1 and interval_of(found).lo > 0.99
         assert (found.protocol["n_train"], found.protocol["n_heldout"]) == (1000, 1000)
 
-    def test_half_a_memory_is_half_found_out(self, text: ByteDataset) -> None:
+    def test_half_a_memory_is_half_found_out(self, text: TextDataset) -> None:
         """Half of the training windows stand out, the others tie with those held out: 0.5 + 0.5 / 2."""
         found = interval_of(membership_auc(trial_of(Lookup(text, 0.5), text)))
         assert found.lo < 0.75 < found.hi and found.lo > 0.7
 
-    def test_a_model_that_remembers_nothing_cannot_tell(self, text: ByteDataset) -> None:
+    def test_a_model_that_remembers_nothing_cannot_tell(self, text: TextDataset) -> None:
         found = interval_of(membership_auc(trial_of(Counts(text), text)))
         assert found.lo < 0.5 < found.hi and found.hi - found.lo < 0.06
 
@@ -145,7 +145,7 @@ class TestModels:
         texts = {split: "".join(rng.choice(list("abcd"), 20000)) for split in ("train", "valid", "test")}
         for test, told in ((texts["test"], False), ("".join(sorted(texts["test"][:10000])) * 2, True)):
             caplog.clear()
-            data = ByteDataset("letters", {**texts, "test": test}, window=10)  # type: ignore[dict-item]
+            data = TextDataset("letters", {**texts, "test": test}, window=10)  # type: ignore[dict-item]
             membership_auc(trial_of(Counts(data), data))
             said = "counts of pairs of tokens, which remember no example, tell training from held-out text"
             assert (said in caplog.text) == told
@@ -169,6 +169,6 @@ class TestModels:
         found = interval_of(pair_counts_auc(train, test, others, 256))
         assert found.lo < 0.5 < found.hi
 
-    def test_it_can_be_repeated_at_any_batch_size(self, text: ByteDataset) -> None:
+    def test_it_can_be_repeated_at_any_batch_size(self, text: TextDataset) -> None:
         found = [membership_auc(trial_of(Lookup(text, 0.5), text, batch)) for batch in (1, 7, 1000)]
         assert found[0] == found[1] == found[2]

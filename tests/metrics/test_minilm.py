@@ -14,7 +14,7 @@ from torch import Tensor
 
 import bench
 from bench import DataError, DataSpec, GenbenchError, Omitted, TooFew, Trial
-from bench.datasets._text import ByteDataset
+from bench.datasets._text import TextDataset
 from bench.datasets.kjv import kjv
 from bench.measure.comparison import measure
 from bench.registry import registry
@@ -158,7 +158,7 @@ class TestPromptSimilarity:
 class Reader:
     """Continues a prompt with what follows it in the test text, or with what stands at a random place."""
 
-    def __init__(self, data: ByteDataset, listens: int) -> None:
+    def __init__(self, data: TextDataset, listens: int) -> None:
         self.data, self.listens = data, listens
         self.text = bytes(data.tokens("test").tolist())
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import bench
 from bench import Estimate, GenbenchError, Omitted, TooFew, Trial
-from bench.datasets._text import ByteDataset
+from bench.datasets._text import TextDataset
 from bench.datasets.kjv import kjv
 from bench.measure.comparison import measure
 from bench.registry import registry
@@ -363,7 +363,7 @@ def grams_of(text: str, n: int) -> list[tuple[str, ...]]:
 class Parrot:
     """Says what it heard: windows of the training text."""
 
-    def __init__(self, data: ByteDataset) -> None:
+    def __init__(self, data: TextDataset) -> None:
         self.data = data
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:

@@ -19,10 +19,10 @@ pytestmark = pytest.mark.performance
 def without_cache(model: GPT, n: int, rng: torch.Generator) -> Tensor:
     """Sampling as it would be if every token read the whole context again."""
     u = uniform(rng, n, model.window)
-    context = model.tokens.start(n, torch.device("cpu"))[:, None]
+    context = model.head.start(n, torch.device("cpu"))[:, None]
     for t in range(model.window):
         logits, _ = model(context)
-        context = torch.cat([context, model.tokens.draw(logits[:, -1], u[:, t])[:, None]], dim=1)
+        context = torch.cat([context, model.head.draw(logits[:, -1], u[:, t])[:, None]], dim=1)
     return context[:, 1:]
 
 

@@ -1,0 +1,95 @@
+"""Attention over sequences, whole or step by step, and what is remembered of the steps before.
+
+    softmax(Q K' / sqrt(d)) V        (Vaswani et al. 2017, arXiv:1706.03762, Eq. 1)
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Cache:
+    """Keys and values of each layer of the last ``room`` steps, in memory that is taken once.
+
+    inputs: what the net was given at each, ``(n, room, inside)``, for one that reads it again; else None.
+    A state that goes on writes over what one that went on from the same place wrote.
+    """
+
+    def __init__(self, room: int, n: int, device: torch.device, *, inputs: bool = False) -> None:
+        self.room, self.n, self.device, self.length = room, n, device, 0
+        self.keys: dict[int, Tensor] = {}  # by layer, (n, heads, room, width / heads)
+        self.values: dict[int, Tensor] = {}
+        self.inputs: Tensor | None = None
+        self.keeps_inputs = inputs
+
+    def keep(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Write the keys and values of new steps, and return those of all that are remembered.
+
+        Past the room the oldest are written over; in which order they stand then, attention does not ask.
+        """
+        if layer not in self.keys:
+            self.keys[layer], self.values[layer] = (x.new_empty(*x.shape[:2], self.room, x.shape[3]) for x in (k, v))
+        place, steps = self.length % self.room, k.shape[2]
+        self.keys[layer][:, :, place : place + steps] = k
+        self.values[layer][:, :, place : place + steps] = v
+        known = min(self.length + steps, self.room)
+        return self.keys[layer][:, :, :known], self.values[layer][:, :, :known]
+
+    def note(self, inputs: Tensor) -> None:
+        """Count new steps, ``(n, steps, inside)``, once all layers have kept theirs."""
+        if self.keeps_inputs:
+            if self.inputs is None:
+                self.inputs = inputs.new_empty(self.n, self.room, inputs.shape[2])
+            self.inputs[:, self.length : self.length + inputs.shape[1]] = inputs
+        self.length += inputs.shape[1]
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    causal: bool = True,
+    band: int = 0,
+    sees: Tensor | None = None,
+    dropout: float = 0.0,
+) -> Tensor:
+    """What each of the last steps finds among all that are known, ``(batch, heads, steps, size)``.
+
+    q: ``(batch, heads, steps, size)``. k, v: of at least as many steps, the last of which are those of q; of fewer
+    heads, each for as many of q's in a row (grouped queries, Ainslie et al. 2023, arXiv:2305.13245). causal: none looks
+    at what comes after it, and with ``band`` at no more than so many steps, itself the last. sees: of what is not
+    causal, which steps each sees, ``(..., steps, known)`` bool; all where left out.
+    """
+    steps, known = q.shape[2], k.shape[2]
+    if band and steps == 1:
+        k, v = k[:, :, -band:], v[:, :, -band:]
+    elif 0 < band < known and steps == known:
+        return _banded(q, k, v, band, dropout)
+    elif causal and steps > 1 and (steps < known or 0 < band < known):
+        sees = _within(steps, known, band or known, q.device)
+    plain = causal and steps > 1 and sees is None
+    grouped = q.shape[1] != k.shape[1]
+    return F.scaled_dot_product_attention(q, k, v, sees, is_causal=plain, dropout_p=dropout, enable_gqa=grouped)
+
+
+def _within(steps: int, known: int, band: int, device: torch.device) -> Tensor:
+    """``(steps, known)`` bool: which of the known steps the last ones see."""
+    back = torch.arange(known - steps, known, device=device)[:, None] - torch.arange(known, device=device)
+    return (back >= 0) & (back < band)
+
+
+def _banded(q: Tensor, k: Tensor, v: Tensor, band: int, dropout: float) -> Tensor:
+    """In blocks of ``band`` steps, each of which looks at itself and the one before: a mask alone would save nothing."""
+    batch, heads, steps, size = q.shape
+    blocks = -(-steps // band)
+    q, k, v = (F.pad(x, (0, 0, 0, blocks * band - steps)).unflatten(2, (blocks, band)) for x in (q, k, v))
+    k, v = (torch.cat([F.pad(x, (0, 0, 0, 0, 1, 0))[:, :, :-1], x], dim=3) for x in (k, v))  # (..., blocks, 2 band, size)
+    mask = _within(band, 2 * band, band, q.device).repeat(blocks, 1, 1)
+    mask[0, :, :band] = False  # nothing stands before the first block
+    if heads != k.shape[1]:
+        k, v = (x.repeat_interleave(heads // x.shape[1], dim=1) for x in (k, v))
+    out = F.scaled_dot_product_attention(q, k, v, mask, dropout_p=dropout)
+    return out.flatten(2, 3)[:, :, :steps]

@@ -1,0 +1,180 @@
+"""Sequence families: all of them but their net.
+
+    p(x) = prod_t p(x_t | x_<t),    p(x_t | x_<t) = head(W f_t),    f_t, s_t = net(read(x_{t-1}), s_{t-1})
+
+``read`` makes a vector of a step, by a table of tokens or a linear map of a frame; the net is the family's own; ``head``
+(``_heads``) is a softmax over tokens, Bernoulli variables for the keys of a piano roll or a mixture for real numbers. A
+family is so written once for all three. x_0 is the head's start, so that log p(x) covers every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import NonNegativeInt, PositiveFloat
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from bench import Batch, DataSpec, uniform
+from generators._drawing import Drawing
+from generators._heads import Tokens, head_of
+from generators._sequence import clip_and_step
+
+SEQUENCES = {"text", "music"}  # modalities of which every sequence family makes what it has a head for
+Token = Annotated[int, Ge(0)]
+
+
+class Net(nn.Module):
+    """Vectors of steps to features of those up to each: ``forward(h, state) -> (features, state)``.
+
+    h: ``(batch, steps, inside)``. features: ``(batch, steps, outside)``. A state goes on from where another call
+    ended, with any number of steps. endless: whether one that began with None goes on without end; else it is to
+    ``begin``. tied: whether tokens are read off the features by the table that they are read in by.
+    """
+
+    inside: int
+    outside: int
+    endless = True
+    tied = False
+
+    def begin(self, n: int, device: torch.device) -> Any:
+        """The state before the first of steps that come one by one."""
+        return None
+
+
+class Autoregressive(nn.Module):
+    """A net with what stands before and behind it.
+
+    lr: rises over a share ``warmup`` of the training, and falls in a line to 0 at its end. truncate: of those whose
+    state has no end, the steps through which a gradient goes back: a longer example is read in pieces, with an update
+    each, and the state carried on (Williams & Peng 1990); 0 = all. The rest are of sampling; see ``Drawing``.
+    Raises Unsupported for data that is no sequence.
+    """
+
+    bound = False
+    log_prob_of = "mass"
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        net: Net,
+        truncate: int = 0,
+        *,
+        lr: PositiveFloat = 1e-3,
+        weight_decay: Annotated[float, Ge(0)] = 0.01,
+        warmup: Annotated[float, Ge(0), Lt(1)] = 0.05,
+        temperature: PositiveFloat = 1.0,
+        top_k: NonNegativeInt = 0,
+        top_p: Annotated[float, Gt(0), Le(1)] = 1.0,
+        min_p: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        repetition: PositiveFloat = 1.0,
+        stop: tuple[Token, ...] = (),
+    ) -> None:
+        super().__init__()
+        self.window, self.head, self.truncate, self.warmup = spec.shape[0], head_of(spec), truncate, warmup
+        self.log_prob_of = self.head.log_prob_of
+        self.drawing = Drawing(self.head, temperature, top_k, top_p, min_p, repetition, tuple(stop))
+        tokens = isinstance(self.head, Tokens)
+        self.read = nn.Embedding(spec.vocab + 1, net.inside) if tokens else nn.Linear(spec.shape[1], net.inside)  # type: ignore[operator]
+        self.net = net
+        self.write = None if net.tied and tokens else nn.Linear(net.outside, self.head.size)
+        # Of vectors, such as biases and norms, and of embeddings no weight is decayed.
+        groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+        for name, p in self.named_parameters():
+            groups[p.dim() >= 2 and name != "read.weight"].append(p)
+        self.optimiser = torch.optim.AdamW(
+            [{"params": groups[True], "weight_decay": weight_decay}, {"params": groups[False], "weight_decay": 0.0}],
+            lr=lr,
+            betas=(0.9, 0.99),  # of a few thousand tokens a step
+            fused=True,
+        )
+
+    def pace(self, share: float) -> None:
+        for group in self.optimiser.param_groups:
+            rise = min(1.0, (share + 1e-3) / (self.warmup + 1e-3))
+            group["lr"] = self.optimiser.defaults["lr"] * rise * min(1.0, (1 - share) / (1 - self.warmup))
+
+    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """What is said of the step after each of ``x`` ``(batch, steps, ...)``: ``(batch, steps, head.size)``."""
+        features, state = self.net(self.read(x).float(), state)  # what layers add up is not rounded by autocast
+        if self.write is None:
+            return features @ self.read.weight[: self.head.size].T, state
+        return self.write(features), state
+
+    def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        losses, last, state = [], None, None
+        for piece in pieces(batch, self.truncate):
+            out, state = self(self.head.shifted(piece.data, last), state)
+            loss = self.head.loss(out, piece)
+            clip_and_step(self.optimiser, loss)
+            losses.append(loss.item())
+            state, last = tree_map_only(Tensor, Tensor.detach, state), piece.data[:, -1]
+        return {"loss": sum(losses) / len(losses)}
+
+    @torch.no_grad()
+    def log_prob(self, batch: Batch) -> Tensor:
+        """Exact log-probability of each sequence in nats, ``(batch,)``."""
+        return self.step_log_prob(batch)[0].sum(1)
+
+    @torch.no_grad()
+    def step_log_prob(self, batch: Batch, state: tuple[Tensor, Any] | None = None) -> tuple[Tensor, Any]:
+        """log p of each step in nats, ``(batch, steps)``, and the state from which the text goes on without end.
+
+        That is the last step, which is yet to be read, with the net's; None where the net's has an end.
+        """
+        last, before = state or (None, None)
+        out, after = self(self.head.shifted(batch.data, last), before)
+        return self.head.log_prob(out, batch), (batch.data[:, -1], after) if self.net.endless else None
+
+    @torch.no_grad()
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor | Batch:
+        device = next(self.parameters()).device
+        u = uniform(rng, n, self.window, *self.head.draws).to(device)
+        step, state, seen = self.head.start(n, device), self.net.begin(n, device), self.drawing.nothing_seen(n, device)
+        drawn = []
+        for each in u.unbind(1):
+            out, state = self(step[:, None], state)
+            step = self.drawing.draw(out[:, -1], each, seen)
+            drawn.append(step)
+        x = torch.stack(drawn, dim=1)
+        return ended(x, self.drawing) if self.drawing.stop else x
+
+    @torch.no_grad()
+    def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
+        """Continue ``prompt`` ``(steps, ...)``, which may be empty, step by step ``(...)``, to a token that stops it.
+
+        Without one it has no end. What lies beyond the window of a net that has one is handled as the family says.
+        """
+        device = next(self.parameters()).device
+        start, state, seen = self.head.start(1, device), self.net.begin(1, device), self.drawing.nothing_seen(1, device)
+        if seen is not None and len(prompt):
+            seen[0, prompt.to(device)] = True
+        step = torch.cat([start, prompt.to(start)])[None]
+        while True:
+            out, state = self(step, state)
+            drawn = self.drawing.draw(out[:, -1], torch.rand(1, *self.head.draws, generator=rng), seen)
+            yield drawn[0]
+            if self.drawing.stop and bool(self.drawing.ends(drawn)):
+                return
+            step = drawn[:, None]
+
+
+def pieces(batch: Batch, size: int) -> Iterator[Batch]:
+    """A batch of sequences in pieces of at most ``size`` steps, all of it for 0; none that is padding alone."""
+    steps = batch.data.shape[1] if batch.lengths is None else int(batch.lengths.max())
+    for first in range(0, steps, size or max(1, steps)):
+        data = batch.data[:, first : min(first + (size or steps), steps)]
+        lengths = None if batch.lengths is None else (batch.lengths - first).clamp(0, data.shape[1])
+        if lengths is None or bool(lengths.any()):
+            yield Batch(data, batch.condition, lengths)
+
+
+def ended(x: Tensor, drawing: Drawing) -> Batch:
+    """Texts ``(n, steps)`` up to the first token that stops each, which is kept."""
+    stops = drawing.ends(x)
+    before = stops.long().cumsum(1) - stops.long()  # stops before each place
+    lengths = (before == 0).sum(1)
+    return Batch(x, lengths=lengths)

@@ -1,0 +1,109 @@
+"""Block diffusion (Arriola et al. 2025, arXiv:2503.09573): block after block, and masked diffusion within each.
+
+    p(x) = prod_b p(x_b | x_<b),    each factor bounded as in ``masked_diffusion``
+
+With blocks of one token it is an autoregressive model, with one block masked diffusion. In training and for the bound
+all blocks are taken at once: the net reads the masked text and the whole one behind it, and each block of the first
+looks at itself there and at the blocks before it here (section 3.3, figure 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor
+
+from bench import Batch, DataSpec, GenbenchError, Presets, generator, uniform
+from generators.masked_diffusion import MaskedDiffusion, shown, times
+
+PRESETS: Presets = {
+    "test": {
+        "layers": 2, "heads": 2, "width": 16, "block": 2, "lr": 5e-3, "bound_steps": 4, "bound_draws": 50, "steps": 2,
+    },
+    "tiny": {"layers": 2, "heads": 4, "width": 96, "lr": 5e-3},
+    "paper": {
+        "layers": 12, "heads": 12, "width": 768, "block": 4, "dropout": 0.1, "lr": 3e-4, "bound_steps": 1000, "steps": 4,
+    },
+}  # fmt: skip
+
+
+@generator(
+    "block_diffusion", modalities={"text", "music"}, paper="arXiv:2503.09573", presets=PRESETS,
+    sampling={"steps", "temperature"},
+)  # fmt: skip
+class BlockDiffusion(MaskedDiffusion):
+    """Blocks of tokens in order, the tokens of each in any.
+
+    block: tokens of one, a divisor of the window. steps: of sampling a block. The rest as of masked_diffusion.
+    """
+
+    def __init__(self, spec: DataSpec, *, block: PositiveInt = 4, steps: PositiveInt = 4, **rest: Any) -> None:
+        super().__init__(spec, steps=steps, **rest)
+        if self.window % block:
+            raise GenbenchError(f"block = {block} must divide the window of {self.window} tokens")
+        self.block = block
+
+    @property
+    def nfe(self) -> int:
+        """Evaluations of the net a sample."""
+        return self.steps * self.window // self.block
+
+    def times(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """Each block of an example has a time of its own."""
+        blocks = self.window // self.block
+        t = times(len(x) * blocks, self.least, rng)
+        order = torch.randperm(len(t), generator=rng, device=rng.device)
+        return t[order].view(-1, blocks).repeat_interleave(self.block, dim=1)
+
+    def logits(self, x: Tensor, clean: Tensor, real: Tensor | None = None) -> Tensor:
+        """What is said of each place of ``x`` ``(batch, tokens)``, whose blocks look at those before in ``clean``.
+
+        real: ``(batch, tokens)`` bool, where there is data; everywhere where left out.
+        """
+        places = torch.arange(x.shape[1], device=x.device)
+        block = places // self.block
+        own = block[:, None] == block
+        before, known = block[:, None] > block, block[:, None] >= block
+        sees = torch.cat([torch.cat([own, before], 1), torch.cat([torch.zeros_like(own), known], 1)])
+        if real is not None:
+            # What is padding looks at itself, or it would look at nothing.
+            sees = sees & real.repeat(1, 2)[:, None, None] | torch.eye(len(sees), dtype=torch.bool, device=x.device)
+        return self.net(torch.cat([x, clean], dim=1), sees, places.repeat(2))[:, : x.shape[1]]
+
+    def hidden_logits(self, batch: Batch, hidden: Tensor) -> Tensor:
+        x = batch.data.masked_fill(~batch.mask, self.mask)
+        return self.logits(x.masked_fill(hidden, self.mask), x, None if batch.lengths is None else batch.mask)
+
+    @torch.no_grad()
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        device = next(self.parameters()).device
+        blocks = self.window // self.block
+        u = uniform(rng, n, blocks, self.steps, 2, self.block).to(device)
+        x = torch.empty(n, 0, dtype=torch.int64, device=device)
+        for b in range(blocks):
+            x = self._with_next(x, u[:, b])
+        return x
+
+    @torch.no_grad()
+    def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
+        """Continue ``prompt`` ``(tokens,)``, which may be empty, without end: a block is drawn, its tokens handed out.
+
+        Blocks begin where the prompt ends. Past the window the oldest blocks are forgotten.
+        """
+        device = next(self.parameters()).device
+        x = prompt.to(device)[None, len(prompt) % self.block :] if len(prompt) else prompt.to(device).long()[None]
+        while True:
+            u = torch.rand(1, self.steps, 2, self.block, generator=rng).to(device)
+            x = self._with_next(x[:, -(self.window - self.block) :] if self.window > self.block else x[:, :0], u)
+            yield from x[0, -self.block :]
+
+    def _with_next(self, x: Tensor, u: Tensor) -> Tensor:
+        """``x`` ``(n, tokens)`` of whole blocks with one more, by ``u`` ``(n, steps, 2, block)``."""
+        new = torch.full((len(x), self.block), self.mask, device=x.device)
+        for i in range(self.steps, 0, -1):
+            logits = self.logits(torch.cat([x, new], dim=1), torch.cat([x, new], dim=1))[:, -self.block :]
+            new = shown(new, logits, u[:, self.steps - i], i, self.mask, self.temperature)
+        return torch.cat([x, new], dim=1)

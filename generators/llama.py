@@ -1,0 +1,148 @@
+"""Llama: a decoder-only transformer with rotary positions (Touvron et al. 2023, arXiv:2302.13971).
+
+    norm(x) = g x / sqrt(mean x^2 + eps)                          RMSNorm (Zhang & Sennrich 2019, arXiv:1910.07467)
+    mlp(x) = W_2 (silu(W_1 x) * W_3 x)                            SwiGLU (Shazeer 2020, arXiv:2002.05202)
+    q_m . k_n = Re sum_j q_j conj(k_j) exp(i (m - n) rate_j)      rotary positions (Su et al. 2021, arXiv:2104.09864)
+
+No biases; several heads of queries may share one of keys and values (grouped queries, as Llama 2's larger ones). What
+attention sees of two places is how far apart they are, so that a text may go on past the window: keys and values of the
+last ``window`` steps are kept, and the oldest is written over.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from annotated_types import Ge, Lt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from bench import DataSpec, GenbenchError, Presets, generator
+from generators._attention import Cache, attend
+from generators._autoregressive import SEQUENCES, Autoregressive, Net
+from generators._drawing import SAMPLING
+
+PRESETS: Presets = {
+    "test": {"layers": 2, "heads": 2, "groups": 1, "width": 16, "lr": 5e-3},
+    "tiny": {"layers": 2, "heads": 4, "width": 96, "lr": 5e-3, "weight_decay": 0.0},
+    "paper": {"layers": 32, "heads": 32, "width": 4096, "hidden": 11008, "lr": 3e-4, "weight_decay": 0.1},  # 7B
+}
+
+
+@generator("llama", modalities=SEQUENCES, paper="arXiv:2302.13971", presets=PRESETS, sampling=SAMPLING)
+class Llama(Autoregressive):
+    """Decoder-only transformer with rotary positions, RMSNorm, SwiGLU and grouped queries.
+
+    width: of the residual stream, a multiple of twice the heads. groups: heads of keys and values, a divisor of heads;
+    0 = as many. hidden: width of the perceptrons; 0 = 8/3 of the stream's. base: of the rotations' wavelengths. beyond:
+    what is streamed past the window sees the last window of it (slide), or half of it is read again (reread).
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        layers: PositiveInt = 4,
+        heads: PositiveInt = 4,
+        groups: NonNegativeInt = 0,
+        width: PositiveInt = 128,
+        hidden: NonNegativeInt = 0,
+        base: PositiveFloat = 10_000.0,
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        beyond: Literal["slide", "reread"] = "slide",
+        **rest: Any,
+    ) -> None:
+        if width % (2 * heads):
+            raise GenbenchError(f"width = {width} must be a multiple of twice heads = {heads}")
+        if heads % (groups or heads):
+            raise GenbenchError(f"heads = {heads} must be a multiple of groups = {groups}")
+        sizes = (width, heads, groups or heads, hidden or math.ceil(8 / 3 * width))
+        super().__init__(spec, Blocks(spec.shape[0], layers, sizes, base, dropout, beyond), **rest)
+        nn.init.normal_(self.read.weight, std=0.02)
+
+
+class Blocks(Net):
+    """The transformer between embeddings and head."""
+
+    endless = False
+
+    def __init__(
+        self, window: int, layers: int, sizes: tuple[int, int, int, int], base: float, dropout: float, beyond: str
+    ) -> None:
+        super().__init__()
+        self.inside = self.outside = width = sizes[0]
+        self.window, self.beyond, self.size, self.base = window, beyond, width // sizes[1], base
+        self.blocks = nn.ModuleList(Block(i, *sizes, dropout) for i in range(layers))
+        self.norm, self.dropout = nn.RMSNorm(width, eps=1e-5), nn.Dropout(dropout)
+        for name, p in self.named_parameters():
+            if "norm" not in name:
+                residual = name.endswith(("out.weight", "down.weight"))
+                nn.init.normal_(p, std=0.02 / math.sqrt(2 * layers) if residual else 0.02)
+
+    def begin(self, n: int, device: torch.device) -> Cache:
+        return Cache(self.window, n, device, inputs=self.beyond == "reread")
+
+    def forward(self, x: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache | None]:
+        if cache is not None and cache.length + x.shape[1] > self.window:
+            if self.beyond == "reread":
+                known = x if cache.inputs is None else torch.cat([cache.inputs[:, : cache.length], x], dim=1)
+                x, cache = known[:, -max(1, self.window // 2) :], self.begin(len(x), x.device)
+            elif x.shape[1] > 1:  # each must see what the next one writes over
+                steps = [self(step, cache)[0] for step in x.split(1, dim=1)]
+                return torch.cat(steps, dim=1), cache
+        before, h = cache.length if cache else 0, self.dropout(x)
+        turns = rotations(before, x.shape[1], self.size, self.base, x.device)
+        for block in self.blocks:
+            h = block(h, turns, cache)
+        if cache is not None:
+            cache.note(x)
+        return self.norm(h), cache
+
+
+class Block(nn.Module):
+    """Attention, then a gated perceptron, each normalised before and added after."""
+
+    def __init__(
+        self, place: int, width: int, heads: int, groups: int, hidden: int, dropout: float, *, causal: bool = True
+    ) -> None:
+        super().__init__()
+        self.place, self.heads, self.groups, self.rate, self.causal = place, heads, groups, dropout, causal
+        size = width // heads
+        self.norm1, self.norm2 = nn.RMSNorm(width, eps=1e-5), nn.RMSNorm(width, eps=1e-5)
+        self.qkv = nn.Linear(width, (heads + 2 * groups) * size, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+        self.gate_up = nn.Linear(width, 2 * hidden, bias=False)
+        self.down = nn.Linear(hidden, width, bias=False)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, x: Tensor, turns: tuple[Tensor, Tensor], cache: Cache | None = None, sees: Tensor | None = None
+    ) -> Tensor:
+        """sees: of one that is not causal, which steps each sees, ``(..., steps, steps)`` bool; all where left out."""
+        heads = [self.heads, self.groups, self.groups]
+        q, k, v = self.qkv(self.norm1(x)).unflatten(2, (sum(heads), -1)).transpose(1, 2).split(heads, dim=1)
+        q, k = rotated(q, turns), rotated(k, turns)
+        if cache is not None:
+            k, v = cache.keep(self.place, k, v)
+        y = attend(q, k, v, causal=self.causal, sees=sees, dropout=self.rate if self.training else 0.0)
+        x = x + self.dropout(self.out(y.transpose(1, 2).flatten(2)))
+        gate, up = self.gate_up(self.norm2(x)).chunk(2, -1)
+        return x + self.dropout(self.down(F.silu(gate) * up))
+
+
+def rotations(first: int, steps: int, size: int, base: float, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of places from ``first`` on, ``(steps, size)``; in float64, as places have no end."""
+    rates = base ** (-torch.arange(0, size, 2, dtype=torch.float64, device=device) / size)
+    angles = torch.arange(first, first + steps, dtype=torch.float64, device=device)[:, None] * rates
+    angles = torch.cat([angles, angles], dim=1)
+    return angles.cos().float(), angles.sin().float()
+
+
+def rotated(x: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
+    """Of each head ``(batch, heads, steps, size)`` the pairs (j, j + size / 2) turned by their places' angles."""
+    cos, sin = turns
+    left, right = x.chunk(2, -1)
+    return (x * cos + torch.cat([-right, left], dim=-1) * sin).to(x.dtype)

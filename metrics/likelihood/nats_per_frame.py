@@ -1,0 +1,22 @@
+"""Negative log-likelihood of polyphonic music: nats a frame, as the literature of piano rolls reports it
+(Boulanger-Lewandowski et al. 2012, arXiv:1206.6392, table 1)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench import Estimate, Likelihood, Omitted, Trial, metric, ratio_interval
+from metrics.likelihood._examples import nats_of, told
+
+
+@metric("nats_per_frame", on={"music"}, aspect="likelihood", unit="nat", better="lower", lead=3, curve=1,
+        paper="arXiv:1206.6392, table 1")  # fmt: skip
+def nats_per_frame(trial: Trial[Likelihood]) -> Estimate:
+    """Nats that the model spends on a frame of the test pieces, all frames alike, the first of a piece too."""
+    if trial.spec.kind != "binary" or len(trial.spec.shape) != 2:
+        raise Omitted("needs piano rolls of 0 and 1")
+    nats, sizes = nats_of(trial)
+    frames = sizes / trial.spec.shape[1]
+    interval = ratio_interval(nats, frames, method="normal, over pieces")
+    estimate = Estimate(value=float(nats.sum() / frames.sum()), n=int(np.round(frames.sum())), interval=interval)
+    return told(estimate, trial, bound=trial.model.bound)

@@ -1,0 +1,110 @@
+"""Masked and block diffusion: the bound against the exact likelihood of the sampler, counted over all of its paths."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench import Batch, DataSpec, GenbenchError, Unsupported
+from bench.registry import registry
+from bench.streams import stream
+from bench.testing import made_up
+from generators.block_diffusion import BlockDiffusion
+from generators.masked_diffusion import MaskedDiffusion, own_draws, times
+
+TINY = DataSpec("text", (4,), "tokens", vocab=3)
+EVERY = torch.tensor(list(itertools.product(range(3), repeat=4)))
+FAMILIES: tuple[tuple[type[MaskedDiffusion], dict[str, Any]], ...] = (
+    (MaskedDiffusion, {}), (BlockDiffusion, {"block": 2}), (BlockDiffusion, {"block": 1}), (BlockDiffusion, {"block": 4}),
+)  # fmt: skip
+
+
+def opinionated(family: type[MaskedDiffusion], spec: DataSpec = TINY, **params: Any) -> MaskedDiffusion:
+    torch.manual_seed(0)
+    model = family(spec, layers=2, heads=2, width=16, **params).eval()
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.7)
+    return model
+
+
+@torch.no_grad()
+def exactly(model: MaskedDiffusion, steps: int) -> Tensor:
+    """log p of each text under the sampler: the mean over all ways to share out tokens to steps, ``(81,)``."""
+    total = []
+    for ways in itertools.product(range(steps), repeat=4):
+        shown_at, log_p = torch.tensor(ways), torch.zeros(len(EVERY), dtype=torch.float64)
+        for r in range(steps):
+            hidden = (shown_at <= r).expand(len(EVERY), 4)
+            log_p -= model.hidden_nats(Batch(EVERY), hidden).where(shown_at == r, 0).double().sum(1)
+        total.append(log_p)
+    return torch.stack(total).logsumexp(0) - torch.tensor(float(steps**4)).log()
+
+
+@pytest.mark.parametrize(("family", "params"), FAMILIES)
+@pytest.mark.parametrize("steps", [1, 3])
+def test_the_bound_never_exceeds_the_exact_value(family: Any, params: dict[str, Any], steps: int) -> None:
+    model = opinionated(family, **params, bound_steps=steps, bound_draws=300)
+    exact, bound = exactly(model, steps), model.log_prob(Batch(EVERY))
+    assert exact.exp().sum() == pytest.approx(1, rel=1e-5)
+    assert (bound <= exact + 0.05).all()  # of 300 draws
+    assert bound.mean() > exact.mean() - 1.0
+    if steps == 1 or params.get("block") == 1:  # one way alone: nothing is lost
+        torch.testing.assert_close(bound, exact, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("family", "params"), FAMILIES)
+def test_samples_follow_the_likelihood(family: Any, params: dict[str, Any]) -> None:
+    model = opinionated(family, **params, steps=3)
+    drawn = model.sample(20_000, stream(0, "s"))
+    seen = torch.bincount((drawn * torch.tensor([27, 9, 3, 1])).sum(1), minlength=81) / len(drawn)
+    assert 0.5 * (seen - exactly(model, 3).exp()).abs().sum() < 0.05
+
+
+def test_blocks_see_those_before_them_and_no_others() -> None:
+    model = opinionated(BlockDiffusion, DataSpec("text", (8,), "tokens", vocab=5), block=2)
+    x = torch.randint(5, (1, 8))
+    hidden = torch.tensor([False] * 4 + [True] * 2 + [False] * 2)[None]
+    with torch.no_grad():
+        found = model.hidden_logits(Batch(x), hidden)[0, 4:6]
+        for place, matters in [(1, True), (3, True), (4, False), (6, False), (7, False)]:
+            other = x.clone()
+            other[0, place] = (other[0, place] + 1) % 5
+            changed = model.hidden_logits(Batch(other), hidden)[0, 4:6]
+            assert torch.allclose(changed, found) != matters, place
+
+
+def test_the_bound_of_a_text_repeats() -> None:
+    model = opinionated(MaskedDiffusion)
+    assert torch.equal(model.log_prob(Batch(EVERY[:5])), model.log_prob(Batch(EVERY))[:5])
+
+
+def test_draws_of_a_text_do_not_see_its_padding() -> None:
+    x = torch.arange(6)[None]
+    padded = [own_draws(Batch(x.where(x < 4, other), lengths=torch.tensor([4])), 2)[:, :, :4] for other in (7, 8)]
+    assert torch.equal(*padded)
+
+
+def test_times_are_spread_evenly() -> None:
+    found = times(10, 0.1, torch.Generator()).sort().values
+    torch.testing.assert_close(found.diff(), torch.full((9,), 0.09))
+    assert found.min() >= 0.1 and found.max() < 1
+
+
+def test_a_stream_of_blocks_goes_on_like_samples() -> None:
+    """With blocks of one token at nearly no temperature, each is the likeliest behind those before it."""
+    model = opinionated(BlockDiffusion, DataSpec("text", (6,), "tokens", vocab=5), block=1, steps=1, temperature=1e-4)
+    whole = model.sample(1, stream(0, "s"))[0]
+    rest = torch.stack(list(itertools.islice(model.stream(whole[:2], stream(0, "s")), 4)))
+    assert rest.tolist() == whole[2:].tolist()
+
+
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(Unsupported, match="masked diffusion is of tokens, not of binary data"):
+        MaskedDiffusion(made_up("music").spec)
+    with pytest.raises(GenbenchError, match="block = 5 must divide the window of 16 tokens"):
+        BlockDiffusion(made_up("text").spec, block=5)
+    assert {"masked_diffusion", "block_diffusion"} <= set(registry.all("generators"))

@@ -1,0 +1,74 @@
+"""Recurrent families: each cell as its equations say against torch's layer, and the recurrences that are linear."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench import DataSpec
+from generators._recurrent import Recurrent
+from generators._scan import scan
+from generators.gru import GRU
+from generators.lstm import LSTM
+from generators.mamba import recurrence
+from generators.rnn import RNN
+
+CELLS: tuple[type[Recurrent], ...] = (RNN, GRU, LSTM)
+
+
+@pytest.mark.parametrize("family", CELLS)
+@torch.no_grad()
+def test_each_cell_is_torchs(family: type[Recurrent]) -> None:
+    """Step by step by the equations, as torch's layers run over all steps; states too."""
+    torch.manual_seed(0)
+    net = family(DataSpec("text", (9,), "tokens", vocab=5), width=7, embedding=4, layers=2).eval().net
+    x, parts = torch.randn(3, 9, 4), 2 if family is LSTM else 1
+    state: Any = tuple(torch.zeros(2, 3, 7) for _ in range(parts))
+    expected, last = net.layers(x)  # type: ignore[operator]
+    found = []
+    for step in x.split(1, dim=1):
+        out, state = net(step, state)
+        found.append(out)
+    torch.testing.assert_close(torch.cat(found, dim=1), expected)
+    for ours, torchs in zip(state, last if parts > 1 else (last,), strict=True):
+        torch.testing.assert_close(ours, torchs)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 8, 33])
+@pytest.mark.parametrize("start", [None, torch.randn(2, 3, dtype=torch.float64)])
+def test_doubling_is_the_recurrence(steps: int, start: Tensor | None) -> None:
+    a, b = torch.rand(2, steps, 3, dtype=torch.float64), torch.randn(2, steps, 3, dtype=torch.float64)
+    h, expected = torch.zeros(2, 3, dtype=torch.float64) if start is None else start, []
+    for t in range(steps):
+        h = a[:, t] * h + b[:, t]
+        expected.append(h)
+    torch.testing.assert_close(scan(a, b, start), torch.stack(expected, dim=1))
+
+
+@pytest.mark.parametrize("steps", [1, 5, 8, 13])
+@pytest.mark.parametrize("chunk", [1, 4, 32])
+def test_chunks_are_the_recurrence(steps: int, chunk: int) -> None:
+    """Mamba-2's chunked form, step by step: S = exp(log a) S + dt B x', y = C' S."""
+    rng = torch.Generator().manual_seed(0)
+    x, b, c = (torch.randn(2, steps, *shape, generator=rng, dtype=torch.float64) for shape in ((3, 5), (4,), (4,)))
+    dt, log_a = (torch.rand(2, steps, 3, generator=rng, dtype=torch.float64) for _ in range(2))
+    state = start = torch.randn(2, 3, 4, 5, generator=rng, dtype=torch.float64)
+    expected = []
+    for t in range(steps):
+        fed = torch.einsum("bn,bhp->bhnp", b[:, t], x[:, t] * dt[:, t, :, None])
+        state = state * (-log_a[:, t]).exp()[..., None, None] + fed
+        expected.append(torch.einsum("bn,bhnp->bhp", c[:, t], state))
+    y, last = recurrence(x, dt, -log_a, b, c, chunk, start)
+    torch.testing.assert_close(y, torch.stack(expected, dim=1))
+    torch.testing.assert_close(last, state)
+
+
+def test_a_steep_decay_leaves_gradients_finite() -> None:
+    """What lies ahead of a step would have grown without bound, were it not left out before the exponential."""
+    x, dt = torch.randn(1, 64, 1, 2), torch.full((1, 64, 1), 50.0, requires_grad=True)
+    y, _ = recurrence(x, dt, -dt, torch.randn(1, 64, 3), torch.randn(1, 64, 3), 64)
+    y.sum().backward()  # type: ignore[no-untyped-call]
+    assert dt.grad is not None and dt.grad.isfinite().all()
