@@ -306,6 +306,9 @@ class RunRecord(Frozen):
         json_schema_extra={"properties": {name: {"type": ["string", "null"]} for name in _MACHINE}},
     )
     samples: str | None = Field(default=None, description="file under samples/")
+    continued: str | None = Field(
+        default=None, description="file under samples/: how the model goes on from given beginnings, and its surprise"
+    )
     created: Annotated[str, AfterValidator(_moment)] = Field(
         description="UTC, ISO 8601", json_schema_extra={"pattern": _UTC}
     )

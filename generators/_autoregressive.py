@@ -9,6 +9,7 @@ family is so written once for all three. x_0 is the head's start, so that log p(
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from pydantic import NonNegativeInt, PositiveFloat
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from bench import Batch, DataSpec, uniform
+from bench import Batch, DataSpec, Unsupported, modality_of, uniform
 from generators._drawing import Drawing
 from generators._heads import Tokens, head_of
 from generators._sequence import clip_and_step
@@ -46,7 +47,7 @@ class Net(nn.Module):
 
 
 class Autoregressive(nn.Module):
-    """A net with what stands before and behind it.
+    """A net with what stands before and behind it, trained and sampled.
 
     lr: rises over a share ``warmup`` of the training, and falls in a line to 0 at its end. truncate: of those whose
     state has no end, the steps through which a gradient goes back: a longer example is read in pieces, with an update
@@ -106,7 +107,7 @@ class Autoregressive(nn.Module):
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         losses, last, state = [], None, None
-        for piece in pieces(batch, self.truncate):
+        for piece in pieces(self.steps(batch), self.truncate):
             out, state = self(self.head.shifted(piece.data, last), state)
             loss = self.head.loss(out, piece)
             clip_and_step(self.optimiser, loss)
@@ -116,8 +117,35 @@ class Autoregressive(nn.Module):
 
     @torch.no_grad()
     def log_prob(self, batch: Batch) -> Tensor:
-        """Exact log-probability of each sequence in nats, ``(batch,)``."""
-        return self.step_log_prob(batch)[0].sum(1)
+        """Exact log-probability of each example in nats, ``(batch,)``."""
+        batch = self.steps(batch)
+        return self.head.log_prob(self(self.head.shifted(batch.data))[0], batch).sum(1)
+
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor | Batch:
+        device = next(self.parameters()).device
+        u = uniform(rng, n, self.window, *self.head.draws).to(device)
+        with torch.inference_mode():  # a sixth faster here than no_grad
+            step, state = self.head.start(n, device), self.net.begin(n, device)
+            seen, drawn = self.drawing.nothing_seen(n, device), []
+            for each in u.unbind(1):
+                out, state = self(step[:, None], state)
+                step = self.drawing.draw(out[:, -1], each, seen)
+                drawn.append(step)
+            x = torch.stack(drawn, dim=1)
+        x = x.clone()  # a tensor like any other
+        return ended(x, self.drawing) if self.drawing.stop else self.made(x)
+
+    def steps(self, batch: Batch) -> Batch:
+        """Examples as the sequences that they are read as."""
+        return batch
+
+    def made(self, x: Tensor) -> Tensor:
+        """Sequences ``(n, steps, ...)`` as the examples that they are."""
+        return x
+
+
+class Sequence(Autoregressive):
+    """An autoregressive family of sequences: one step after the other is a step of the data."""
 
     @torch.no_grad()
     def step_log_prob(self, batch: Batch, state: tuple[Tensor, Any] | None = None) -> tuple[Tensor, Any]:
@@ -129,37 +157,54 @@ class Autoregressive(nn.Module):
         out, after = self(self.head.shifted(batch.data, last), before)
         return self.head.log_prob(out, batch), (batch.data[:, -1], after) if self.net.endless else None
 
-    @torch.no_grad()
-    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor | Batch:
-        device = next(self.parameters()).device
-        u = uniform(rng, n, self.window, *self.head.draws).to(device)
-        step, state, seen = self.head.start(n, device), self.net.begin(n, device), self.drawing.nothing_seen(n, device)
-        drawn = []
-        for each in u.unbind(1):
-            out, state = self(step[:, None], state)
-            step = self.drawing.draw(out[:, -1], each, seen)
-            drawn.append(step)
-        x = torch.stack(drawn, dim=1)
-        return ended(x, self.drawing) if self.drawing.stop else x
-
-    @torch.no_grad()
     def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
         """Continue ``prompt`` ``(steps, ...)``, which may be empty, step by step ``(...)``, to a token that stops it.
 
         Without one it has no end. What lies beyond the window of a net that has one is handled as the family says.
         """
         device = next(self.parameters()).device
-        start, state, seen = self.head.start(1, device), self.net.begin(1, device), self.drawing.nothing_seen(1, device)
+        state, seen = self.net.begin(1, device), self.drawing.nothing_seen(1, device)
         if seen is not None and len(prompt):
             seen[0, prompt.to(device)] = True
+        start = self.head.start(1, device)
         step = torch.cat([start, prompt.to(start)])[None]
         while True:
-            out, state = self(step, state)
-            drawn = self.drawing.draw(out[:, -1], torch.rand(1, *self.head.draws, generator=rng), seen)
-            yield drawn[0]
+            u = torch.rand(1, *self.head.draws, generator=rng)
+            with torch.inference_mode():
+                out, state = self(step, state)
+                drawn = self.drawing.draw(out[:, -1], u, seen)
+                step = drawn[:, None]
+            yield drawn[0].clone()
             if self.drawing.stop and bool(self.drawing.ends(drawn)):
                 return
-            step = drawn[:, None]
+
+
+class Raster(Autoregressive):
+    """An autoregressive family of images: value by value, a pixel's channels beside each other, row after row.
+
+    Each value is a token of as many as the data has levels.
+    """
+
+    def __init__(self, spec: DataSpec, net: Net, **rest: Any) -> None:
+        self.shape, self.binary = spec.shape, spec.kind == "binary"
+        super().__init__(sequence_of(spec), net, **rest)
+
+    def steps(self, batch: Batch) -> Batch:
+        x = batch.data if self.binary else (batch.data + 1) / 2 * (self.head.size - 1)
+        return batch._replace(data=x.round().long().permute(0, 2, 3, 1).flatten(1))
+
+    def made(self, x: Tensor) -> Tensor:
+        channels, *sides = self.shape
+        x = x.unflatten(1, (*sides, channels)).permute(0, 3, 1, 2).float()
+        return x if self.binary else 2 * x / (self.head.size - 1) - 1
+
+
+def sequence_of(spec: DataSpec) -> DataSpec:
+    """Images as sequences of levels. Raises Unsupported for what has none."""
+    levels = modality_of(spec).levels(spec)
+    if levels is None or len(spec.shape) != 3:
+        raise Unsupported(f"no image of levels: {spec.kind} data of shape {spec.shape}")
+    return DataSpec("text", (math.prod(spec.shape),), "tokens", vocab=levels)
 
 
 def pieces(batch: Batch, size: int) -> Iterator[Batch]:

@@ -39,9 +39,13 @@ class Drawing:
     stop: Sequence[int] = field(default=())
 
     def __post_init__(self) -> None:
-        usual = (self.top_k, self.top_p, self.min_p, self.repetition, len(self.stop)) == (0, 1, 0, 1, 0)
-        if not usual and not isinstance(self.head, Tokens):
+        if not isinstance(self.head, Tokens) and (self.limits or self.stop):
             raise Unsupported("top_k, top_p, min_p, repetition and stop are of tokens, and this data has none")
+
+    @property
+    def limits(self) -> bool:
+        """Whether any token is made less likely than a temperature makes it."""
+        return (self.top_k, self.top_p, self.min_p, self.repetition) != (0, 1, 0, 1)
 
     def nothing_seen(self, n: int, device: torch.device) -> Tensor | None:
         """What stands in each of n texts, ``(n, vocab)`` bool, before the first token; None where nobody asks."""
@@ -51,7 +55,7 @@ class Drawing:
 
     def draw(self, out: Tensor, u: Tensor, seen: Tensor | None = None) -> Tensor:
         """A step of each, ``(batch, ...)``, from ``out`` ``(batch, size)`` by ``u`` in [0, 1); ``seen`` learns it."""
-        if not isinstance(self.head, Tokens):
+        if not self.limits:
             return self.head.draw(out, u, self.temperature)
         step = self.head.draw(self.limited(out.float(), seen), u)
         if seen is not None:

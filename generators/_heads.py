@@ -24,9 +24,10 @@ from bench import Batch, DataSpec, Unsupported
 
 def draw_one(logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
     """Of k things one each, int64 ``(...)``, by logits ``(..., k)`` and ``u`` in [0, 1), ``(...)``: by inversion."""
-    cumulative = F.softmax(logits.double() / temperature, dim=-1).cumsum(-1)
+    scaled = logits if temperature == 1 else logits.double() / temperature
+    cumulative = scaled.softmax(-1, dtype=torch.float64).cumsum(-1)
     u = u.to(cumulative.device, torch.float64)[..., None] * cumulative[..., -1:]
-    return torch.searchsorted(cumulative, u, right=True).squeeze(-1).clamp(max=logits.shape[-1] - 1)
+    return torch.searchsorted(cumulative, u, right=True).squeeze(-1).clamp_(max=logits.shape[-1] - 1)
 
 
 class Head(ABC):

@@ -17,12 +17,12 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from bench import DataSpec
-from generators._autoregressive import Autoregressive, Net
+from generators._autoregressive import Net, Sequence
 
 State = tuple[Tensor, ...]  # (layers, batch, width) each, the hidden state first
 
 
-class Recurrent(Autoregressive):
+class Recurrent(Sequence):
     """Stacked recurrent layers.
 
     width: of each layer's state. embedding: of the vector of a step. dropout: of what leaves a layer (Zaremba et al.
@@ -70,7 +70,10 @@ class Layers(Net):
     def _step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """One step of each, ``(batch, inside)``."""
         after = []
-        for (w, u, b, d), *parts in zip(self.layers.all_weights, *state, strict=True):
-            after.append(self.cell(F.linear(x, w, b), F.linear(parts[0], u, d), tuple(parts)))
+        for i, parts in enumerate(zip(*(part.unbind() for part in state), strict=True)):
+            w, u, b, d = self.layers._flat_weights[4 * i : 4 * i + 4]
+            after.append(self.cell(F.linear(x, w, b).float(), F.linear(parts[0], u, d).float(), parts))
             x = after[-1][0]
+        if len(after) == 1:
+            return x[:, None], tuple(part[None] for part in after[0])
         return x[:, None], tuple(torch.stack(part) for part in zip(*after, strict=True))

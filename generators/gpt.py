@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from bench import DataSpec, GenbenchError, Presets, generator
 from generators._attention import Cache, attend
-from generators._autoregressive import SEQUENCES, Autoregressive, Net
+from generators._autoregressive import SEQUENCES, Net, Raster, Sequence
 from generators._drawing import SAMPLING
 
 # GPT-3's table 2.1. Its 1.3B has 24 heads of 128 there and its 13B a width of 5,140, neither of which can be: 16 heads
@@ -44,9 +44,15 @@ PRESETS: Presets = {
     **{name: {**size, "band": 256, "weight_decay": 0.1, "warmup": 0.001} for name, size in GPT3.items()},
 }
 
+PIXELS: Presets = {
+    "test": {"layers": 2, "heads": 2, "width": 16, "lr": 5e-3},
+    "tiny": {"layers": 2, "heads": 4, "width": 64, "lr": 5e-3},
+    "paper": {"layers": 24, "heads": 8, "width": 512, "lr": 3e-3, "weight_decay": 0.01},  # iGPT-S, 32x32
+}
+
 
 @generator("gpt", modalities=SEQUENCES, paper="arXiv:2005.14165", presets=PRESETS, sampling=SAMPLING)
-class GPT(Autoregressive):
+class GPT(Sequence):
     """Decoder-only transformer with learned positions.
 
     width: of the residual stream, a multiple of heads. band: every second layer sees so many steps and no more, itself
@@ -67,6 +73,33 @@ class GPT(Autoregressive):
         if width % heads:
             raise GenbenchError(f"width = {width} must be a multiple of heads = {heads}")
         super().__init__(spec, Blocks(spec.shape[0], layers, heads, width, band, dropout), **rest)
+        nn.init.normal_(self.read.weight, std=0.02)
+
+
+@generator(
+    "image_gpt", modalities={"image"}, paper="PMLR 119:1691-1703", presets=PIXELS, sampling=SAMPLING - {"stop"},
+)  # fmt: skip
+class ImageGPT(Raster):
+    """The same net over the values of an image, one after the other.
+
+    Each is a token of as many as there are levels, where the paper has a palette (Chen et al. 2020, "Generative
+    pretraining from pixels"), so that bits per dimension are those of the image itself.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        layers: PositiveInt = 4,
+        heads: PositiveInt = 4,
+        width: PositiveInt = 128,
+        band: NonNegativeInt = 0,
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        **rest: Any,
+    ) -> None:
+        if width % heads:
+            raise GenbenchError(f"width = {width} must be a multiple of heads = {heads}")
+        super().__init__(spec, Blocks(math.prod(spec.shape), layers, heads, width, band, dropout), **rest)
         nn.init.normal_(self.read.weight, std=0.02)
 
 

@@ -10,6 +10,7 @@ Biases are left out here but for d_n, which the reset gate multiplies.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from bench import Presets, generator
@@ -32,7 +33,7 @@ class GRU(Recurrent):
 
     @staticmethod
     def cell(x: Tensor, h: Tensor, state: State) -> State:
-        (x_r, x_z, x_n), (h_r, h_z, h_n) = x.chunk(3, -1), h.chunk(3, -1)
-        update = (x_z + h_z).sigmoid()
-        candidate = (x_n + (x_r + h_r).sigmoid() * h_n).tanh()
-        return ((1 - update) * candidate + update * state[0],)
+        (x_gates, x_n), (h_gates, h_n) = (part.tensor_split([2 * part.shape[-1] // 3], -1) for part in (x, h))
+        reset, update = (x_gates + h_gates).sigmoid().chunk(2, -1)
+        candidate = (x_n + reset * h_n).tanh()
+        return (torch.lerp(candidate, state[0].to(candidate), update),)  # (1 - z) n + z h

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from bench import DataSpec, GenbenchError, Presets, generator
 from generators._attention import Cache, attend
-from generators._autoregressive import SEQUENCES, Autoregressive, Net
+from generators._autoregressive import SEQUENCES, Net, Sequence
 from generators._drawing import SAMPLING
 
 PRESETS: Presets = {
@@ -33,7 +33,7 @@ PRESETS: Presets = {
 
 
 @generator("llama", modalities=SEQUENCES, paper="arXiv:2302.13971", presets=PRESETS, sampling=SAMPLING)
-class Llama(Autoregressive):
+class Llama(Sequence):
     """Decoder-only transformer with rotary positions, RMSNorm, SwiGLU and grouped queries.
 
     width: of the residual stream, a multiple of twice the heads. groups: heads of keys and values, a divisor of heads;

@@ -12,6 +12,7 @@ Biases are left out here.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from bench import Presets, generator
@@ -35,5 +36,5 @@ class LSTM(Recurrent):
     @staticmethod
     def cell(x: Tensor, h: Tensor, state: State) -> State:
         write, keep, candidate, show = (x + h).chunk(4, -1)
-        cell = keep.sigmoid() * state[1] + write.sigmoid() * candidate.tanh()
+        cell = torch.addcmul(keep.sigmoid() * state[1], write.sigmoid(), candidate.tanh())
         return show.sigmoid() * cell.tanh(), cell

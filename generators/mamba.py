@@ -18,7 +18,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from bench import DataSpec, GenbenchError, Presets, generator
-from generators._autoregressive import SEQUENCES, Autoregressive, Net
+from generators._autoregressive import SEQUENCES, Net, Sequence
 from generators._drawing import SAMPLING
 
 PRESETS: Presets = {
@@ -30,7 +30,7 @@ State = list[tuple[Tensor, Tensor]]  # of each layer: inputs of the convolution 
 
 
 @generator("mamba", modalities=SEQUENCES, paper="arXiv:2405.21060", presets=PRESETS, sampling=SAMPLING)
-class Mamba(Autoregressive):
+class Mamba(Sequence):
     """Selective state space in its chunked form.
 
     width: of the residual stream; the layers work at twice that, a multiple of ``head``, the size of a head. state:

@@ -18,7 +18,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from bench import DataSpec, Presets, generator
-from generators._autoregressive import SEQUENCES, Autoregressive, Net
+from generators._autoregressive import SEQUENCES, Net, Sequence
 from generators._drawing import SAMPLING
 from generators._scan import scan
 
@@ -30,7 +30,7 @@ PRESETS: Presets = {
 
 
 @generator("min_gru", modalities=SEQUENCES, paper="arXiv:2410.01201", presets=PRESETS, sampling=SAMPLING)
-class MinGRU(Autoregressive):
+class MinGRU(Sequence):
     """Gated recurrence that is linear in its state, and so trained in parallel.
 
     width: of the residual stream and of each state.

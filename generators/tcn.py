@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from bench import DataSpec, Presets, generator
-from generators._autoregressive import SEQUENCES, Autoregressive, Net
+from generators._autoregressive import SEQUENCES, Net, Sequence
 from generators._drawing import SAMPLING
 
 PRESETS: Presets = {
@@ -29,7 +29,7 @@ PRESETS: Presets = {
 
 
 @generator("tcn", modalities=SEQUENCES, paper="arXiv:1803.01271", presets=PRESETS, sampling=SAMPLING)
-class TCN(Autoregressive):
+class TCN(Sequence):
     """Dilated causal convolutions in residual blocks.
 
     width: channels. embedding: of the vector of a step. kernel: taps of a convolution.

@@ -13,6 +13,7 @@ from bench import Plan, Records, RunRecord, Unfinished
 from bench.results.board import Board, Cell, Column, Row, leaderboards, seeds_text
 from bench.results.groups import newest
 from reports._colours import slots
+from reports._continued import Beginning, beginnings
 from reports._samples import Sample, gallery
 from reports._verdict import verdict
 
@@ -26,6 +27,8 @@ class Section:
     board: Board
     verdict: str
     samples: list[Sample]
+    beginnings: list[Beginning]
+    unread: list[str]  # files of continuations that cannot be shown
 
     @property
     def data(self) -> str:
@@ -127,6 +130,10 @@ class Content:
         return f"{total} trial{'s' if total != 1 else ''}" + (f": {', '.join(parts)}" if parts else "")
 
 
+def _section(board: Board, run_folder: Path) -> Section:
+    return Section(board, verdict(board), gallery(board, run_folder), *beginnings(board, run_folder))
+
+
 def gather(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[str]) -> Content:
     """The content of a page about these records. Reads the sample files of the run folder, nothing else.
 
@@ -148,7 +155,7 @@ def _gathered(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[st
         dates=" to ".join(dict.fromkeys([*days[:1], *days[-1:]])),
         counts=Counter(record.status for record in current),
         seeds=sorted({record.plan.seed for record in current}),
-        sections=[Section(board, verdict(board), gallery(board, run_folder)) for board in boards],
+        sections=[_section(board, run_folder) for board in boards],
         slots=slots(row.name for board in boards for row in board.ranked),
         left_out=_left_out(boards),
         failures=_troubles(boards, "failed"),

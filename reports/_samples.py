@@ -43,7 +43,7 @@ def gallery(board: Board, run_folder: Path) -> list[Sample]:
     show = preview_of(board.modality)
     if show is None:
         return []
-    rows = [row for row in _in_order(board.pictured) if _with_samples(row)]
+    rows = [row for row in pictured(board) if _with_samples(row)]
     common = set.intersection(*({r.plan.seed for r in _with_samples(row)} for row in rows)) if rows else set()
     samples = []
     for row in rows:
@@ -51,23 +51,23 @@ def gallery(board: Board, run_folder: Path) -> list[Sample]:
         record = next((r for r in records if r.plan.seed == min(common, default=None)), records[0])
         sample, name = Sample(row.name, record.plan.seed), record.samples or ""
         try:
-            with _open(run_folder, name) as file:
+            with open_sample(run_folder, name) as file:
                 samples.append(replace(sample, shown=show(file)))
         except DataError as error:
             samples.append(replace(sample, problem=f"{visible(name, 80)} {error}"))
     return samples
 
 
-def _in_order(rows: Iterable[Row]) -> list[Row]:
-    """Real data first; the rest as the board has it."""
-    return sorted(rows, key=lambda row: row.group.role != "ceiling")
+def pictured(board: Board) -> list[Row]:
+    """The rows that are shown: real data first, the rest as the board has it."""
+    return sorted(board.pictured, key=lambda row: row.group.role != "ceiling")
 
 
 def _with_samples(row: Row) -> list[RunRecord]:
     return [record for record in row.group.records if record.samples]
 
 
-def _open(run_folder: Path, name: str) -> BinaryIO:
+def open_sample(run_folder: Path, name: str) -> BinaryIO:
     """A record names a file of its own folder and no other. Raises DataError."""
     if Path(name).name != name:
         raise DataError("is no file name")

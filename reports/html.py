@@ -204,6 +204,8 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         "spreads": {key: width.spread for key, width in room.items()},
         "pictures": [sample for sample in section.samples if not sample.texts],
         "texts": [sample for sample in section.samples if sample.texts],
+        "beginnings": section.beginnings,
+        "unread": section.unread,
         # Where they are of several, every sample names its own.
         "sample_seeds": f"seed {seeds.pop()}" if len(seeds) == 1 else "",
         "tradeoff": _drawn(tradeoff(board, content.slots), f"tradeoff-{number}", against),

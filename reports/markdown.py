@@ -58,7 +58,7 @@ def _section(section: Section, content: Content, target: Path, number: int) -> l
     parts = [f"## {name(board.dataset)}", about]
     if board.columns:
         parts += [_leaderboard(board, board.headline), LEGEND]
-    parts += [section.undrawn, *_samples(section.samples, target, number)]
+    parts += [section.undrawn, *_samples(section.samples, target, number), *_continued(section)]
     parts += _figures(board, content, target, number)
     if board.headline != board.columns:
         parts += ["### All numbers", _leaderboard(board, board.columns)]
@@ -89,6 +89,16 @@ def _meanings(columns: Iterable[Column]) -> str:
         own = ((c, f"{text(c.about)} " if c.about else "", setting) for c, setting in its)
         parts.append("\n".join(f"- **{name(c.label)}** {ARROWS[c.better]} {about}*{text(s)}*" for c, about, s in own))
     return fold("What the columns mean", "\n\n".join(parts)) if parts else ""
+
+
+def _continued(section: Section) -> list[str]:
+    """How each goes on from the same beginnings."""
+    parts = ["### From one beginning"] if section.beginnings else []
+    for beginning in section.beginnings:
+        parts.append(fence(beginning.prompt))
+        for one in beginning.by:
+            parts.append(f"**{name(one.name)}**\n\n{fence(''.join(piece.text for piece in one.pieces))}")
+    return [*parts, *(f"- not shown: {text(line)}" for line in section.unread)]
 
 
 def _samples(samples: Sequence[Sample], target: Path, number: int) -> list[str]:

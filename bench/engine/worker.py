@@ -39,6 +39,8 @@ from bench.engine.plan import TrialPlan, checkpoint_path
 from bench.engine.training import Keep, Progress, Schedule, advance, best_path, load, load_last, refit, train
 from bench.engine.validation import look
 from bench.errors import GenbenchError, Omitted, TrialError, Unsupported, said
+from bench.files import write_atomic
+from bench.measure.continuation import continuations
 from bench.measure.names import find_metric
 from bench.measure.trial import Costs, Trial, measure_model
 from bench.modalities import NotFinite
@@ -95,6 +97,7 @@ class _Run:
     omitted: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     samples: str | None = None
+    continued: str | None = None
     kept_step: int | None = None
     failure: Failure | None = None  # of a training that was stopped, or of the first metric that broke
 
@@ -191,6 +194,7 @@ def _kept(run: _Run) -> dict[str, Any]:
         "phases": run.phases.seconds,
         "environment": {**environment(torch.device(run.plan.device)), "jobs": run.plan.jobs, "load": _load(run)},
         "samples": run.samples,
+        "continued": run.continued,
     }
 
 
@@ -251,6 +255,9 @@ def _measure_all(run: _Run) -> None:
         # What else was drawn is measured and forgotten, or videos would fill the disk.
         kept = trial.drawn[: plan.budget.keep_samples]
         run.samples = save_samples(run.out / "samples", plan.run_id, kept, dataset)
+        if written := continuations(model, dataset, plan.seed, device):
+            run.continued = f"{plan.run_id}.continued.json"
+            write_atomic(run.out / "samples" / run.continued, json.dumps(written, ensure_ascii=False))
     # Read before any metric runs, or an extractor's memory would count as the model's.
     trial.costs = _costs(run, device)
     if trial.only_upper_half():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.registry import GeneratorEntry, registry
 from bench.testing import GeneratorPromises
 
-SLOW = ("made", "pixelcnn")  # which make an image value by value
+SLOW = ("image_gpt", "made", "pixelcnn")  # which make an image value by value
 FAMILIES = [name for name in registry.all("generators") if name not in SLOW]
 
 

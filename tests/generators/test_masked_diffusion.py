@@ -14,7 +14,7 @@ from bench.registry import registry
 from bench.streams import stream
 from bench.testing import made_up
 from generators.block_diffusion import BlockDiffusion
-from generators.masked_diffusion import MaskedDiffusion, own_draws, times
+from generators.masked_diffusion import MaskedDiffusion, in_turn, own_draws, times
 
 TINY = DataSpec("text", (4,), "tokens", vocab=3)
 EVERY = torch.tensor(list(itertools.product(range(3), repeat=4)))
@@ -47,10 +47,10 @@ def exactly(model: MaskedDiffusion, steps: int) -> Tensor:
 @pytest.mark.parametrize(("family", "params"), FAMILIES)
 @pytest.mark.parametrize("steps", [1, 3])
 def test_the_bound_never_exceeds_the_exact_value(family: Any, params: dict[str, Any], steps: int) -> None:
-    model = opinionated(family, **params, bound_steps=steps, bound_draws=300)
+    model = opinionated(family, **params, bound_steps=steps, bound_draws=100)
     exact, bound = exactly(model, steps), model.log_prob(Batch(EVERY))
     assert exact.exp().sum() == pytest.approx(1, rel=1e-5)
-    assert (bound <= exact + 0.05).all()  # of 300 draws
+    assert (bound <= exact + 0.1).all()  # of 100 draws
     assert bound.mean() > exact.mean() - 1.0
     if steps == 1 or params.get("block") == 1:  # one way alone: nothing is lost
         torch.testing.assert_close(bound, exact, atol=1e-4, rtol=1e-4)
@@ -59,9 +59,9 @@ def test_the_bound_never_exceeds_the_exact_value(family: Any, params: dict[str, 
 @pytest.mark.parametrize(("family", "params"), FAMILIES)
 def test_samples_follow_the_likelihood(family: Any, params: dict[str, Any]) -> None:
     model = opinionated(family, **params, steps=3)
-    drawn = model.sample(20_000, stream(0, "s"))
+    drawn = model.sample(5_000, stream(0, "s"))
     seen = torch.bincount((drawn * torch.tensor([27, 9, 3, 1])).sum(1), minlength=81) / len(drawn)
-    assert 0.5 * (seen - exactly(model, 3).exp()).abs().sum() < 0.05
+    assert 0.5 * (seen - exactly(model, 3).exp()).abs().sum() < 0.1
 
 
 def test_blocks_see_those_before_them_and_no_others() -> None:
@@ -108,3 +108,7 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(GenbenchError, match="block = 5 must divide the window of 16 tokens"):
         BlockDiffusion(made_up("text").spec, block=5)
     assert {"masked_diffusion", "block_diffusion"} <= set(registry.all("generators"))
+
+
+def test_steps_are_taken_in_turn() -> None:
+    assert in_turn(torch.tensor([[3, 0, 3, 7], [5, 5, 5, 5]]), 8).tolist() == [[1, 0, 1, 2], [0, 0, 0, 0]]
