@@ -264,7 +264,6 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "Batch",
-    "TextDataset",
     "Comparison",
     "Costs",
     "DataError",
@@ -307,6 +306,7 @@ __all__ = [
     "Streaming",
     "SuiteError",
     "Summary",
+    "TextDataset",
     "Textual",
     "TooFew",
     "Trainable",

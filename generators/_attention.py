@@ -1,6 +1,6 @@
 """Attention over sequences, whole or step by step, and what is remembered of the steps before.
 
-    softmax(Q K' / sqrt(d)) V        (Vaswani et al. 2017, arXiv:1706.03762, Eq. 1)
+softmax(Q K' / sqrt(d)) V        (Vaswani et al. 2017, arXiv:1706.03762, Eq. 1)
 """
 
 from __future__ import annotations
@@ -93,11 +93,13 @@ def _within(steps: int, known: int, band: int, device: torch.device) -> Tensor:
 
 
 def _banded(q: Tensor, k: Tensor, v: Tensor, band: int, dropout: float) -> Tensor:
-    """In blocks of ``band`` steps, each of which looks at itself and the one before: a mask alone would save nothing."""
-    batch, heads, steps, size = q.shape
+    """In blocks of ``band`` steps, each of which looks at itself and at the one before: a mask alone saves nothing."""
+    heads, steps = q.shape[1:3]
     blocks = -(-steps // band)
     q, k, v = (F.pad(x, (0, 0, 0, blocks * band - steps)).unflatten(2, (blocks, band)) for x in (q, k, v))
-    k, v = (torch.cat([F.pad(x, (0, 0, 0, 0, 1, 0))[:, :, :-1], x], dim=3) for x in (k, v))  # (..., blocks, 2 band, size)
+    k, v = (
+        torch.cat([F.pad(x, (0, 0, 0, 0, 1, 0))[:, :, :-1], x], dim=3) for x in (k, v)
+    )  # (..., blocks, 2 band, size)
     mask = _within(band, 2 * band, band, q.device).repeat(blocks, 1, 1)
     mask[0, :, :band] = False  # nothing stands before the first block
     if heads != k.shape[1]:

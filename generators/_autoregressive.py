@@ -2,9 +2,9 @@
 
     p(x) = prod_t p(x_t | x_<t),    p(x_t | x_<t) = head(W f_t),    f_t, s_t = net(read(x_{t-1}), s_{t-1})
 
-``read`` makes a vector of a step, by a table of tokens or a linear map of a frame; the net is the family's own; ``head``
-(``_heads``) is a softmax over tokens, Bernoulli variables for the keys of a piano roll or a mixture for real numbers. A
-family is so written once for all three. x_0 is the head's start, so that log p(x) covers every step.
+``read`` makes a vector of a step, by a table of tokens or a linear map of a frame; the net is the family's own;
+``head`` (``_heads``) is a softmax over tokens, Bernoulli variables for the keys of a piano roll or a mixture for real
+numbers. A family is so written once for all three. x_0 is the head's start, so that log p(x) covers every step.
 """
 
 from __future__ import annotations

@@ -65,7 +65,9 @@ class Drawing:
     def limited(self, logits: Tensor, seen: Tensor | None = None) -> Tensor:
         """Logits ``(batch, vocab)`` with what is left out at -inf."""
         if seen is not None:
-            logits = torch.where(seen, torch.where(logits > 0, logits / self.repetition, logits * self.repetition), logits)
+            logits = torch.where(
+                seen, torch.where(logits > 0, logits / self.repetition, logits * self.repetition), logits
+            )
         if self.temperature != 1:
             logits = logits / self.temperature
         if 0 < self.top_k < logits.shape[1]:

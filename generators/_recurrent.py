@@ -8,6 +8,7 @@ of the two: torch's layer is made for many.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -29,7 +30,7 @@ class Recurrent(Sequence):
     2014, arXiv:1409.2329).
     """
 
-    layer: ClassVar[type[nn.RNNBase]]
+    layer: ClassVar[Callable[..., nn.RNNBase]]
 
     @staticmethod
     def cell(x: Tensor, h: Tensor, state: State) -> State:
@@ -71,7 +72,7 @@ class Layers(Net):
         """One step of each, ``(batch, inside)``."""
         after = []
         for i, parts in enumerate(zip(*(part.unbind() for part in state), strict=True)):
-            w, u, b, d = self.layers._flat_weights[4 * i : 4 * i + 4]
+            w, u, b, d = self.layers.all_weights[i]
             after.append(self.cell(F.linear(x, w, b).float(), F.linear(parts[0], u, d).float(), parts))
             x = after[-1][0]
         if len(after) == 1:

@@ -25,7 +25,8 @@ PRESETS: Presets = {
     },
     "tiny": {"layers": 2, "heads": 4, "width": 96, "lr": 5e-3},
     "paper": {
-        "layers": 12, "heads": 12, "width": 768, "block": 4, "dropout": 0.1, "lr": 3e-4, "bound_steps": 1000, "steps": 4,
+        "layers": 12, "heads": 12, "width": 768, "block": 4, "dropout": 0.1, "lr": 3e-4,
+        "bound_steps": 1000, "steps": 4,
     },
 }  # fmt: skip
 
@@ -71,7 +72,8 @@ class BlockDiffusion(MaskedDiffusion):
         if real is not None:
             # What is padding looks at itself, or it would look at nothing.
             sees = sees & real.repeat(1, 2)[:, None, None] | torch.eye(len(sees), dtype=torch.bool, device=x.device)
-        return self.net(torch.cat([x, clean], dim=1), sees, places.repeat(2))[:, : x.shape[1]]
+        out: Tensor = self.net(torch.cat([x, clean], dim=1), sees, places.repeat(2))
+        return out[:, : x.shape[1]]
 
     def hidden_logits(self, batch: Batch, hidden: Tensor) -> Tensor:
         x = batch.data.masked_fill(~batch.mask, self.mask)

@@ -119,7 +119,7 @@ class Blocks(Net):
             if name.endswith("bias"):
                 nn.init.zeros_(p)
             elif "norm" not in name:
-                residual = name.endswith(("out.weight", "mlp.2.weight"))
+                residual = name.endswith(("out.weight", "down.weight"))
                 nn.init.normal_(p, std=0.02 / math.sqrt(2 * layers) if residual else 0.02)
 
     def begin(self, n: int, device: torch.device) -> Cache:
@@ -147,13 +147,13 @@ class Block(nn.Module):
         self.place, self.heads, self.band, self.rate = place, heads, band, dropout
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU("tanh"), nn.Linear(4 * width, width))
-        self.dropout = nn.Dropout(dropout)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor, cache: Cache | None) -> Tensor:
         q, k, v = self.qkv(self.norm1(x)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if cache is not None:
             k, v = cache.keep(self.place, k, v)
         y = attend(q, k, v, band=self.band, dropout=self.rate if self.training else 0.0)
-        x = x + self.dropout(self.out(y.transpose(1, 2).flatten(2)))
-        return x + self.dropout(self.mlp(self.norm2(x)))
+        x = x + F.dropout(self.out(y.transpose(1, 2).flatten(2)), self.rate, self.training)
+        y = self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh"))
+        return x + F.dropout(y, self.rate, self.training)

@@ -130,7 +130,8 @@ class Block(nn.Module):
         y = attend(q, k, v, causal=self.causal, sees=sees, dropout=self.rate if self.training else 0.0)
         x = x + self.dropout(self.out(y.transpose(1, 2).flatten(2)))
         gate, up = self.gate_up(self.norm2(x)).chunk(2, -1)
-        return x + self.dropout(self.down(F.silu(gate) * up))
+        y = self.down(F.silu(gate) * up)
+        return x.add(self.dropout(y))
 
 
 def rotations(first: int, steps: int, size: int, base: float, device: torch.device) -> tuple[Tensor, Tensor]:

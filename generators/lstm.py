@@ -1,4 +1,4 @@
-"""Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate of Gers et al. 2000; Graves 2013, arXiv:1308.0850).
+"""Long short-term memory (Hochreiter & Schmidhuber 1997; with Gers' forget gate, 2000; Graves 2013, arXiv:1308.0850).
 
     i_t = sigmoid(W_i x_t + U_i h_{t-1})     what of the candidate is written
     f_t = sigmoid(W_f x_t + U_f h_{t-1})     what of the cell is kept
@@ -35,6 +35,7 @@ class LSTM(Recurrent):
 
     @staticmethod
     def cell(x: Tensor, h: Tensor, state: State) -> State:
-        write, keep, candidate, show = (x + h).chunk(4, -1)
-        cell = torch.addcmul(keep.sigmoid() * state[1], write.sigmoid(), candidate.tanh())
-        return show.sigmoid() * cell.tanh(), cell
+        gates = x + h
+        write, keep, _, show = gates.sigmoid().chunk(4, -1)  # at once, as fewer calls are faster than fewer numbers
+        cell = torch.addcmul(keep * state[1], write, gates.chunk(4, -1)[2].tanh())
+        return show * cell.tanh(), cell

@@ -2,8 +2,8 @@
 
     S_t = exp(dt_t A) S_{t-1} + dt_t B_t x_t',    y_t = C_t' S_t + D x_t          of each head, S: (state, size)
 
-A < 0 and D are learned numbers of a head; dt_t > 0, B_t and C_t are read off the step itself, which is what selects. The
-recurrence is linear in S, and is found in chunks (section 6): within one as attention with weights
+A < 0 and D are learned numbers of a head; dt_t > 0, B_t and C_t are read off the step itself, which is what selects.
+The recurrence is linear in S, and is found in chunks (section 6): within one as attention with weights
 C_i' B_j exp(dt_{j+1} A + ... + dt_i A), between them by the state, so that time and memory are linear in the length.
 """
 
@@ -24,7 +24,15 @@ from generators._drawing import SAMPLING
 PRESETS: Presets = {
     "test": {"width": 16, "layers": 2, "head": 8, "state": 4, "chunk": 4, "lr": 5e-3},
     "tiny": {"width": 96, "layers": 2, "head": 32, "state": 16, "lr": 5e-3},
-    "paper": {"width": 768, "layers": 24, "head": 64, "state": 128, "chunk": 256, "lr": 6e-4, "weight_decay": 0.1},  # 130M
+    "paper": {
+        "width": 768,
+        "layers": 24,
+        "head": 64,
+        "state": 128,
+        "chunk": 256,
+        "lr": 6e-4,
+        "weight_decay": 0.1,
+    },  # 130M
 }
 State = list[tuple[Tensor, Tensor]]  # of each layer: inputs of the convolution (batch, 3, channels), and S
 
@@ -115,8 +123,8 @@ def recurrence(
 ) -> tuple[Tensor, Tensor]:
     """y ``(batch, steps, heads, size)`` and the last S ``(batch, heads, state, size)`` of the recurrence above.
 
-    x: ``(batch, steps, heads, size)``. dt, log_decay = dt A: ``(batch, steps, heads)``. b, c: ``(batch, steps, state)``,
-    for all heads alike. start: S before the first step; 0 if left out.
+    x: ``(batch, steps, heads, size)``. dt, log_decay = dt A: ``(batch, steps, heads)``. b, c: for all heads alike,
+    ``(batch, steps, state)``. start: S before the first step; 0 if left out.
     """
     batch, steps, heads, size = x.shape
     last = x.new_zeros(batch, heads, b.shape[2], size) if start is None else start

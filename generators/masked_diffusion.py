@@ -1,8 +1,8 @@
 """Masked diffusion of tokens (Sahoo et al. 2024, arXiv:2406.07524; Shi et al. 2024, arXiv:2406.04329).
 
-Forward, each token of x is masked by time t with probability t (the log-linear schedule), and stays so. Backward, from t
-to s < t, a masked token is shown with probability (t - s) / t, and is then drawn from what the net says of it; one that
-is shown stays. The net is trained on
+Forward, each token of x is masked by time t with probability t (the log-linear schedule), and stays so. Backward, from
+t to s < t, a masked token is shown with probability (t - s) / t, and is then drawn from what the net says of it; one
+that is shown stays. The net is trained on
 
     integral over t of 1/t E[ sum over masked tokens of -log p(x_j | z_t) ]        (Eq. 10)
 
@@ -47,8 +47,8 @@ PRESETS: Presets = {
 class MaskedDiffusion(nn.Module):
     """Tokens that come out from behind masks in random order.
 
-    steps: of sampling. bound_steps, bound_draws: S and the draws of r of the bound that ``log_prob`` is. least: the smallest share that is masked in
-    training; the bound's weight 1/t of nearly nothing is mostly noise.
+    steps: of sampling. bound_steps, bound_draws: S and the draws of r of the bound that ``log_prob`` is. least: the
+    smallest share that is masked in training; the bound's weight 1/t of nearly nothing is mostly noise.
     """
 
     bound = True

@@ -3,16 +3,14 @@
     z_t = sigmoid(W_z x_t),    n_t = W_n x_t,    h_t = (1 - z_t) h_{t-1} + z_t n_t
 
 Neither gate nor candidate looks at h_{t-1}, so that the recurrence is linear and all steps are found at once, by
-doubling (``_scan``; the paper's scan of logarithms is slower here and loses digits). What a layer cannot do so, the next
-does: each is followed by a perceptron, both normalised before and added after.
+doubling (``_scan``; the paper's scan of logarithms is slower here and loses digits). What a layer cannot do so, the
+next does: each is followed by a perceptron, both normalised before and added after.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-import torch
-import torch.nn.functional as F
 from annotated_types import Ge, Lt
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
@@ -55,7 +53,9 @@ class Stack(Net):
     def __init__(self, width: int, layers: int, dropout: float) -> None:
         super().__init__()
         self.inside = self.outside = width
-        self.units = nn.ModuleList(nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width)) for _ in range(layers))
+        self.units = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width)) for _ in range(layers)
+        )
         self.mlps = nn.ModuleList(
             nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
             for _ in range(layers)

@@ -185,4 +185,5 @@ def _rows(data: Split) -> Iterator[Tensor]:
     """The examples of a split, each without its padding."""
     for index in torch.arange(len(data)).split(1000):
         batch = data.batch(index)
-        yield from batch.data if batch.lengths is None else (x[:n] for x, n in zip(batch.data, batch.lengths, strict=True))
+        ends = [None] * len(index) if batch.lengths is None else batch.lengths.tolist()
+        yield from (x[:end] for x, end in zip(batch.data, ends, strict=True))

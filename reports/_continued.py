@@ -1,6 +1,6 @@
-"""How generators go on from the same beginning, side by side, each token with its surprise; from files of the run folder.
+"""How generators go on from the same beginning, side by side, each token with its surprise.
 
-They are other people's data: checked, and shown as text only.
+Read from files of the run folder, which are other people's data: checked, and shown as text only.
 """
 
 from __future__ import annotations

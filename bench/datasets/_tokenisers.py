@@ -1,9 +1,9 @@
 """How a text becomes tokens, exactly: what is decoded is what was encoded, so that bits per byte compare across them.
 
-    bytes         UTF-8, 256 tokens
-    characters    code points of the training text, in order; where another split has one that it lacks, its bytes
-    bpe           byte pairs, merged as often as they stand together in the training text (Sennrich et al. 2016,
-                  arXiv:1508.07909; over bytes as Radford et al. 2019), by the package tokenizers
+bytes         UTF-8, 256 tokens
+characters    code points of the training text, in order; where another split has one that it lacks, its bytes
+bpe           byte pairs, merged as often as they stand together in the training text (Sennrich et al. 2016,
+              arXiv:1508.07909; over bytes as Radford et al. 2019), by the package tokenizers
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from bench.errors import DataError, shown
 
 Kind = Literal["bytes", "characters", "bpe"]
 Vocab = Annotated[int, Ge(257), Le(2**17)]
-SMALLEST = 256
 
 
 class Tokeniser(Protocol):
@@ -36,8 +35,8 @@ class Tokeniser(Protocol):
 class Bytes:
     """UTF-8."""
 
-    name = "bytes"
-    pieces = [bytes([i]) for i in range(256)]
+    def __init__(self) -> None:
+        self.name, self.pieces = "bytes", [bytes([i]) for i in range(256)]
 
     def encode(self, text: str) -> NDArray[np.int64]:
         return np.frombuffer(text.encode(), np.uint8).astype(np.int64)
@@ -51,14 +50,14 @@ class Characters:
         self.index = {character: i for i, character in enumerate(self.alphabet)}
         self.spells = any(set(other) - set(self.alphabet) for other in others)
         self.name = f"{len(self.alphabet)} characters"
-        self.pieces = [c.encode() for c in self.alphabet] + (Bytes.pieces if self.spells else [])
+        self.pieces = [c.encode() for c in self.alphabet] + (Bytes().pieces if self.spells else [])
 
     def encode(self, text: str) -> NDArray[np.int64]:
         lacks = set(text) - set(self.alphabet)
         if not lacks:
             return np.array([self.index[c] for c in text], np.int64)
         if not self.spells:
-            raise DataError(f"the training text has no {shown(min(lacks))}: take tokeniser = \"bytes\"")
+            raise DataError(f'the training text has no {shown(min(lacks))}: take tokeniser = "bytes"')
         first = len(self.alphabet)
         tokens = [[self.index[c]] if c in self.index else [first + byte for byte in c.encode()] for c in text]
         return np.array([token for each in tokens for token in each], np.int64)
@@ -79,7 +78,7 @@ class BytePairs:
         known = self.model.get_vocab_size()
         letters = _letters()
         self.name = f"{known} byte pairs"
-        self.pieces = [bytes(letters[c] for c in self.model.id_to_token(i)) for i in range(known)]
+        self.pieces = [bytes(letters[c] for c in self.model.id_to_token(i) or "") for i in range(known)]
 
     def encode(self, text: str) -> NDArray[np.int64]:
         return np.array(self.model.encode(text).ids, np.int64)

@@ -34,7 +34,9 @@ def continuations(model: Any, dataset: Dataset, seed: int, device: torch.device)
     for i in range(min(PROMPTS, len(windows))):
         text = windows.batch(torch.tensor([i * len(windows) // PROMPTS])).data[0]
         prompt = text[:first]
-        drawn = [token.cpu() for token in itertools.islice(model.stream(prompt, stream(seed, "continue", i)), length - first)]
+        drawn = [
+            token.cpu() for token in itertools.islice(model.stream(prompt, stream(seed, "continue", i)), length - first)
+        ]
         if not drawn:
             continue
         whole = torch.cat([prompt, torch.stack(drawn)])

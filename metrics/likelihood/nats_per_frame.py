@@ -16,7 +16,10 @@ def nats_per_frame(trial: Trial[Likelihood]) -> Estimate:
     if trial.spec.kind != "binary" or len(trial.spec.shape) != 2:
         raise Omitted("needs piano rolls of 0 and 1")
     nats, sizes = nats_of(trial)
-    frames = sizes / trial.spec.shape[1]
+    return told(per_frame(nats, sizes // trial.spec.shape[1]), trial, bound=trial.model.bound)
+
+
+def per_frame(nats: np.ndarray, frames: np.ndarray) -> Estimate:
+    """All nats over all frames, of pieces that have so many of each, ``(pieces,)``; normal interval over pieces."""
     interval = ratio_interval(nats, frames, method="normal, over pieces")
-    estimate = Estimate(value=float(nats.sum() / frames.sum()), n=int(np.round(frames.sum())), interval=interval)
-    return told(estimate, trial, bound=trial.model.bound)
+    return Estimate(value=float(nats.sum() / frames.sum()), n=int(frames.sum()), interval=interval)

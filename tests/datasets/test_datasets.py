@@ -23,7 +23,7 @@ from bench.datasets.mnist import mnist, mnist5k
 from bench.datasets.tinyshakespeare import tinyshakespeare
 from bench.registry import registry
 
-EXTERNAL = ("mnist", "cifar10", "tinyshakespeare")
+EXTERNAL = ("mnist", "cifar10", "tinyshakespeare", "jsb")
 MNIST5K = "sha256:a33c43b7134bf29cfc42c0f9aa723fcc65ea2203ae88c1c261efb65d188bfbc3"
 
 

@@ -107,7 +107,8 @@ class TestAutoregressive:
 def test_truncated_training_carries_the_state(entry: GeneratorEntry) -> None:
     """The losses of pieces are those of the whole, as long as no update comes between."""
     spec = DataSpec("text", (16,), "tokens", vocab=5)
-    model: Sequence = entry.make(spec, **entry.presets["test"], truncate=5).eval()
+    model: Any = entry.make(spec, **entry.presets["test"], truncate=5)
+    model.eval()
     model.pace(1.0)
     batch = Batch(torch.randint(5, (3, 16)))
     with torch.no_grad():

@@ -37,7 +37,7 @@ def test_limits_are_those_of_transformers(limits: dict[str, Any]) -> None:
         "repetition": RepetitionPenaltyLogitsProcessor, "temperature": TemperatureLogitsWarper,
         "top_k": TopKLogitsWarper, "top_p": TopPLogitsWarper, "min_p": MinPLogitsWarper,
     }  # fmt: skip
-    theirs = LogitsProcessorList([make(limits[name]) for name, make in makers.items() if name in limits])
+    theirs: Any = LogitsProcessorList([make(limits[name]) for name, make in makers.items() if name in limits])
     drawing = Drawing(Tokens(20), **limits)
     seen = drawing.nothing_seen(50, torch.device("cpu"))
     if seen is not None:

@@ -18,7 +18,8 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "rnn": {"width": 48}, "gru": {"width": 48}, "lstm": {"width": 48}, "min_gru": {"width": 32, "layers": 2},
     "tcn": {"width": 32, "layers": 2}, "gpt": {"width": 32, "layers": 2, "heads": 2},
     "llama": {"width": 32, "layers": 2, "heads": 2}, "mamba": {"width": 32, "layers": 2, "head": 16},
-    "masked_diffusion": {"width": 48, "layers": 3, "heads": 2}, "block_diffusion": {"width": 48, "layers": 2, "heads": 2},
+    "masked_diffusion": {"width": 48, "layers": 3, "heads": 2},
+    "block_diffusion": {"width": 48, "layers": 2, "heads": 2},
 }  # fmt: skip
 
 
@@ -39,7 +40,8 @@ class TestChain:
 
     def chain(self) -> Tensor:
         torch.manual_seed(1)
-        return self.rows.sample()  # (before last, last, next)
+        p: Tensor = self.rows.sample()
+        return p  # (before last, last, next)
 
     def batch(self, n: int, rng: torch.Generator) -> Batch:
         p, x = self.chain(), torch.randint(VOCAB, (n, 2), generator=rng)
@@ -77,7 +79,7 @@ class TestCopying:
         spec = DataSpec("text", (2 * self.LENGTH + self.GAP,), "tokens", vocab=9)
         model = trained(name, spec, self.batch, 1000, **params)
         log_p, _ = model.step_log_prob(self.batch(500, torch.Generator().manual_seed(9)))
-        return -log_p[:, -self.LENGTH :].mean().item()
+        return -float(log_p[:, -self.LENGTH :].mean())
 
     def test_gates_and_attention_tell_families_apart(self) -> None:
         rnn, lstm = (self.nats(name, width=96, embedding=32, lr=3e-3) for name in ("rnn", "lstm"))

@@ -19,13 +19,14 @@ from generators.masked_diffusion import MaskedDiffusion, in_turn, own_draws, tim
 TINY = DataSpec("text", (4,), "tokens", vocab=3)
 EVERY = torch.tensor(list(itertools.product(range(3), repeat=4)))
 FAMILIES: tuple[tuple[type[MaskedDiffusion], dict[str, Any]], ...] = (
-    (MaskedDiffusion, {}), (BlockDiffusion, {"block": 2}), (BlockDiffusion, {"block": 1}), (BlockDiffusion, {"block": 4}),
-)  # fmt: skip
+    (MaskedDiffusion, {}),
+    *((BlockDiffusion, {"block": block}) for block in (1, 2, 4)),
+)
 
 
-def opinionated(family: type[MaskedDiffusion], spec: DataSpec = TINY, **params: Any) -> MaskedDiffusion:
+def opinionated(family: Any, spec: DataSpec = TINY, **params: Any) -> Any:
     torch.manual_seed(0)
-    model = family(spec, layers=2, heads=2, width=16, **params).eval()
+    model: Any = family(spec, layers=2, heads=2, width=16, **params).eval()
     for p in model.parameters():
         torch.nn.init.normal_(p, std=0.7)
     return model

@@ -46,7 +46,7 @@ def test_gpt_is_gpt2() -> None:
         mine.norm2.load_state_dict(block.ln_2.state_dict())
         pairs = [
             (mine.qkv, block.attn.c_attn), (mine.out, block.attn.c_proj),
-            (mine.mlp[0], block.mlp.c_fc), (mine.mlp[2], block.mlp.c_proj),
+            (mine.up, block.mlp.c_fc), (mine.down, block.mlp.c_proj),
         ]  # fmt: skip
         for linear, conv in pairs:  # which holds its matrix the other way round
             linear.weight.copy_(conv.weight.T)
@@ -204,11 +204,12 @@ def test_widths_that_cannot_be_are_refused() -> None:
 
 def test_a_long_text_costs_a_band_no_more_than_its_length() -> None:
     """Numbers multiplied in attention, counted: in a band they grow with the text, else with its square."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
     def flops(steps: int, band: int) -> int:
         q = torch.randn(1, 1, steps, 8)
-        with FlopCounterMode(display=False) as counter, torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
             attend(q, q, q, band=band)
         return int(counter.get_total_flops())
 

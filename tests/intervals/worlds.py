@@ -33,6 +33,7 @@ from metrics.image.psnr import peak_signal_to_noise
 from metrics.image.ssim import structural_similarity
 from metrics.likelihood.bits_per_dim import bits_of
 from metrics.likelihood.log_likelihood import mean_of
+from metrics.likelihood.nats_per_frame import per_frame
 from metrics.text.judge_perplexity import gap, perplexity
 
 Array = np.ndarray
@@ -297,7 +298,7 @@ def likelihoods(d: Drawing) -> Found:
 NUMBERS = (
     "clip_score", "class_accuracy", "judge_perplexity", "judge_gap", "latency_p50", "mse", "prompt_similarity", "psnr",
     "rfd", "sample_throughput", "train_throughput", "ssim", "bits_per_dim",
-    "log_likelihood",
+    "log_likelihood", "nats_per_frame",
 )  # fmt: skip
 
 
@@ -341,6 +342,7 @@ def numbers(d: Drawing) -> Found:
         "rfd": lambda: paired_distance(made, meant),
         "bits_per_dim": lambda: bits_of(nats, DIMENSIONS, spacing()),
         "log_likelihood": lambda: mean_of(-nats),
+        "nats_per_frame": lambda: per_frame(nats, tokens),
         "train_throughput": lambda: pace_of(np.array(seconds)),
     }
     return {name: every_one[name]() for name in d.names}
