@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from pydantic import PositiveInt
 from torch import Tensor
 
@@ -78,6 +79,15 @@ class BlockDiffusion(MaskedDiffusion):
     def hidden_logits(self, batch: Batch, hidden: Tensor) -> Tensor:
         x = batch.data.masked_fill(~batch.mask, self.mask)
         return self.logits(x.masked_fill(hidden, self.mask), x, None if batch.lengths is None else batch.mask)
+
+    def log_prob(self, batch: Batch) -> Tensor:
+        """As of masked_diffusion; a last block that is not full is filled up with padding."""
+        more = -batch.data.shape[1] % self.block
+        if more:
+            ends = torch.full((len(batch.data),), batch.data.shape[1], device=batch.data.device)
+            lengths = ends if batch.lengths is None else batch.lengths
+            batch = batch._replace(data=F.pad(batch.data, (0, more)), lengths=lengths)
+        return super().log_prob(batch)
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:

@@ -80,7 +80,7 @@ class MaskedDiffusion(nn.Module):
         self.net = Denoiser(spec.vocab, layers, heads, width, dropout)
         self.least, self.warmup, self.steps, self.temperature = least, warmup, steps, temperature
         self.bound_steps, self.bound_draws = bound_steps, bound_draws
-        self.block = self.window  # tokens of which each may be shown before another
+        self.block = 0  # how many tokens see what was shown of one another; 0 = all
         decayed = [p for p in self.parameters() if p.dim() >= 2]
         others = [p for p in self.parameters() if p.dim() < 2]
         groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -125,7 +125,7 @@ class MaskedDiffusion(nn.Module):
         log_p = torch.zeros(len(batch.data), dtype=torch.float64, device=batch.data.device)
         for u in own_draws(batch, self.bound_draws):
             # Steps at which nothing is shown cost nothing; blocks that do not see each other's masks go side by side.
-            together = (u * self.bound_steps).long().unflatten(1, (-1, self.block))
+            together = (u * self.bound_steps).long().unflatten(1, (-1, self.block or u.shape[1]))
             turn = in_turn(together, self.bound_steps).flatten(1)
             for i in range(int(turn.max()) + 1):
                 nats = self.hidden_nats(batch, (turn <= i) & batch.mask)

@@ -90,13 +90,13 @@ def record(generator: str, seed: int = 0, **changes: Any) -> RunRecord:
 def as_schema_1(document: dict[str, Any]) -> dict[str, Any]:
     """A record as JSON has it, as it was written in schema 1, which had no plan and left some of it out.
 
-    Nor did a measurement say where it leads.
+    Nor did a measurement say where it leads, nor was there any continuation.
     """
     of_plan = ("suite", "command", "generator", "family", "control", "modality", "dataset", "fingerprint", "seed",
                "params", "budget")  # fmt: skip
     plan = document["plan"]
     load = f"{plan['load']} (sha256:{plan['load_digest']})" if plan["load"] else None
-    rest = {name: value for name, value in document.items() if name not in ("schema", "plan")}
+    rest = {name: value for name, value in document.items() if name not in ("schema", "plan", "continued")}
     rest["measurements"] = [{k: v for k, v in m.items() if k != "lead"} for m in document["measurements"]]
     return {"schema": 1, **{name: plan[name] for name in of_plan}, "load": load, **rest}
 

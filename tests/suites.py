@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from bench import Reconstructor
+from bench import Reconstructor, Sequential
 from bench.testing import family_for
 
 IMAGE_FAMILY = family_for("image", Reconstructor).name  # any would do; an autoencoder is among the fastest
-TEXT_FAMILY = family_for("text").name
+TEXT_FAMILY = family_for("text", Sequential).name
+TEXT_MAKES = " or ".join(sorted(family_for("text", Sequential).modalities))
 OURS = f"""[generators.ours]
 family = "{IMAGE_FAMILY}"
 preset = "test"

@@ -36,7 +36,7 @@ def test_every_generator_meets_every_dataset_of_its_modality_and_every_seed() ->
     text = SMALL + f"[generators.words]\nfamily = '{TEXT_FAMILY}'\n[datasets.kjv]\n"
     found = [(p.generator, p.dataset, p.seed) for p in plans("seeds=[0, 1]", text=text)]
     images = [(g, "digits", s) for s in (0, 1) for g in ("ours", "copycat", "gaussian", "noise", "real")]
-    texts = [(g, "kjv", s) for s in (0, 1) for g in ("words", "copycat", "noise", "real", "shuffled")]
+    texts = [(g, "kjv", s) for s in (0, 1) for g in ("words", "copycat", "ngram", "noise", "real", "shuffled")]
     assert found == [*images, *texts]
 
 

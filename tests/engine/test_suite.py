@@ -13,7 +13,7 @@ from bench import DataError, SuiteError, UnknownName, cache_folder
 from bench.engine.plan import plan_trials
 from bench.engine.suite import apply_override, check_suite, find_suite, read_suite
 from bench.parameters import check
-from tests.suites import IMAGE_FAMILY, OURS, SMALL, TEXT_FAMILY
+from tests.suites import IMAGE_FAMILY, OURS, SMALL, TEXT_FAMILY, TEXT_MAKES
 
 pytestmark = pytest.mark.usefixtures("mixture")
 
@@ -57,7 +57,7 @@ MISTAKES = {
     "generators.x = 3": "generators.x = 3: should be a table",
     "datasets.mnist6k = {}": "unknown dataset 'mnist6k'; did you mean 'mnist5k'?",
     "datasets.digits.root = 'x'": "datasets.digits: unknown parameter 'root'",
-    f"generators.{TEXT_FAMILY} = {{}}": f"generators.{TEXT_FAMILY} makes text, but the suite's data is image",
+    f"generators.{TEXT_FAMILY} = {{}}": f"generators.{TEXT_FAMILY} makes {TEXT_MAKES}, but the suite's data is image",
     "datasets.kjv = {}": "datasets.kjv is text, which no generator of the suite makes: name one that does (",
     "generators.mixture.load = 3": "generators.mixture.load = 3: should be a string",
     "generators.mixture.budget = 3": "generators.mixture.budget = 3: should be a table",

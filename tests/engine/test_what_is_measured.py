@@ -153,8 +153,8 @@ class TestWhatThereIsNone:
 
 
 def test_of_data_that_no_family_makes_the_yardsticks_are_named() -> None:
-    dataset("test/rolls", modality="music")(lambda: made_up("music", n=40))
-    with pytest.raises(SuiteError, match=r"test/rolls is music, which no family here makes: .*yardsticks.*shuffled"):
-        check_suite(suite({"test/rolls": {}, "test/waves": {}}, {"test/line": {}}), "test")
-    table = suite({"test/rolls": {}}, {"real": {}}, metrics=["fd"])
+    dataset("test/film", modality="video")(lambda: made_up("video", n=40))
+    with pytest.raises(SuiteError, match=r"test/film is video, which no family here makes: .*yardsticks.*shuffled"):
+        check_suite(suite({"test/film": {}, "test/waves": {}}, {"test/line": {}}), "test")
+    table = suite({"test/film": {}}, {"real": {}}, metrics=["fd"])
     assert plan_trials(check_suite(table, "test"), "cpu")

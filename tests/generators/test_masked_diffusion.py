@@ -83,6 +83,15 @@ def test_the_bound_of_a_text_repeats() -> None:
     assert torch.equal(model.log_prob(Batch(EVERY[:5])), model.log_prob(Batch(EVERY))[:5])
 
 
+@pytest.mark.parametrize(("family", "params"), FAMILIES)
+def test_a_shorter_text_has_a_bound_too(family: Any, params: dict[str, Any]) -> None:
+    """The last of a text, that does not fill a window nor a block: as the same with padding behind it."""
+    model = opinionated(family, **params)
+    short = model.log_prob(Batch(EVERY[:5, :3]))
+    padded = model.log_prob(Batch(EVERY[:5].where(torch.arange(4) < 3, 0), lengths=torch.full((5,), 3)))
+    torch.testing.assert_close(short, padded, atol=1e-4, rtol=1e-4)
+
+
 def test_draws_of_a_text_do_not_see_its_padding() -> None:
     x = torch.arange(6)[None]
     padded = [own_draws(Batch(x.where(x < 4, other), lengths=torch.tensor([4])), 2)[:, :, :4] for other in (7, 8)]

@@ -149,13 +149,10 @@ class TestText:
 
     def test_per_token_it_names_the_tokeniser(self, dataset: TextDataset) -> None:
         """Perplexities of other tokens are numbers of another protocol; per byte it does not matter."""
-
-        class Pairs(TextDataset):
-            tokeniser = "pairs of bytes"
-
-        pairs = Pairs("pairs", {"train": "ab" * 50, "valid": "ab" * 50, "test": "ab" * 50}, window=20)
+        texts: dict[SplitName, str] = {"train": "ab" * 50, "valid": "ab" * 50, "test": "ab" * 50}
+        pairs = TextDataset("pairs", texts, window=20, tokeniser="characters")
         named = [perplexity(trial_of(Uniform(), data)).protocol["tokeniser"] for data in (dataset, pairs)]
-        assert named == ["bytes", "pairs of bytes"]
+        assert named == ["bytes", "2 characters"]
         assert "tokeniser" not in bits_per_byte(trial_of(Uniform(), dataset)).protocol
 
     def test_every_token_is_scored_once(self, dataset: TextDataset) -> None:

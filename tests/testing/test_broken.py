@@ -65,8 +65,8 @@ class TestFamilies:
         assert not any(entry.control for entry in families_for("image").values())
 
     def test_what_there_is_not_is_said(self) -> None:
-        with pytest.raises(GenbenchError, match="no registered family of music with the preset 'test' is Likelihood"):
-            family_for("music", Likelihood)
+        with pytest.raises(GenbenchError, match="no registered family of video with the preset 'test' is Likelihood"):
+            family_for("video", Likelihood)
 
     def test_a_modality_without_made_up_data_is_said(self) -> None:
         with pytest.raises(GenbenchError, match=r"no made-up data of the modality 'acme/graph'.*give a DataSpec"):

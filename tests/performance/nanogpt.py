@@ -1,0 +1,52 @@
+"""A run on Tiny Shakespeare scored as nanoGPT scores: what of a difference is protocol, and what is training.
+
+    genbench run shakespeare --set datasets.tinyshakespeare.window=65 --set datasets.tinyshakespeare.valid=0.0001 \\
+        --out runs/nanogpt
+    python -m tests.performance.nanogpt runs/nanogpt
+
+nanoGPT trains on the first 90 % of the text and takes its loss on windows of 64 characters from random places of the
+rest, each of whose predictions sees one to 64 characters; it prints the mean over 240 windows. Here it is the mean over
+all places, of windows of 65 whose first character is given. Beside it stands what genbench reports, which also predicts
+the first of each window, from nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench import Batch, Dataset, Sequential, read_records
+from bench.engine.checkpoint import restore
+from bench.registry import registry
+
+AT_ONCE = 512
+
+
+@torch.no_grad()
+def nanogpt_nats(model: Sequential, tokens: Tensor, window: int) -> float:
+    """Mean nats a character over all windows of a stream ``(tokens,)``, the first character of each given."""
+    windows = tokens.unfold(0, window, 1)
+    parts = [model.step_log_prob(Batch(rows))[0][:, 1:].sum() for rows in windows.split(AT_ONCE)]
+    return -float(torch.stack(parts).sum()) / (windows.shape[0] * (window - 1))
+
+
+def main(out: Path) -> None:
+    for record in read_records(out)[0]:
+        plan, checkpoint = record.plan, out / "checkpoints" / f"{record.training_id}.safetensors"
+        if plan.control or not checkpoint.exists():
+            continue
+        data: Dataset = registry.get("datasets", plan.source).make(**plan.options)
+        model = registry.get("generators", plan.family).make(data.spec, **plan.params)
+        restore(checkpoint, model, training=False)
+        if not isinstance(model.eval(), Sequential):
+            continue
+        ours = next(m.value for m in record.measurements if m.metric == "bits_per_char") * torch.log(torch.tensor(2.0))
+        theirs = nanogpt_nats(model, data.tokens("test"), data.spec.shape[0])
+        print(f"{plan.generator}: {theirs:.3f} nats a character as nanoGPT scores, {float(ours):.3f} as genbench does")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
