@@ -48,7 +48,7 @@ def test_byte_pairs_are_the_same_every_time() -> None:
 def test_bytes_are_counted_whatever_the_tokens_are() -> None:
     texts = dict.fromkeys(SPLITS, TEXT)
     for kind in ("bytes", "characters", "bpe"):
-        data = TextDataset("x", texts, 16, kind, 300)  # type: ignore[arg-type]
+        data = TextDataset("x", texts, 16, kind, 300)
         assert data.count_bytes(data.tokens("test")) == len(TEXT.encode())
         assert data.text("test") == TEXT and data.decode(data.tokens("test")[None]) == [TEXT]
         assert torch.equal(data.encode(TEXT), data.tokens("valid"))

@@ -19,7 +19,8 @@ CPU = torch.device("cpu")
 def model(data: Any) -> Any:
     entry = family_for("text", Sequential, Streaming)
     torch.manual_seed(0)
-    return entry.make(data.spec, **entry.presets["test"]).eval()
+    net: Any = entry.make(data.spec, **entry.presets["test"])
+    return net.eval()
 
 
 def test_surprise_is_that_of_the_model_itself() -> None:

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench import Batch, Dataset, Sequential, read_records
+from bench import Batch, Sequential, read_records
 from bench.engine.checkpoint import restore
 from bench.registry import registry
 
@@ -38,7 +39,7 @@ def main(out: Path) -> None:
         plan, checkpoint = record.plan, out / "checkpoints" / f"{record.training_id}.safetensors"
         if plan.control or not checkpoint.exists():
             continue
-        data: Dataset = registry.get("datasets", plan.source).make(**plan.options)
+        data: Any = registry.get("datasets", plan.source or plan.dataset).make(**plan.options or {})
         model = registry.get("generators", plan.family).make(data.spec, **plan.params)
         restore(checkpoint, model, training=False)
         if not isinstance(model.eval(), Sequential):
