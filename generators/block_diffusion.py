@@ -22,7 +22,7 @@ from generators.masked_diffusion import MaskedDiffusion, shown, times
 
 PRESETS: Presets = {
     "test": {
-        "layers": 2, "heads": 2, "width": 16, "block": 2, "lr": 5e-3, "bound_steps": 4, "bound_draws": 50, "steps": 2,
+        "layers": 2, "heads": 2, "width": 16, "block": 2, "lr": 5e-3, "bound_steps": 4, "bound_draws": 20, "steps": 2,
     },
     "tiny": {"layers": 2, "heads": 4, "width": 96, "lr": 5e-3},
     "paper": {

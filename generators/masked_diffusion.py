@@ -34,7 +34,7 @@ from generators._sequence import clip_and_step
 from generators.llama import Block, rotations
 
 PRESETS: Presets = {
-    "test": {"layers": 2, "heads": 2, "width": 16, "lr": 5e-3, "bound_steps": 4, "bound_draws": 50, "steps": 4},
+    "test": {"layers": 2, "heads": 2, "width": 16, "lr": 5e-3, "bound_steps": 4, "bound_draws": 20, "steps": 4},
     "tiny": {"layers": 2, "heads": 4, "width": 96, "lr": 5e-3},
     "paper": {"layers": 12, "heads": 12, "width": 768, "dropout": 0.1, "lr": 3e-4, "bound_steps": 1000, "steps": 1000},
 }

@@ -173,8 +173,8 @@ class TestInASuite:
         )
         return {plan.generator: plan.budget.samples for plan in plan_trials(suite, "cpu")}
 
-    def test_text_gets_all_four(self) -> None:
-        assert {*self.plans()} == {"ours", "real", "copycat", "noise", "shuffled"}
+    def test_text_gets_all_five(self) -> None:
+        assert {*self.plans()} == {"ours", "real", "copycat", "noise", "shuffled", "ngram"}
 
     def test_images_get_all_four(self) -> None:
         assert {*self.plans("image", budget={"samples": 50})} == {"ours", "real", "copycat", "noise", "gaussian"}

@@ -24,6 +24,7 @@ from metrics.image.psnr import peak_signal_to_noise
 from metrics.image.ssim import structural_similarity
 from metrics.likelihood.bits_per_dim import bits_of
 from metrics.likelihood.log_likelihood import mean_of
+from metrics.likelihood.nats_per_frame import per_frame
 from metrics.text.distinct_n import distinct_n
 from metrics.text.judge_perplexity import gap, perplexity
 from metrics.text.ngram_novelty import ngram_novelty, novelty_gap_of
@@ -178,4 +179,5 @@ def _alike() -> dict[str, Estimate]:
         "judge_gap": gap(nats, tokens, nats, tokens),
         "bits_per_dim": bits_of(nats, DIMENSIONS, spacing()),
         "log_likelihood": mean_of(-nats),
+        "nats_per_frame": per_frame(nats, np.full(len(nats), 60)),
     }
