@@ -17,8 +17,8 @@ class Cache:
     A state that goes on writes over what one that went on from the same place wrote.
     """
 
-    def __init__(self, room: int, n: int, device: torch.device, *, inputs: bool = False) -> None:
-        self.room, self.n, self.device, self.length = room, n, device, 0
+    def __init__(self, room: int, *, inputs: bool = False) -> None:
+        self.room, self.length = room, 0
         self.keys: dict[int, Tensor] = {}  # by layer, (n, heads, room, width / heads)
         self.values: dict[int, Tensor] = {}
         self.inputs: Tensor | None = None
@@ -41,9 +41,14 @@ class Cache:
         """Count new steps, ``(n, steps, inside)``, once all layers have kept theirs."""
         if self.keeps_inputs:
             if self.inputs is None:
-                self.inputs = inputs.new_empty(self.n, self.room, inputs.shape[2])
+                self.inputs = inputs.new_empty(len(inputs), self.room, inputs.shape[2])
             self.inputs[:, self.length : self.length + inputs.shape[1]] = inputs
         self.length += inputs.shape[1]
+
+    def newer_half(self, inputs: Tensor) -> Tensor:
+        """Of what is known and these new inputs the last, half of the room, at least one: to be read again."""
+        known = inputs if self.inputs is None else torch.cat([self.inputs[:, : self.length], inputs], dim=1)
+        return known[:, -max(1, self.room // 2) :]
 
 
 def attend(

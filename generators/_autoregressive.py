@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_map_only
 from bench import Batch, DataSpec, Unsupported, modality_of, uniform
 from generators._drawing import Drawing
 from generators._heads import Tokens, head_of
+from generators._schedule import adamw, set_rate
 from generators._sequence import clip_and_step
 
 SEQUENCES = {"text", "music"}  # modalities of which every sequence family makes what it has a head for
@@ -41,7 +42,7 @@ class Net(nn.Module):
     endless = True
     tied = False
 
-    def begin(self, n: int, device: torch.device) -> Any:
+    def begin(self) -> Any:
         """The state before the first of steps that come one by one."""
         return None
 
@@ -75,6 +76,7 @@ class Autoregressive(nn.Module):
         stop: tuple[Token, ...] = (),
     ) -> None:
         super().__init__()
+        spec = self.sequence(spec)
         self.window, self.head, self.truncate, self.warmup = spec.shape[0], head_of(spec), truncate, warmup
         self.log_prob_of = self.head.log_prob_of
         self.drawing = Drawing(self.head, temperature, top_k, top_p, min_p, repetition, tuple(stop))
@@ -82,21 +84,10 @@ class Autoregressive(nn.Module):
         self.read = nn.Embedding(spec.vocab + 1, net.inside) if tokens else nn.Linear(spec.shape[1], net.inside)  # type: ignore[operator]
         self.net = net
         self.write = None if net.tied and tokens else nn.Linear(net.outside, self.head.size)
-        # Of vectors, such as biases and norms, and of embeddings no weight is decayed.
-        groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
-        for name, p in self.named_parameters():
-            groups[p.dim() >= 2 and name != "read.weight"].append(p)
-        self.optimiser = torch.optim.AdamW(
-            [{"params": groups[True], "weight_decay": weight_decay}, {"params": groups[False], "weight_decay": 0.0}],
-            lr=lr,
-            betas=(0.9, 0.99),  # of a few thousand tokens a step
-            fused=True,
-        )
+        self.optimiser = adamw(self, lr, weight_decay)
 
     def pace(self, share: float) -> None:
-        for group in self.optimiser.param_groups:
-            rise = min(1.0, (share + 1e-3) / (self.warmup + 1e-3))
-            group["lr"] = self.optimiser.defaults["lr"] * rise * min(1.0, (1 - share) / (1 - self.warmup))
+        set_rate(self.optimiser, share, hold=self.warmup, rise=self.warmup)
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """What is said of the step after each of ``x`` ``(batch, steps, ...)``: ``(batch, steps, head.size)``."""
@@ -125,7 +116,7 @@ class Autoregressive(nn.Module):
         device = next(self.parameters()).device
         u = uniform(rng, n, self.window, *self.head.draws).to(device)
         with torch.inference_mode():  # a sixth faster here than no_grad
-            step, state = self.head.start(n, device), self.net.begin(n, device)
+            step, state = self.head.start(n, device), self.net.begin()
             seen, drawn = self.drawing.nothing_seen(n, device), []
             for each in u.unbind(1):
                 out, state = self(step[:, None], state)
@@ -134,6 +125,11 @@ class Autoregressive(nn.Module):
             x = torch.stack(drawn, dim=1)
         x = x.clone()  # a tensor like any other
         return ended(x, self.drawing) if self.drawing.stop else self.made(x)
+
+    @classmethod
+    def sequence(cls, spec: DataSpec) -> DataSpec:
+        """What the examples are as sequences. Raises Unsupported."""
+        return spec
 
     def steps(self, batch: Batch) -> Batch:
         """Examples as the sequences that they are read as."""
@@ -163,7 +159,7 @@ class Sequence(Autoregressive):
         Without one it has no end. What lies beyond the window of a net that has one is handled as the family says.
         """
         device = next(self.parameters()).device
-        state, seen = self.net.begin(1, device), self.drawing.nothing_seen(1, device)
+        state, seen = self.net.begin(), self.drawing.nothing_seen(1, device)
         if seen is not None and len(prompt):
             seen[0, prompt.to(device)] = True
         start = self.head.start(1, device)
@@ -186,8 +182,15 @@ class Raster(Autoregressive):
     """
 
     def __init__(self, spec: DataSpec, net: Net, **rest: Any) -> None:
+        super().__init__(spec, net, **rest)
         self.shape, self.binary = spec.shape, spec.kind == "binary"
-        super().__init__(sequence_of(spec), net, **rest)
+
+    @classmethod
+    def sequence(cls, spec: DataSpec) -> DataSpec:
+        levels = modality_of(spec).levels(spec)
+        if levels is None or len(spec.shape) != 3:
+            raise Unsupported(f"no image of levels: {spec.kind} data of shape {spec.shape}")
+        return DataSpec("text", (math.prod(spec.shape),), "tokens", vocab=levels)
 
     def steps(self, batch: Batch) -> Batch:
         x = batch.data if self.binary else (batch.data + 1) / 2 * (self.head.size - 1)
@@ -197,14 +200,6 @@ class Raster(Autoregressive):
         channels, *sides = self.shape
         x = x.unflatten(1, (*sides, channels)).permute(0, 3, 1, 2).float()
         return x if self.binary else 2 * x / (self.head.size - 1) - 1
-
-
-def sequence_of(spec: DataSpec) -> DataSpec:
-    """Images as sequences of levels. Raises Unsupported for what has none."""
-    levels = modality_of(spec).levels(spec)
-    if levels is None or len(spec.shape) != 3:
-        raise Unsupported(f"no image of levels: {spec.kind} data of shape {spec.shape}")
-    return DataSpec("text", (math.prod(spec.shape),), "tokens", vocab=levels)
 
 
 def pieces(batch: Batch, size: int) -> Iterator[Batch]:

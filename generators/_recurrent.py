@@ -8,6 +8,7 @@ of the two: torch's layer is made for many.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
@@ -23,7 +24,7 @@ from generators._autoregressive import Net, Sequence
 State = tuple[Tensor, ...]  # (layers, batch, width) each, the hidden state first
 
 
-class Recurrent(Sequence):
+class Recurrent(Sequence, ABC):
     """Stacked recurrent layers.
 
     width: of each layer's state. embedding: of the vector of a step. dropout: of what leaves a layer (Zaremba et al.
@@ -33,9 +34,9 @@ class Recurrent(Sequence):
     layer: ClassVar[Callable[..., nn.RNNBase]]
 
     @staticmethod
+    @abstractmethod
     def cell(x: Tensor, h: Tensor, state: State) -> State:
         """The next state, each part ``(batch, width)``, from ``W x + b`` and ``U h + d``, ``(batch, gates width)``."""
-        raise NotImplementedError
 
     def __init__(
         self,

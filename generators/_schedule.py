@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from typing import Literal
-
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
-
-Fall = Literal["cosine", "linear"]
 
 
 def descend(optimiser: Optimizer, loss: Tensor) -> None:
@@ -19,33 +14,22 @@ def descend(optimiser: Optimizer, loss: Tensor) -> None:
     optimiser.zero_grad(set_to_none=True)  # now, or a checkpoint would keep gradients that are used
 
 
-def scheduled(
-    optimiser: Optimizer, *, warmup: int = 0, decay: int = 0, fall: Fall = "cosine", floor: float = 0.0
-) -> LambdaLR:
-    """The schedule of ``rate_share`` on an optimiser; call its ``step`` after each of the optimiser's.
+def adamw(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW for transformers and recurrent nets; of vectors, such as biases and norms, and of tables nothing decays."""
+    tables = {id(p) for part in model.modules() if isinstance(part, nn.Embedding) for p in part.parameters()}
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for p in model.parameters():
+        groups[p.dim() >= 2 and id(p) not in tables].append(p)
+    decays = [{"params": groups[True], "weight_decay": weight_decay}, {"params": groups[False], "weight_decay": 0.0}]
+    return torch.optim.AdamW(decays, lr=lr, betas=(0.9, 0.99), fused=True)  # of a few thousand tokens a step
 
-    Kept as an attribute of the model, it is in every checkpoint.
+
+def set_rate(optimiser: Optimizer, share: float, hold: float = 0.4, rise: float = 0.0) -> None:
+    """Set its learning rate to that at a share of the training.
+
+    It rises in a line over the first share ``rise``, is constant until ``hold``, and then falls in a line to 0. For
+    ``pace`` (``bench.Paced``), so that it falls within any budget: there a short training gains most.
     """
-    return LambdaLR(optimiser, lambda done: rate_share(done + 1, warmup, decay, fall, floor))
-
-
-def rate_share(step: int, warmup: int, decay: int, fall: Fall = "cosine", floor: float = 0.0) -> float:
-    """Share of the learning rate at a step, counted from 1.
-
-    It rises in a line over ``warmup`` steps and falls until step ``decay`` to ``floor``, where it stays. decay = 0: no
-    fall.
-    """
-    if step <= warmup:
-        return step / warmup
-    done = min(1.0, (step - warmup) / (decay - warmup)) if decay > warmup else float(decay > 0)
-    left = 1 - done if fall == "linear" else 0.5 * (1 + math.cos(math.pi * done))
-    return floor + (1 - floor) * left
-
-
-def set_rate(optimiser: Optimizer, share: float, hold: float = 0.4) -> None:
-    """Set its learning rate to that at a share of the training: constant until ``hold``, then linear down to 0.
-
-    For ``pace`` (``bench.Paced``), so that it falls within any budget: there a short training gains most.
-    """
+    begun = min(1.0, (share + 1e-3) / (rise + 1e-3))  # not 0 at the first step
     for group in optimiser.param_groups:
-        group["lr"] = optimiser.defaults["lr"] * min(1.0, (1 - share) / (1 - hold))
+        group["lr"] = optimiser.defaults["lr"] * begun * min(1.0, (1 - share) / (1 - hold))

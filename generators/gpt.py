@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
-import torch
 import torch.nn.functional as F
 from annotated_types import Ge, Lt
 from pydantic import NonNegativeInt, PositiveInt
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 
 from bench import DataSpec, GenbenchError, Presets, generator
 from generators._attention import Cache, attend
-from generators._autoregressive import SEQUENCES, Net, Raster, Sequence
+from generators._autoregressive import SEQUENCES, Autoregressive, Net, Raster, Sequence
 from generators._drawing import SAMPLING
 
 # GPT-3's table 2.1. Its 1.3B has 24 heads of 128 there and its 13B a width of 5,140, neither of which can be: 16 heads
@@ -51,12 +50,11 @@ PIXELS: Presets = {
 }
 
 
-@generator("gpt", modalities=SEQUENCES, paper="arXiv:2005.14165", presets=PRESETS, sampling=SAMPLING)
-class GPT(Sequence):
-    """Decoder-only transformer with learned positions.
+class Decoder(Autoregressive):
+    """The net of both, over the steps of a sequence or the values of an image.
 
     width: of the residual stream, a multiple of heads. band: every second layer sees so many steps and no more, itself
-    the last (arXiv:1904.10509); 0 = all see all. What is streamed past the window is handled by re-reading half of it.
+    the last (arXiv:1904.10509); 0 = all see all.
     """
 
     def __init__(
@@ -72,35 +70,28 @@ class GPT(Sequence):
     ) -> None:
         if width % heads:
             raise GenbenchError(f"width = {width} must be a multiple of heads = {heads}")
-        super().__init__(spec, Blocks(spec.shape[0], layers, heads, width, band, dropout), **rest)
+        (window, *_) = self.sequence(spec).shape
+        super().__init__(spec, Blocks(window, layers, heads, width, band, dropout), **rest)
         nn.init.normal_(self.read.weight, std=0.02)
+
+
+@generator("gpt", modalities=SEQUENCES, paper="arXiv:2005.14165", presets=PRESETS, sampling=SAMPLING)
+class GPT(Decoder, Sequence):
+    """Decoder-only transformer with learned positions.
+
+    What is streamed past the window is handled by re-reading half of it.
+    """
 
 
 @generator(
     "image_gpt", modalities={"image"}, paper="PMLR 119:1691-1703", presets=PIXELS, sampling=SAMPLING - {"stop"},
 )  # fmt: skip
-class ImageGPT(Raster):
+class ImageGPT(Decoder, Raster):
     """The same net over the values of an image, one after the other.
 
     Each is a token of as many as there are levels, where the paper has a palette (Chen et al. 2020, "Generative
     pretraining from pixels"), so that bits per dimension are those of the image itself.
     """
-
-    def __init__(
-        self,
-        spec: DataSpec,
-        *,
-        layers: PositiveInt = 4,
-        heads: PositiveInt = 4,
-        width: PositiveInt = 128,
-        band: NonNegativeInt = 0,
-        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
-        **rest: Any,
-    ) -> None:
-        if width % heads:
-            raise GenbenchError(f"width = {width} must be a multiple of heads = {heads}")
-        super().__init__(spec, Blocks(math.prod(spec.shape), layers, heads, width, band, dropout), **rest)
-        nn.init.normal_(self.read.weight, std=0.02)
 
 
 class Blocks(Net):
@@ -122,14 +113,13 @@ class Blocks(Net):
                 residual = name.endswith(("out.weight", "down.weight"))
                 nn.init.normal_(p, std=0.02 / math.sqrt(2 * layers) if residual else 0.02)
 
-    def begin(self, n: int, device: torch.device) -> Cache:
-        return Cache(self.window, n, device, inputs=True)
+    def begin(self) -> Cache:
+        return Cache(self.window, inputs=True)
 
     def forward(self, x: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache | None]:
         if cache is not None and cache.length + x.shape[1] > self.window:
             # There is no position for what comes now: the newer half of the window is read as if it began there.
-            known = x if cache.inputs is None else torch.cat([cache.inputs[:, : cache.length], x], dim=1)
-            x, cache = known[:, -max(1, self.window // 2) :], self.begin(len(x), x.device)
+            x, cache = cache.newer_half(x), self.begin()
         before = cache.length if cache else 0
         h = self.dropout(x + self.positions.weight[before : before + x.shape[1]])
         for block in self.blocks:

@@ -82,14 +82,13 @@ class Blocks(Net):
                 residual = name.endswith(("out.weight", "down.weight"))
                 nn.init.normal_(p, std=0.02 / math.sqrt(2 * layers) if residual else 0.02)
 
-    def begin(self, n: int, device: torch.device) -> Cache:
-        return Cache(self.window, n, device, inputs=self.beyond == "reread")
+    def begin(self) -> Cache:
+        return Cache(self.window, inputs=self.beyond == "reread")
 
     def forward(self, x: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache | None]:
         if cache is not None and cache.length + x.shape[1] > self.window:
             if self.beyond == "reread":
-                known = x if cache.inputs is None else torch.cat([cache.inputs[:, : cache.length], x], dim=1)
-                x, cache = known[:, -max(1, self.window // 2) :], self.begin(len(x), x.device)
+                x, cache = cache.newer_half(x), self.begin()
             elif x.shape[1] > 1:  # each must see what the next one writes over
                 steps = [self(step, cache)[0] for step in x.split(1, dim=1)]
                 return torch.cat(steps, dim=1), cache
@@ -116,7 +115,6 @@ class Block(nn.Module):
         self.out = nn.Linear(width, width, bias=False)
         self.gate_up = nn.Linear(width, 2 * hidden, bias=False)
         self.down = nn.Linear(hidden, width, bias=False)
-        self.dropout = nn.Dropout(dropout)
 
     def forward(
         self, x: Tensor, turns: tuple[Tensor, Tensor], cache: Cache | None = None, sees: Tensor | None = None
@@ -128,10 +126,9 @@ class Block(nn.Module):
         if cache is not None:
             k, v = cache.keep(self.place, k, v)
         y = attend(q, k, v, causal=self.causal, sees=sees, dropout=self.rate if self.training else 0.0)
-        x = x + self.dropout(self.out(y.transpose(1, 2).flatten(2)))
+        x = x + F.dropout(self.out(y.transpose(1, 2).flatten(2)), self.rate, self.training)
         gate, up = self.gate_up(self.norm2(x)).chunk(2, -1)
-        y = self.down(F.silu(gate) * up)
-        return x.add(self.dropout(y))
+        return x + F.dropout(self.down(F.silu(gate) * up), self.rate, self.training)
 
 
 def rotations(first: int, steps: int, size: int, base: float, device: torch.device) -> tuple[Tensor, Tensor]:

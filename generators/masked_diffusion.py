@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from bench import Batch, DataSpec, GenbenchError, Presets, Unsupported, generator, uniform
 from generators._heads import draw_one
+from generators._schedule import adamw, set_rate
 from generators._sequence import clip_and_step
 from generators.llama import Block, rotations
 
@@ -81,10 +82,7 @@ class MaskedDiffusion(nn.Module):
         self.least, self.warmup, self.steps, self.temperature = least, warmup, steps, temperature
         self.bound_steps, self.bound_draws = bound_steps, bound_draws
         self.block = 0  # how many tokens see what was shown of one another; 0 = all
-        decayed = [p for p in self.parameters() if p.dim() >= 2]
-        others = [p for p in self.parameters() if p.dim() < 2]
-        groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.99), fused=True)
+        self.optimiser = adamw(self, lr, weight_decay)
 
     @property
     def nfe(self) -> int:
@@ -92,9 +90,7 @@ class MaskedDiffusion(nn.Module):
         return self.steps
 
     def pace(self, share: float) -> None:
-        for group in self.optimiser.param_groups:
-            rise = min(1.0, (share + 1e-3) / (self.warmup + 1e-3))
-            group["lr"] = self.optimiser.defaults["lr"] * rise * min(1.0, (1 - share) / (1 - self.warmup))
+        set_rate(self.optimiser, share, hold=self.warmup, rise=self.warmup)
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         t = self.times(batch.data, rng)

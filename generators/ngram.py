@@ -52,7 +52,11 @@ class NGram:
         vocab = spec.vocab or 1
         while vocab**order > LARGEST:
             order -= 1
-        texts = [dataset.tokens("train")] if isinstance(dataset, Textual) else list(_rows(dataset.train))
+        texts = (
+            [dataset.tokens("train")]
+            if isinstance(dataset, Textual)
+            else list(_rows(modality_of(spec).disjoint(dataset, "train")))
+        )
         self.law = KneserNey([text.numpy() for text in texts], vocab, order)
 
     def log_prob(self, batch: Batch) -> Tensor:

@@ -49,7 +49,7 @@ class Characters:
         self.alphabet = sorted(set(text))
         self.index = {character: i for i, character in enumerate(self.alphabet)}
         self.spells = any(set(other) - set(self.alphabet) for other in others)
-        self.name = f"{len(self.alphabet)} characters"
+        self.name = f"{len(self.alphabet)} characters{' and bytes' if self.spells else ''}"
         self.pieces = [c.encode() for c in self.alphabet] + (Bytes().pieces if self.spells else [])
 
     def encode(self, text: str) -> NDArray[np.int64]:

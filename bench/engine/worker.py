@@ -255,9 +255,6 @@ def _measure_all(run: _Run) -> None:
         # What else was drawn is measured and forgotten, or videos would fill the disk.
         kept = trial.drawn[: plan.budget.keep_samples]
         run.samples = save_samples(run.out / "samples", plan.run_id, kept, dataset)
-        if written := continuations(model, dataset, plan.seed, device):
-            run.continued = f"{plan.run_id}.continued.json"
-            write_atomic(run.out / "samples" / run.continued, json.dumps(written, ensure_ascii=False))
     # Read before any metric runs, or an extractor's memory would count as the model's.
     trial.costs = _costs(run, device)
     if trial.only_upper_half():
@@ -267,6 +264,20 @@ def _measure_all(run: _Run) -> None:
             run.emit({"phase": "metrics", "metric": name})
             _measure(run, find_metric(name, plan.modality), trial)
             run.tell()
+    with run.phase("continue"):
+        _continue(run, model, dataset, device)
+
+
+def _continue(run: _Run, model: Generator, dataset: Dataset, device: torch.device) -> None:
+    """Keep how the model goes on from given beginnings; a model that cannot is told of, and loses no number by it."""
+    try:
+        written = continuations(model, dataset, run.plan.seed, device)
+    except Exception as error:
+        run.remark(f"no continuation is shown: {said(error)}")
+        return
+    if written:
+        run.continued = f"{run.plan.run_id}.continued.json"
+        write_atomic(run.out / "samples" / run.continued, json.dumps(written, ensure_ascii=False))
 
 
 def _build(plan: TrialPlan, dataset: Dataset, device: torch.device) -> Generator:

@@ -158,3 +158,16 @@ def test_of_data_that_no_family_makes_the_yardsticks_are_named() -> None:
         check_suite(suite({"test/film": {}, "test/waves": {}}, {"test/line": {}}), "test")
     table = suite({"test/film": {}}, {"real": {}}, metrics=["fd"])
     assert plan_trials(check_suite(table, "test"), "cpu")
+
+
+def test_a_model_that_cannot_go_on_loses_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is shown on the page is not worth a trial: the reason is told instead."""
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("out of words")
+
+    monkeypatch.setattr("bench.engine.worker.continuations", broken)
+    plans = plan_trials(check_suite(of_vectors(tmp_path, metrics=["fd"]), "test"), "cpu")
+    record = run_trial(next(plan for plan in plans if not plan.control), tmp_path)
+    assert record.status == "ok" and record.continued is None and record.measurements
+    assert any("no continuation is shown" in remark and "out of words" in remark for remark in record.remarks)

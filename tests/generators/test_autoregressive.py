@@ -61,7 +61,7 @@ class TestAutoregressive:
         x = model.head.shifted(data.train.batch(torch.arange(3)).data)
         with torch.no_grad():
             whole, _ = model(x)
-            state, steps = model.net.begin(3, CPU), []
+            state, steps = model.net.begin(), []
             for piece in x.split([1, 1, 5, 1, 7, 1], dim=1):
                 out, state = model(piece, state)
                 steps.append(out)

@@ -17,7 +17,7 @@ from bench.engine.training import Schedule, train
 from bench.streams import seed_globals, stream
 from generators._ema import averaged_copy
 from generators._nets import Block, ResidualMLP, UNet, waves
-from generators._schedule import rate_share, scheduled
+from generators._schedule import adamw, set_rate
 from metrics.cost.parameters import parameters
 
 CPU = torch.device("cpu")
@@ -145,25 +145,21 @@ def test_a_small_unet_learns_to_undo_noise() -> None:
     assert loss.item() < 0.15  # from 1; pixel by pixel no better than 0.4 can be had
 
 
-@pytest.mark.parametrize(("step", "share"), [(1, 0.1), (5, 0.5), (10, 1.0), (60, 0.55), (110, 0.1), (10**6, 0.1)])
-def test_the_learning_rate_rises_and_falls_as_told(step: int, share: float) -> None:
-    assert rate_share(step, 10, 110, "cosine", 0.1) == pytest.approx(share)
-    assert rate_share(step, 10, 0) == pytest.approx(min(1.0, step / 10))
-    linear = step / 10 if step <= 10 else max(0.0, (110 - step) / 100)
-    assert rate_share(step, 10, 110, "linear") == pytest.approx(linear)
+@pytest.mark.parametrize(("share", "rate"), [(0.0, 0.0), (0.1, 0.5), (0.2, 1.0), (0.5, 1.0), (0.75, 0.5), (1.0, 0.0)])
+def test_the_learning_rate_rises_holds_and_falls(share: float, rate: float) -> None:
+    parameters = [nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    optimiser = torch.optim.SGD([{"params": [p]} for p in parameters], lr=3.0)
+    set_rate(optimiser, share, hold=0.5, rise=0.2)
+    assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([3 * rate] * 2, abs=0.02)
+    set_rate(optimiser, 0.0)
+    assert optimiser.param_groups[0]["lr"] == 3.0  # without a rise it begins at its full rate
 
 
-def test_the_schedule_moves_every_group_of_an_optimiser() -> None:
-    p, q = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
-    optimiser = torch.optim.SGD([{"params": [p], "lr": 1.0}, {"params": [q], "lr": 0.5}])
-    schedule = scheduled(optimiser, warmup=2, decay=6, fall="linear")
-    rates = []
-    for _ in range(7):
-        rates.append([group["lr"] for group in optimiser.param_groups])
-        optimiser.step()
-        schedule.step()
-    assert [first for first, _ in rates] == pytest.approx([0.5, 1, 0.75, 0.5, 0.25, 0, 0])
-    assert [second for _, second in rates] == pytest.approx([0.25, 0.5, 0.375, 0.25, 0.125, 0, 0])
+def test_matrices_decay_and_nothing_else_does() -> None:
+    net = nn.Sequential(nn.Embedding(3, 4), nn.Linear(4, 5), nn.LayerNorm(5))
+    decays, others = adamw(net, 1e-3, 0.1).param_groups
+    assert [tuple(p.shape) for p in decays["params"]] == [(5, 4)] and decays["weight_decay"] == 0.1
+    assert len(others["params"]) == 4 and others["weight_decay"] == 0.0
 
 
 class TestAverage:
@@ -196,7 +192,7 @@ class Pixels(nn.Module):
         self.net = nn.Linear(2, math.prod(spec.shape))
         self.average = averaged_copy(self.net, decay=0.9)
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=1e-2)
-        self.schedule = scheduled(self.optimiser, warmup=3, decay=15)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda done: 1 / (1 + done))
         self.shape = spec.shape
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
@@ -234,7 +230,7 @@ class TestTraining:
         resumed = self.train(self.model(), tmp_path / "x.safetensors")
         state, other = whole.state_dict(), resumed.state_dict()
         assert state.keys() == other.keys() and all(torch.equal(state[name], other[name]) for name in state)
-        assert whole.schedule.get_last_lr() == resumed.schedule.get_last_lr() == [0.0]
+        assert whole.schedule.get_last_lr() == resumed.schedule.get_last_lr() == [pytest.approx(1e-2 / 21)]
         assert torch.equal(whole.sample(3, stream(0, "s")), resumed.sample(3, stream(0, "s")))
 
     def test_the_average_is_what_samples(self, tmp_path: Path) -> None:
