@@ -46,6 +46,11 @@ class Net(nn.Module):
         """The state before the first of steps that come one by one."""
         return None
 
+    def step(self, h: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The same of one step, ``(batch, inside)`` to ``(batch, outside)``, which a net may know a faster way to."""
+        features, state = self(h[:, None], state)
+        return features[:, -1], state
+
 
 class Autoregressive(nn.Module):
     """A net with what stands before and behind it, trained and sampled.
@@ -92,9 +97,18 @@ class Autoregressive(nn.Module):
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """What is said of the step after each of ``x`` ``(batch, steps, ...)``: ``(batch, steps, head.size)``."""
         features, state = self.net(self.read(x).float(), state)  # what layers add up is not rounded by autocast
+        return self._said(features), state
+
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The same of one step ``(batch, ...)``: ``(batch, head.size)``."""
+        features, state = self.net.step(self.read(x).float(), state)
+        return self._said(features), state
+
+    def _said(self, features: Tensor) -> Tensor:
         if self.write is None:
-            return features @ self.read.weight[: self.head.size].T, state
-        return self.write(features), state
+            return features @ self.read.weight[: self.head.size].T
+        said: Tensor = self.write(features)
+        return said
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         losses, last, state = [], None, None
@@ -119,8 +133,8 @@ class Autoregressive(nn.Module):
             step, state = self.head.start(n, device), self.net.begin()
             seen, drawn = self.drawing.nothing_seen(n, device), []
             for each in u.unbind(1):
-                out, state = self(step[:, None], state)
-                step = self.drawing.draw(out[:, -1], each, seen)
+                out, state = self.step(step, state)
+                step = self.drawing.draw(out, each, seen)
                 drawn.append(step)
             x = torch.stack(drawn, dim=1)
         x = x.clone()  # a tensor like any other
@@ -163,16 +177,18 @@ class Sequence(Autoregressive):
         if seen is not None and len(prompt):
             seen[0, prompt.to(device)] = True
         start = self.head.start(1, device)
-        step = torch.cat([start, prompt.to(start)])[None]
+        with torch.inference_mode():
+            said, state = self(torch.cat([start, prompt.to(start)])[None], state)
+            out = said[:, -1]
         while True:
             u = torch.rand(1, *self.head.draws, generator=rng)
             with torch.inference_mode():
-                out, state = self(step, state)
-                drawn = self.drawing.draw(out[:, -1], u, seen)
-                step = drawn[:, None]
+                drawn = self.drawing.draw(out, u, seen)
             yield drawn[0].clone()
             if self.drawing.stop and bool(self.drawing.ends(drawn)):
                 return
+            with torch.inference_mode():
+                out, state = self.step(drawn, state)
 
 
 class Raster(Autoregressive):

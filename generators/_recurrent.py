@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from bench import DataSpec
 from generators._autoregressive import Net, Sequence
 
-State = tuple[Tensor, ...]  # (layers, batch, width) each, the hidden state first
+State = tuple[Tensor, ...]  # of a layer, (batch, width) each, the hidden state first
 
 
 class Recurrent(Sequence, ABC):
@@ -62,20 +62,17 @@ class Layers(Net):
         self.layers = family.layer(inside, outside, layers, batch_first=True, dropout=between)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        if state is not None and x.shape[1] == 1 and not torch.is_grad_enabled():
-            return self._step(x[:, 0], state)
-        given = state if state is None or len(state) > 1 else state[0]  # torch's take one part bare
-        features, after = self.layers(x, given)
-        return self.dropout(features), after if isinstance(after, tuple) else (after,)
+    def forward(self, x: Tensor, state: list[State] | None = None) -> tuple[Tensor, list[State]]:
+        given: Any = None if state is None else tuple(torch.stack(part) for part in zip(*state, strict=True))
+        features, after = self.layers(x, given if given is None or len(given) > 1 else given[0])
+        parts = after if isinstance(after, tuple) else (after,)  # torch's layers take and give a single part bare
+        return self.dropout(features), list(zip(*(part.unbind() for part in parts), strict=True))
 
-    def _step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step of each, ``(batch, inside)``."""
+    def step(self, h: Tensor, state: list[State] | None) -> tuple[Tensor, list[State]]:
+        if state is None or self.training:
+            return super().step(h, state)
         after = []
-        for i, parts in enumerate(zip(*(part.unbind() for part in state), strict=True)):
-            w, u, b, d = self.layers.all_weights[i]
-            after.append(self.cell(F.linear(x, w, b).float(), F.linear(parts[0], u, d).float(), parts))
-            x = after[-1][0]
-        if len(after) == 1:
-            return x[:, None], tuple(part[None] for part in after[0])
-        return x[:, None], tuple(torch.stack(part) for part in zip(*after, strict=True))
+        for (w, u, b, d), parts in zip(self.layers.all_weights, state, strict=True):
+            after.append(self.cell(F.linear(h, w, b).float(), F.linear(parts[0], u, d).float(), parts))
+            h = after[-1][0]
+        return h, after

@@ -31,15 +31,15 @@ def test_each_cell_is_torchs(family: type[Recurrent]) -> None:
     torch.manual_seed(0)
     net = family(DataSpec("text", (9,), "tokens", vocab=5), width=7, embedding=4, layers=2).eval().net
     x, parts = torch.randn(3, 9, 4), 2 if family is LSTM else 1
-    state: Any = tuple(torch.zeros(2, 3, 7) for _ in range(parts))
+    state: Any = [tuple(torch.zeros(3, 7) for _ in range(parts))] * 2
     expected, last = net.layers(x)  # type: ignore[operator]
     found = []
-    for step in x.split(1, dim=1):
-        out, state = net(step, state)
+    for step in x.unbind(1):
+        out, state = net.step(step, state)  # type: ignore[operator]
         found.append(out)
-    torch.testing.assert_close(torch.cat(found, dim=1), expected)
-    for ours, torchs in zip(state, last if parts > 1 else (last,), strict=True):
-        torch.testing.assert_close(ours, torchs)
+    torch.testing.assert_close(torch.stack(found, dim=1), expected)
+    for ours, torchs in zip(zip(*state, strict=True), last if parts > 1 else (last,), strict=True):
+        torch.testing.assert_close(torch.stack(ours), torchs)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 8, 33])
