@@ -196,6 +196,7 @@ class Measurement(Frozen):
         description="its place among what orders a board or stands for its aspect, lower first: the metric's, then its "
         "extractor's; empty: behind all others",
     )
+    exact: bool = Field(default=False, description="the same in every run of the same code, whatever seed and machine")
 
     @model_validator(mode="after")
     def _inside(self) -> Measurement:

@@ -140,6 +140,7 @@ class MetricEntry(Entry):
         empty: behind them all.
     curve: its place among those that are looked at in training where a suite names none, lower first; None: not.
     slow: left out of ``bench.evaluate`` where it is not asked for by name.
+    exact: the same in every run of the same code, so that any change is one.
     locate: says where a model that it asks lies; None where it asks none.
     """
 
@@ -158,6 +159,7 @@ class MetricEntry(Entry):
     lead: tuple[int, ...] = ()
     curve: int | None = None
     slow: bool = False
+    exact: bool = False
     check: Callable[[str], object] | None = None
     content: Callable[..., str] = lambda *rest: ""
     locate: Locate | None = None
@@ -482,6 +484,7 @@ def metric(
     lead: int | None = None,
     curve: int | None = None,
     slow: bool = False,
+    exact: bool = False,
     check: Callable[[str], object] | None = None,
     content: Callable[..., str] = lambda *rest: "",
     locate: Locate | None = None,
@@ -502,6 +505,7 @@ def metric(
         metrics, that weights are not here), that of another aspect stands for it; of efficiency: the speed of sampling.
     curve: 0 or more, of what is cheap: where a suite names nothing, the lowest that applies is looked at in training.
     slow: takes minutes without a GPU: where no metric is named, ``bench.evaluate`` leaves it out and says so.
+    exact: the same in every run of the same code, whatever seed and machine: a gate takes any change for one.
     check: of a metric ``name:``, raises GenbenchError for a rest that stands for nothing, as soon as it is named.
     content: of a metric that reads files: a digest of them, as of a family; called with the rest of its name.
     locate: where it asks a model of its own, as for a dataset, for ``genbench doctor``.
@@ -525,6 +529,7 @@ def metric(
             lead=() if lead is None else (lead,),
             curve=curve,
             slow=slow,
+            exact=exact,
             check=check,
             content=content,
             locate=locate,

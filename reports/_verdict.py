@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from bench.results.board import Board, Column, Row
-from bench.results.ranks import MOST, Evidence, difference, same, seeds_to_tell, told, told_worse
+from bench.results.ranks import Evidence, difference, same, seeds_needed, told, told_worse
+from bench.statistics import MOST
 from reports._cells import with_unit
 
 _SUPERLATIVE = {"lower": "lowest", "higher": "highest"}
@@ -95,7 +96,7 @@ def _needed(best: Entry, others: Sequence[Entry]) -> str:
     counts = {entry.known.summary.n for entry in compared}
     tried = f"{max(counts)} seeds each do" if len(counts) == 1 else "the seeds run so far do"
     tried = "one seed each does" if counts == {1} else tried
-    needed = [seeds_to_tell(entry.known, best.known) for entry in compared[1:]]
+    needed = [seeds_needed(entry.known, best.known) for entry in compared[1:]]
     if any(n is None for n in needed):
         return f"{tried} not tell, and without a spread or an interval nobody knows how many would; 2 each are a start"
     most = max(n or 0 for n in needed)
@@ -183,7 +184,7 @@ def _speed(best: str, second: str, board: Board) -> str:
     mine, other = timed[best], timed[second]
     slower, faster = sorted((mine.known.mean, other.known.mean))
     sure, apart = told(mine.known, other.known), difference(mine.known, other.known)
-    if (sure and faster < 1.05 * slower) or (apart and abs(apart.value) + apart.reach < _ALIKE * slower):
+    if (sure and faster < 1.05 * slower) or (apart and abs(apart.value) + apart.reach() < _ALIKE * slower):
         return f"It samples about as fast as {other.name}, the runner-up"
     if not sure:
         return f"Whether it samples faster than {other.name}, the runner-up, is open: {_needed(mine, [other])}"

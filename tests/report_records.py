@@ -97,7 +97,9 @@ def as_schema_1(document: dict[str, Any]) -> dict[str, Any]:
     plan = document["plan"]
     load = f"{plan['load']} (sha256:{plan['load_digest']})" if plan["load"] else None
     rest = {name: value for name, value in document.items() if name not in ("schema", "plan", "continued")}
-    rest["measurements"] = [{k: v for k, v in m.items() if k != "lead"} for m in document["measurements"]]
+    rest["measurements"] = [
+        {k: v for k, v in m.items() if k not in ("lead", "exact")} for m in document["measurements"]
+    ]
     return {"schema": 1, **{name: plan[name] for name in of_plan}, "load": load, **rest}
 
 

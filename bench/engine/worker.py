@@ -448,7 +448,7 @@ def _measure(run: _Run, entry: MetricEntry, trial: Trial) -> None:
         run.omitted[entry.name] = "a yardstick, not a model"
         return
     try:
-        facts = {name: getattr(entry, name) for name in ("about", "unit", "better", "aspect", "lead")}
+        facts = {name: getattr(entry, name) for name in ("about", "unit", "better", "aspect", "lead", "exact")}
         measured = Measurement(metric=entry.name, **facts, **dict(measure_model(entry, trial)))
     except Omitted as reason:
         run.omitted[entry.name] = str(reason)

@@ -7,7 +7,7 @@ and a number that is missing is a reason, not a zero.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from math import inf
 from statistics import median
@@ -16,9 +16,9 @@ from typing import Any
 from bench.protocols import ASPECTS, ORDERING
 from bench.record import Interval, Measurement, RunRecord
 from bench.results.groups import Group, by_dataset, groups_of
-from bench.results.ranks import Evidence, Mark, marks
+from bench.results.ranks import Evidence, Mark, marks, p_values
 from bench.results.variants import canonical, variant_labels
-from bench.statistics import Summary, summarise
+from bench.statistics import Ranks, Summary, compact_letters, rank_intervals, summarise
 
 PICTURED, PICTURED_IN_ALL = 16, 32  # generators whose samples and curves are drawn: of a board, and of a page
 FEW = 6  # columns that a board may show at once
@@ -78,9 +78,25 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """Where a generator stands by the board's main column.
+
+    place: None where it is not ranked. tier: letters; two that share one are not told apart. done, tried: trials with a
+    number, and all; a mean of those that lasted is no mean of all, so where some are missing there is no place.
+    """
+
+    place: Ranks | None
+    tier: str
+    done: int
+    tried: int
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class Row:
     group: Group
     cells: Mapping[Key, Cell]
+    standing: Standing | None = None
 
     @property
     def name(self) -> str:
@@ -176,6 +192,7 @@ def _board(dataset: str, records: Sequence[RunRecord], pictured: int) -> Board:
     shown = [group for group in groups if any(r.status != "skipped" for r in group.records)]
     rows = _rows(shown, columns, numbers)
     main = main_column(columns, rows)
+    rows = _placed(rows, main)
     ordered = tuple(sorted(rows, key=lambda row: _order(row, main)))
     ranked, controls = ([row for row in ordered if row.group.control is control] for control in (False, True))
     return Board(
@@ -287,6 +304,12 @@ def _cell(group: Group, column: Column, found: Sequence[Number]) -> Cell:
     )
 
 
+def measurements(row: Row, column: Column) -> Iterator[Number]:
+    """The numbers that a cell's mean is of, with their records."""
+    if row.cells[column.key].summary is not None:
+        yield from ((r, m) for r in row.group.records for m in r.measurements if m.metric == column.metric)
+
+
 def _why(group: Group, column: Column, having: Set[int]) -> str:
     """The reasons for which this column lacks some or all seeds of the group; "" when none is lacking."""
     reasons: dict[str, list[int]] = defaultdict(list)
@@ -310,6 +333,23 @@ def seeds_text(seeds: Sequence[int]) -> str:
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
+def _placed(rows: Sequence[Row], main: Column | None) -> list[Row]:
+    """The rows with their standings; those of yardsticks, and of a board that nothing orders, have none."""
+    if main is None:
+        return list(rows)
+    cells = {row.name: row.cells[main.key] for row in rows if not row.group.control}
+    tried = {row.name: len(row.group.records) for row in rows}
+    whole = {name: e for name, cell in cells.items() if (e := cell.evidence) and e.summary.n == tried[name]}
+    means, p = [e.mean for e in whole.values()], p_values(list(whole.values()), main.better)
+    losses = [-mean for mean in means] if main.better == "higher" else means
+    places = dict(zip(whole, zip(rank_intervals(losses, p), compact_letters(losses, p), strict=True), strict=True))
+    standings = {}
+    for name, cell in cells.items():
+        place, tier = places.get(name, (None, ""))
+        standings[name] = Standing(place, tier, cell.summary.n if cell.summary else 0, tried[name], cell.why)
+    return [replace(row, standing=standings.get(row.name)) for row in rows]
+
+
 def main_column(columns: Sequence[Column], rows: Sequence[Row]) -> Column | None:
     """The quality metric that orders the board, one that generators have; of its protocols what most of them share."""
     candidates = [c for c in columns if c.better != "none" and c.aspect in ORDERING]
@@ -320,7 +360,9 @@ def _measured(rows: Iterable[Row], column: Column) -> int:
     return sum(row.mean(column) is not None for row in rows if not row.group.control)
 
 
-def _order(row: Row, main: Column | None) -> tuple[bool, bool, float, str]:
+def _order(row: Row, main: Column | None) -> tuple[bool, bool, bool, float, str]:
+    """Generators before yardsticks, the ranked before those that are not, by the main column, then by name."""
     mean = row.mean(main)
     sign = -1 if main and main.better == "higher" else 1
-    return row.group.control, mean is None, sign * (mean or 0), row.name
+    unranked = row.standing is not None and row.standing.place is None
+    return row.group.control, mean is None, unranked, sign * (mean or 0), row.name

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from scipy import special, stats
+import numpy as np
+from scipy import special
 
 from bench.record import Interval
-from bench.statistics import Summary, reach_toward
+from bench.statistics import Difference, Summary, reach_toward, seeds_to_tell, welch_difference
 
 Mark = Literal["", "best", "tied", "beyond"]
 RULE = (
@@ -20,9 +20,7 @@ RULE = (
 )
 BEYOND = "told to be better than real data itself: no merit, so nothing in its column is called best"
 LEVEL = 0.95
-POWER = 0.8  # with which a number of seeds is said to be enough
 _ROUNDING = 1e-9  # of the arithmetic, as a share
-MOST = 1000  # seeds; where more are needed, that is said instead
 
 
 @dataclass(frozen=True)
@@ -45,19 +43,6 @@ class Evidence:
         if self.interval is None:
             return None
         return reach_toward(toward, self.mean, self.interval) / float(special.ndtri((1 + self.interval.level) / 2))
-
-
-class Difference(NamedTuple):
-    """One mean less another, its standard error, and the degrees of freedom of the t distribution it follows."""
-
-    value: float
-    error: float
-    freedom: float = math.inf
-
-    @property
-    def reach(self) -> float:
-        """Half the width of its interval at 95 %."""
-        return float(special.stdtrit(self.freedom, (1 + LEVEL) / 2)) * self.error
 
 
 def marks(known: Mapping[str, Evidence], better: str, real: Evidence | None = None) -> dict[str, Mark]:
@@ -95,7 +80,7 @@ def told_worse(number: Evidence, best: Evidence) -> bool:
 def told(a: Evidence, b: Evidence) -> bool:
     """Whether the two are told apart at 95 %; never where nothing is known of how they scatter."""
     found = difference(a, b)
-    return found is not None and not same(a, b) and abs(found.value) > found.reach * (1 + _ROUNDING)
+    return found is not None and not same(a, b) and abs(found.value) > found.reach(LEVEL) * (1 + _ROUNDING)
 
 
 def same(a: Evidence, b: Evidence) -> bool:
@@ -114,7 +99,7 @@ def difference(a: Evidence, b: Evidence) -> Difference | None:
     if first is None or second is None:
         return None
     if min(a.summary.n, b.summary.n) > 1:
-        return _welch(value, (first, second), (a.summary.n, b.summary.n))
+        return welch_difference(a.summary, b.summary)
     error = math.hypot(first / math.sqrt(a.summary.n), second / math.sqrt(b.summary.n))
     counts = [e.summary.n for e in (a, b) if e.summary.sd]
     return Difference(value, error, counts[0] - 1 if counts else math.inf)
@@ -128,29 +113,42 @@ def _spread(number: Evidence, other: Evidence) -> float | None:
     return max((sd for sd in said if sd is not None), default=None)
 
 
-def _welch(value: float, sds: tuple[float, float], counts: tuple[float, float]) -> Difference:
-    errors = [sd / math.sqrt(n) for sd, n in zip(sds, counts, strict=True)]
-    error = math.hypot(*errors)
-    if not 0 < error < math.inf:
-        return Difference(value, error)
-    shares = [(e / error) ** 2 for e in errors]
-    return Difference(value, error, 1 / sum(s**2 / (n - 1) for s, n in zip(shares, counts, strict=True)))
+def p_values(known: Sequence[Evidence], better: str) -> np.ndarray:
+    """Two-sided p of ``difference`` of all pairs, ``(n, n)``, NaN where nothing tells; that of a whole board at once.
+
+    A bound with the worse mean is not told from what is none: the truth may be better.
+    """
+    mean, sd, n = (np.array([getattr(e.summary, name) for e in known], float) for name in ("mean", "sd", "n"))
+    down, up = (np.array([e.error(end) for e in known], float) for end in (-math.inf, math.inf))
+    bound = np.array([e.bound for e in known], bool)
+    single, gap = np.isnan(sd), np.subtract.outer(mean, mean)
+    # Of a single seed: what its own interval says on the side that faces the other, and no less than the other's seeds.
+    own = np.where(gap < 0, up[:, None], down[:, None])
+    lent = np.where(sd > 0, sd, np.nan)[None, :]
+    spread = np.where(single[:, None], np.fmax(own, lent), sd[:, None])
+    part = spread / np.sqrt(n)[:, None]
+    error = np.hypot(part, part.T)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = (part / error) ** 2
+        welch = 1 / (share**2 / (n - 1)[:, None] + share.T**2 / (n - 1)[None, :])
+        seeds = np.where(single[:, None] & (sd > 0)[None, :], n[None, :] - 1, np.inf)
+        freedom = np.where(single[:, None] | single[None, :], np.fmin(seeds, seeds.T), welch)
+        p = 2 * special.stdtr(np.where(np.isnan(freedom), np.inf, freedom), -np.abs(gap) / error)
+    p = np.where(error == 0, 0.0, p)
+    p[np.abs(gap) <= _ROUNDING * np.maximum.outer(np.abs(mean), np.abs(mean))] = 1.0
+    worse = gap < 0 if better == "higher" else gap > 0  # the one of the row than that of the column
+    open_end = worse & bound[:, None] & ~bound[None, :]
+    p[np.isnan(error) | open_end | open_end.T] = np.nan
+    return p
 
 
-def seeds_to_tell(a: Evidence, b: Evidence) -> int | None:
+def seeds_needed(a: Evidence, b: Evidence) -> int | None:
     """The fewest seeds a side with which Welch's test at 95 % tells this difference with a power of 80 %.
 
     The spread is the one over seeds, or that within the run where there is one seed on both sides: then more may be
     needed. Returns ``MOST + 1`` where more are needed than that, and None where no spread is known.
     """
-    first, second, value = _spread(a, b), _spread(b, a), abs(a.mean - b.mean)
+    first, second = _spread(a, b), _spread(b, a)
     if first is None or second is None:
         return None
-
-    def power(n: int) -> float:
-        trial = _welch(value, (first, second), (n, n))
-        if not trial.error:
-            return float(not same(a, b))
-        return float(stats.nct.sf(trial.reach / trial.error, trial.freedom, value / trial.error))
-
-    return 2 + bisect_left(range(2, MOST + 1), POWER, key=power)
+    return seeds_to_tell(0.0 if same(a, b) else a.mean - b.mean, (first, second), level=LEVEL)

@@ -10,7 +10,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 LARGEST_FILE = 2**24  # bytes of a record or a plan; a hundred times what the longest of ours takes
+LARGEST_BUNDLE = 2**30
 COLUMNS = (
     "suite", "dataset", "generator", "family", "control", "modality", "seed", "status", "metric", "value", "lo", "hi",
     "level", "method", "unit", "better", "aspect", "kind", "n", "protocol", "omitted", "error", "run_id",
@@ -49,6 +50,14 @@ class Planned(Frozen):
     suite: Label
     command: Text = ""
     trials: tuple[PlannedTrial, ...]
+
+
+class Bundle(Frozen):
+    """The records of a run folder in one file."""
+
+    bundle: Literal[1]
+    records: tuple[RunRecord, ...]
+    planned: tuple[Planned, ...] = ()
 
 
 class NewerRecord(DataError):
@@ -119,12 +128,14 @@ def write_planned(out: Path, planned: Planned) -> Path:
     return write_atomic(out / "plans" / f"{planned.suite}.json", json.dumps(planned.model_dump(), indent=1) + "\n")
 
 
-def _read(path: Path, model: type[M], what: str, brought_up: Callable[[bytes], bytes] = bytes) -> M:
+def _read(
+    path: Path, model: type[M], what: str, brought_up: Callable[[bytes], bytes] = bytes, largest: int = LARGEST_FILE
+) -> M:
     try:
         with open_plain(path) as file:
-            text = file.read(LARGEST_FILE + 1)
-        if len(text) > LARGEST_FILE:
-            raise DataError(f"is larger than {LARGEST_FILE >> 20} MiB, which no {what} is")
+            text = file.read(largest + 1)
+        if len(text) > largest:
+            raise DataError(f"is larger than {largest >> 20} MiB, which no {what} is")
         return model.model_validate_json(brought_up(text), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
@@ -149,6 +160,16 @@ def _in_this_schema(text: bytes) -> bytes:
         raise NewerRecord(f"is of schema {shown(schema)}, which a newer genbench wrote: update genbench to read it")
     now = upgraded(document)
     return text if now is document else json.dumps(now).encode()
+
+
+def _each_in_this_schema(text: bytes) -> bytes:
+    """A bundle with every record in the schema of today."""
+    try:
+        document = from_json(text)
+        records = [json.dumps(record).encode() for record in document["records"]]
+    except (ValueError, TypeError, KeyError):
+        return text  # the model says what is wrong with it
+    return json.dumps({**document, "records": [from_json(_in_this_schema(record)) for record in records]}).encode()
 
 
 def run_folder(named_so: str | Path) -> Path:
@@ -190,6 +211,35 @@ def read_records(out: str | Path) -> tuple[Records, list[str]]:
         except DataError as error:
             ignored.append(f"ignored plans/{error}")
     return Records((same[-1][1] for same in found.values()), planned), ignored
+
+
+def read_side(path: str | Path) -> tuple[Records, list[str]]:
+    """What somebody brings to be compared: the records of a run folder, of a bundle, or a record by itself.
+
+    And a line for each file that was ignored. Raises OutputError for what is no run folder, DataError for a file that
+    holds no record.
+    """
+    check_path("path", path)
+    if Path(path).is_dir():
+        return read_records(run_folder(path))
+    if not Path(path).exists():
+        raise DataError(f"{named(path)}: there is no such run folder, record or bundle")
+    if not _is_bundle(Path(path)):
+        return Records([read_record(Path(path))]), []
+    bundle = _read(Path(path), Bundle, "bundle", _each_in_this_schema, largest=LARGEST_BUNDLE)
+    return Records(bundle.records, bundle.planned), []
+
+
+def _is_bundle(path: Path) -> bool:
+    with open_plain(path) as file:
+        return b'"bundle"' in file.read(200)
+
+
+def write_bundle(path: Path, records: Records) -> Path:
+    """Records and what was planned in one file, without samples: a baseline to commit, a result to send."""
+    ordered = sorted(records, key=lambda r: (r.plan.dataset, r.plan.generator, r.plan.seed, r.run_id))
+    bundle = Bundle(bundle=1, records=tuple(ordered), planned=records.planned)
+    return write_atomic(path, json.dumps(bundle.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
 
 
 def frame(records: list[RunRecord]) -> pd.DataFrame:

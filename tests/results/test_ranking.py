@@ -14,7 +14,8 @@ import reports.html
 import reports.markdown
 from bench import RunRecord, Summary, summarise
 from bench.record import LARGEST
-from bench.results.ranks import MOST, RULE, Evidence, difference, marks, seeds_to_tell, told
+from bench.results.ranks import RULE, Evidence, difference, marks, p_values, same, seeds_needed, told
+from bench.statistics import MOST
 from reports._content import gather
 from tests.report_records import interval, measured, record
 
@@ -122,7 +123,7 @@ def test_numbers_that_never_move_are_told_apart_and_equal_ones_never() -> None:
 )
 def test_numbers_at_the_ends_of_floats_are_judged_as_any(a: Evidence, b: Evidence, apart: bool) -> None:
     assert told(a, b) == apart
-    assert (seeds_to_tell(a, b) or 0) > 100 if not apart else (seeds_to_tell(a, b) or 0) <= 3
+    assert (seeds_needed(a, b) or 0) > 100 if not apart else (seeds_needed(a, b) or 0) <= 3
 
 
 # ---- marks --------------------------------------------------------------------------------------------------
@@ -202,19 +203,19 @@ def power(gap: float, sds: tuple[float, float], n: int, rng: np.random.Generator
 def test_the_number_of_seeds_agrees_with_simulation(gap: float, sds: tuple[float, float]) -> None:
     """So many tell the difference in four of five cases; one fewer does not, to within a seed."""
     rng = np.random.default_rng(0)
-    n = seeds_to_tell(over(0.0, sds[0], 3), over(gap, sds[1], 3))
+    n = seeds_needed(over(0.0, sds[0], 3), over(gap, sds[1], 3))
     assert n is not None and n > 2
     assert power(gap, sds, n + 1, rng) >= 0.79
     assert n == 3 or power(gap, sds, n - 2, rng) < 0.8
 
 
 def test_the_number_of_seeds_has_ends() -> None:
-    assert seeds_to_tell(over(1.0, 0.5, 3), over(1.0, 0.5, 3)) == MOST + 1
-    assert seeds_to_tell(over(1.0, 0.5, 3), over(1.0001, 0.5, 3)) == MOST + 1
-    assert seeds_to_tell(over(1.0, 1e-6, 3), over(9.0, 1e-6, 3)) == 2
-    assert seeds_to_tell(over(1.0, None, 1), over(9.0, None, 1)) is None
-    seeds = seeds_to_tell(over(1.0, 1 / 1.96, 3), over(2.0, 1 / 1.96, 3))
-    assert seeds_to_tell(run(1.0, 0.0, 2.0), run(2.0, 1.0, 3.0)) == seeds
+    assert seeds_needed(over(1.0, 0.5, 3), over(1.0, 0.5, 3)) == MOST + 1
+    assert seeds_needed(over(1.0, 0.5, 3), over(1.0001, 0.5, 3)) == MOST + 1
+    assert seeds_needed(over(1.0, 1e-6, 3), over(9.0, 1e-6, 3)) == 2
+    assert seeds_needed(over(1.0, None, 1), over(9.0, None, 1)) is None
+    seeds = seeds_needed(over(1.0, 1 / 1.96, 3), over(2.0, 1 / 1.96, 3))
+    assert seeds_needed(run(1.0, 0.0, 2.0), run(2.0, 1.0, 3.0)) == seeds
 
 
 # ---- sentences ----------------------------------------------------------------------------------------------
@@ -383,3 +384,32 @@ def test_a_training_that_was_stopped_is_a_row_of_its_own() -> None:
     found = {row.name: row.mean(section.board.main) for row in section.board.rows}
     assert found["vae (stopped_at=200)"] == 9 and found["gan (stopped_at=300)"] == 5 and found["ar"] is None
     assert sorted(v for v in found.values() if v) == [1, 5, 9]
+
+
+# ---- a board's worth at once --------------------------------------------------------------------------------
+
+
+def test_all_pairs_at_once_are_as_pair_by_pair() -> None:
+    rng = np.random.default_rng(0)
+    known = [over(float(m), float(s), int(n)) for m, s, n in zip(*rng.uniform(1, 9, (3, 6)), strict=True) if int(n) > 1]
+    known += [run(float(m), float(m - 1), float(m + 2)) for m in rng.uniform(1, 9, 4)]
+    known += [over(3.0, 0.0, 2), over(3.0, 0.0, 4), over(4.0, 0.0, 3), over(5.0, None, 1), over(3.0, None, 1)]
+    p = p_values(known, "lower")
+    for i, a in enumerate(known):
+        for j, b in enumerate(known):
+            found = difference(a, b)
+            if i == j:
+                continue
+            if same(a, b):
+                assert p[i, j] == 1 or (found is None and np.isnan(p[i, j]))
+            elif found is None:
+                assert np.isnan(p[i, j])
+            else:
+                assert p[i, j] == pytest.approx(found.p), (a, b)
+
+
+def test_a_bound_is_not_told_to_be_worse_than_what_is_none() -> None:
+    known = [over(1.0, 0.1, 3), over(2.0, 0.1, 3, bound=True), over(3.0, 0.1, 3, bound=True)]
+    lower, higher = (p_values(known, better) for better in ("lower", "higher"))
+    assert np.isnan(lower[0, 1]) and np.isnan(lower[1, 0]) and lower[1, 2] < 0.01
+    assert higher[0, 1] < 0.01 and higher[1, 2] < 0.01

@@ -22,6 +22,10 @@ class Summary:
     sd: float | None
     n: int
 
+    def __str__(self) -> str:
+        """``4.21 ± 0.5``, for a line of text; a table of a page rounds by its column."""
+        return f"{self.mean:.4g}" + (f" ± {self.sd:.1g}" if self.sd else "")
+
 
 def summarise(values: Sequence[float]) -> Summary:
     """Mean and standard deviation of at least one value. Raises ValueError for none."""

@@ -1,0 +1,82 @@
+"""``genbench check``: whether a candidate is worse than a baseline.
+
+Exit status: 0 it is told to be no worse, 1 something is told to be worse, 2 wrong command or nothing to compare,
+3 the data do not tell.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli._options import Json
+from bench.cli._tables import print_table, print_text
+from bench.errors import GenbenchError, printable
+from bench.files import write_atomic
+from bench.registry import command
+from bench.results.gate import Gate, Policy, check, read_policy, to_json, to_junit, to_markdown, to_sarif
+from bench.results.gate.writing import WORDS, change_text, headline, in_order, settling_text, side_text
+from bench.results.store import read_side
+
+STATUS = {"pass": 0, "fail": 1, None: 2, "inconclusive": 3}
+
+
+@command("check")
+def run(
+    baseline: Annotated[str, typer.Argument(metavar="BASELINE", help="A run folder, a record or a bundle.")],
+    candidate: Annotated[str, typer.Argument(metavar="CANDIDATE", help="The same, of what is to be judged.")],
+    margins: Annotated[
+        list[str] | None,
+        typer.Option("--margin", metavar="METRIC=5%", help="How much worse is no worse; again for more. They block."),
+    ] = None,
+    policy: Annotated[str | None, typer.Option(metavar="FILE", help="Margins and more, as TOML.")] = None,
+    markdown: Annotated[str | None, typer.Option(metavar="FILE", help="Write a summary for people.")] = None,
+    junit: Annotated[str | None, typer.Option(metavar="FILE", help="Write JUnit's XML.")] = None,
+    sarif: Annotated[str | None, typer.Option(metavar="FILE", help="Write SARIF 2.1.0.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Print what does not block, too.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Judge a candidate by a baseline: exit with 0 if it passes, 1 if it fails, 3 if the data do not tell."""
+    rules = (read_policy(policy) if policy else Policy()).with_margins(margins or [])
+    sides = [read_side(path) for path in (baseline, candidate)]
+    for path, (records, ignored) in zip((baseline, candidate), sides, strict=True):
+        for note in ignored:
+            print(printable(f"{path}: {note}"), file=sys.stderr)
+        if not records:
+            raise GenbenchError(f"{path}: no trial has finished there yet")
+    gate = check(sides[0][0], sides[1][0], rules)
+    for target, write in ((markdown, to_markdown), (junit, to_junit), (sarif, to_sarif)):
+        if target:
+            write_atomic(Path(target), write(gate))
+    if as_json:
+        print(to_json(gate), end="")
+    else:
+        _print(gate, every=every)
+    return STATUS[gate.verdict]
+
+
+def _print(gate: Gate, *, every: bool) -> None:
+    shown = [f for f in in_order(gate.findings) if f.blocking or every]
+    rows = [
+        {
+            "": WORDS[f.verdict] if f.blocking else WORDS[f.verdict].lower(),
+            "generator": f.generator,
+            "dataset": f.dataset,
+            "metric": f.metric,
+            "baseline": side_text(f.baseline),
+            "candidate": side_text(f.candidate),
+            "change": change_text(f),
+            "margin": str(f.margin),
+            "by": f.method,
+            "what would tell": settling_text(f),
+        }
+        for f in shown
+    ]
+    print_table("", rows, wrapped=["generator", "dataset", "by", "what would tell", "change"])
+    hidden = len(gate.findings) - len(shown)
+    for note in gate.notes:
+        print_text(f"not compared: {note}")
+    print_text(headline(gate) + (f"; {hidden} more do not block (--all)" if hidden else ""))

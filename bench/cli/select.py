@@ -1,0 +1,136 @@
+"""``genbench select``: which model to take."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from bench.cli._options import Json
+from bench.cli._tables import print_table, print_text
+from bench.errors import GenbenchError, printable
+from bench.registry import command
+from bench.results.board import Column, leaderboards
+from bench.results.groups import newest
+from bench.results.selection import Candidate, Choice, Condition, column_of, select
+from bench.results.store import read_side
+
+SEED = 0  # of the draws that probabilities are taken from
+
+
+@command("select")
+def run(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A run folder or a bundle.")],
+    minimize: Annotated[str | None, typer.Option(metavar="METRIC", help="What is to be low.")] = None,
+    maximize: Annotated[str | None, typer.Option(metavar="METRIC", help="What is to be high.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONDITION", help="'peak_rss_bytes <= 5e8', in the metric's unit; again for more."),
+    ] = None,
+    price: Annotated[
+        str | None,
+        typer.Option(metavar="METRIC", help="What is cheap in the best tier.", show_default="sampling speed"),
+    ] = None,
+    front: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC", help="Where nothing is to be best: what to trade off; again for more."),
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="One of several in the folder.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Choose a model: constraints first, then the best quality tier, then the cheapest inside it."""
+    if minimize and maximize:
+        raise GenbenchError("--minimize and --maximize name one objective: give one of them")
+    records, ignored = read_side(folder)
+    for note in ignored:
+        print(printable(note), file=sys.stderr)
+    boards = [b for b in leaderboards(newest(records)[0]) if b.ranked and dataset in (None, b.dataset)]
+    if not boards:
+        of = f" of {dataset}" if dataset else ""
+        raise GenbenchError(f"{folder}: no generator has a number{of} yet")
+    choices = []
+    for board in boards:
+        goal = minimize or maximize
+        if goal:
+            _check_direction(column_of(board, goal, compared=True), "lower" if minimize else "higher")
+        conditions = [Condition.read(text) for text in where or []]
+        rng = np.random.default_rng(SEED)
+        choices.append(select(board, rng, objective=goal, conditions=conditions, price=price, front=front or []))
+    if as_json:
+        print(json.dumps([_facts(choice) for choice in choices], indent=1))
+    else:
+        for choice in choices:
+            _print(choice)
+    return 0 if all(choice.chosen for choice in choices) else 1
+
+
+def _check_direction(column: Column, asked: str) -> None:
+    if column.better != asked:
+        way = {"lower": "--minimize", "higher": "--maximize"}[column.better]
+        raise GenbenchError(f"{column.label} is better when {column.better}: use {way}")
+
+
+def _row(candidate: Candidate, choice: Choice) -> dict[str, str]:
+    cells = {column.label: candidate.row.cells[column.key].summary for column in choice.columns}
+    return {
+        "": "take" if candidate.chosen else "",
+        "generator": candidate.row.name,
+        **({"tier": candidate.tier} if choice.objective else {}),
+        **{label: str(summary or "") for label, summary in cells.items()},
+        "keeps the conditions": f"{candidate.keeps:.0%}",
+        "best" if choice.objective else "on the front": "" if candidate.best is None else f"{candidate.best:.0%}",
+    }
+
+
+def _print(choice: Choice) -> None:
+    rows = [_row(candidate, choice) for candidate in choice.candidates if not candidate.why]
+    if rows:
+        print_table(choice.board.dataset, rows, wrapped=["generator"])
+    print_text(_said(choice))
+    outside = [{"generator": c.row.name, "left out because": c.why} for c in choice.candidates if c.why]
+    if outside:
+        print_table("", outside, wrapped=["left out because"])
+
+
+def _said(choice: Choice) -> str:
+    """The choice in a few sentences."""
+    on = choice.board.dataset
+    if not choice.chosen:
+        return f"On {on} nothing keeps all conditions; what comes nearest is to be seen below."
+    if choice.objective is None:
+        names = ", ".join(candidate.row.name for candidate in choice.chosen)
+        told = f"On {on} nothing beats these in everything: {names}. Name an objective for one answer."
+    else:
+        (taken,) = choice.chosen
+        tier = [c for c in choice.candidates if not c.why and "a" in c.tier]
+        why = f"the best by {choice.objective.label}"
+        if len(tier) > 1:
+            cheap = f", of whom it is the cheapest by {choice.price.label}" if choice.price else ""
+            why = f"not told from the best by {choice.objective.label} ({len(tier)} are not){cheap}"
+        told = f"On {on} take {taken.row.name}: {why}. That it keeps the conditions is {taken.keeps:.0%} probable"
+        told += f", that nothing that keeps them is better {taken.best:.0%}." if taken.best is not None else "."
+    if choice.fixed:
+        told += f" Taken as exact, as nothing tells how they scatter: {', '.join(choice.fixed)}; train several seeds."
+    return told
+
+
+def _facts(choice: Choice) -> dict[str, Any]:
+    def facts(candidate: Candidate) -> dict[str, Any]:
+        numbers = {column.label: candidate.row.mean(column) for column in choice.columns}
+        return {
+            "generator": candidate.row.name, "chosen": candidate.chosen, "left_out": candidate.why or None,
+            "tier": candidate.tier or None, "probability_keeps_conditions": candidate.keeps,
+            "probability_best": candidate.best, "numbers": numbers,
+        }  # fmt: skip
+
+    return {
+        "dataset": choice.board.dataset,
+        "objective": choice.objective.label if choice.objective else None,
+        "price": choice.price.label if choice.price else None,
+        "chosen": [candidate.row.name for candidate in choice.chosen],
+        "candidates": [facts(candidate) for candidate in choice.candidates],
+        "taken_as_exact": list(choice.fixed),
+    }

@@ -1,0 +1,330 @@
+"""Verdicts: each number of a candidate beside the baseline's, by an interval against a margin.
+
+A training seed is a replicate. How much worse a candidate is, is estimated as the candidate's mean less (1 + margin)
+times the baseline's, so that what the baseline's own scatter makes of a relative margin is counted too; it fails where
+that is told to be above 0 and passes where it is told to be below. Where neither is told, the data are too few, and
+how many seeds would do is said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from bench.record import Interval, Measurement, RunRecord
+from bench.results.board import Board, Column, Row, leaderboards, measurements, seeds_text
+from bench.results.gate.policy import Margin, Policy, fits
+from bench.results.groups import newest
+from bench.results.pairs import SINGLE
+from bench.results.ranks import Evidence
+from bench.results.ranks import difference as difference_of
+from bench.statistics import (
+    MOST,
+    Difference,
+    Summary,
+    Verdict,
+    adjusted,
+    non_inferiority,
+    paired_difference,
+    seeds_to_tell,
+    summarise,
+    verdict_of,
+    welch_difference,
+)
+
+PAIRS = 5  # seeds that both sides have from which on they are taken as pairs
+CURVE = "loss_curve"  # the name of what is no metric: training losses, step by step
+STATUS = "status"
+SAME = ("cpu", "gpu", "device", "threads", "versions")  # parts of an environment in which a run repeats bit for bit
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One comparison.
+
+    change: the candidate's mean less the baseline's, with its interval where one is known. loss: how much worse it is
+    than the margin allows, where that is uncertain. p: of "no worse than that", adjusted for all that blocks. seeds: a
+    side, that would settle what is open; more than ``MOST`` where none would. note: what to know of it.
+    """
+
+    dataset: str
+    generator: str
+    metric: str
+    unit: str
+    better: str
+    margin: Margin
+    blocking: bool
+    exact: bool
+    verdict: Verdict
+    method: str
+    baseline: Summary | None = None
+    candidate: Summary | None = None
+    change: Difference | None = None
+    interval: Interval | None = None
+    loss: Difference | None = None
+    p: float | None = None
+    seeds: int | None = None
+    note: str = ""
+
+    @property
+    def where(self) -> str:
+        return f"{self.generator} on {self.dataset}"
+
+    @property
+    def relative(self) -> float | None:
+        """The change as a share of the baseline; None beside one of 0."""
+        if self.baseline is None or self.change is None or not self.baseline.mean:
+            return None
+        return self.change.value / abs(self.baseline.mean)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """All findings of a check. notes: what could not be compared, and why."""
+
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+
+    @property
+    def blocking(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.blocking)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Of what blocks: fail where anything fails, pass where all passes; None where nothing could be compared."""
+        verdicts = {finding.verdict for finding in self.blocking}
+        if not verdicts:
+            return None
+        return "fail" if "fail" in verdicts else "inconclusive" if "inconclusive" in verdicts else "pass"
+
+    @property
+    def seeds(self) -> int | None:
+        """A side, that would settle all that is open and can be settled; None where nothing is."""
+        return max((f.seeds for f in self.blocking if f.seeds is not None and f.seeds <= MOST), default=None)
+
+
+class _Side(NamedTuple):
+    """What one side knows of a number: by seed, and of a single run the interval within it."""
+
+    values: Mapping[int, float]
+    numbers: Sequence[Measurement]
+    trained: bool
+
+    @property
+    def evidence(self) -> Evidence:
+        only = self.numbers[0].interval if len(self.numbers) == 1 else None
+        return Evidence(summarise(list(self.values.values())), only, any(m.kind == "bound" for m in self.numbers))
+
+
+def check(baseline: Iterable[RunRecord], candidate: Iterable[RunRecord], policy: Policy | None = None) -> Gate:
+    """Compare what both sides measured of the same data by the same protocol; times and memory on the same machine.
+
+    Generators are compared by their names in the suites: their code and settings are what may have changed.
+    """
+    policy = policy or Policy()
+    before, after = (
+        {board.dataset: board for board in leaderboards(newest(side)[0])} for side in (baseline, candidate)
+    )
+    findings: list[Finding] = []
+    notes = [f"{name}: only in the {side}" for name, side in _one_sided(before, after)]
+    for dataset, board in before.items():
+        if dataset in after:
+            found, told = _on(board, after[dataset], policy)
+            findings, notes = findings + found, notes + told
+    return Gate(tuple(_with_verdicts(findings, policy)), tuple(notes), policy)
+
+
+def _one_sided(before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    yield from ((name, "baseline") for name in before if name not in after)
+    yield from ((name, "candidate") for name in after if name not in before)
+
+
+def _on(before: Board, after: Board, policy: Policy) -> tuple[list[Finding], list[str]]:
+    """The findings on one dataset."""
+    if before.fingerprint != after.fingerprint:
+        return [], [f"{before.dataset}: not the same data on both sides"]
+    rows = [{row.group.name: row for row in board.ranked} for board in (before, after)]
+    findings, notes = [], [f"{name} on {before.dataset}: only in the {side}" for name, side in _one_sided(*rows)]
+    leading = {column.key for column in before.headline}
+    shared = {column.key: column for column in before.columns}
+    columns = [shared[column.key] for column in after.columns if column.key in shared]
+    for name, old in rows[0].items():
+        if (new := rows[1].get(name)) is None:
+            continue
+        lost = _lost(old, new, before.dataset, policy)
+        findings += [lost] if lost else []
+        findings += [f for f in [_curve(old, new, before.dataset, policy)] if f]
+        for column in columns:
+            leads = column.key in leading or all(m.exact for _, m in measurements(old, column))
+            finding = _compared(old, new, column, before.dataset, policy, leads=leads)
+            findings += [finding] if finding else []
+    return findings, notes + _unmatched(before, after)
+
+
+def _unmatched(before: Board, after: Board) -> list[str]:
+    """The metrics that both sides have and never alike, and in what they differ."""
+    notes, shared = [], {c.metric for c in before.columns} & {c.metric for c in after.columns}
+    for metric in sorted(shared - {c.metric for c in before.columns if c.key in {d.key for d in after.columns}}):
+        old, new = before.find(metric)[0].protocol, after.find(metric)[0].protocol
+        apart = [
+            f"{name} {old.get(name)}, {new.get(name)}" for name in {**old, **new} if old.get(name) != new.get(name)
+        ]
+        notes.append(f"{metric} on {before.dataset}: not measured alike on both sides ({'; '.join(apart)})")
+    return notes
+
+
+def _lost(old: Row, new: Row, dataset: str, policy: Policy) -> Finding | None:
+    """A trial that ended well before and does not now."""
+    well = {record.plan.seed for record in old.group.records if record.status == "ok"}
+    failed = [record for record in new.group.records if record.status == "failed" and record.plan.seed in well]
+    if not failed:
+        return None
+    message = failed[0].error.message if failed[0].error else ""
+    return Finding(
+        dataset, old.name, STATUS, "", "none", Margin(amount=0, relative=True), policy.failed == "fail", True, "fail",
+        "exact", note=f"{seeds_text([record.plan.seed for record in failed])} failed: {message}",
+    )  # fmt: skip
+
+
+def _curve(old: Row, new: Row, dataset: str, policy: Policy) -> Finding | None:
+    """Training losses of the seeds that both have, where both ran in one environment: there they repeat bit for bit."""
+    margin = policy.margin_of(CURVE, exact=True)
+    pairs = [
+        (a, b)
+        for a in old.group.records
+        for b in new.group.records
+        if a.plan.seed == b.plan.seed and a.curve and b.curve and not fits(CURVE, policy.ignore)
+        and all(a.environment.get(name) == b.environment.get(name) for name in SAME)
+    ]  # fmt: skip
+    if not pairs:
+        return None
+    apart = [step for a, b in pairs if (step := _first_apart(a, b, margin)) is not None]
+    note = f"first apart at step {min(apart)}" if apart else ""
+    blocking = policy.blocks(CURVE, leads=False)
+    return Finding(
+        dataset, old.name, CURVE, "", "none", margin, blocking, True, "fail" if apart else "pass",
+        f"exact, {seeds_text(sorted(a.plan.seed for a, _ in pairs))}", note=note,
+    )  # fmt: skip
+
+
+def _first_apart(a: RunRecord, b: RunRecord, margin: Margin) -> int | None:
+    """The first step that both noted whose losses differ by more than the margin; None where none does."""
+    later = {point.step: point.losses for point in b.curve}
+    for point in a.curve:
+        losses = later.get(point.step)
+        if losses is not None and any(
+            name not in losses or abs(losses[name] - loss) > margin.of(loss) for name, loss in point.losses.items()
+        ):
+            return point.step
+    return None
+
+
+def _side(row: Row, column: Column) -> _Side | None:
+    found = list(measurements(row, column))
+    if not found:
+        return None
+    trained = any(record.training_id is not None for record, _ in found)
+    return _Side({record.plan.seed: m.value for record, m in found}, [m for _, m in found], trained)
+
+
+def _compared(old: Row, new: Row, column: Column, dataset: str, policy: Policy, *, leads: bool) -> Finding | None:
+    """One metric of one generator; None where a side has no number, or nobody can say which is better."""
+    a, b = _side(old, column), _side(new, column)
+    if a is None or b is None or column.better == "none" or fits(column.metric, policy.ignore):
+        return None
+    exact = all(m.exact for m in [*a.numbers, *b.numbers])
+    margin = policy.margin_of(column.metric, exact=exact)
+    before, after = a.evidence, b.evidence
+    finding = Finding(
+        dataset, old.name, column.label, column.unit, column.better, margin,
+        policy.blocks(column.metric, leads=leads), exact, "inconclusive", "", before.summary, after.summary,
+        Difference(after.mean - before.mean, 0.0),
+    )  # fmt: skip
+    if a.values == b.values:
+        return replace(finding, verdict="pass", method=f"the same, {_counted(len(a.values))}")
+    if exact:
+        sign = -1 if column.better == "higher" else 1
+        worse = sign * (after.mean - before.mean) > margin.of(before.mean)
+        return replace(finding, verdict="fail" if worse else "pass", method="exact")
+    return _judged(finding, a, b, policy)
+
+
+def _judged(finding: Finding, a: _Side, b: _Side, policy: Policy) -> Finding:
+    """By the scatter over seeds; of models that nothing trained, by the intervals within single runs."""
+    before, after = a.evidence, b.evidence
+    counts = before.summary.n, after.summary.n
+    now, then, allowed = _loss(finding)
+    if pairs := _pairs(a, b, policy):
+        old, new = pairs
+        change = paired_difference(new, old)
+        loss = paired_difference([now * x for x in new], [then * x for x in old])
+        method = f"pairs of {_counted(counts[0])}"
+    elif min(counts) > 1:
+        change = welch_difference(after.summary, before.summary)
+        loss = welch_difference(_scaled(after.summary, now), _scaled(before.summary, then))
+        method = f"Welch, {counts[0]} and {_counted(counts[1])}"
+    elif not (a.trained or b.trained) and (found := difference_of(after, before)):
+        change, loss = found, found._replace(value=now * after.mean - then * before.mean)
+        method = SINGLE
+    else:
+        few = "one seed a side" if max(counts) == 1 else "one seed on a side"
+        return replace(finding, method=few, seeds=3, note="how it scatters from seed to seed is not known")
+    loss = loss._replace(value=loss.value - allowed)
+    reach = change.reach(policy.level)
+    interval = Interval(lo=change.value - reach, hi=change.value + reach, level=policy.level, method=method)
+    return replace(finding, method=method, change=change, interval=interval, loss=loss)
+
+
+def _loss(finding: Finding) -> tuple[float, float, float]:
+    """Factors of the candidate and of the baseline in what is lost, and what of it is allowed beside that."""
+    assert finding.baseline
+    sign, margin = -1.0 if finding.better == "higher" else 1.0, finding.margin
+    if not margin.relative:
+        return sign, sign, margin.amount
+    return sign, sign + math.copysign(margin.amount, finding.baseline.mean), 0.0
+
+
+def _pairs(a: _Side, b: _Side, policy: Policy) -> tuple[list[float], list[float]] | None:
+    """The numbers of either side by seed, where they are to be taken as pairs."""
+    least = 2 if policy.paired else PAIRS
+    if policy.paired is False or set(a.values) != set(b.values) or len(a.values) < least:
+        return None
+    old, new = ([side.values[seed] for seed in sorted(a.values)] for side in (a, b))
+    return old, new
+
+
+def _scaled(summary: Summary, factor: float) -> Summary:
+    return Summary(factor * summary.mean, None if summary.sd is None else abs(factor) * summary.sd, summary.n)
+
+
+def _counted(seeds: int) -> str:
+    return f"{seeds} seed{'s' if seeds > 1 else ''}"
+
+
+def _with_verdicts(findings: Sequence[Finding], policy: Policy) -> Iterator[Finding]:
+    """What a loss tells, the chance of any false alarm among those that block kept at the level (Holm)."""
+    tests = {i: non_inferiority(f.loss) for i, f in enumerate(findings) if f.loss is not None}
+    blocking = [i for i in tests if findings[i].blocking]
+    holm = dict(zip(blocking, adjusted([tests[i][0] for i in blocking]), strict=True))
+    for i, finding in enumerate(findings):
+        if i not in tests:
+            yield finding
+            continue
+        worse, fine = holm.get(i, tests[i][0]), tests[i][1]
+        verdict = verdict_of(worse, fine, policy.level)
+        told = replace(finding, verdict=verdict, p=worse)
+        yield replace(told, seeds=_settling(told, len(blocking), policy)) if verdict == "inconclusive" else told
+
+
+def _settling(finding: Finding, tests: int, policy: Policy) -> int | None:
+    """Seeds a side that would tell, were the loss what it seems; None where no scatter over seeds is known."""
+    assert finding.loss and finding.baseline and finding.candidate
+    now, then, _ = _loss(finding)
+    sds = [_scaled(s, k).sd for s, k in ((finding.candidate, now), (finding.baseline, then))]
+    if sds[0] is None or sds[1] is None:
+        return None
+    against = tests if finding.loss.value > 0 and finding.blocking else 1  # only what may fail shares its error
+    return seeds_to_tell(finding.loss.value, (sds[0], sds[1]), level=policy.level, sides=1, tests=against)

@@ -1,0 +1,252 @@
+"""Which model to take: constraints first, then the best quality tier, then the cheapest inside it.
+
+How sure that is comes from joint draws of what every mean might be, by the scatter over seeds or the interval within a
+single run: in what share of them the choice keeps the constraints, and in what share nothing that keeps them is better.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.errors import GenbenchError, hint, shown
+from bench.results.board import Board, Cell, Column, Row
+from bench.results.ranks import p_values
+from bench.statistics import compact_letters, mean_draws, non_dominated, probability_non_dominated
+
+DRAWS = 4000
+_OPERATORS: Mapping[str, Callable[[np.ndarray, float], np.ndarray]] = {
+    "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt,
+}  # fmt: skip
+_CONDITION = re.compile(r"\s*(?P<metric>.+?)\s*(?P<op><=|>=|<|>)\s*(?P<number>\S+)\s*")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """``peak_rss_bytes <= 5e8``: of a metric by its name or by the label of its column, in the metric's own unit."""
+
+    metric: str
+    op: str
+    number: float
+
+    @classmethod
+    def read(cls, text: str) -> Condition:
+        """Raises GenbenchError for what is no condition."""
+        found = _CONDITION.fullmatch(text)
+        try:
+            number = float(found["number"]) if found else math.nan
+        except ValueError:
+            number = math.nan
+        if found is None or not math.isfinite(number):
+            raise GenbenchError(f"--where {shown(text)}: write METRIC <= NUMBER, with <=, >=, < or >")
+        return cls(found["metric"], found["op"], number)
+
+    def holds(self, values: np.ndarray) -> np.ndarray:
+        kept: np.ndarray = _OPERATORS[self.op](values, self.number)
+        return kept
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.op} {self.number:g}"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One generator in a choice.
+
+    why: for which reason it was left out; "" for one that was not. tier: of what was left, letters; two that share one
+    are not told apart. keeps: the probability that it keeps all constraints. best: that it does, and none that does is
+    better; where nothing is to be best, that none is as good in everything and better in something.
+    """
+
+    row: Row
+    why: str = ""
+    tier: str = ""
+    keeps: float = 1.0
+    best: float | None = None
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The answer for one dataset: the chosen first, then the runners-up, then those left out.
+
+    objective: what was to be best; None where the answer is a front. price: what is cheap inside a tier. columns: those
+    that decided. fixed: names whose numbers scatter in a way nobody knows; they were taken as exact.
+    """
+
+    board: Board
+    objective: Column | None
+    price: Column | None
+    columns: tuple[Column, ...]
+    candidates: tuple[Candidate, ...]
+    fixed: tuple[str, ...] = ()
+
+    @property
+    def chosen(self) -> tuple[Candidate, ...]:
+        return tuple(candidate for candidate in self.candidates if candidate.chosen)
+
+
+def select(
+    board: Board,
+    rng: np.random.Generator,
+    *,
+    objective: str | None = None,
+    conditions: Sequence[Condition] = (),
+    price: str | None = None,
+    front: Sequence[str] = (),
+) -> Choice:
+    """Choose among the generators of a board.
+
+    objective: the metric that is to be best. price: the metric by which the cheapest of the best tier is taken; left
+    out: the speed of sampling. front: without an objective, the metrics in which none should be beaten; left out: what
+    orders the board, and the speed of sampling.
+    Raises GenbenchError for a metric that the board has no column for, or several.
+    """
+    asked = [column_of(board, condition.metric) for condition in conditions]
+    main = column_of(board, objective, compared=True) if objective else None
+    cheap = column_of(board, price, compared=True) if price else next(iter(board.speed), None)
+    if main is None:
+        wanted = [column_of(board, name, compared=True) for name in front] or [c for c in (board.main, cheap) if c]
+    else:
+        wanted = [main]
+    columns = tuple({column.key: column for column in [*wanted, *asked, *([cheap] if cheap and main else [])]}.values())
+    draws, fixed = _drawn(board.ranked, columns, rng)
+    keeps = _kept(board.ranked, conditions, asked, draws)
+    candidates = [_admitted(row, conditions, asked, wanted, keeps[:, i]) for i, row in enumerate(board.ranked)]
+    losses = np.stack([_losses(column, draws[column.key]) for column in wanted], axis=2)
+    losses[~keeps] = np.nan
+    inside = [i for i, candidate in enumerate(candidates) if not candidate.why]
+    decide = _best if main else _front
+    for i, candidate in decide(candidates, inside, wanted, cheap, losses).items():
+        candidates[i] = candidate
+    order = sorted(candidates, key=lambda c: (bool(c.why), not c.chosen, c.tier, -(c.best or 0)))
+    return Choice(board, main, cheap if main else None, columns, tuple(order), fixed)
+
+
+def column_of(board: Board, name: str, *, compared: bool = False) -> Column:
+    """The column of a metric's name, or of a label where there are several. compared: it must have a direction.
+
+    Raises GenbenchError, with the nearest right names.
+    """
+    known = [column for column in board.columns if column.label == name] or list(board.find(name))
+    own = [column for column in known if any(row.mean(column) is not None for row in board.ranked)]
+    if len(own) > 1:
+        labels = ", ".join(shown(column.label) for column in own)
+        raise GenbenchError(f"{name} was measured in {len(own)} ways on {board.dataset}: name one of {labels}")
+    if not own:
+        names = {column.metric for column in board.own}
+        raise GenbenchError(f"no generator on {board.dataset} has a number for {shown(name)}{hint(name, names)}")
+    if compared and own[0].better == "none":
+        raise GenbenchError(f"{name} has no direction in which it is better: use it with --where")
+    return own[0]
+
+
+def _drawn(
+    rows: Sequence[Row], columns: Iterable[Column], rng: np.random.Generator
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """By column what the means might be, ``(DRAWS, rows)``, NaN for no number; and whose are taken as exact."""
+    found, fixed = {}, dict[str, None]()
+    for column in columns:
+        cells = {row.name: row.cells[column.key] for row in rows}
+        known = {name: _scatter(cell) for name, cell in cells.items()}
+        fixed |= dict.fromkeys(n for n, (_, error, _) in known.items() if math.isnan(error) and cells[n].summary)
+        found[column.key] = mean_draws(
+            {n: (mean, 0.0 if math.isnan(error) else error, freedom) for n, (mean, error, freedom) in known.items()},
+            rng, DRAWS,
+        )  # fmt: skip
+    return found, tuple(fixed)
+
+
+def _scatter(cell: Cell) -> tuple[float, float, float]:
+    """Mean, standard error, degrees of freedom: the error NaN where nobody knows it, the mean for no number."""
+    if cell.summary is None:
+        return math.nan, 0.0, math.inf
+    mean, sd, n = cell.summary.mean, cell.summary.sd, cell.summary.n
+    if sd is not None:
+        return mean, sd / math.sqrt(n), n - 1
+    evidence = cell.evidence
+    errors = [e for end in (-math.inf, math.inf) if evidence and (e := evidence.error(end)) is not None]
+    return mean, (max(errors) if errors else math.nan), math.inf
+
+
+def _kept(
+    rows: Sequence[Row], conditions: Sequence[Condition], asked: Sequence[Column], draws: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Which draws keep all constraints, ``(DRAWS, rows)``; a number that is missing keeps none."""
+    kept = np.ones((DRAWS, len(rows)), bool)
+    for condition, column in zip(conditions, asked, strict=True):
+        kept &= condition.holds(draws[column.key])
+    return kept
+
+
+def _losses(column: Column, draws: np.ndarray) -> np.ndarray:
+    return -draws if column.better == "higher" else draws
+
+
+def _admitted(
+    row: Row, conditions: Sequence[Condition], asked: Sequence[Column], wanted: Sequence[Column], keeps: np.ndarray
+) -> Candidate:
+    """By its means: what it breaks, or has no number for, is why it is left out."""
+    reasons = []
+    for condition, column in zip(conditions, asked, strict=True):
+        mean = row.mean(column)
+        if mean is None:
+            reasons.append(f"no {condition.metric}: {row.cells[column.key].why}")
+        elif not condition.holds(np.array(mean)):
+            reasons.append(f"{condition.metric} is {mean:.4g}, not {condition.op} {condition.number:g}")
+    reasons += [f"no {c.label}: {row.cells[c.key].why}" for c in wanted if row.mean(c) is None]
+    return Candidate(row, "; ".join(dict.fromkeys(reasons)), keeps=float(keeps.mean()))
+
+
+def _best(
+    candidates: Sequence[Candidate],
+    inside: Sequence[int],
+    wanted: Sequence[Column],
+    cheap: Column | None,
+    losses: np.ndarray,
+) -> dict[int, Candidate]:
+    """Tiers of the objective, and of the best tier the cheapest; by quality where nobody knows a price."""
+    (main,) = wanted
+    rows = [candidates[i].row for i in inside]
+    known = [e for row in rows if (e := row.cells[main.key].evidence)]
+    sign = -1 if main.better == "higher" else 1
+    means = [sign * e.mean for e in known]
+    tiers = compact_letters(means, p_values(known, main.better))
+    filled = np.where(np.isnan(losses[:, :, 0]), np.inf, losses[:, :, 0])
+    wins = (filled == filled.min(axis=1, keepdims=True)) & np.isfinite(filled)
+    share = (wins / np.maximum(1, wins.sum(axis=1, keepdims=True))).mean(axis=0)
+    best = {i for i, tier in zip(inside, tiers, strict=True) if "a" in tier}
+
+    def cost(i: int) -> tuple[float, float]:
+        price = candidates[i].row.mean(cheap) if cheap else None
+        dear = math.inf if price is None or cheap is None else -price if cheap.better == "higher" else price
+        return dear, means[inside.index(i)]
+
+    choice = min(best, key=cost, default=None)
+    return {
+        i: Candidate(candidates[i].row, "", tier, candidates[i].keeps, float(share[i]), i == choice)
+        for i, tier in zip(inside, tiers, strict=True)
+    }
+
+
+def _front(
+    candidates: Sequence[Candidate],
+    inside: Sequence[int],
+    wanted: Sequence[Column],
+    cheap: Column | None,
+    losses: np.ndarray,
+) -> dict[int, Candidate]:
+    """Those that no other is as good as in everything and better than in something."""
+    means = np.array([[candidates[i].row.mean(column) for column in wanted] for i in inside], float)
+    signs = np.array([-1 if column.better == "higher" else 1 for column in wanted])
+    on: list[bool] = non_dominated(means * signs).tolist() if inside else []
+    share = probability_non_dominated(losses)
+    return {
+        i: Candidate(candidates[i].row, "", "", candidates[i].keeps, float(share[i]), is_on)
+        for i, is_on in zip(inside, on, strict=True)
+    }
