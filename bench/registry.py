@@ -49,6 +49,7 @@ KINDS = (
     "previews",
     "commands",
     "executors",
+    "importers",
 )
 # What a generator's table in a suite says besides its hyperparameters.
 RESERVED = frozenset({"family", "preset", "budget", "load", "precision", "compile", "vary"})
@@ -230,7 +231,15 @@ class ExtractorEntry(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class ReportEntry(Entry):
+    """asked: written only where it is asked for by name."""
+
     write: Callable[[list[RunRecord], Path, Path, list[str]], Path]
+    asked: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImporterEntry(Entry):
+    read: Callable[[Path], list[RunRecord]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -625,12 +634,28 @@ def extractor(
     return register
 
 
-def report(name: str) -> Callable[[T], T]:
-    """Register a report format: ``write(records, run folder, target folder, notes) -> path written``."""
+def report(name: str, *, asked: bool = False) -> Callable[[T], T]:
+    """Register a report format: ``write(records, run folder, target folder, notes) -> path written``.
+
+    asked: it is written where it is asked for by name (``genbench export``), and not with every report.
+    """
 
     def register(write: T) -> T:
-        registry.add("reports", ReportEntry(write=write, **_common(name, write)))
+        registry.add("reports", ReportEntry(write=write, asked=asked, **_common(name, write)))
         return write
+
+    return register
+
+
+def importer(name: str) -> Callable[[T], T]:
+    """Register how another tool's results are read: ``read(path) -> records``, each as complete as that tool says.
+
+    Raises DataError for what is none of its files.
+    """
+
+    def register(read: T) -> T:
+        registry.add("importers", ImporterEntry(read=read, **_common(name, read)))
+        return read
 
     return register
 

@@ -1,14 +1,16 @@
-"""The results for other programs: ``report.csv``, a row a measurement; ``report.json``, the leaderboards."""
+"""The results for other programs: a row a measurement (CSV, Parquet), the leaderboards (JSON), the records (bundle)."""
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import RunRecord, frame, report, write_atomic
+from bench import Records, RunRecord, frame, report, write_atomic
 from bench.results.board import Board, Cell, Column, Row
+from bench.results.store import write_bundle
 from reports._content import gather
 from reports._escaping import visible
 
@@ -22,6 +24,20 @@ def write_csv(records: list[RunRecord], run_folder: Path, target: Path, notes: l
     Numbers are as they are. Text that a spreadsheet would take for a formula has an apostrophe before it.
     """
     return write_atomic(target / "report.csv", frame(records).map(_no_formula).to_csv(index=False))
+
+
+@report("parquet", asked=True)
+def write_parquet(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
+    """``report.parquet``: the same table with its types, for pandas, polars, DuckDB and Spark."""
+    buffer = io.BytesIO()
+    frame(records).to_parquet(buffer, index=False)
+    return write_atomic(target / "report.parquet", buffer.getvalue())
+
+
+@report("bundle", asked=True)
+def write_bundled(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
+    """``bundle.json``: all records in one file, without samples, as ``genbench check`` reads them."""
+    return write_bundle(target / "bundle.json", records if isinstance(records, Records) else Records(records))
 
 
 def _no_formula(value: object) -> object:

@@ -15,7 +15,9 @@ log = logging.getLogger("genbench")
 
 
 def render(folder: str | Path, target: str | Path | None = None, formats: Sequence[str] = ()) -> Path:
-    """Write reports of a run folder (all formats if none is named) and return the path of the page to open.
+    """Write reports of a run folder and return the path of the page to open, or of the only format that was asked for.
+
+    formats: by name; left out: all but those that are to be asked for, such as other tools' own.
 
     Files that are no records, and trials that were planned and have none, are named on the page; the log "genbench"
     says so. Raises OutputError for what is no run folder, and for a folder in it that is a link; UnknownName for an
@@ -23,7 +25,8 @@ def render(folder: str | Path, target: str | Path | None = None, formats: Sequen
     """
     check_path("to", target)
     folder = run_folder(folder)
-    entries = [registry.get("reports", f) for f in formats] or list(registry.all("reports").values())
+    asked = [registry.get("reports", name) for name in formats]
+    entries = asked or [entry for entry in registry.all("reports").values() if not entry.asked]
     if not target:
         refuse_links([folder / "report", *(folder / "report").glob("*/")])
     records, notes = read_records(folder)
