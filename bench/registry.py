@@ -239,7 +239,7 @@ class ReportEntry(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class ImporterEntry(Entry):
-    read: Callable[[Path], list[RunRecord]]
+    read: Callable[[Path, str], list[RunRecord]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -648,7 +648,9 @@ def report(name: str, *, asked: bool = False) -> Callable[[T], T]:
 
 
 def importer(name: str) -> Callable[[T], T]:
-    """Register how another tool's results are read: ``read(path) -> records``, each as complete as that tool says.
+    """Register how another tool's results are read: ``read(path, name) -> records``, as complete as that tool says.
+
+    name: of the generator, where the user gives one; else "".
 
     Raises DataError for what is none of its files.
     """

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import re
+import time
 import warnings
 from collections.abc import Iterator
 from datetime import datetime
@@ -29,8 +30,8 @@ def write_mlflow(records: list[RunRecord], run_folder: Path, target: Path, notes
 
         target.mkdir(parents=True, exist_ok=True)
         path = target / "mlflow.db"
-        path.unlink(missing_ok=True)  # written anew, as other reports are
-        client = MlflowClient(tracking_uri=f"sqlite:///{path.absolute()}")
+        fresh = path.with_name(f".tmp-{os.getpid()}-{time.monotonic_ns()}.db")  # a name that mlflow keeps no store of
+        client = MlflowClient(tracking_uri=f"sqlite:///{fresh.absolute()}")
         experiments: dict[str, str] = {}
         for record in records:
             suite = _plain(record.plan.suite)
@@ -46,7 +47,7 @@ def write_mlflow(records: list[RunRecord], run_folder: Path, target: Path, notes
             client.log_batch(run.info.run_id, params=params[:90], tags=tags)
             status = "FINISHED" if record.status == "ok" else "FAILED"
             client.set_terminated(run.info.run_id, status, began + round(1000 * sum(record.phases.values())))
-        return path
+        return fresh.replace(path)  # written anew, as other reports are
 
 
 @report("wandb", asked=True)

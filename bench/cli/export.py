@@ -24,9 +24,7 @@ def export(
             "--to", metavar="FORMAT", help="One of `genbench list reports`; again for more.", autocompletion=_formats
         ),
     ] = None,
-    bundle: Annotated[
-        bool, typer.Option("--bundle", help="The same as --to bundle.")
-    ] = False,
+    bundle: Annotated[bool, typer.Option("--bundle", help="The same as --to bundle.")] = False,
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Where to write.", show_default="DIR/report")] = None,
 ) -> None:
     """Write results for other tools: tables, model cards, trackers, CI, a bundle."""

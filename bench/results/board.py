@@ -351,9 +351,18 @@ def _placed(rows: Sequence[Row], main: Column | None) -> list[Row]:
 
 
 def main_column(columns: Sequence[Column], rows: Sequence[Row]) -> Column | None:
-    """The quality metric that orders the board, one that generators have; of its protocols what most of them share."""
-    candidates = [c for c in columns if c.better != "none" and c.aspect in ORDERING]
-    return min(candidates, key=lambda c: (not _measured(rows, c), c.lead, -_measured(rows, c)), default=None)
+    """The quality metric that orders the board, one that generators have; of its protocols what most of them share.
+
+    Of a board without any of realism and likelihood, such as one of other tools' results, what leads another aspect.
+    """
+
+    def place(column: Column) -> tuple[bool, bool, bool, Place, int]:
+        elsewhere = column.aspect not in ORDERING
+        cost = column.aspect == "efficiency"
+        return not _measured(rows, column), elsewhere, cost, column.lead, -_measured(rows, column)
+
+    candidates = [c for c in columns if c.better != "none" and (c.aspect in ORDERING or c.lead != _LAST)]
+    return min(candidates, key=place, default=None)
 
 
 def _measured(rows: Iterable[Row], column: Column) -> int:

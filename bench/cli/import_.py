@@ -1,0 +1,37 @@
+"""``genbench import``: other tools' results as records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.errors import DataError, printable
+from bench.registry import command, registry
+from bench.results.store import write_record
+
+
+def _formats(incomplete: str) -> list[str]:
+    return [name for name in registry.all("importers") if name.startswith(incomplete)]
+
+
+@command("import")
+def run(
+    tool: Annotated[
+        str, typer.Argument(metavar="TOOL", help="One of `genbench list importers`.", autocompletion=_formats)
+    ],
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Its results.")],
+    out: Annotated[str, typer.Option(metavar="DIR", help="The run folder that the records join.")],
+    name: Annotated[str, typer.Option(metavar="NAME", help="The generator, where a file names none or another.")] = "",
+) -> None:
+    """Bring other tools' results into a run folder, with intervals where they carry enough."""
+    read = registry.get("importers", tool).read
+    records = []
+    for file in files:
+        if not Path(file).is_file():
+            raise DataError(f"{file}: there is no such file")
+        records += read(Path(file), name)
+    for record in records:
+        write_record(Path(out), record)
+    print(printable(f"{len(records)} record{'s' if len(records) != 1 else ''} in {out}; genbench report {out}"))

@@ -1,0 +1,51 @@
+"""MTEB: the result of a task, as its results repository keeps them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.record import RunRecord
+from bench.registry import importer
+from bench.results.exchange._records import finite, imported, needed, number, read_json
+
+TOOL = "mteb"
+
+
+@importer(TOOL)
+def read(path: Path, name: str = "") -> list[RunRecord]:
+    """A record a split and subset of the task; the model is named by the folder, where nobody says it."""
+    document = read_json(path)
+    document = document if isinstance(document, dict) else {}
+    task, splits = str(document.get("task_name")), document.get("scores", {})
+    revision = document.get("dataset_revision")
+    records = []
+    for split, subsets in splits.items():
+        for subset in subsets:
+            which = str(subset.get("hf_subset", "default"))
+            if not finite(subset.get("main_score")):
+                continue
+            score = number("main_score", subset["main_score"], "relevance", "higher", protocol={"split": split}, lead=0)
+            others = [
+                number(key, value, "relevance", "higher", protocol={"split": split})
+                for key, value in subset.items()
+                if key != "main_score" and finite(value)
+            ]
+            dataset = task if which == "default" else f"{task}/{which}"
+            records.append(
+                imported(
+                    TOOL, path, generator=name or _model(path), dataset=dataset, modality="text",
+                    measurements=[score, *others], data=[revision, split],
+                    version=str(document.get("mteb_version", "")),
+                )
+            )  # fmt: skip
+    return needed(records, path, TOOL)
+
+
+def _model(path: Path) -> str:
+    """``results/MODEL/REVISION/TASK.json``."""
+    meta = path.with_name("model_meta.json")
+    if meta.is_file():
+        document = read_json(meta)
+        if isinstance(document, dict) and document.get("name"):
+            return str(document["name"])
+    return path.absolute().parent.parent.name.replace("__", "/") or "model"

@@ -1,0 +1,39 @@
+"""torch-fidelity: what ``fidelity --json`` prints, or the dictionary that ``calculate_metrics`` returns.
+
+It says neither what the samples were nor how many: name the generator. The ± of its KID and IS is over subsets and
+splits, which is not how sure they are, so there is no interval.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.protocols import Aspect
+from bench.record import Better, RunRecord
+from bench.registry import importer
+from bench.results.exchange._records import finite, imported, needed, number, read_json
+
+TOOL = "torch-fidelity"
+_METRICS: dict[str, tuple[str, Aspect, Better]] = {
+    "frechet_inception_distance": ("fid", "realism", "lower"),
+    "kernel_inception_distance_mean": ("kid_subsets", "realism", "lower"),
+    "inception_score_mean": ("is", "realism", "higher"),
+    "precision": ("precision_vgg16", "realism", "higher"),
+    "recall": ("recall_vgg16", "diversity", "higher"),
+    "perceptual_path_length_mean": ("ppl_mean", "realism", "lower"),
+}
+
+
+@importer(TOOL)
+def read(path: Path, name: str = "") -> list[RunRecord]:
+    """One record of images, under the names that its numbers have here; the generator is the file, if none is named."""
+    document = read_json(path)
+    scores = document if isinstance(document, dict) else {}
+    found = [
+        number(metric, scores[key], aspect, better, protocol={"tool": TOOL}, lead=place)
+        for place, (key, (metric, aspect, better)) in enumerate(_METRICS.items())
+        if finite(scores.get(key))
+    ]
+    if not found:
+        return needed([], path, TOOL)
+    return [imported(TOOL, path, generator=name or path.stem, dataset="images", modality="image", measurements=found)]
