@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,23 @@ def environment(device: torch.device) -> dict[str, Any]:
         "cuda": torch.version.cuda if device.type == "cuda" else None,
         "tf32": torch.backends.cuda.matmul.allow_tf32,
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "commit": commit(),
     }
+
+
+def commit() -> str | None:
+    """The commit that is run, as a service of CI or git says it, ``-dirty`` where files differ from it; else None."""
+    for name in ("GENBENCH_COMMIT", "GITHUB_SHA", "CI_COMMIT_SHA"):
+        if os.environ.get(name):
+            return os.environ[name]
+    git = shutil.which("git")
+    if git is None:
+        return None
+    asked = [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True)
+        return said.stdout.strip() or None
+    return None
 
 
 def cpu_name() -> str:

@@ -230,6 +230,23 @@ def read_side(path: str | Path) -> tuple[Records, list[str]]:
     return Records(bundle.records, bundle.planned), []
 
 
+def sides_under(folder: str | Path) -> list[Path]:
+    """A run folder itself, or what lies in a folder of several: run folders and files of records or bundles, by name.
+
+    Raises OutputError for what is no folder, or holds none of them.
+    """
+    check_path("folder", folder)
+    root = Path(folder)
+    if root.is_file() or (root / "records").is_dir():
+        return [root]
+    if not root.is_dir():
+        raise OutputError(f"{named(folder)}: there is no such folder")
+    found = [p for p in sorted(root.iterdir()) if (p / "records").is_dir() or (p.is_file() and p.suffix == ".json")]
+    if not found:
+        raise OutputError(f"{named(folder)} holds no run folder, record or bundle")
+    return found
+
+
 def _is_bundle(path: Path) -> bool:
     with open_plain(path) as file:
         return b'"bundle"' in file.read(200)

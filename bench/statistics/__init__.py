@@ -2,10 +2,12 @@
 
 ``intervals``: how sure a single number is. ``comparing``: whether two differ, and by enough. ``resampling``: the same
 where no formula is known. ``ranking``: many at once. ``planning``: how many seeds would tell.
+``changes``: where a series changes its level.
 
 What draws takes its generator of numbers, so that the same call gives the same answer.
 """
 
+from bench.statistics.changes import Change, change_points
 from bench.statistics.comparing import (
     Difference,
     Verdict,
@@ -50,6 +52,7 @@ from bench.statistics.resampling import bootstrap_interval, resampled
 __all__ = [
     "ALIKE",
     "MOST",
+    "Change",
     "Difference",
     "Ranks",
     "Summary",
@@ -57,6 +60,7 @@ __all__ = [
     "adjusted",
     "bootstrap_interval",
     "bounded_interval",
+    "change_points",
     "compact_letters",
     "difference_interval",
     "effective_trials",

@@ -1,0 +1,82 @@
+"""``genbench history``: numbers over commits, and where they change."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from bench.cli._options import Json
+from bench.cli._tables import print_table, print_text
+from bench.errors import GenbenchError, printable
+from bench.registry import command
+from bench.results.history import LEVEL, MARGIN, Series, as_one, history
+from bench.results.store import read_side, sides_under
+
+SEED = 0  # of the permutations
+_BARS = "▁▂▃▄▅▆▇█"
+_WIDTH = 40  # points of a line
+
+
+@command("history")
+def run(
+    folder: Annotated[
+        str, typer.Argument(metavar="DIR", help="A run folder, or a folder of run folders and bundles, one a commit.")
+    ],
+    metrics: Annotated[
+        list[str] | None, typer.Option("--metric", metavar="NAME", help="Left out: all; again for more.")
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(min=0, metavar="SHARE", help="The least change that is told, of the level before.")
+    ] = MARGIN,
+    every: Annotated[bool, typer.Option("--all", help="Print series that never changed, too.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Find changes of level, for every metric and machine: exit with 1 where the newest one is for the worse."""
+    sides = []
+    for path in sides_under(folder):
+        records, ignored = read_side(path)
+        for note in ignored:
+            print(printable(f"{path}: {note}"), file=sys.stderr)
+        sides.append(records)
+    found = history(as_one(sides), np.random.default_rng(SEED), metrics=metrics or [], margin=margin)
+    if not found:
+        raise GenbenchError(f"{folder}: no metric has two points yet: a point is a commit, or a run that names none")
+    if as_json:
+        print(json.dumps([asdict(series) for series in found], indent=1))
+    else:
+        _print(found, every=every)
+    return int(any(s.changes and s.worse(s.changes[-1]) for s in found))
+
+
+def _print(found: list[Series], *, every: bool) -> None:
+    rows = []
+    for series in found:
+        line = {
+            "dataset": series.dataset, "generator": series.generator, "metric": series.metric,
+            "machine": series.machine, "over time": bars([p.value for p in series.points][-_WIDTH:]),
+        }  # fmt: skip
+        for change in series.changes:
+            percent = 100 * (change.after / change.before - 1) if change.before else float("nan")
+            rows.append({
+                **line,
+                "change": f"{change.before:.4g} -> {change.after:.4g} ({percent:+.1f}%)",
+                "": "worse" if series.worse(change) else "better",
+                "at": series.points[change.at].commit[:12], "p": f"{change.p:.2g}",
+            })  # fmt: skip
+        if not series.changes and every:
+            rows.append({**line, "change": "", "": "", "at": "", "p": ""})
+    print_table("", rows, wrapped=["dataset", "machine", "over time"])
+    changed = sum(bool(s.changes) for s in found)
+    print_text(f"{changed} of {len(found)} series changed; one that never does is told to in {LEVEL:.0%} of all cases.")
+
+
+def bars(values: list[float]) -> str:
+    """A line of text as high as the numbers."""
+    low, high = min(values), max(values)
+    steps = len(_BARS) - 1
+    return "".join(_BARS[round((v - low) / (high - low) * steps) if high > low else 0] for v in values)

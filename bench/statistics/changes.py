@@ -1,0 +1,82 @@
+"""Where a series changes its level: by splits that no order of the same numbers would give so well by chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+LEAST = 3  # points on either side of a change
+PERMUTATIONS = 999
+
+
+class Change(NamedTuple):
+    """The first point of a new level, the mean before and after it, and the permutation p of the split."""
+
+    at: int
+    before: float
+    after: float
+    p: float
+
+
+def change_points(
+    values: Sequence[float], rng: np.random.Generator, *, level: float = 0.01, least: float = 0.0
+) -> list[Change]:
+    """The changes of level in a series, in its order.
+
+    A stretch is split where its sides lie furthest apart for their lengths, and is tested against the same maximum of
+    random orders of its own numbers, so that looking for the best place is counted (as in E-divisive, Matteson & James
+    2014, JASA 109). What is left of it on either side is split further. Of series that never change a share of
+    1 - ``level`` is left whole. least: of a change, as a share of the level before; smaller ones are left out.
+    """
+    x = np.asarray(values, float)
+    ends = [0, *sorted(_splits(x, 0, len(x), rng, level)), len(x)]
+    found = []
+    for start, (at, p), end in zip(ends, sorted(_splits_with_p(x, ends, rng)), ends[2:], strict=False):
+        before, after = float(x[start:at].mean()), float(x[at:end].mean())
+        if abs(after - before) >= least * abs(before):
+            found.append(Change(at, before, after, p))
+    return found
+
+
+def _splits(x: np.ndarray, start: int, end: int, rng: np.random.Generator, level: float) -> list[int]:
+    part = x[start:end]
+    if len(part) < 2 * LEAST or np.ptp(part) == 0:
+        return []
+    at, p = _best_split(part, rng)
+    if p > level:
+        return []
+    cut = start + at
+    return [cut, *_splits(x, start, cut, rng, level), *_splits(x, cut, end, rng, level)]
+
+
+def _splits_with_p(x: np.ndarray, ends: Sequence[int], rng: np.random.Generator) -> list[tuple[int, float]]:
+    """Of every inner end its p, between its two neighbours."""
+    found = []
+    for left, at, right in zip(ends, ends[1:], ends[2:], strict=False):
+        _, p = _best_split(x[left:right], rng)
+        found.append((at, p))
+    return found
+
+
+def _best_split(part: np.ndarray, rng: np.random.Generator) -> tuple[int, float]:
+    """Where a stretch splits best, and how often a random order of it splits as well."""
+    score = _scores(part[None])[0]
+    best = int(score.argmax())
+    orders = rng.permuted(np.broadcast_to(part, (PERMUTATIONS, len(part))), axis=1)
+    chance = _scores(orders).max(axis=1)
+    return best + LEAST, float((1 + (chance >= score[best] * (1 - 1e-12)).sum()) / (1 + PERMUTATIONS))
+
+
+def _scores(x: np.ndarray) -> np.ndarray:
+    """Of every split of rows ``(rows, n)`` that leaves ``LEAST`` on either side, how far apart the sides are.
+
+    The difference of means by its standard error, but for the spread of all, which no order changes; with the spread of
+    each side, of which one may be three points that happen to agree, chance would give anything.
+    """
+    n = x.shape[1]
+    cuts = np.arange(LEAST, n - LEAST + 1)
+    total = (x - x.mean(axis=1, keepdims=True)).cumsum(axis=1)[:, cuts - 1]
+    score: np.ndarray = np.abs(total) * np.sqrt(n / (cuts * (n - cuts)))
+    return score

@@ -1,0 +1,103 @@
+"""Numbers over commits: what changed is found where it changed, and what never did is left alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import OutputError, Records, RunRecord
+from bench.cli._main import run_command
+from bench.results.history import as_one, history
+from bench.results.store import sides_under, write_bundle, write_record
+from bench.statistics import change_points
+from tests.report_records import measured, record
+
+
+class TestChangePoints:
+    def test_a_step_is_found_where_it_is(self) -> None:
+        rng = np.random.default_rng(0)
+        x = np.concatenate([rng.normal(10, 0.1, 20), rng.normal(11, 0.1, 15), rng.normal(9, 0.1, 12)])
+        found = change_points(x.tolist(), rng)
+        assert [change.at for change in found] == [20, 35]
+        assert found[0].before == pytest.approx(10, abs=0.1) and found[0].after == pytest.approx(11, abs=0.1)
+
+    def test_of_noise_no_more_is_told_than_is_said(self) -> None:
+        """Of series of 60 points that never change a hundredth, where other tools tell nine of a hundred."""
+        rng = np.random.default_rng(0)
+        told = sum(bool(change_points(rng.normal(1, 0.03, 60).tolist(), rng, level=0.01)) for _ in range(300))
+        assert told / 300 < 0.035
+
+    def test_five_percent_is_found_in_noise_of_three(self) -> None:
+        rng = np.random.default_rng(0)
+        series = [np.r_[rng.normal(1, 0.03, 50), rng.normal(1.05, 0.03, 50)] for _ in range(30)]
+        assert np.mean([bool(change_points(x.tolist(), rng)) for x in series]) > 0.9
+
+    def test_a_level_without_scatter_changes_too(self) -> None:
+        (found,) = change_points([1.0] * 6 + [2.0] * 6, np.random.default_rng(0))
+        assert found.at == 6 and (found.before, found.after) == (1.0, 2.0)
+
+    def test_what_is_too_little_or_too_short_is_none(self) -> None:
+        rng = np.random.default_rng(0)
+        assert change_points([1.0] * 10, rng) == [] and change_points([1.0, 9.0, 9.0], rng) == []
+        assert change_points([], rng) == []
+        assert change_points([1.0] * 9 + [1.01] * 9, rng, least=0.02) == []
+
+    def test_the_same_generator_gives_the_same_answer(self) -> None:
+        x = np.random.default_rng(3).normal(0, 1, 40).tolist()
+        assert change_points(x, np.random.default_rng(0)) == change_points(x, np.random.default_rng(0))
+
+
+def at(day: int, value: float, metric: str = "sample_throughput", **environment: Any) -> RunRecord:
+    created = f"2030-01-{day:02}T00:00:00+00:00"
+    facts = {"cpu": "one", "commit": f"c{day:02}", **environment}
+    return record("vae", measurements=(measured(metric, value),), created=created, environment=facts)
+
+
+SLOWER = [at(day, 100 + day % 3 - (20 if day >= 10 else 0)) for day in range(1, 21)]
+
+
+class TestHistory:
+    def test_a_commit_that_made_it_slower_is_named(self) -> None:
+        (series,) = history(SLOWER, np.random.default_rng(0))
+        (change,) = series.changes
+        assert series.points[change.at].commit == "c10" and series.worse(change)
+
+    def test_machines_do_not_share_a_line_and_sizes_do(self) -> None:
+        moved = [*SLOWER[:9], *(at(d, 80, cpu="other") for d in range(10, 21))]
+        assert all(not s.changes for s in history(moved, np.random.default_rng(0)))
+        sizes = []
+        for day in range(1, 21):
+            found = at(day, 100.0 if day < 10 else 150.0, "parameters", cpu=f"cpu {day}")
+            number = found.measurements[0].model_copy(update={"exact": True, "better": "lower"})
+            sizes.append(found.model_copy(update={"measurements": (number,)}))
+        assert history(sizes, np.random.default_rng(0))[0].changes
+
+    def test_runs_of_one_commit_are_one_point(self) -> None:
+        twice = [*SLOWER, *(r.model_copy(update={"run_id": r.run_id[::-1]}) for r in SLOWER)]
+        (series,) = history(twice, np.random.default_rng(0))
+        assert len(series.points) == 20 and series.points[0].n == 2
+
+    def test_one_run_in_two_folders_is_one(self) -> None:
+        assert len(as_one([Records(SLOWER), Records(SLOWER)])) == 20
+
+    def test_the_command_reads_a_bundle_a_commit(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        for r in SLOWER:
+            write_bundle(tmp_path / "all" / f"{r.created[:10]}.json", Records([r]))
+        assert run_command(["history", str(tmp_path / "all")]) == 1  # the newest change is for the worse
+        said = capsys.readouterr().out
+        assert "c10" in said and "worse" in said and "(-" in said and "█" in said
+        assert run_command(["history", str(tmp_path / "all"), "--json"]) == 1
+        assert len(json.loads(capsys.readouterr().out)[0]["points"]) == 20
+        assert run_command(["history", str(tmp_path / "all"), "--margin", "0.9"]) == 0
+        write_record(tmp_path / "one", SLOWER[0])
+        assert run_command(["history", str(tmp_path / "one")]) == 2 and "two points" in capsys.readouterr().err
+
+    def test_a_folder_of_nothing_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(OutputError, match="holds no run folder"):
+            sides_under(tmp_path)
+        with pytest.raises(OutputError, match="no such folder"):
+            sides_under(tmp_path / "missing")
