@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from bench.cli._options import Json
+from bench.cli._settle import settle as more_seeds
 from bench.cli._tables import print_table, print_text
 from bench.errors import GenbenchError, printable
 from bench.files import write_atomic
@@ -36,29 +37,45 @@ def run(
     markdown: Annotated[str | None, typer.Option(metavar="FILE", help="Write a summary for people.")] = None,
     junit: Annotated[str | None, typer.Option(metavar="FILE", help="Write JUnit's XML.")] = None,
     sarif: Annotated[str | None, typer.Option(metavar="FILE", help="Write SARIF 2.1.0.")] = None,
+    settle: Annotated[
+        bool, typer.Option("--settle", help="Where the data do not tell, run the seeds that would, and look again.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Trials at a time, with --settle.")] = 1,
     every: Annotated[bool, typer.Option("--all", help="Print what does not block, too.")] = False,
     as_json: Json = False,
 ) -> int:
     """Judge a candidate by a baseline: exit with 0 if it passes, 1 if it fails, 3 if the data do not tell."""
     rules = (read_policy(policy) if policy else Policy()).with_margins(margins or [])
-    sides = [read_side(path) for path in (baseline, candidate)]
-    for path, (records, ignored) in zip((baseline, candidate), sides, strict=True):
-        for note in ignored:
-            print(printable(f"{path}: {note}"), file=sys.stderr)
-        if not records:
-            raise GenbenchError(f"{path}: no trial has finished there yet")
-    gate = check(sides[0][0], sides[1][0], rules)
+    if settle:  # two looks at the same question share its error
+        rules = rules.model_copy(update={"level": 1 - (1 - rules.level) / 2})
+    gate = _judged(baseline, candidate, rules)
+    if settle and gate.verdict == "inconclusive" and gate.seeds:
+        for path in (baseline, candidate):
+            more_seeds(path, read_side(path)[0], gate.seeds, jobs)
+        gate = _judged(baseline, candidate, rules)
     for target, write in ((markdown, to_markdown), (junit, to_junit), (sarif, to_sarif)):
         if target:
             write_atomic(Path(target), write(gate))
     if as_json:
         print(to_json(gate), end="")
     else:
-        _print(gate, every=every)
+        print_gate(gate, every=every)
     return STATUS[gate.verdict]
 
 
-def _print(gate: Gate, *, every: bool) -> None:
+def _judged(baseline: str, candidate: str, rules: Policy) -> Gate:
+    sides = []
+    for path in (baseline, candidate):
+        records, ignored = read_side(path)
+        for note in ignored:
+            print(printable(f"{path}: {note}"), file=sys.stderr)
+        if not records:
+            raise GenbenchError(f"{path}: no trial has finished there yet")
+        sides.append(records)
+    return check(sides[0], sides[1], rules)
+
+
+def print_gate(gate: Gate, *, every: bool) -> None:
     shown = [f for f in in_order(gate.findings) if f.blocking or every]
     rows = [
         {

@@ -256,6 +256,13 @@ def _judged(finding: Finding, a: _Side, b: _Side, policy: Policy) -> Finding:
     """By the scatter over seeds; of models that nothing trained, by the intervals within single runs."""
     before, after = a.evidence, b.evidence
     counts = before.summary.n, after.summary.n
+    if (
+        policy.ratios
+        and finding.margin.relative
+        and min(counts) > 1
+        and min(*a.values.values(), *b.values.values()) > 0
+    ):
+        return _by_ratio(finding, a, b, policy)
     now, then, allowed = _loss(finding)
     if pairs := _pairs(a, b, policy):
         old, new = pairs
@@ -276,6 +283,25 @@ def _judged(finding: Finding, a: _Side, b: _Side, policy: Policy) -> Finding:
     reach = change.reach(policy.level)
     interval = Interval(lo=change.value - reach, hi=change.value + reach, level=policy.level, method=method)
     return replace(finding, method=method, change=change, interval=interval, loss=loss)
+
+
+def _by_ratio(finding: Finding, a: _Side, b: _Side, policy: Policy) -> Finding:
+    """By logarithms; the change is told as that of the baseline's mean."""
+    assert finding.baseline
+    logs = [side._replace(values={seed: math.log(v) for seed, v in side.values.items()}) for side in (a, b)]
+    if pairs := _pairs(logs[0], logs[1], policy):
+        ratio, method = paired_difference(pairs[1], pairs[0]), f"ratios of {_counted(len(a.values))}, in pairs"
+    else:
+        old, new = (summarise(list(side.values.values())) for side in logs)
+        ratio, method = welch_difference(new, old), f"ratios, {old.n} and {_counted(new.n)}"
+    sign, mean, reach = -1 if finding.better == "higher" else 1, finding.baseline.mean, ratio.reach(policy.level)
+    allowed = sign * math.log1p(sign * min(finding.margin.amount, 0.999))
+    lo, value, hi = (mean * math.expm1(ratio.value + end) for end in (-reach, 0.0, reach))
+    return replace(
+        finding, method=method, change=Difference(value, ratio.error, ratio.freedom),
+        interval=Interval(lo=lo, hi=hi, level=policy.level, method=method),
+        loss=ratio._replace(value=sign * ratio.value - allowed),
+    )  # fmt: skip
 
 
 def _loss(finding: Finding) -> tuple[float, float, float]:

@@ -59,7 +59,8 @@ class Policy(BaseModel):
     board, and all that is exact. The rest is shown. ignore: what is not looked at. level: of a verdict; for what blocks
     it is kept for all of it together (Holm). paired: whether runs of one seed are pairs; left out: where both sides
     have the same five seeds or more. failed: what it is where a trial ended well in the
-    baseline and fails in the candidate.
+    baseline and fails in the candidate. ratios: numbers that are all above 0 are compared by the logarithm of their
+    ratio where the margin is a share, as what slows a machine slows all that run on it by a share.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,6 +71,7 @@ class Policy(BaseModel):
     ignore: Patterns = ()
     paired: bool | None = None
     failed: Literal["fail", "note"] = "fail"
+    ratios: bool = False
 
     def margin_of(self, metric: str, *, exact: bool = False) -> Margin:
         """That of its own, or of all; of what is exact none but its own."""

@@ -1,0 +1,31 @@
+"""``genbench leaderboard``: one static site of many run folders."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import bench
+from bench.errors import printable
+from bench.registry import command
+from bench.results.merge import merge
+
+RESULTS = "results"  # the run folder within the site
+
+
+@command("leaderboard")
+def run(
+    folders: Annotated[list[str], typer.Argument(metavar="FOLDER...", help="Run folders.")],
+    to: Annotated[str, typer.Option(metavar="SITE", help="The folder to write; it may be served as it is.")],
+) -> int:
+    """Merge run folders into one leaderboard, a folder of static files: exit with 1 where a record was refused."""
+    site = Path(to)
+    count, refused = merge(folders, site / RESULTS)
+    for reason in refused:
+        print(printable(f"left out: {reason}"), file=sys.stderr)
+    page = bench.render(site / RESULTS, site)
+    print(f"{count} record{'s' if count != 1 else ''}; {page}")
+    return int(bool(refused))

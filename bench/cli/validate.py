@@ -1,0 +1,28 @@
+"""``genbench validate``: whether records that somebody hands in can be believed as far as they go."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bench.errors import DataError, printable
+from bench.registry import command
+from bench.results.claims import problems
+from bench.results.merge import records_under
+
+
+@command("validate")
+def run(
+    paths: Annotated[list[str], typer.Argument(metavar="RECORD...", help="Records, or run folders of them.")],
+) -> int:
+    """Check records that others submit: schema, names, samples, and that no number denies another."""
+    found = records_under(paths)
+    if not found:
+        raise DataError(f"{', '.join(paths)}: there is no record")
+    wrong = [problem for path in found for problem in problems(path)]
+    for problem in wrong:
+        print(printable(problem))
+    bad = len({problem.partition(":")[0] for problem in wrong})
+    print(f"{len(found)} record{'s' if len(found) != 1 else ''}: {len(found) - bad} can be believed, {bad} cannot")
+    return int(bool(wrong))

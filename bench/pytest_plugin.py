@@ -1,0 +1,83 @@
+"""A gate as a test, in any project that has genbench installed.
+
+    def test_quality(genbench_check):
+        genbench_check("suite.toml", baseline="baseline.json")
+
+pytest finds it by its entry point, in every session of an environment that has genbench: nothing else is imported until
+the fixture is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from bench.results.gate import Gate
+
+UPDATE = "--genbench-update"
+
+
+class Check(Protocol):
+    """Run a suite and judge it by a baseline: a bundle, a record or a run folder.
+
+    margins: ``["fd_lenet=5%"]``; policy: a file of them. The rest is of ``bench.run``; the run is kept in the test's
+    own folder unless ``out`` names one, which goes on from what it holds. What the data do not tell fails too, with
+    what would tell, unless ``inconclusive`` is "skip". A failure shows the table of ``genbench check``.
+    """
+
+    def __call__(
+        self,
+        suite: str | Path,
+        baseline: str | Path,
+        *,
+        margins: Sequence[str] = (),
+        policy: str | Path | None = None,
+        out: str | Path | None = None,
+        jobs: int = 1,
+        overrides: Sequence[str] = (),
+        inconclusive: str = "fail",
+    ) -> Gate: ...
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("genbench")
+    group.addoption(UPDATE, action="store_true", help="write the baselines of genbench_check anew")
+
+
+@pytest.fixture
+def genbench_check(request: pytest.FixtureRequest, tmp_path: Path) -> Check:
+    """See ``Check``. With ``--genbench-update`` the run becomes the baseline, a bundle."""
+
+    def check(
+        suite: str | Path,
+        baseline: str | Path,
+        *,
+        margins: Sequence[str] = (),
+        policy: str | Path | None = None,
+        out: str | Path | None = None,
+        inconclusive: str = "fail",
+        **how: Any,
+    ) -> Gate:
+        from bench.engine.runner import run
+        from bench.results import gate, store
+
+        outcome = run(suite, out=out or tmp_path / "genbench", **how)
+        found = store.Records(outcome.records)
+        if request.config.getoption(UPDATE):
+            store.write_bundle(Path(baseline), found)
+        elif not Path(baseline).exists():
+            pytest.fail(f"there is no baseline {baseline} yet: run pytest {UPDATE}, and commit it", pytrace=False)
+        rules = (gate.read_policy(policy) if policy else gate.Policy()).with_margins(margins)
+        judged = gate.check(store.read_side(baseline)[0], found, rules)
+        conclude: Callable[..., Any] = pytest.skip if inconclusive == "skip" else pytest.fail
+        if judged.verdict == "inconclusive":
+            conclude(gate.to_markdown(judged), **({} if inconclusive == "skip" else {"pytrace": False}))
+        elif judged.verdict != "pass":
+            pytest.fail(gate.to_markdown(judged), pytrace=False)
+        return judged
+
+    return check

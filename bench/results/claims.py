@@ -1,0 +1,101 @@
+"""What is wrong with a record that somebody hands in: with its file, its samples, and what its own numbers deny."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from bench.errors import DataError, named
+from bench.files import open_plain
+from bench.record import CurvePoint, RunRecord
+from bench.results.store import read_record
+
+_SLACK = 0.2  # by which two ways to the same speed may differ
+_BYTES = 4  # of a learned number, at least in training
+
+
+def problems(path: Path) -> list[str]:
+    """All that is wrong with one record's file; nothing, where it can be believed as far as it goes."""
+    try:
+        record = read_record(path)
+    except DataError as error:
+        return [str(error)]
+    found = [*_identity(record, path), *_samples(record, path), *contradictions(record)]
+    return [f"{named(path.name)}: {problem}" for problem in found]
+
+
+def _identity(record: RunRecord, path: Path) -> Iterator[str]:
+    if path.stem != record.run_id:
+        yield f"is named after another run than its own, {record.run_id}"
+    if not record.plan.fingerprint.strip():
+        yield "does not say which data it is of: its fingerprint is empty"
+
+
+def _samples(record: RunRecord, path: Path) -> Iterator[str]:
+    """Whether what it says to have made lies beside it, and is what its name says."""
+    for name in filter(None, (record.samples, record.continued)):
+        file = path.parent.parent / "samples" / name
+        if Path(name).name != name:
+            yield f"names samples outside of its folder: {named(name)}"
+        elif not file.is_file():
+            yield f"its samples are not there: samples/{named(name)}"
+        elif name.endswith(".npz"):
+            with open_plain(file) as opened:
+                if not zipfile.is_zipfile(opened):
+                    yield f"its samples are damaged: samples/{named(name)}"
+
+
+def contradictions(record: RunRecord) -> Iterator[str]:
+    """What its own numbers deny."""
+    yield from _counts(record)
+    yield from _curve(record.curve, record.steps)
+    yield from _costs(record)
+    asked = set(record.plan.metrics or ())
+    told = {m.metric for m in record.measurements} | set(record.omitted)
+    if record.status == "ok" and (silent := sorted(asked - told)):
+        yield f"was to measure {', '.join(silent)}, and has neither a number nor a reason"
+    if both := sorted({m.metric for m in record.measurements} & set(record.omitted)):
+        yield f"has a number and a reason for none: {', '.join(both)}"
+
+
+def _counts(record: RunRecord) -> Iterator[str]:
+    for m in record.measurements:
+        sizes = [v for k, v in m.protocol.items() if k in ("n_fake", "n_real", "n_train") and isinstance(v, int)]
+        if m.aspect in ("realism", "diversity") and sizes and m.n > sum(sizes):
+            yield f"{m.metric} rests on {m.n} rows, of which its protocol has {sum(sizes)}"
+        if m.kind == "bound" and m.better == "none":
+            yield f"{m.metric} is a bound, and nobody knows of what side"
+    planned = record.plan.budget.get("train_steps")
+    trained = record.training_id is not None and record.plan.load is None
+    if record.status == "ok" and trained and isinstance(planned, int) and record.steps not in (None, planned):
+        yield f"is ok after {record.steps} of {planned} steps"
+    if record.kept_step is not None and record.steps is not None and record.kept_step > record.steps:
+        yield f"kept the model of step {record.kept_step} of {record.steps}"
+
+
+def _curve(curve: Iterable[CurvePoint], steps: int | None) -> Iterator[str]:
+    last: CurvePoint | None = None
+    for point in curve:
+        if last and (point.step <= last.step or point.seconds < last.seconds):
+            yield f"its curve goes back in time at step {point.step}"
+            return
+        last = point
+    if last and steps is not None and last.step > steps:
+        yield f"its curve ends at step {last.step}, its training at {steps}"
+
+
+def _costs(record: RunRecord) -> Iterator[str]:
+    values = {m.metric: m.value for m in record.measurements if m.aspect == "efficiency"}
+    negative = sorted(name for name, value in values.items() if value < 0)
+    if negative:
+        yield f"has a cost below 0: {', '.join(negative)}"
+    memory, parameters = values.get("peak_rss_bytes"), values.get("parameters")
+    if memory is not None and parameters and memory < _BYTES * parameters and not values.get("peak_gpu_bytes"):
+        yield f"holds {parameters:,.0f} numbers in {memory:,.0f} bytes"
+    said = values.get("train_throughput")
+    last = next((p for p in reversed(record.curve) if p.examples and p.seconds > 0), None)
+    if said and last and last.examples and not math.isclose(said, last.examples / last.seconds, rel_tol=_SLACK):
+        shown = f"{last.examples / last.seconds:,.0f}"
+        yield f"trained on {said:,.0f} examples a second by its number, on {shown} by its curve"

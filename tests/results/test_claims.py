@@ -1,0 +1,121 @@
+"""What others hand in: refused where its own numbers deny it, and merged where they do not."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import DataError, OutputError, RunRecord
+from bench.cli._main import run_command
+from bench.record import CurvePoint
+from bench.results.claims import contradictions, problems
+from bench.results.merge import merge
+from bench.results.store import read_records, write_record
+from tests.report_records import measured, record
+
+CURVE = tuple(CurvePoint(step=s, seconds=s / 100, losses={"loss": 1.0}, examples=64 * s) for s in (100, 300, 600))
+
+
+def good(seed: int = 0, **changes: Any) -> RunRecord:
+    numbers = (measured("fd_lenet", 10.0), measured("train_throughput", 6400.0), measured("parameters", 1000.0))
+    usual = {"measurements": numbers, "curve": CURVE, "steps": 600, "training_id": "00ff00ff00ff00ff"}
+    return record("vae", seed, **{**usual, **changes})
+
+
+def with_samples(folder: Path, r: RunRecord) -> RunRecord:
+    name = f"{r.run_id}.npz"
+    buffer = io.BytesIO()
+    np.savez(buffer, samples=np.zeros((2, 1, 4, 4), np.uint8))
+    (folder / "samples").mkdir(parents=True, exist_ok=True)
+    (folder / "samples" / name).write_bytes(buffer.getvalue())
+    r = r.model_copy(update={"samples": name})
+    write_record(folder, r)
+    return r
+
+
+def test_a_record_that_agrees_with_itself_is_believed(tmp_path: Path) -> None:
+    r = with_samples(tmp_path, good())
+    assert problems(tmp_path / "records" / f"{r.run_id}.json") == []
+
+
+def only(**values: float) -> dict[str, Any]:
+    return {"measurements": tuple(measured(name, value) for name, value in values.items())}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"measurements": (measured("fd_lenet", 1.0, n=5000),)}, "rests on 5000 rows, of which its protocol has 2000"),
+        ({"steps": 500}, "is ok after 500 of 600 steps"),
+        ({"kept_step": 700}, "kept the model of step 700 of 600"),
+        ({"curve": CURVE[::-1]}, "goes back in time at step 300"),
+        ({"curve": (*CURVE, CurvePoint(step=900, seconds=9.0, losses={}))}, "ends at step 900, its training at 600"),
+        (only(train_throughput=64000.0), "64,000 examples a second by its number, on 6,400"),
+        (only(peak_rss_bytes=100.0, parameters=1000.0), "1,000 numbers in 100 bytes"),
+        (only(sample_throughput=-1.0), "a cost below 0: sample_throughput"),
+        ({"metrics": ("fd_lenet", "kid_lenet")}, "was to measure kid_lenet, and has neither a number nor a reason"),
+        ({"omitted": {"fd_lenet": "no"}}, "has a number and a reason for none: fd_lenet"),
+    ],
+)
+def test_what_its_own_numbers_deny_is_said(changes: dict[str, Any], said: str) -> None:
+    assert list(contradictions(good())) == []
+    assert any(said in problem for problem in contradictions(good(**changes)))
+
+
+class TestFiles:
+    def test_samples_must_be_there_and_be_what_they_are_called(self, tmp_path: Path) -> None:
+        r = with_samples(tmp_path, good())
+        path = tmp_path / "records" / f"{r.run_id}.json"
+        (tmp_path / "samples" / str(r.samples)).write_bytes(b"no zip")
+        assert "its samples are damaged" in problems(path)[0]
+        (tmp_path / "samples" / str(r.samples)).unlink()
+        assert "its samples are not there" in problems(path)[0]
+        outside = write_record(tmp_path, good(samples="../../etc/passwd"))
+        assert any("outside of its folder" in problem for problem in problems(outside))
+
+    def test_a_name_that_is_anothers_and_a_file_that_is_none_are_named(self, tmp_path: Path) -> None:
+        path = write_record(tmp_path, good())
+        assert "named after another run" in problems(path.rename(path.with_name("0" * 16 + ".json")))[0]
+        (tmp_path / "records" / "half.json").write_text('{"schema": 2')
+        assert problems(tmp_path / "records" / "half.json")[0].startswith("half.json: ")
+
+    def test_the_command_counts_them(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        write_record(tmp_path, good())
+        assert run_command(["validate", str(tmp_path)]) == 0
+        assert "1 record: 1 can be believed, 0 cannot" in capsys.readouterr().out
+        bad = write_record(tmp_path, good(1, steps=3))
+        assert run_command(["validate", str(tmp_path)]) == 1 and run_command(["validate", str(bad)]) == 1
+        assert "is ok after 3 of 600 steps" in capsys.readouterr().out
+        assert run_command(["validate", str(tmp_path / "missing")]) == 2
+
+
+class TestLeaderboard:
+    def test_folders_become_one_site(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        with_samples(tmp_path / "a", good())
+        with_samples(tmp_path / "b", good(1))
+        write_record(tmp_path / "b", good(2, steps=3))
+        site = tmp_path / "site"
+        assert run_command(["leaderboard", str(tmp_path / "a"), str(tmp_path / "b"), "--to", str(site)]) == 1
+        said = capsys.readouterr()
+        assert "2 records" in said.out and "left out" in said.err and "is ok after 3" in said.err
+        assert (site / "index.html").exists() and len(read_records(site / "results")[0]) == 2
+        assert len(list((site / "results" / "samples").iterdir())) == 2
+
+    def test_of_one_run_the_newest_record_wins(self, tmp_path: Path) -> None:
+        old = good()
+        new = old.model_copy(update={"created": "2031-01-01T00:00:00+00:00", "remarks": ("newer",)})
+        for name, r in (("a", new), ("b", old)):
+            write_record(tmp_path / name, r)
+        assert merge([tmp_path / "a", tmp_path / "b"], tmp_path / "site") == (1, [])
+        assert read_records(tmp_path / "site")[0][0].remarks == ("newer",)
+
+    def test_nothing_to_believe_is_no_site(self, tmp_path: Path) -> None:
+        write_record(tmp_path / "a", good(steps=3))
+        with pytest.raises(DataError, match=r"none of the folders.*\n.*is ok after 3"):
+            merge([tmp_path / "a"], tmp_path / "site")
+        with pytest.raises(OutputError, match="into itself"):
+            merge([tmp_path / "a"], tmp_path / "a")
