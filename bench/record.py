@@ -38,8 +38,8 @@ _PLANNED_IN_1 = ("suite", "command", "generator", "family", "control", "modality
 _LEAD_BEFORE: Mapping[str, tuple[int, ...]] = {
     r"fid": (1, 1),
     r"fd_lenet": (1, 2),
-    r"fd(_.*)?|(recall|class_accuracy|nn_ratio)(_.*)?|sample_throughput": (1,),
-    r"self_bleu|copied_ngram": (2,),
+    r"fd(_.*)?|(coverage|class_accuracy|nn_ratio)(_.*)?|sample_throughput": (1,),
+    r"self_bleu|copied_ngram|recall(_.*)?|peak_rss_bytes": (2,),
     r"kid.*": (3,),
     r"bits_per_byte": (4,),
     r"perplexity": (5,),

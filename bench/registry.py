@@ -504,25 +504,22 @@ def metric(
     The type of its first parameter says what it is given. ``Trial[Likelihood]``: a model of that capability, with its
     data and samples; ``Trial``: any model. ``Comparison``: samples and data, no model. ``Space``: the features of both;
     such a metric exists on every extractor (``fd_lenet``). The last two serve ``bench.evaluate`` too.
-
     on: modalities it applies to; left out: every one.  unit: "1" for a pure number.
-    sides: what it looks at; their sizes become part of the protocol, and so do those of others that it reads. Left out:
-        samples, and for features reference.
+    sides: what it looks at, whose sizes stand in the protocol; left out: samples, and for features reference.
     extractors: where a feature metric is at home; on others it is taken only when asked for by name. Left out: all.
     classic: its name on an extractor where the field has one, ``{"inception": "fid"}``.
-    lead: 0 or more; the lowest of realism and likelihood that was measured orders a board (and says, for all feature
-        metrics, that weights are not here), that of another aspect stands for it; of efficiency: the speed of sampling.
+    lead: 0 or more; the lowest of realism and likelihood orders a board, that of another aspect, or of bytes, is shown.
     curve: 0 or more, of what is cheap: where a suite names nothing, the lowest that applies is looked at in training.
     slow: takes minutes without a GPU: where no metric is named, ``bench.evaluate`` leaves it out and says so.
-    exact: the same in every run of the same code, whatever seed and machine: a gate takes any change for one.
+    exact: the same in every run of the same code: a gate takes any change for one.
     check: of a metric ``name:``, raises GenbenchError for a rest that stands for nothing, as soon as it is named.
     content: of a metric that reads files: a digest of them, as of a family; called with the rest of its name.
     locate: where it asks a model of its own, as for a dataset, for ``genbench doctor``.
     """
 
     def register(compute: T) -> T:
-        of, needs = _given(name, compute)
         _check_places(f"metric {name!r}", lead=lead, curve=curve)
+        of, needs = _given(name, compute)
         entry = MetricEntry(
             compute=compute,
             of=of,

@@ -11,7 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from bench.results.board import Board, Column, Row
+from bench.statistics import non_dominated
 from reports._cells import DIRECTIONS
 from reports._colours import CONTROL, colour, marker
 from reports._escaping import visible
@@ -220,6 +223,7 @@ def tradeoff(board: Board, slots: Mapping[str, int]) -> Figure | None:
     with styled():
         figure = Figure(figsize=(8.6, 3.8))
         axes = figure.subplots()
+        _draw_front(axes, points, higher=True, lower=board.main.better == "lower")
         _scatter(axes, points, slots)
         yardsticks = [(short(row.name), row.mean(board.main)) for row in board.pictured if row.group.control]
         references = [(name, mean) for name, mean in yardsticks if mean is not None and fits(mean)]
@@ -234,6 +238,54 @@ def tradeoff(board: Board, slots: Mapping[str, int]) -> Figure | None:
         axes.set_ylabel(f"{short(board.main.label)}, {DIRECTIONS[board.main.better]}")
         opened(axes)
     return figure
+
+
+def costs(board: Board, slots: Mapping[str, int]) -> Figure | None:
+    """Quality against memory, and against what training took; None where fewer than two have either."""
+    from matplotlib.figure import Figure
+
+    main, memory = board.main, board.memory
+    if main is None:
+        return None
+    rows = [row for row in board.ranked if row in board.pictured]
+    held = [_point(row, memory, main) for row in rows] if memory else []
+    spent = [_training_point(row, main) for row in rows]
+    panels = {}
+    for title, found in (("peak memory (bytes)", held), ("training time (s)", spent)):
+        points = [point for point in found if point]
+        if len({point.speed for point in points}) > 1:
+            panels[title] = points
+    if not panels:
+        return None
+    with styled():
+        figure = Figure(figsize=(8.6, 3.4))
+        for axes, (title, points) in zip(
+            figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels.items(), strict=True
+        ):
+            _draw_front(axes, points, higher=False, lower=main.better == "lower")
+            _scatter(axes, points, slots)
+            _scale_axes(axes, points, [])
+            label_points(axes, points, figure.dpi)
+            axes.set_xlabel(f"{title}, lower is better")
+            opened(axes)
+        figure.axes[0].set_ylabel(f"{short(main.label)}, {DIRECTIONS[main.better]}")
+    return figure
+
+
+def _training_point(row: Row, quality: Column) -> Point | None:
+    seconds, y = row.training_seconds, row.cells[quality.key].summary
+    if not seconds or y is None or not all(map(fits, (seconds, y.mean, y.sd or 0))):
+        return None
+    return Point(row.name, seconds, y.mean, None, y.sd)
+
+
+def _draw_front(axes: Axes, points: Sequence[Point], *, higher: bool, lower: bool) -> None:
+    """A line through those that none beats in both. higher: of speed is better; lower: of quality."""
+    signs = np.array([-1 if higher else 1, 1 if lower else -1])
+    on = non_dominated(np.array([(point.speed, point.quality) for point in points]) * signs)
+    front = sorted((p.speed, p.quality) for p, is_on in zip(points, on, strict=True) if is_on)
+    if len(front) > 1:
+        axes.plot(*zip(*front, strict=True), color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
 
 
 def _scatter(axes: Axes, points: Sequence[Point], slots: Mapping[str, int]) -> None:
@@ -357,7 +409,6 @@ def label_points(axes: Axes, points: Sequence[Point], dpi: float) -> None:
 
 def sheet(samples: Sequence[Sample]) -> Figure | None:
     """The pictures of all generators under their names, on one sheet; None where nobody made pictures."""
-    import numpy as np
     from matplotlib.figure import Figure
     from PIL import Image
 

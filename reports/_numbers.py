@@ -83,3 +83,12 @@ def _place(value: float) -> int:
 def _written(value: float) -> str:
     """In powers of ten, which has an answer where logarithms and powers have none; .09999999999 is .1."""
     return f"{abs(value):.9e}"
+
+
+def duration(seconds: float | None) -> str:
+    """``35 s``, ``3.0 min``, ``4.2 h``; "" where nobody knows."""
+    if seconds is None:
+        return ""
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from markupsafe import Markup
 
 from bench.results.board import Board, Row
 from reports._cells import DIRECTIONS
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_SPARK = (72, 20)  # pixels
 COSTS = {"seconds": "training time (s)", "examples": "training examples", "flops": "training FLOPs"}
 
 
@@ -41,6 +45,41 @@ def looks(row: Row, metric: str, cost: str) -> dict[int, list[Look]]:
         pairs = ((getattr(point, cost), point.metrics.get(metric)) for point in record.curve)
         found[record.plan.seed] = [Look(x, y) for x, y in pairs if x and y is not None and fits(x) and fits(y)]
     return {seed: of_seed for seed, of_seed in found.items() if of_seed}
+
+
+def sparks(board: Board) -> dict[str, Markup]:
+    """By name a line of a few pixels: quality over the seconds of training, all on one scale, better above.
+
+    The mean over seeds, look by look; of those that were looked at more than once.
+    """
+    metric = watched(board)
+    found = {row.name: looks(row, metric, "seconds") for row in board.ranked} if metric else {}
+    lines = {}
+    for name, seeds in found.items():
+        rounds = list(zip(*seeds.values(), strict=False))
+        if len(rounds) > 1:
+            lines[name] = [(fmean(look.cost for look in at), fmean(look.worth for look in at)) for at in rounds]
+    if not lines or metric is None:
+        return {}
+    worths = [worth for line in lines.values() for _, worth in line]
+    logarithmic = min(worths) > 0 and max(worths) / min(worths) > LOG_FROM
+    place = math.log if logarithmic else float
+    low, high = place(min(worths)), place(max(worths))
+    lower = next((column.better for column in board.find(metric)), "lower") == "lower"
+    end = max(cost for line in lines.values() for cost, _ in line)
+
+    def at(cost: float, worth: float) -> str:
+        share = (place(worth) - low) / (high - low) if high > low else 0.5
+        return f"{_SPARK[0] * cost / end:.1f},{1 + (_SPARK[1] - 2) * (share if lower else 1 - share):.1f}"
+
+    return {name: _spark([at(*point) for point in line], short(metric)) for name, line in lines.items()}
+
+
+def _spark(points: Iterable[str], metric: str) -> Markup:
+    width, height = _SPARK
+    return Markup(
+        '<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="{} over training"><polyline points="{}"/></svg>'
+    ).format(width, height, metric, " ".join(points))
 
 
 def quality(board: Board, slots: Mapping[str, int]) -> Figure | None:

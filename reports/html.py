@@ -16,22 +16,23 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from bench import RunRecord, report, write_atomic
-from bench.results.board import Board, Column, Row
+from bench.results.board import Board, Column, Row, Standing
 from bench.results.ranks import BEYOND, RULE
 from reports._cells import ARROWS, DIRECTIONS, describe, explain, meanings, scale_of, seen_as, show
 from reports._colours import CONTROL, DARK, LIGHT
 from reports._content import MOST_NAMED, Content, Section, gaps, gather, listed
 from reports._effort import effort
 from reports._escaping import ENTRY, LISTING, LONG_NAME, NAME, SHORT_NAME, TIP, WHOLE, ending, visible
-from reports._figures import curve, learning, tradeoff
-from reports._quality import quality
+from reports._figures import costs, curve, learning, tradeoff
+from reports._numbers import duration
+from reports._quality import quality, sparks
 from reports._svg import inline_svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _HERE = Path(__file__).parent
-# Column sorting, the page's only script. Rows of one tbody trade places; yardsticks stay below.
+# Sorting by a column, where rows of one tbody trade places and yardsticks stay below; and finding rows by name.
 _SCRIPT = """
 for (const th of document.querySelectorAll('th[data-better]')) {
   th.tabIndex = 0;
@@ -49,6 +50,17 @@ for (const th of document.querySelectorAll('th[data-better]')) {
   th.addEventListener('click', sort);
   th.addEventListener('keydown', e => { if (e.key === 'Enter') sort(); });
 }
+for (const table of document.querySelectorAll('table.first')) {
+  const box = document.createElement('input');
+  box.type = 'search';
+  box.placeholder = 'filter by name';
+  box.ariaLabel = 'show only rows whose name holds this';
+  box.addEventListener('input', () => {
+    for (const row of table.querySelectorAll('tbody tr'))
+      row.hidden = !row.cells[0].textContent.toLowerCase().includes(box.value.toLowerCase());
+  });
+  table.closest('.scroll').before(box);
+}
 """
 
 
@@ -65,6 +77,7 @@ QUESTIONS = {
 
 # Pixels, generous ones: letters differ from machine to machine.
 WIDEST = 1172  # of a table that fits the page
+BESIDE = 290  # of the first table: place and picture beside a name, time and line at the end
 _FIRST, _AROUND = 190, 36  # the column of names; what surrounds a number: its padding, and room for a mark
 _DIGIT, _SMALL, _BOLD = 9.6, 7.9, 9.0  # a character of a value, of its spread, of a heading
 
@@ -106,6 +119,11 @@ class Table:
         return ", ".join(span.title for span in self.spans)
 
     @property
+    def questions(self) -> list[tuple[str, str]]:
+        """What stands in it, and what that answers, each aspect once."""
+        return [(span.title, span.question) for span in self.spans]
+
+    @property
     def units(self) -> bool:
         """Whether a line for units is needed at all."""
         return any(scale_of(column).unit for column in self.columns)
@@ -144,6 +162,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(listed=listed, base64=_base64, cut=cut, name_tag=name_tag, ending=ending)
+    environment.globals.update(duration=duration, place_text=place_text, tiers=TIERS)
     environment.globals.update(show=show, explain=explain, describe=describe, scale_of=scale_of)
     environment.globals.update(arrows=ARROWS, directions=DIRECTIONS, rule=RULE, beyond=BEYOND, MOST_NAMED=MOST_NAMED)
     environment.globals.update(SHORT_NAME=SHORT_NAME, LONG_NAME=LONG_NAME, TIP=TIP, ENTRY=ENTRY, LISTING=LISTING)
@@ -196,10 +215,13 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         "verdict": section.verdict,
         "data": section.data,
         "undrawn": section.undrawn,
-        "headline": _table(board, room, spans, headline, [c.label for c in headline]) if headline else None,
+        "headline": _table(board, room, spans, headline, [c.label for c in headline], BESIDE) if headline else None,
         "tables": list(tables(board, room)),
         "yardsticks": list(tables(board, room, of_yardsticks=True)),
         "strip": heads[:_IN_STRIP],
+        "thumbs": {sample.name: sample for sample in section.samples},
+        "sparks": sparks(board),
+        "trained": any(row.training_seconds is not None for row in board.ranked),
         "meanings": list(meanings(board.columns)),
         "spreads": {key: width.spread for key, width in room.items()},
         "pictures": [sample for sample in section.samples if not sample.texts],
@@ -209,6 +231,7 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         # Where they are of several, every sample names its own.
         "sample_seeds": f"seed {seeds.pop()}" if len(seeds) == 1 else "",
         "tradeoff": _drawn(tradeoff(board, content.slots), f"tradeoff-{number}", against),
+        "costs": _drawn(costs(board, content.slots), f"costs-{number}", f"quality against memory and training on {on}"),
         "effort": _drawn(
             effort(board, content.slots), f"effort-{number}", f"quality against evaluations a sample on {on}"
         ),
@@ -216,6 +239,18 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         "curves": curves,
         "gaps": list(gaps(board)),
     }
+
+
+TIERS = "those that share a letter are not told apart by the column that orders the board, all pairs together"
+
+
+def place_text(standing: Standing) -> str:
+    """What a place says, in words."""
+    if standing.place is None:
+        missing = f"{standing.done} of {standing.tried} trials have a number, and a mean of those is no mean of all"
+        return f"not ranked: {missing}{f' ({standing.why})' if standing.why else ''}"
+    at, low, high = standing.place
+    return f"place {at}; at 95 % it may be {low} to {high}" if low != high else f"place {at}, at 95 %"
 
 
 def _drawn(figure: Figure | None, name: str, label: str) -> Markup | None:
@@ -289,10 +324,11 @@ def _packed(board: Board, room: Widths, groups: Sequence[Group]) -> Table:
 
 
 def _table(
-    board: Board, room: Widths, spans: Sequence[Span], columns: Sequence[Column], labels: Sequence[str]
+    board: Board, room: Widths, spans: Sequence[Span], columns: Sequence[Column], labels: Sequence[str], more: int = 0
 ) -> Table:
+    """more: pixels that it takes beside these columns."""
     numbered = [row for row in board.rows if any(row.cells[c.key].summary for c in columns)]
     ranked = [row for row in numbered if not row.group.control]
     controls = [row for row in numbered if row.group.control]
-    stacked = table_width(room, columns) > WIDEST
+    stacked = table_width(room, columns) + more > WIDEST
     return Table(tuple(spans), tuple(columns), tuple(labels), ranked, controls, stacked)

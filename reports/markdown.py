@@ -14,7 +14,7 @@ from reports._cells import ARROWS, heading, meanings, show
 from reports._content import MOST_NAMED, Content, Pending, Section, Trouble, gaps, gather, listed
 from reports._effort import effort
 from reports._escaping import LISTING, NAME, WHOLE, ending, visible
-from reports._figures import curves, learning, sheet, to_png, tradeoff
+from reports._figures import costs, curves, learning, sheet, to_png, tradeoff
 from reports._quality import quality
 from reports._samples import Sample, missing
 
@@ -121,6 +121,8 @@ def _figures(board: Board, content: Content, target: Path, number: int) -> list[
     parts = []
     if figure := tradeoff(board, content.slots):
         parts.append(_figure("Quality against throughput", f"tradeoff-{number}.png", figure, target))
+    if figure := costs(board, content.slots):
+        parts.append(_figure("Quality against cost", f"costs-{number}.png", figure, target))
     if figure := effort(board, content.slots):
         parts.append(_figure("Quality against evaluations", f"effort-{number}.png", figure, target))
     if figure := quality(board, content.slots):

@@ -6,9 +6,12 @@ import itertools
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import GenbenchError
-from bench.results.store import Planned, Records
+
+if TYPE_CHECKING:
+    from bench.results.store import Planned, Records
 
 MOST = 20  # seeds a side that are run without being asked for by number
 

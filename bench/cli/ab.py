@@ -9,16 +9,16 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.check import STATUS, print_gate
 from bench.errors import GenbenchError, printable
-from bench.files import write_atomic
 from bench.registry import command
-from bench.results.gate import Policy, check, to_markdown
-from bench.results.store import Records, read_records
+
+if TYPE_CHECKING:
+    from bench.results.store import Records
 
 
 @command("ab")
@@ -34,7 +34,15 @@ def run(
     markdown: Annotated[str | None, typer.Option(metavar="FILE", help="Write a summary for people.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Print what does not block, too.")] = False,
 ) -> int:
-    """Build two revisions, run them in turn (ABBA), and judge the mean log-ratio of every number: as `check` exits."""
+    """Compare two revisions of a repository, run in turn.
+
+    Both are built, and run in fresh processes in the order ABBA; the mean log-ratio of every number is judged as
+    `genbench check` judges, and exits so.
+    """
+    from bench.files import write_atomic
+    from bench.results.gate import Policy, check, to_markdown
+    from bench.results.store import Records
+
     with tempfile.TemporaryDirectory(prefix="genbench-ab-") as folder, _built(base, head, Path(folder)) as sides:
         records: dict[str, Records] = {"base": Records(), "head": Records()}
         for number in range(rounds):
@@ -71,6 +79,8 @@ def _built(base: str, head: str, folder: Path) -> Iterator[dict[str, tuple[Path,
 
 def _round(side: tuple[Path, Path], suite: str, out: Path, seed: int, overrides: list[str]) -> Records:
     """One run in a fresh process, whose cache is its own too, so that the second is not helped by the first."""
+    from bench.results.store import read_records
+
     tree, packages = side
     words = [sys.executable, "-m", "bench", "run", suite, "--out", str(out), "--set", f"seeds=[{seed}]"]
     for override in overrides:

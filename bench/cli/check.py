@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli._options import Json
-from bench.cli._settle import settle as more_seeds
 from bench.cli._tables import print_table, print_text
 from bench.errors import GenbenchError, printable
-from bench.files import write_atomic
 from bench.registry import command
-from bench.results.gate import Gate, Policy, check, read_policy, to_json, to_junit, to_markdown, to_sarif
-from bench.results.gate.writing import WORDS, change_text, headline, in_order, settling_text, side_text
-from bench.results.store import read_side
+
+if TYPE_CHECKING:
+    from bench.results.gate import Gate, Policy
 
 STATUS = {"pass": 0, "fail": 1, None: 2, "inconclusive": 3}
 
@@ -44,7 +42,15 @@ def run(
     every: Annotated[bool, typer.Option("--all", help="Print what does not block, too.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Judge a candidate by a baseline: exit with 0 if it passes, 1 if it fails, 3 if the data do not tell."""
+    """Judge a candidate by a baseline.
+
+    Exits with 0 if it passes, 1 if it fails, 2 if there is nothing to compare, 3 if the data do not tell.
+    """
+    from bench.cli._settle import settle as more_seeds
+    from bench.files import write_atomic
+    from bench.results.gate import Policy, read_policy, to_json, to_junit, to_markdown, to_sarif
+    from bench.results.store import read_side
+
     rules = (read_policy(policy) if policy else Policy()).with_margins(margins or [])
     if settle:  # two looks at the same question share its error
         rules = rules.model_copy(update={"level": 1 - (1 - rules.level) / 2})
@@ -64,6 +70,9 @@ def run(
 
 
 def _judged(baseline: str, candidate: str, rules: Policy) -> Gate:
+    from bench.results.gate import check
+    from bench.results.store import read_side
+
     sides = []
     for path in (baseline, candidate):
         records, ignored = read_side(path)
@@ -76,6 +85,8 @@ def _judged(baseline: str, candidate: str, rules: Policy) -> Gate:
 
 
 def print_gate(gate: Gate, *, every: bool) -> None:
+    from bench.results.gate.writing import WORDS, change_text, headline, in_order, settling_text, side_text
+
     shown = [f for f in in_order(gate.findings) if f.blocking or every]
     rows = [
         {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,10 +12,9 @@ from bench.cli._options import Json
 from bench.cli._tables import print_table, print_text
 from bench.errors import GenbenchError, printable
 from bench.registry import command
-from bench.results.board import leaderboards
-from bench.results.groups import newest
-from bench.results.pairs import SINGLE, Contrast, compare
-from bench.results.store import read_side
+
+if TYPE_CHECKING:
+    from bench.results.pairs import Contrast
 
 
 @command("compare")
@@ -26,7 +25,12 @@ def run(
     dataset: Annotated[str | None, typer.Option(metavar="NAME", help="One of several in the folder.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Compare two generators number by number, runs of one seed as pairs."""
+    """Compare two generators number by number."""
+    from bench.results.board import leaderboards
+    from bench.results.groups import newest
+    from bench.results.pairs import compare
+    from bench.results.store import read_side
+
     records, ignored = read_side(folder)
     for note in ignored:
         print(printable(note), file=sys.stderr)
@@ -59,6 +63,8 @@ def _row(c: Contrast, first: str, second: str) -> dict[str, str]:
 
 
 def _said(contrasts: list[Contrast], first: str, second: str) -> str:
+    from bench.results.pairs import SINGLE
+
     told = []
     for side, name in (("first", first), ("second", second)):
         if labels := [c.column.label for c in contrasts if c.better == side]:

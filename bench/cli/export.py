@@ -27,7 +27,7 @@ def export(
     bundle: Annotated[bool, typer.Option("--bundle", help="The same as --to bundle.")] = False,
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Where to write.", show_default="DIR/report")] = None,
 ) -> None:
-    """Write results for other tools: tables, model cards, trackers, CI, a bundle."""
+    """Write results in the formats of other tools."""
     asked = [*(formats or []), *(["bundle"] if bundle else [])]
     if not asked:
         raise GenbenchError(f"--to: name a format: {', '.join(registry.all('reports'))}")

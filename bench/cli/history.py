@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from bench.cli._options import Json
 from bench.cli._tables import print_table, print_text
 from bench.errors import GenbenchError, printable
 from bench.registry import command
-from bench.results.history import LEVEL, MARGIN, Series, as_one, history
-from bench.results.store import read_side, sides_under
+
+if TYPE_CHECKING:
+    from bench.results.history import Series
 
 SEED = 0  # of the permutations
 _BARS = "▁▂▃▄▅▆▇█"
@@ -32,11 +32,19 @@ def run(
     ] = None,
     margin: Annotated[
         float, typer.Option(min=0, metavar="SHARE", help="The least change that is told, of the level before.")
-    ] = MARGIN,
+    ] = 0.02,
     every: Annotated[bool, typer.Option("--all", help="Print series that never changed, too.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Find changes of level, for every metric and machine: exit with 1 where the newest one is for the worse."""
+    """Find where numbers changed over commits.
+
+    Exits with 1 where the newest change of any number is for the worse.
+    """
+    import numpy as np
+
+    from bench.results.history import as_one, history
+    from bench.results.store import read_side, sides_under
+
     sides = []
     for path in sides_under(folder):
         records, ignored = read_side(path)
@@ -54,6 +62,8 @@ def run(
 
 
 def _print(found: list[Series], *, every: bool) -> None:
+    from bench.results.history import LEVEL
+
     rows = []
     for series in found:
         line = {

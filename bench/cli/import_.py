@@ -9,7 +9,6 @@ import typer
 
 from bench.errors import DataError, printable
 from bench.registry import command, registry
-from bench.results.store import write_record
 
 
 def _formats(incomplete: str) -> list[str]:
@@ -25,7 +24,9 @@ def run(
     out: Annotated[str, typer.Option(metavar="DIR", help="The run folder that the records join.")],
     name: Annotated[str, typer.Option(metavar="NAME", help="The generator, where a file names none or another.")] = "",
 ) -> None:
-    """Bring other tools' results into a run folder, with intervals where they carry enough."""
+    """Bring other tools' results into a run folder."""
+    from bench.results.store import write_record
+
     read = registry.get("importers", tool).read
     records = []
     for file in files:

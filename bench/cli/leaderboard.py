@@ -11,7 +11,6 @@ import typer
 import bench
 from bench.errors import printable
 from bench.registry import command
-from bench.results.merge import merge
 
 RESULTS = "results"  # the run folder within the site
 
@@ -21,7 +20,12 @@ def run(
     folders: Annotated[list[str], typer.Argument(metavar="FOLDER...", help="Run folders.")],
     to: Annotated[str, typer.Option(metavar="SITE", help="The folder to write; it may be served as it is.")],
 ) -> int:
-    """Merge run folders into one leaderboard, a folder of static files: exit with 1 where a record was refused."""
+    """Merge run folders into one static site.
+
+    Exits with 1 where a record was refused.
+    """
+    from bench.results.merge import merge
+
     site = Path(to)
     count, refused = merge(folders, site / RESULTS)
     for reason in refused:

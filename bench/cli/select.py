@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from bench.cli._options import Json
 from bench.cli._tables import print_table, print_text
 from bench.errors import GenbenchError, printable
 from bench.registry import command
-from bench.results.board import Column, leaderboards
-from bench.results.groups import newest
-from bench.results.selection import Candidate, Choice, Condition, column_of, select
-from bench.results.store import read_side
+
+if TYPE_CHECKING:
+    from bench.results.board import Column
+    from bench.results.selection import Candidate, Choice
 
 SEED = 0  # of the draws that probabilities are taken from
 
@@ -41,7 +40,17 @@ def run(
     dataset: Annotated[str | None, typer.Option(metavar="NAME", help="One of several in the folder.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Choose a model: constraints first, then the best quality tier, then the cheapest inside it."""
+    """Choose a model under constraints.
+
+    Constraints first, then the best quality tier, then the cheapest inside it; without an objective, the front.
+    """
+    import numpy as np
+
+    from bench.results.board import leaderboards
+    from bench.results.groups import newest
+    from bench.results.selection import Condition, column_of, select
+    from bench.results.store import read_side
+
     if minimize and maximize:
         raise GenbenchError("--minimize and --maximize name one objective: give one of them")
     records, ignored = read_side(folder)

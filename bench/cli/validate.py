@@ -8,15 +8,19 @@ import typer
 
 from bench.errors import DataError, printable
 from bench.registry import command
-from bench.results.claims import problems
-from bench.results.merge import records_under
 
 
 @command("validate")
 def run(
     paths: Annotated[list[str], typer.Argument(metavar="RECORD...", help="Records, or run folders of them.")],
 ) -> int:
-    """Check records that others submit: schema, names, samples, and that no number denies another."""
+    """Check records that others submit.
+
+    Schema, names, samples, and that no number denies another; exits with 1 where one cannot be believed.
+    """
+    from bench.results.claims import problems
+    from bench.results.merge import records_under
+
     found = records_under(paths)
     if not found:
         raise DataError(f"{', '.join(paths)}: there is no record")

@@ -21,7 +21,7 @@ from bench.results.variants import canonical, variant_labels
 from bench.statistics import Ranks, Summary, compact_letters, rank_intervals, summarise
 
 PICTURED, PICTURED_IN_ALL = 16, 32  # generators whose samples and curves are drawn: of a board, and of a page
-FEW = 6  # columns that a board may show at once
+FEW, MOST = 6, 8  # columns that a board shows all at once, and that are looked at first where they are more
 Key = str
 Place = tuple[float, ...]
 _LAST: Place = (inf, inf)
@@ -102,6 +102,12 @@ class Row:
     def name(self) -> str:
         return self.group.name
 
+    @property
+    def training_seconds(self) -> float | None:
+        """What its training took, the mean over seeds; None where nothing was trained."""
+        ends = [record.curve[-1].seconds for record in self.group.records if record.curve]
+        return sum(ends) / len(ends) if ends else None
+
     def mean(self, column: Column | None) -> float | None:
         summary = self.cells[column.key].summary if column else None
         return summary.mean if summary else None
@@ -148,7 +154,7 @@ class Board:
 
     @property
     def headline(self) -> tuple[Column, ...]:
-        """What is looked at first: all columns where they are few, else the main one and one of each other aspect.
+        """What is looked at first: all columns where they are few, else the main one, one of each other aspect, memory.
 
         One that no generator has is not looked at first, nor, where they are many, one that ranks nobody.
         """
@@ -160,13 +166,21 @@ class Board:
         for column in sorted(known, key=lambda c: (c.lead, -_measured(self.rows, c))):
             first.setdefault(column.aspect, column)
         others = [first[aspect] for aspect in ASPECTS if aspect in first and first[aspect] is not self.main]
-        return tuple(([self.main] if self.main else []) + others)[:FEW] or own[:FEW]
+        if self.memory and self.memory in own and self.memory not in others:
+            others.append(self.memory)
+        return tuple(([self.main] if self.main else []) + others)[:MOST] or own[:FEW]
 
     @property
     def speed(self) -> tuple[Column, ...]:
         """How fast samples are made: the rate that leads efficiency, under each of its protocols."""
         rates = [c for c in self.columns if c.aspect == "efficiency" and c.unit.endswith("/s") and c.lead != _LAST]
         return self.find(min(rates, key=lambda c: c.lead).metric) if rates else ()
+
+    @property
+    def memory(self) -> Column | None:
+        """What is held at once: of what efficiency counts in bytes what leads."""
+        held = [c for c in self.columns if c.aspect == "efficiency" and c.unit == "B" and c.lead != _LAST]
+        return min(held, key=lambda c: (c.lead, -_measured(self.rows, c)), default=None)
 
     @property
     def effort(self) -> Column | None:

@@ -87,15 +87,17 @@ def _curve(curve: Iterable[CurvePoint], steps: int | None) -> Iterator[str]:
 
 
 def _costs(record: RunRecord) -> Iterator[str]:
-    values = {m.metric: m.value for m in record.measurements if m.aspect == "efficiency"}
-    negative = sorted(name for name, value in values.items() if value < 0)
-    if negative:
+    costs = [m for m in record.measurements if m.aspect == "efficiency"]
+    if negative := sorted(m.metric for m in costs if m.value < 0):
         yield f"has a cost below 0: {', '.join(negative)}"
-    memory, parameters = values.get("peak_rss_bytes"), values.get("parameters")
-    if memory is not None and parameters and memory < _BYTES * parameters and not values.get("peak_gpu_bytes"):
-        yield f"holds {parameters:,.0f} numbers in {memory:,.0f} bytes"
-    said = values.get("train_throughput")
-    last = next((p for p in reversed(record.curve) if p.examples and p.seconds > 0), None)
-    if said and last and last.examples and not math.isclose(said, last.examples / last.seconds, rel_tol=_SLACK):
-        shown = f"{last.examples / last.seconds:,.0f}"
-        yield f"trained on {said:,.0f} examples a second by its number, on {shown} by its curve"
+    # What is counted, and the same in every run, is what a model holds; it is somewhere in memory.
+    held = max((m.value for m in costs if m.unit == "B"), default=None)
+    counted = max((m.value for m in costs if m.exact and m.unit == "1"), default=0.0)
+    if held is not None and held < _BYTES * counted:
+        yield f"holds {counted:,.0f} numbers in {held:,.0f} bytes"
+    ends = [p for p in record.curve if p.examples and p.seconds > 0]
+    planned = record.plan.budget.get("batch_size")
+    if ends and isinstance(planned, int) and ends[-1].examples:
+        seen = ends[-1].examples / planned
+        if record.steps and not math.isclose(seen, record.steps, rel_tol=_SLACK):
+            yield f"saw {ends[-1].examples:,} examples in {record.steps:,} steps of {planned}"

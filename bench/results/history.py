@@ -13,7 +13,6 @@ from bench.record import Measurement, RunRecord, digest
 from bench.results.variants import canonical
 from bench.statistics import Change, change_points
 
-MARGIN = 0.02  # of a change that is told, as a share of the level before
 LEVEL = 0.01  # of the chance to tell one in a series that never changes
 
 
@@ -49,10 +48,13 @@ def history(
     rng: np.random.Generator,
     *,
     metrics: Sequence[str] = (),
-    margin: float = MARGIN,
+    margin: float = 0.02,
     level: float = LEVEL,
 ) -> list[Series]:
-    """Every series of two points or more, those that changed first. metrics: left out, all that have a direction."""
+    """Every series of two points or more, those that changed first. metrics: left out, all that have a direction.
+
+    margin: of a change that is told, as a share of the level before.
+    """
     found: dict[str, dict[str, list[tuple[RunRecord, Measurement]]]] = defaultdict(lambda: defaultdict(list))
     for record in sorted(records, key=lambda r: (r.created, r.run_id)):
         commit = str(record.environment.get("commit") or "") or f"run {record.run_id} of {record.created}"

@@ -6,7 +6,7 @@ from bench import Estimate, Omitted, Trial, metric
 from metrics.cost._cost import costs
 
 
-@metric("peak_rss_bytes", aspect="efficiency", unit="B", better="lower")
+@metric("peak_rss_bytes", aspect="efficiency", unit="B", better="lower", lead=2)
 def peak_rss_bytes(trial: Trial) -> Estimate:
     """Largest resident set of the process, interpreter, libraries and data included."""
     return Estimate(value=costs(trial).peak_rss_bytes, n=1, protocol=trial.conditions)

@@ -93,7 +93,7 @@ def density(space: Space) -> Estimate:
     return density_of(space.once(shared_overlap))
 
 
-@metric("coverage", aspect="diversity", unit="1", better="higher", paper="arXiv:2002.09797, Eq. 5")
+@metric("coverage", aspect="diversity", unit="1", better="higher", lead=1, paper="arXiv:2002.09797, Eq. 5")
 def coverage(space: Space) -> Estimate:
     """Share of real examples with a sample among their nearest neighbours."""
     return coverage_of(space.once(shared_overlap))

@@ -77,7 +77,7 @@ def precision(space: Space) -> Estimate:
     return precision_of(space.once(shared_overlap))
 
 
-@metric("recall", aspect="diversity", unit="1", better="higher", lead=1, paper="arXiv:1904.06991, Eq. 2")
+@metric("recall", aspect="diversity", unit="1", better="higher", lead=2, paper="arXiv:1904.06991, Eq. 2")
 def recall(space: Space) -> Estimate:
     """Share of real data that lies among the samples (inside the ball of some sample)."""
     return recall_of(space.once(shared_overlap))

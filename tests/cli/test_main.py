@@ -20,7 +20,7 @@ from bench.cli._main import run_command
 from bench.errors import DuplicateName, RunStopped
 from bench.registry import registry
 
-OURS = [path.stem for path in sorted(Path(bench.__file__).with_name("cli").glob("[!_]*.py"))]
+OURS = sorted(path.stem.rstrip("_") for path in Path(bench.__file__).with_name("cli").glob("[!_]*.py"))  # import_
 
 
 @pytest.fixture

@@ -20,6 +20,9 @@ from tests.report_records import measured, record
 CURVE = tuple(CurvePoint(step=s, seconds=s / 100, losses={"loss": 1.0}, examples=64 * s) for s in (100, 300, 600))
 
 
+SIZE = measured("parameters", 1000.0, exact=True)
+
+
 def good(seed: int = 0, **changes: Any) -> RunRecord:
     numbers = (measured("fd_lenet", 10.0), measured("train_throughput", 6400.0), measured("parameters", 1000.0))
     usual = {"measurements": numbers, "curve": CURVE, "steps": 600, "training_id": "00ff00ff00ff00ff"}
@@ -54,8 +57,8 @@ def only(**values: float) -> dict[str, Any]:
         ({"kept_step": 700}, "kept the model of step 700 of 600"),
         ({"curve": CURVE[::-1]}, "goes back in time at step 300"),
         ({"curve": (*CURVE, CurvePoint(step=900, seconds=9.0, losses={}))}, "ends at step 900, its training at 600"),
-        (only(train_throughput=64000.0), "64,000 examples a second by its number, on 6,400"),
-        (only(peak_rss_bytes=100.0, parameters=1000.0), "1,000 numbers in 100 bytes"),
+        ({"budget": {"train_steps": 600, "batch_size": 640}}, "saw 38,400 examples in 600 steps of 640"),
+        ({"measurements": (measured("peak_rss_bytes", 100.0), SIZE)}, "1,000 numbers in 100 bytes"),
         (only(sample_throughput=-1.0), "a cost below 0: sample_throughput"),
         ({"metrics": ("fd_lenet", "kid_lenet")}, "was to measure kid_lenet, and has neither a number nor a reason"),
         ({"omitted": {"fd_lenet": "no"}}, "has a number and a reason for none: fd_lenet"),
