@@ -4,6 +4,8 @@
     bench.evaluate(samples, reference)      # the same numbers for samples from anywhere
     bench.read_frame("runs/demo")           # the same table from the records of an earlier run
     bench.render("runs/demo")               # its report, again
+    bench.check("runs/base", "runs/new")    # did a change make something worse?
+    bench.select("runs/demo", "fd_lenet")   # which model to take
 
 Everything a plugin needs is here: the decorators ``generator``, ``metric``, ``dataset``, ``extractor``, ``modality``,
 ``preview``, ``report``, ``command`` and ``executor``, the types they speak of, and the errors they raise. Importing
@@ -85,13 +87,16 @@ if TYPE_CHECKING:
         executor,
         extractor,
         generator,
+        importer,
         metric,
         modality,
         preview,
         preview_of,
         report,
     )
+    from bench.results.gate import Gate
     from bench.results.render import render
+    from bench.results.selection import Choice
     from bench.results.store import Records, Unfinished, frame, read_frame, read_records
     from bench.statistics import (
         Summary,
@@ -141,9 +146,12 @@ _HOMES = {
     ),
     "bench.record": "Estimate Failure Interval Measurement Plan RunRecord",
     "bench.registry": (
-        "Presets command dataset discover executor extractor generator metric modality preview preview_of report"
+        "Presets command dataset discover executor extractor generator importer metric modality preview preview_of "
+        "report"
     ),
+    "bench.results.gate": "Gate",
     "bench.results.render": "render",
+    "bench.results.selection": "Choice",
     "bench.statistics": (
         "Summary bounded_interval difference_interval effective_trials median_interval normal_interval "
         "proportion_interval rate_interval ratio_error ratio_interval reach_toward score_interval summarise "
@@ -236,6 +244,46 @@ def evaluate(
     )
 
 
+def check(
+    baseline: str | Path, candidate: str | Path, *, margins: Sequence[str] = (), policy: str | Path | None = None
+) -> Gate:
+    """Judge a candidate by a baseline, each a run folder, a record or a bundle; see docs/decisions.md.
+
+    margins: ``"fd_lenet=5%"`` and the like, which then block. policy: a TOML file of margins and more.
+    ``.verdict`` is "pass", "fail", "inconclusive", or None where nothing could be compared; ``.findings`` say why.
+    """
+    from bench.results import gate
+    from bench.results.store import read_side
+
+    return gate.check(read_side(baseline)[0], read_side(candidate)[0], gate.read_policy(policy, margins))
+
+
+def select(
+    folder: str | Path,
+    objective: str | None = None,
+    *,
+    where: Sequence[str] = (),
+    price: str | None = None,
+    front: Sequence[str] = (),
+    seed: int = 0,
+) -> dict[str, Choice]:
+    """Which model to take of a run folder or bundle, by dataset; see ``bench.results.selection.select``.
+
+    where: conditions, ``"peak_rss_bytes <= 5e8"``. seed: of the draws that probabilities are taken from.
+    """
+    import numpy as np
+
+    from bench.results.board import leaderboards
+    from bench.results.groups import newest
+    from bench.results.selection import Condition
+    from bench.results.selection import select as choose
+    from bench.results.store import read_side
+
+    how: dict[str, Any] = {"conditions": [Condition.read(text) for text in where], "price": price, "front": front}
+    boards = [board for board in leaderboards(newest(read_side(folder)[0])[0]) if board.ranked]
+    return {b.dataset: choose(b, np.random.default_rng(seed), objective=objective, **how) for b in boards}
+
+
 def as_evaluate(name: str, **settings: Any) -> Any:
     """A metric of texts as an ``evaluate.Metric`` of Hugging Face, for ``evaluate.combine`` and the like.
 
@@ -264,6 +312,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "Batch",
+    "Choice",
     "Comparison",
     "Costs",
     "DataError",
@@ -279,6 +328,7 @@ __all__ = [
     "Failure",
     "FeatureSet",
     "Features",
+    "Gate",
     "GenbenchError",
     "Generator",
     "ImageDataset",
@@ -322,6 +372,7 @@ __all__ = [
     "as_evaluate",
     "bounded_interval",
     "cache_folder",
+    "check",
     "command",
     "content_hash",
     "dataset",
@@ -337,6 +388,7 @@ __all__ = [
     "fault",
     "frame",
     "generator",
+    "importer",
     "locate",
     "median_interval",
     "metric",
@@ -362,6 +414,7 @@ __all__ = [
     "run_trial",
     "said",
     "score_interval",
+    "select",
     "sha256",
     "spacing",
     "summarise",

@@ -71,8 +71,7 @@ def genbench_check(request: pytest.FixtureRequest, tmp_path: Path) -> Check:
             store.write_bundle(Path(baseline), found)
         elif not Path(baseline).exists():
             pytest.fail(f"there is no baseline {baseline} yet: run pytest {UPDATE}, and commit it", pytrace=False)
-        rules = (gate.read_policy(policy) if policy else gate.Policy()).with_margins(margins)
-        judged = gate.check(store.read_side(baseline)[0], found, rules)
+        judged = gate.check(store.read_side(baseline)[0], found, gate.read_policy(policy, margins))
         conclude: Callable[..., Any] = pytest.skip if inconclusive == "skip" else pytest.fail
         if judged.verdict == "inconclusive":
             conclude(gate.to_markdown(judged), **({} if inconclusive == "skip" else {"pytrace": False}))

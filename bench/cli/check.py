@@ -48,10 +48,10 @@ def run(
     """
     from bench.cli._settle import settle as more_seeds
     from bench.files import write_atomic
-    from bench.results.gate import Policy, read_policy, to_json, to_junit, to_markdown, to_sarif
+    from bench.results.gate import read_policy, to_json, to_junit, to_markdown, to_sarif
     from bench.results.store import read_side
 
-    rules = (read_policy(policy) if policy else Policy()).with_margins(margins or [])
+    rules = read_policy(policy, margins or [])
     if settle:  # two looks at the same question share its error
         rules = rules.model_copy(update={"level": 1 - (1 - rules.level) / 2})
     gate = _judged(baseline, candidate, rules)

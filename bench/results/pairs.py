@@ -9,7 +9,7 @@ from bench.errors import GenbenchError, hint, shown
 from bench.record import Interval
 from bench.results.board import Board, Cell, Column, Row, measurements
 from bench.results.ranks import LEVEL, difference
-from bench.statistics import Difference, adjusted, paired_difference
+from bench.statistics import Difference, adjusted, paired_difference, reach_interval
 
 Side = Literal["first", "second", ""]
 SINGLE = "intervals within single runs"  # which know nothing of other seeds
@@ -35,8 +35,7 @@ class Contrast:
     def interval(self) -> Interval | None:
         if self.difference is None:
             return None
-        value, reach = self.difference.value, self.difference.reach(LEVEL)
-        return Interval(lo=value - reach, hi=value + reach, level=LEVEL, method=self.method)
+        return reach_interval(self.difference.value, self.difference.reach(LEVEL), self.method, LEVEL)
 
 
 def compare(board: Board, first: str, second: str) -> list[Contrast]:

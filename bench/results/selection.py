@@ -114,6 +114,8 @@ def select(
         wanted = [column_of(board, name, compared=True) for name in front] or [c for c in (board.main, cheap) if c]
     else:
         wanted = [main]
+    if not wanted:
+        raise GenbenchError(f"no generator on {board.dataset} has a number to choose by")
     columns = tuple({column.key: column for column in [*wanted, *asked, *([cheap] if cheap and main else [])]}.values())
     draws, fixed = _drawn(board.ranked, columns, rng)
     keeps = _kept(board.ranked, conditions, asked, draws)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from bench.record import Estimate, Interval
+from bench.record import LARGEST, Estimate, Interval
 
 ALIKE = "nothing varies, exact if nothing ever does"
 
@@ -81,6 +81,12 @@ def normal_interval(
     reach = float(stats.norm.ppf((1 + level) / 2)) * error
     method = method if reach > 1e-9 * abs(value) else f"{method}; {ALIKE}"
     return Interval(lo=max(lo, value - reach), hi=min(hi, value + reach), level=level, method=method)
+
+
+def reach_interval(value: float, reach: float, method: str, level: float = 0.95) -> Interval:
+    """``value`` ± ``reach``, cut to what a record can hold."""
+    lo, hi = max(-LARGEST, value - reach), min(LARGEST, value + reach)
+    return Interval(lo=min(lo, hi), hi=max(lo, hi), level=level, method=method)
 
 
 def rate_interval(

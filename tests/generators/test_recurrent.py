@@ -35,7 +35,7 @@ def test_each_cell_is_torchs(family: type[Recurrent]) -> None:
     expected, last = net.layers(x)  # type: ignore[operator]
     found = []
     for step in x.unbind(1):
-        out, state = net.step(step, state)  # type: ignore[operator]
+        out, state = net.step(step, state)
         found.append(out)
     torch.testing.assert_close(torch.stack(found, dim=1), expected)
     for ours, torchs in zip(zip(*state, strict=True), last if parts > 1 else (last,), strict=True):

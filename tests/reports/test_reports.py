@@ -21,13 +21,15 @@ import reports.data
 import reports.html
 import reports.markdown
 from bench import OutputError, Records, RunRecord, Summary
+from bench.record import CurvePoint
 from bench.results.board import Board, leaderboards
 from bench.results.ranks import BEYOND
 from reports._cells import explain, show
 from reports._content import gather
 from reports._escaping import visible
-from reports._figures import curve, curve_table, curves, sheet, tradeoff
-from reports._numbers import plain, scale, with_spread
+from reports._figures import costs, curve, curve_table, curves, sheet, tradeoff
+from reports._numbers import duration, plain, scale, with_spread
+from reports._quality import sparks
 from reports._samples import gallery
 from reports._svg import inline_svg
 from reports._verdict import verdict
@@ -791,3 +793,70 @@ def test_drawing_leaves_matplotlib_as_it_was() -> None:
 def test_reports_need_no_torch() -> None:
     code = "import reports, sys; assert 'torch' not in sys.modules; assert 'seaborn' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+# ---- the first board ----------------------------------------------------------------------------------------
+
+
+def looked_at(name: str, fds: list[float], seconds: float = 60.0, **changes: object) -> list[RunRecord]:
+    """Trials whose fd falls to its end in three looks."""
+    found = []
+    for seed, fd in enumerate(fds):
+        curve = tuple(
+            CurvePoint(step=s, seconds=seconds * s / 3, losses={"loss": 1.0}, metrics={"fd_lenet": fd * (4 - s)})
+            for s in (1, 2, 3)
+        )
+        scores = {"fd_lenet": fd, "sample_throughput": 100.0 + seed, "peak_rss_bytes": 1e9 + seed}
+        found.append(record(name, seed, scores=scores, curve=curve, **changes))
+    return found
+
+
+class TestFirstBoard:
+    RECORDS = (
+        *looked_at("good", [10.0, 10.2, 9.8]), *looked_at("alike", [10.1, 10.4, 9.9], 90.0),
+        *looked_at("poor", [40.0, 41.0, 39.0], 7200.0), *looked_at("partly", [1.0, 1.1]), failed("partly", 2),
+    )  # fmt: skip
+
+    def test_places_have_intervals_tiers_have_letters_and_what_failed_has_no_place(self) -> None:
+        rows = {row.name: row.standing for row in board_of([*self.RECORDS]).ranked}
+        assert list(rows) == ["good", "alike", "poor", "partly"]
+        found = {name: (s.place, s.tier) for name, s in rows.items() if s}
+        assert found == {
+            "good": ((1, 1, 2), "a"),
+            "alike": ((2, 1, 2), "a"),
+            "poor": ((3, 3, 3), "b"),
+            "partly": (None, ""),
+        }
+        assert rows["partly"] is not None and (rows["partly"].done, rows["partly"].tried) == (2, 3)
+
+    def test_the_page_shows_them_with_training_and_a_line_over_time(self, tmp_path: Path) -> None:
+        page = reports.html.write([*self.RECORDS], tmp_path, tmp_path, []).read_text(encoding="utf-8")
+        table = page[page.index('class="board') : page.index("</table>")]
+        assert 'title="place 2; at 95 % it may be 1 to 2">2<small>1–2</small>' in table
+        assert 'title="place 3, at 95 %">3</span>' in table and ">2/3</span>" in table
+        assert ">60 s<" in table and "2.0 h" in table and table.count('<svg class="spark"') == 4
+        assert page.count('<details class="fold">') >= 1
+
+    def test_lines_are_on_one_scale_with_better_above(self) -> None:
+        found = sparks(board_of([*self.RECORDS]))
+        heights = {
+            n: [float(p.split(",")[1]) for p in re.findall(r"[\d.]+,[\d.]+", str(svg))] for n, svg in found.items()
+        }
+        assert all(line == sorted(line, reverse=True) for line in heights.values())  # pixels count from above
+        assert heights["good"][-1] < heights["poor"][-1]
+        assert sparks(board_of([record("vae", scores={"fd_lenet": 1.0})])) == {}
+
+    def test_quality_stands_against_memory_and_training(self) -> None:
+        board = board_of([*self.RECORDS])
+        figure = costs(board, {row.name: i for i, row in enumerate(board.ranked)})
+        assert figure is not None
+        assert [a.get_xlabel() for a in figure.axes] == [
+            "peak memory (bytes), lower is better", "training time (s), lower is better",
+        ]  # fmt: skip
+        assert costs(board_of([record("vae", scores={"fd_lenet": 1.0})]), {"vae": 0}) is None
+
+    @pytest.mark.parametrize(
+        ("seconds", "shown"), [(None, ""), (0.5, "0.5 s"), (35, "35 s"), (180, "3.0 min"), (7200, "2.0 h")]
+    )
+    def test_durations_are_in_units_that_people_read(self, seconds: float | None, shown: str) -> None:
+        assert duration(seconds) == shown

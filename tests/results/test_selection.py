@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import bench
 from bench import GenbenchError, RunRecord
 from bench.cli._main import run_command
 from bench.results.board import Board, leaderboards
@@ -167,6 +168,12 @@ def folder(tmp_path: Path) -> Path:
     for r in [*GOOD, *ALIKE, *FAST]:
         write_record(tmp_path / "run", r)
     return tmp_path / "run"
+
+
+def test_the_same_from_python(folder: Path) -> None:
+    assert bench.check(folder, folder).verdict == "pass"
+    (choice,) = bench.select(folder, "fd_lenet", where=["sample_throughput >= 100"]).values()
+    assert names(choice) == ["alike"]
 
 
 class TestCommands:

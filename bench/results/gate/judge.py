@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from bench.record import Interval, Measurement, RunRecord
+from bench.record import LARGEST, Interval, Measurement, RunRecord
 from bench.results.board import Board, Column, Row, leaderboards, measurements, seeds_text
 from bench.results.gate.policy import Margin, Policy, fits
 from bench.results.groups import newest
@@ -28,6 +28,7 @@ from bench.statistics import (
     adjusted,
     non_inferiority,
     paired_difference,
+    reach_interval,
     seeds_to_tell,
     summarise,
     verdict_of,
@@ -280,8 +281,7 @@ def _judged(finding: Finding, a: _Side, b: _Side, policy: Policy) -> Finding:
         few = "one seed a side" if max(counts) == 1 else "one seed on a side"
         return replace(finding, method=few, seeds=3, note="how it scatters from seed to seed is not known")
     loss = loss._replace(value=loss.value - allowed)
-    reach = change.reach(policy.level)
-    interval = Interval(lo=change.value - reach, hi=change.value + reach, level=policy.level, method=method)
+    interval = reach_interval(change.value, change.reach(policy.level), method, policy.level)
     return replace(finding, method=method, change=change, interval=interval, loss=loss)
 
 
@@ -296,10 +296,10 @@ def _by_ratio(finding: Finding, a: _Side, b: _Side, policy: Policy) -> Finding:
         ratio, method = welch_difference(new, old), f"ratios, {old.n} and {_counted(new.n)}"
     sign, mean, reach = -1 if finding.better == "higher" else 1, finding.baseline.mean, ratio.reach(policy.level)
     allowed = sign * math.log1p(sign * min(finding.margin.amount, 0.999))
-    lo, value, hi = (mean * math.expm1(ratio.value + end) for end in (-reach, 0.0, reach))
+    lo, value, hi = (mean * math.expm1(min(700.0, ratio.value + end)) for end in (-reach, 0.0, reach))
     return replace(
         finding, method=method, change=Difference(value, ratio.error, ratio.freedom),
-        interval=Interval(lo=lo, hi=hi, level=policy.level, method=method),
+        interval=Interval(lo=lo, hi=min(LARGEST, hi), level=policy.level, method=method) if hi < math.inf else None,
         loss=ratio._replace(value=sign * ratio.value - allowed),
     )  # fmt: skip
 

@@ -102,8 +102,15 @@ def fits(metric: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(metric.casefold(), pattern.casefold()) for pattern in patterns)
 
 
-def read_policy(path: str | Path) -> Policy:
-    """Raises GenbenchError for a file that is missing, no TOML or no policy, with every reason."""
+def read_policy(path: str | Path | None = None, margins: Iterable[str] = ()) -> Policy:
+    """The policy of a file, or the default, with further margins.
+
+    Raises GenbenchError for a file that is missing, no TOML or no policy, with every reason, and for no margin.
+    """
+    return (_read(path) if path else Policy()).with_margins(margins)
+
+
+def _read(path: str | Path) -> Policy:
     try:
         table: Mapping[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         return Policy.model_validate(table)
