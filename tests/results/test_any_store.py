@@ -64,7 +64,7 @@ def stores(draw: Any) -> list[RunRecord]:
     return list(records.values())
 
 
-RELAXED = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[*HealthCheck])
+RELAXED = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[*HealthCheck])
 
 
 @given(stores(), stores())
@@ -101,7 +101,7 @@ def test_a_board_a_choice_and_a_comparison_always_answer(records: list[RunRecord
 
 
 @given(stores())
-@settings(RELAXED, max_examples=12)
+@settings(RELAXED, max_examples=6)
 def test_every_report_is_written(records: list[RunRecord]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for r in records:

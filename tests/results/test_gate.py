@@ -114,8 +114,8 @@ class TestWhatIsCompared:
         def side() -> list[RunRecord]:
             return [r for g in range(40) for r in runs(rng.normal(10, 0.1, 3).tolist(), name=f"g{g}")]
 
-        failed = sum(check(side(), side(), rules(margin="0%", blocking=("*",))).verdict == "fail" for _ in range(60))
-        assert failed / 60 < 0.15
+        failed = sum(check(side(), side(), rules(margin="0%", blocking=("*",))).verdict == "fail" for _ in range(30))
+        assert failed / 30 < 0.17
 
     def test_other_data_and_other_protocols_are_not_compared(self) -> None:
         old = runs([10.0, 10.1])
