@@ -15,10 +15,10 @@ import numpy as np
 
 from bench.results.board import Board, Column, Row
 from bench.statistics import non_dominated
-from reports._cells import DIRECTIONS
+from reports._cells import DIRECTIONS, scale_of
 from reports._colours import CONTROL, colour, marker
 from reports._escaping import visible
-from reports._numbers import plain
+from reports._numbers import Scale, plain
 from reports._samples import Sample
 from reports._svg import INK, MUTED, PAPER, RULE, any_letters
 
@@ -247,11 +247,14 @@ def costs(board: Board, slots: Mapping[str, int]) -> Figure | None:
     main, memory = board.main, board.memory
     if main is None:
         return None
-    rows = [row for row in board.ranked if row in board.pictured]
-    held = [_point(row, memory, main) for row in rows] if memory else []
+    pictured = {row.name for row in board.pictured}
+    rows = [row for row in board.ranked if row.name in pictured]
+    unit = scale_of(memory) if memory else Scale(1, "B")
+    found = [_point(row, memory, main) for row in rows] if memory else []
+    held = [point and point._replace(speed=point.speed / unit.factor, speed_error=None) for point in found]
     spent = [_training_point(row, main) for row in rows]
     panels = {}
-    for title, found in (("peak memory (bytes)", held), ("training time (s)", spent)):
+    for title, found in ((f"peak memory ({unit.unit})", held), ("training time (s)", spent)):
         points = [point for point in found if point]
         if len({point.speed for point in points}) > 1:
             panels[title] = points

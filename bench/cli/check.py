@@ -85,26 +85,26 @@ def _judged(baseline: str, candidate: str, rules: Policy) -> Gate:
 
 
 def print_gate(gate: Gate, *, every: bool) -> None:
+    """The findings that block, or all, what would tell where they are open, and the verdict in a sentence."""
     from bench.results.gate.writing import WORDS, change_text, headline, in_order, settling_text, side_text
 
     shown = [f for f in in_order(gate.findings) if f.blocking or every]
     rows = [
         {
             "": WORDS[f.verdict] if f.blocking else WORDS[f.verdict].lower(),
-            "generator": f.generator,
-            "dataset": f.dataset,
-            "metric": f.metric,
-            "baseline": side_text(f.baseline),
-            "candidate": side_text(f.candidate),
+            "what": f"{f.where}: {f.metric}",
+            "from": side_text(f.baseline),
+            "to": side_text(f.candidate),
             "change": change_text(f),
             "margin": str(f.margin),
-            "by": f.method,
-            "what would tell": settling_text(f),
         }
         for f in shown
     ]
-    print_table("", rows, wrapped=["generator", "dataset", "by", "what would tell", "change"])
-    hidden = len(gate.findings) - len(shown)
+    print_table("", rows, wrapped=["what", "change"])
+    for finding in shown:
+        if told := settling_text(finding):
+            print_text(f"{finding.where}: {finding.metric}: {told} ({finding.method})")
     for note in gate.notes:
         print_text(f"not compared: {note}")
+    hidden = len(gate.findings) - len(shown)
     print_text(headline(gate) + (f"; {hidden} more do not block (--all)" if hidden else ""))

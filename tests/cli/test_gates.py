@@ -21,6 +21,11 @@ from tests.report_records import measured, planned, record
 pytest_plugins = ["pytester"]
 
 
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+
+
 def runs(values: Sequence[float], metric: str = "fd_lenet") -> list[RunRecord]:
     made = {"training_id": "00ff00ff00ff00ff"}
     return [record("vae", seed, measurements=(measured(metric, v),), **made) for seed, v in enumerate(values)]

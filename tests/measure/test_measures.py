@@ -101,7 +101,7 @@ def test_a_measure_leads_whatever_the_field_calls_it() -> None:
     best_first = ["fid", "fd_lenet", "acme/fad", "fd_corrected_lenet", "kid_lenet", "kid_acme/ear", "bits_per_byte",
                   "perplexity"]  # fmt: skip
     assert sorted(best_first, key=lambda name: (*find_metric(name).lead, math.inf)) == best_first
-    assert find_metric("coverage_lenet").lead == find_metric("rep_4").lead == ()
+    assert find_metric("density_lenet").lead == find_metric("rep_4").lead == ()
     assert [name for name in expand(None, DIGITS, None) if name.endswith("acme/eye")] == ["fd_acme/eye"]
     metric("acme/better", aspect="realism", unit="1", better="lower", lead=0)(of_features)
     assert [name for name in expand(None, DIGITS, None) if name.endswith("acme/eye")] == ["acme/better_acme/eye"]

@@ -164,7 +164,8 @@ class TestCompare:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("COLUMNS", "300")
     for r in [*GOOD, *ALIKE, *FAST]:
         write_record(tmp_path / "run", r)
     return tmp_path / "run"
