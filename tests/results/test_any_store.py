@@ -101,7 +101,7 @@ def test_a_board_a_choice_and_a_comparison_always_answer(records: list[RunRecord
 
 
 @given(stores())
-@settings(RELAXED, max_examples=6)
+@settings(RELAXED, max_examples=4)
 def test_every_report_is_written(records: list[RunRecord]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for r in records:

@@ -168,6 +168,7 @@ class TestExports:
         suite = ElementTree.fromstring(export(folder, "junit").read_text())
         assert suite.get("tests") == "5" and len(suite.findall("testcase/failure")) == 1
 
+    @pytest.mark.slow
     def test_mlflow_reads_its_own_file(self, folder: Path) -> None:
         path = export(folder, "mlflow")
         with sqlite3.connect(path) as db:
@@ -183,6 +184,7 @@ class TestExports:
             found = client.search_runs([experiment.experiment_id])
         assert {r.data.metrics.get("fd_lenet") for r in found} == {10.0, 11.0, None}
 
+    @pytest.mark.slow
     def test_wandb_writes_runs_to_be_synced(self, folder: Path) -> None:
         assert len(list(export(folder, "wandb").glob("offline-run-*/run-*.wandb"))) == 5
 
