@@ -7,12 +7,9 @@ from typing import Annotated
 import typer
 
 import bench
+from bench.cli._options import names_of
 from bench.errors import GenbenchError
 from bench.registry import command, registry
-
-
-def _formats(incomplete: str) -> list[str]:
-    return [name for name in registry.all("reports") if name.startswith(incomplete)]
 
 
 @command("export")
@@ -21,7 +18,10 @@ def export(
     formats: Annotated[
         list[str] | None,
         typer.Option(
-            "--to", metavar="FORMAT", help="One of `genbench list reports`; again for more.", autocompletion=_formats
+            "--to",
+            metavar="FORMAT",
+            help="One of `genbench list reports`; again for more.",
+            autocompletion=names_of("reports"),
         ),
     ] = None,
     bundle: Annotated[bool, typer.Option("--bundle", help="The same as --to bundle.")] = False,

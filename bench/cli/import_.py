@@ -7,18 +7,16 @@ from typing import Annotated
 
 import typer
 
+from bench.cli._options import names_of
 from bench.errors import DataError, printable
 from bench.registry import command, registry
-
-
-def _formats(incomplete: str) -> list[str]:
-    return [name for name in registry.all("importers") if name.startswith(incomplete)]
 
 
 @command("import")
 def run(
     tool: Annotated[
-        str, typer.Argument(metavar="TOOL", help="One of `genbench list importers`.", autocompletion=_formats)
+        str,
+        typer.Argument(metavar="TOOL", help="One of `genbench list importers`.", autocompletion=names_of("importers")),
     ],
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Its results.")],
     out: Annotated[str, typer.Option(metavar="DIR", help="The run folder that the records join.")],

@@ -7,11 +7,8 @@ from typing import Annotated
 import typer
 
 import bench
-from bench.registry import command, registry
-
-
-def _formats(incomplete: str) -> list[str]:
-    return [name for name in registry.all("reports") if name.startswith(incomplete)]
+from bench.cli._options import names_of
+from bench.registry import command
 
 
 @command("report")
@@ -23,7 +20,7 @@ def report(
             "--format",
             metavar="FORMAT",
             help="One of `genbench list reports`, and again for more; all if left out.",
-            autocompletion=_formats,
+            autocompletion=names_of("reports"),
         ),
     ] = None,
     to: Annotated[str | None, typer.Option(metavar="DIR", help="Where to write.", show_default="DIR/report")] = None,

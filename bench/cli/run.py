@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli._options import Device
+from bench.cli._options import Device, names_of
 from bench.cli._tables import print_table
 from bench.errors import GenbenchError, printable
 from bench.registry import command, registry
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 _UNTOLD = {"doors", "argv", "jobs", "command"}
 
 
-def _suites(incomplete: str) -> list[str]:
-    return [name for name in registry.all("suites") if name.startswith(incomplete)]
-
-
 @command("run")
 def run(
     suite: Annotated[
@@ -33,7 +29,7 @@ def run(
         typer.Argument(
             metavar="SUITE",
             help="A built-in name (genbench list suites) or the path of a TOML file.",
-            autocompletion=_suites,
+            autocompletion=names_of("suites"),
         ),
     ],
     out: Annotated[

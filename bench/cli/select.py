@@ -106,6 +106,8 @@ def _print(choice: Choice) -> None:
 
 def _said(choice: Choice) -> str:
     """The choice in a few sentences."""
+    from bench.statistics import leads
+
     on = choice.board.dataset
     if not choice.chosen:
         return f"On {on} nothing keeps all conditions; what comes nearest is to be seen below."
@@ -114,7 +116,7 @@ def _said(choice: Choice) -> str:
         told = f"On {on} nothing beats these in everything: {names}. Name an objective for one answer."
     else:
         (taken,) = choice.chosen
-        tier = [c for c in choice.candidates if not c.why and "a" in c.tier]
+        tier = [c for c in choice.candidates if not c.why and leads(c.tier)]
         why = f"the best by {choice.objective.label}"
         if len(tier) > 1:
             cheap = f", of whom it is the cheapest by {choice.price.label}" if choice.price else ""

@@ -12,7 +12,7 @@ from bench.files import open_plain
 from bench.record import CurvePoint, RunRecord
 from bench.results.store import read_record
 
-_SLACK = 0.2  # by which two ways to the same speed may differ
+_SLACK = 0.2  # by which examples seen and steps may differ: a last batch may be short
 _BYTES = 4  # of a learned number, at least in training
 
 
@@ -36,15 +36,15 @@ def _identity(record: RunRecord, path: Path) -> Iterator[str]:
 def _samples(record: RunRecord, path: Path) -> Iterator[str]:
     """Whether what it says to have made lies beside it, and is what its name says."""
     for name in filter(None, (record.samples, record.continued)):
-        file = path.parent.parent / "samples" / name
         if Path(name).name != name:
             yield f"names samples outside of its folder: {named(name)}"
-        elif not file.is_file():
-            yield f"its samples are not there: samples/{named(name)}"
-        elif name.endswith(".npz"):
-            with open_plain(file) as opened:
-                if not zipfile.is_zipfile(opened):
+            continue
+        try:
+            with open_plain(path.parent.parent / "samples" / name) as file:
+                if name.endswith(".npz") and not zipfile.is_zipfile(file):
                     yield f"its samples are damaged: samples/{named(name)}"
+        except (DataError, OSError) as error:
+            yield f"its samples are not there: samples/{named(name)} ({error})"
 
 
 def contradictions(record: RunRecord) -> Iterator[str]:

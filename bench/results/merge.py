@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import DataError, OutputError
-from bench.files import write_atomic
+from bench.files import open_plain, refuse_links, write_atomic
 from bench.results.claims import problems
 from bench.results.store import read_record, run_folder
 
@@ -16,12 +15,13 @@ def records_under(paths: Sequence[str | Path]) -> list[Path]:
     """The files of records of run folders, and files by themselves. Raises OutputError for what is neither."""
     found: list[Path] = []
     for path in map(Path, paths):
+        refuse_links([path / "records", path / "samples"])
         found += [path] if path.is_file() else sorted((run_folder(path) / "records").glob("[!.]*.json"))
     return found
 
 
 def merge(folders: Sequence[str | Path], target: Path) -> tuple[int, list[str]]:
-    """Copy records, their samples and plans into one run folder; of one run the newest record wins.
+    """Copy records and their samples into one run folder; of one run the newest record wins.
 
     Returns how many records there are, and why others were left out: what is wrong with them (``claims``) is said, and
     they are not merged. Raises OutputError for a folder that is none, or is the target itself.
@@ -52,6 +52,5 @@ def _copy(path: Path, target: Path) -> None:
     record = read_record(path)
     write_atomic(target / "records" / path.name, path.read_bytes())
     for name in filter(None, (record.samples, record.continued)):
-        samples = target / "samples"
-        samples.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path.parent.parent / "samples" / name, samples / name)
+        with open_plain(path.parent.parent / "samples" / name) as file:
+            write_atomic(target / "samples" / name, file.read())

@@ -17,7 +17,7 @@ import numpy as np
 from bench.errors import GenbenchError, hint, shown
 from bench.results.board import Board, Cell, Column, Row
 from bench.results.ranks import p_values
-from bench.statistics import compact_letters, mean_draws, non_dominated, probability_non_dominated
+from bench.statistics import compact_letters, leads, mean_draws, non_dominated, probability_non_dominated
 
 DRAWS = 4000
 _OPERATORS: Mapping[str, Callable[[np.ndarray, float], np.ndarray]] = {
@@ -123,8 +123,8 @@ def select(
     losses = np.stack([_losses(column, draws[column.key]) for column in wanted], axis=2)
     losses[~keeps] = np.nan
     inside = [i for i, candidate in enumerate(candidates) if not candidate.why]
-    decide = _best if main else _front
-    for i, candidate in decide(candidates, inside, wanted, cheap, losses).items():
+    decided = _best(candidates, inside, main, cheap, losses) if main else _front(candidates, inside, wanted, losses)
+    for i, candidate in decided.items():
         candidates[i] = candidate
     order = sorted(candidates, key=lambda c: (bool(c.why), not c.chosen, c.tier, -(c.best or 0)))
     return Choice(board, main, cheap if main else None, columns, tuple(order), fixed)
@@ -208,12 +208,11 @@ def _admitted(
 def _best(
     candidates: Sequence[Candidate],
     inside: Sequence[int],
-    wanted: Sequence[Column],
+    main: Column,
     cheap: Column | None,
     losses: np.ndarray,
 ) -> dict[int, Candidate]:
     """Tiers of the objective, and of the best tier the cheapest; by quality where nobody knows a price."""
-    (main,) = wanted
     rows = [candidates[i].row for i in inside]
     known = [e for row in rows if (e := row.cells[main.key].evidence)]
     sign = -1 if main.better == "higher" else 1
@@ -222,7 +221,7 @@ def _best(
     filled = np.where(np.isnan(losses[:, :, 0]), np.inf, losses[:, :, 0])
     wins = (filled == filled.min(axis=1, keepdims=True)) & np.isfinite(filled)
     share = (wins / np.maximum(1, wins.sum(axis=1, keepdims=True))).mean(axis=0)
-    best = {i for i, tier in zip(inside, tiers, strict=True) if "a" in tier}
+    best = {i for i, tier in zip(inside, tiers, strict=True) if leads(tier)}
 
     def cost(i: int) -> tuple[float, float]:
         price = candidates[i].row.mean(cheap) if cheap else None
@@ -237,11 +236,7 @@ def _best(
 
 
 def _front(
-    candidates: Sequence[Candidate],
-    inside: Sequence[int],
-    wanted: Sequence[Column],
-    cheap: Column | None,
-    losses: np.ndarray,
+    candidates: Sequence[Candidate], inside: Sequence[int], wanted: Sequence[Column], losses: np.ndarray
 ) -> dict[int, Candidate]:
     """Those that no other is as good as in everything and better than in something."""
     means = np.array([[candidates[i].row.mean(column) for column in wanted] for i in inside], float)

@@ -31,16 +31,18 @@ def change_points(
     1 - ``level`` is left whole. least: of a change, as a share of the level before; smaller ones are left out.
     """
     x = np.asarray(values, float)
-    ends = [0, *sorted(_splits(x, 0, len(x), rng, level)), len(x)]
+    splits = sorted(_splits(x, 0, len(x), rng, level))
+    ends = [0, *(at for at, _ in splits), len(x)]
     found = []
-    for start, (at, p), end in zip(ends, sorted(_splits_with_p(x, ends, rng)), ends[2:], strict=False):
+    for start, (at, p), end in zip(ends, splits, ends[2:], strict=False):
         before, after = float(x[start:at].mean()), float(x[at:end].mean())
         if abs(after - before) >= least * abs(before):
             found.append(Change(at, before, after, p))
     return found
 
 
-def _splits(x: np.ndarray, start: int, end: int, rng: np.random.Generator, level: float) -> list[int]:
+def _splits(x: np.ndarray, start: int, end: int, rng: np.random.Generator, level: float) -> list[tuple[int, float]]:
+    """Where a stretch changes, and the p of each split."""
     part = x[start:end]
     if len(part) < 2 * LEAST or np.ptp(part) == 0:
         return []
@@ -48,16 +50,7 @@ def _splits(x: np.ndarray, start: int, end: int, rng: np.random.Generator, level
     if p > level:
         return []
     cut = start + at
-    return [cut, *_splits(x, start, cut, rng, level), *_splits(x, cut, end, rng, level)]
-
-
-def _splits_with_p(x: np.ndarray, ends: Sequence[int], rng: np.random.Generator) -> list[tuple[int, float]]:
-    """Of every inner end its p, between its two neighbours."""
-    found = []
-    for left, at, right in zip(ends, ends[1:], ends[2:], strict=False):
-        _, p = _best_split(x[left:right], rng)
-        found.append((at, p))
-    return found
+    return [(cut, p), *_splits(x, start, cut, rng, level), *_splits(x, cut, end, rng, level)]
 
 
 def _best_split(part: np.ndarray, rng: np.random.Generator) -> tuple[int, float]:

@@ -7,6 +7,7 @@ alike", NaN where nothing tells; its diagonal is not read.
 from __future__ import annotations
 
 import itertools
+import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -63,9 +64,14 @@ def compact_letters(means: Sequence[float], p: np.ndarray, level: float = 0.95) 
 
 
 def _letters() -> Iterator[str]:
-    """a to z, then aa, ab and on."""
-    for length in itertools.count(1):
-        yield from map("".join, itertools.product(string.ascii_lowercase, repeat=length))
+    """a to z, then a1 to z1, a2 and on: several side by side are still told apart."""
+    for number in itertools.count():
+        yield from (f"{letter}{number or ''}" for letter in string.ascii_lowercase)
+
+
+def leads(letters: str) -> bool:
+    """Whether letters of ``compact_letters`` hold the tier of the best mean, which stands first."""
+    return re.match(r"a(?!\d)", letters) is not None
 
 
 def iqm(scores: Sequence[float] | np.ndarray) -> float:

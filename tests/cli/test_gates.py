@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench import Records, RunRecord
@@ -16,6 +18,7 @@ from bench.cli._main import run_command
 from bench.engine import runner
 from bench.results.gate import Policy, check
 from bench.results.store import read_records, write_bundle, write_planned, write_record
+from bench.statistics import seeds_to_tell
 from tests.report_records import measured, planned, record
 
 pytest_plugins = ["pytester"]
@@ -87,6 +90,17 @@ class TestRatios:
         assert found.verdict == "pass" and found.method == "ratios of 5 seeds, in pairs"
         (found,) = check(base, head[:4], rules.with_margins(["sample_throughput=1%"])).findings
         assert found.verdict == "inconclusive" and "ratios, 5 and 4 seeds" in found.method
+
+    @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6])
+    def test_seeds_that_would_tell_do_not_depend_on_the_unit(self, scale: float) -> None:
+        """A loss in logarithms is set against a scatter in logarithms."""
+        old, new = np.array([100.0, 103.0, 97.0]), np.array([97.0, 96.0, 95.0])
+        lost = np.log(old / new)
+        sd = float(lost.std(ddof=1)) / math.sqrt(2)  # of one side, as much as of the other
+        expected = seeds_to_tell(float(lost.mean()) + math.log(0.99), (sd, sd), sides=1)
+        base, head = (runs((scale * side).tolist(), "sample_throughput") for side in (old, new))
+        (found,) = check(base, head, Policy(paired=True, ratios=True).with_margins(["sample_throughput=1%"])).findings
+        assert found.verdict == "inconclusive" and found.seeds == expected < 20
 
 
 def git(*words: str, cwd: Path) -> None:

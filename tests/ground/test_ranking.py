@@ -12,6 +12,7 @@ from scipy import stats
 from bench.statistics import (
     compact_letters,
     iqm,
+    leads,
     mean_draws,
     non_dominated,
     performance_profile,
@@ -82,7 +83,9 @@ class TestTiers:
 
     def test_more_than_26_tiers_have_names(self) -> None:
         found = compact_letters([float(i) for i in range(30)], np.zeros((30, 30)))
-        assert len({*found}) == 30 and found[25:28] == ["z", "aa", "ab"]
+        assert len({*found}) == 30 and found[25:28] == ["z", "a1", "b1"]
+        assert [leads(letters) for letters in found] == [True] + 29 * [False]
+        assert leads("ab") and leads("ab1") and not leads("ba1")
 
 
 class TestAggregates:

@@ -80,6 +80,20 @@ class TestFiles:
         outside = write_record(tmp_path, good(samples="../../etc/passwd"))
         assert any("outside of its folder" in problem for problem in problems(outside))
 
+    def test_a_link_is_not_followed(self, tmp_path: Path) -> None:
+        """What a pull request points to is not published."""
+        r = with_samples(tmp_path / "a", good())
+        sample = tmp_path / "a" / "samples" / str(r.samples)
+        sample.rename(tmp_path / "secret")
+        sample.symlink_to(tmp_path / "secret")
+        with pytest.raises(DataError, match="its samples are not there"):
+            merge([tmp_path / "a"], tmp_path / "site")
+        (tmp_path / "b").mkdir()
+        (tmp_path / "b" / "records").symlink_to(tmp_path / "a" / "records")
+        with pytest.raises(OutputError):
+            merge([tmp_path / "b"], tmp_path / "site")
+        assert not (tmp_path / "site").exists()
+
     def test_a_name_that_is_anothers_and_a_file_that_is_none_are_named(self, tmp_path: Path) -> None:
         path = write_record(tmp_path, good())
         assert "named after another run" in problems(path.rename(path.with_name("0" * 16 + ".json")))[0]

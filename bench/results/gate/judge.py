@@ -346,11 +346,10 @@ def _with_verdicts(findings: Sequence[Finding], policy: Policy) -> Iterator[Find
 
 
 def _settling(finding: Finding, tests: int, policy: Policy) -> int | None:
-    """Seeds a side that would tell, were the loss what it seems; None where no scatter over seeds is known."""
+    """Seeds a side that would tell, were the loss and its scatter what they seem; None where no scatter is known."""
     assert finding.loss and finding.baseline and finding.candidate
-    now, then, _ = _loss(finding)
-    sds = [_scaled(s, k).sd for s, k in ((finding.candidate, now), (finding.baseline, then))]
-    if sds[0] is None or sds[1] is None:
+    if finding.candidate.sd is None or finding.baseline.sd is None:
         return None
+    sd = finding.loss.error / math.sqrt(1 / finding.candidate.n + 1 / finding.baseline.n)
     against = tests if finding.loss.value > 0 and finding.blocking else 1  # only what may fail shares its error
-    return seeds_to_tell(finding.loss.value, (sds[0], sds[1]), level=policy.level, sides=1, tests=against)
+    return seeds_to_tell(finding.loss.value, (sd, sd), level=policy.level, sides=1, tests=against)

@@ -42,7 +42,9 @@ def settling_text(finding: Finding) -> str:
     if finding.verdict != "inconclusive":
         return ""
     if finding.seeds is None:
-        return "train it with several seeds a side" if finding.note else "more samples would tell"
+        return "more samples would tell"
+    if finding.note:
+        return f"{finding.note}: {finding.seeds} seeds a side are a start"
     if finding.seeds > MOST:
         return f"so near the margin that {MOST:,} seeds a side would not tell"
     return f"{finding.seeds} seeds a side would tell"
@@ -119,10 +121,11 @@ def _facts(finding: Finding) -> dict[str, Any]:
 
 
 def to_junit(gate: Gate) -> str:
-    """A test case a finding: a failure fails it, an open one that blocks is skipped, with the reason."""
-    suite = ElementTree.Element("testsuite", name="genbench check", tests=str(len(gate.findings)), errors="0",
-                                failures=str(sum(f.verdict == "fail" and f.blocking for f in gate.findings)),
-                                skipped=str(sum(f.verdict == "inconclusive" for f in gate.findings)))  # fmt: skip
+    """A test case a finding: what may block fails it, what is open or only shown is skipped, with the reason."""
+    failures = sum(f.verdict == "fail" and f.blocking for f in gate.findings)
+    skipped = sum(f.verdict != "pass" for f in gate.findings) - failures
+    counts = {"tests": len(gate.findings), "failures": failures, "skipped": skipped, "errors": 0}
+    suite = ElementTree.Element("testsuite", {k: str(n) for k, n in counts.items()}, name="genbench check")
     for finding in gate.findings:
         case = ElementTree.SubElement(suite, "testcase", classname=legal(finding.where), name=legal(finding.metric))
         said = legal(f"{change_text(finding)}; margin {finding.margin}; {finding.method}. {settling_text(finding)}")
