@@ -240,6 +240,7 @@ class Setup(Frozen):
     command: Text = Field(default="", description="what reproduces the run it was part of")
     generator: Label = Field(description="label in the suite")
     family: Label
+    paper: str | None = Field(default=None, description="where the family was published")
     control: bool = False
     role: Role | None = Field(
         default=None, description="of a control: held-out data, what all should beat, or training data"
@@ -310,6 +311,10 @@ class RunRecord(Frozen):
     continued: str | None = Field(
         default=None, description="file under samples/: how the model goes on from given beginnings, and its surprise"
     )
+    nearest: str | None = Field(
+        default=None,
+        description="file under samples/: the training examples nearest to the first samples, in their order",
+    )
     created: Annotated[str, AfterValidator(_moment)] = Field(
         description="UTC, ISO 8601", json_schema_extra={"pattern": _UTC}
     )
@@ -331,6 +336,11 @@ class RunRecord(Frozen):
         if self.status == "skipped" and self.measurements:
             raise ValueError("a record that is skipped has no measurements")
         return self
+
+    @property
+    def files(self) -> list[str]:
+        """Of what lies beside it under samples/, the names."""
+        return [name for name in (self.samples, self.continued, self.nearest) if name]
 
     def to_json(self) -> str:
         return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

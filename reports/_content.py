@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import Plan, Records, RunRecord, Unfinished
+from bench.results.across import Across, across
 from bench.results.board import Board, Cell, Column, Row, leaderboards, seeds_text
 from bench.results.groups import newest
 from reports._colours import slots
@@ -109,6 +110,7 @@ class Content:
     counts: Counter[str]
     seeds: list[int]
     sections: list[Section]
+    across: list[Across]
     slots: Mapping[str, int]
     left_out: list[LeftOut]
     failures: list[Trouble]
@@ -156,13 +158,14 @@ def _gathered(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[st
         counts=Counter(record.status for record in current),
         seeds=sorted({record.plan.seed for record in current}),
         sections=[_section(board, run_folder) for board in boards],
+        across=across(boards),
         slots=slots(row.name for board in boards for row in board.ranked),
         left_out=_left_out(boards),
         failures=_troubles(boards, "failed"),
         skipped=_troubles(boards, "skipped"),
         notes=[*notes, *_remarks(current, older)],
         settings=_settings(boards),
-        machines=_machines(current),
+        machines=machines_of(current),
         commands=list(dict.fromkeys(record.plan.command for record in current if record.plan.command)),
     )
 
@@ -263,18 +266,18 @@ def _settings(boards: Iterable[Board]) -> list[Setting]:
         for row in board.rows:
             plan = row.group.first.plan
             key = repr((row.name, sorted(plan.params.items()), sorted(plan.budget.items())))
-            new = Setting(row.name, plan.family, [], plan.params, {} if plan.control else _spent(plan))
+            new = Setting(row.name, plan.family, [], plan.params, {} if plan.control else spent(plan))
             found.setdefault(key, new).datasets.append(board.dataset)
     return sorted(found.values(), key=lambda s: s.name)
 
 
-def _spent(plan: Plan) -> dict[str, Any]:
+def spent(plan: Plan) -> dict[str, Any]:
     """The budget, and what of the rest is not as a suite has it by default."""
     special = {"load": plan.weights, "precision": plan.precision, "compile": plan.compile or None}
     return {**plan.budget, **{name: value for name, value in special.items() if value not in (None, "fp32")}}
 
 
-def _machines(records: Iterable[RunRecord]) -> Machines:
+def machines_of(records: Iterable[RunRecord]) -> Machines:
     """Records without an environment (killed trials) say nothing about machines, and its load is each trial's own."""
     told = [{key: value for key, value in r.environment.items() if key != "load"} for r in records if r.environment]
     environments = Counter(tuple(sorted(_flat(environment).items())) for environment in told)

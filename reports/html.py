@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from typing import Any, NamedTuple
 
 from bench import RunRecord, report, write_atomic
-from bench.results.board import Board, Column, Row, Standing
-from bench.results.ranks import BEYOND, RULE
-from reports._cells import ARROWS, DIRECTIONS, describe, explain, meanings, scale_of, seen_as, show
-from reports._colours import CONTROL, DARK, LIGHT
-from reports._content import MOST_NAMED, Content, Section, gaps, gather, listed
+from bench.results.board import Board, Column, Row
+from reports._about import pages
+from reports._cells import ARROWS, meanings, scale_of, seen_as, show
+from reports._content import Content, Section, gaps, gather
 from reports._effort import effort
-from reports._escaping import ENTRY, LISTING, LONG_NAME, NAME, SHORT_NAME, TIP, WHOLE, ending, visible
+from reports._escaping import NAME
 from reports._figures import costs, curve, learning, tradeoff
-from reports._numbers import duration
+from reports._overall import numbers, overall
+from reports._page import address, cut, drawn, rendered
 from reports._quality import quality, sparks
-from reports._svg import inline_svg
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_HERE = Path(__file__).parent
 # Sorting by a column, where rows of one tbody trade places and yardsticks stay below; and finding rows by name.
 _SCRIPT = """
 for (const th of document.querySelectorAll('th[data-better]')) {
@@ -131,66 +121,26 @@ class Table:
 
 @report("html")
 def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
-    """One page with everything in it: tables, samples, figures, failures, and how to run it again."""
-    return write_atomic(target / "index.html", render(gather(records, run_folder, notes)))
+    """One page with everything in it: tables, samples, figures, failures, and how to run it again.
+
+    Beside it, in ``pages``, one of each generator that is pictured, and one of each two of them.
+    """
+    content = gather(records, run_folder, notes)
+    for name, page in pages(content, run_folder):
+        write_atomic(target / "pages" / name, page)
+    return write_atomic(target / "index.html", render(content))
 
 
 def render(content: Content) -> str:
     """The page as text."""
-    page = _environment().get_template("page.html.j2")
-    # The palette as CSS variables, for both grounds.
-    light, dark = ("".join(f"--s{slot}:{hue};" for slot, hue in enumerate(hues)) for hues in (LIGHT, DARK))
-    by_night = f"@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
-    colours = f":root{{--control:{CONTROL};{light}}}\n{by_night}\n"
-    return page.render(
-        content=content,
-        sections=[_section(section, content, number) for number, section in enumerate(content.sections, 1)],
-        style=Markup(colours + (_HERE / "page.css").read_text(encoding="utf-8")),
-        script=Markup(_SCRIPT),
-        script_hash=_base64(hashlib.sha256(_SCRIPT.encode()).digest()),
-        hues=len(LIGHT),
-    )
+    sections = [_section(section, content, number) for number, section in enumerate(content.sections, 1)]
+    return rendered("page.html.j2", script=_SCRIPT, content=content, sections=sections, **_overall(content))
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(listed=listed, base64=_base64, cut=cut, name_tag=name_tag, ending=ending)
-    environment.globals.update(duration=duration, place_text=place_text, tiers=TIERS)
-    environment.globals.update(show=show, explain=explain, describe=describe, scale_of=scale_of)
-    environment.globals.update(arrows=ARROWS, directions=DIRECTIONS, rule=RULE, beyond=BEYOND, MOST_NAMED=MOST_NAMED)
-    environment.globals.update(SHORT_NAME=SHORT_NAME, LONG_NAME=LONG_NAME, TIP=TIP, ENTRY=ENTRY, LISTING=LISTING)
-    return environment
-
-
-def _base64(data: bytes) -> Markup:
-    return Markup(base64.b64encode(data).decode())
-
-
-def _finalize(value: Any) -> Any:
-    """What every expression of the page goes through before it is escaped: nothing acts, nothing is endless."""
-    return visible(value, WHOLE, keep="\n\t") if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def cut(value: str, longest: int = NAME) -> str:
-    """The beginning of a text that may have any length."""
-    return visible(value, longest, keep="\n\t")
-
-
-def name_tag(name: str, longest: int = NAME, breaks: str = "") -> Markup:
-    """A name; of a long one the beginning, and the rest where the pointer rests. ``breaks``: where a line may end."""
-    shown = escape(visible(name, longest, keep=""))
-    if breaks:
-        shown = Markup(f"{breaks}<wbr>").join(shown.split(breaks))
-    if len(name) <= longest:
-        return shown
-    return Markup('<span title="{}">{}</span>').format(visible(name, TIP, keep=""), shown)
+def _overall(content: Content) -> dict[str, Any]:
+    """What the template needs to know of all datasets together."""
+    figure = drawn(overall(content.across, content.slots), "overall", "share of runs at most so far from the best")
+    return {"overall": figure, "together": numbers(content.across)}
 
 
 def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
@@ -208,7 +158,7 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
     curves = []
     for index, row in enumerate(learning(board), 1):
         figure, label = curve(row, content.slots[row.name]), f"training losses of {cut(row.name)} on {on}"
-        curves.append((row, _drawn(figure, f"curve-{number}-{index}", label)))
+        curves.append((row, drawn(figure, f"curve-{number}-{index}", label)))
     return {
         "id": f"data-{number}",
         "board": board,
@@ -219,6 +169,7 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         "tables": list(tables(board, room)),
         "yardsticks": list(tables(board, room, of_yardsticks=True)),
         "strip": heads[:_IN_STRIP],
+        "pages": {row.name: f"pages/{address(board.dataset, row.name)}" for row in board.pictured},
         "thumbs": {sample.name: sample for sample in section.samples},
         "sparks": sparks(board),
         "trained": any(row.training_seconds is not None for row in board.ranked),
@@ -230,31 +181,15 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         "unread": section.unread,
         # Where they are of several, every sample names its own.
         "sample_seeds": f"seed {seeds.pop()}" if len(seeds) == 1 else "",
-        "tradeoff": _drawn(tradeoff(board, content.slots), f"tradeoff-{number}", against),
-        "costs": _drawn(costs(board, content.slots), f"costs-{number}", f"quality against memory and training on {on}"),
-        "effort": _drawn(
+        "tradeoff": drawn(tradeoff(board, content.slots), f"tradeoff-{number}", against),
+        "costs": drawn(costs(board, content.slots), f"costs-{number}", f"quality against memory and training on {on}"),
+        "effort": drawn(
             effort(board, content.slots), f"effort-{number}", f"quality against evaluations a sample on {on}"
         ),
-        "quality": _drawn(quality(board, content.slots), f"quality-{number}", while_training),
+        "quality": drawn(quality(board, content.slots), f"quality-{number}", while_training),
         "curves": curves,
         "gaps": list(gaps(board)),
     }
-
-
-TIERS = "those that share a letter are not told apart by the column that orders the board, all pairs together"
-
-
-def place_text(standing: Standing) -> str:
-    """What a place says, in words."""
-    if standing.place is None:
-        missing = f"{standing.done} of {standing.tried} trials have a number, and a mean of those is no mean of all"
-        return f"not ranked: {missing}{f' ({standing.why})' if standing.why else ''}"
-    at, low, high = standing.place
-    return f"place {at}; at 95 % it may be {low} to {high}" if low != high else f"place {at}, at 95 %"
-
-
-def _drawn(figure: Figure | None, name: str, label: str) -> Markup | None:
-    return Markup(inline_svg(figure, name, label)) if figure else None
 
 
 def tables(board: Board, room: Widths, *, of_yardsticks: bool = False) -> Iterator[Table]:

@@ -15,6 +15,7 @@ from reports._content import MOST_NAMED, Content, Pending, Section, Trouble, gap
 from reports._effort import effort
 from reports._escaping import LISTING, NAME, WHOLE, ending, visible
 from reports._figures import costs, curves, learning, sheet, to_png, tradeoff
+from reports._overall import numbers, overall
 from reports._quality import quality
 from reports._samples import Sample, missing
 
@@ -36,6 +37,7 @@ def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[
         lines.append("No trial in this folder has finished yet.")
     parts = [f"# {name(content.title)}", " · ".join(filter(None, (text(content.dates), content.trials)))]
     parts += ["\n".join(lines), *map(_pending, content.unfinished)]
+    parts += _overall(content, target)
     for number, section in enumerate(content.sections, 1):
         parts += _section(section, content, target, number)
     parts += [_troubles("Failures", content.failures), _troubles("Skipped", content.skipped)]
@@ -43,6 +45,18 @@ def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[
         parts.append("\n".join(["## Notes\n", *(f"- {text(note)}" for note in content.notes)]))
     parts += [_left_out(content), _settings(content), _machines(content), _commands(content)]
     return write_atomic(target / "report.md", "\n\n".join(part for part in parts if part) + "\n")
+
+
+def _overall(content: Content, target: Path) -> list[str]:
+    """All datasets together."""
+    figure = overall(content.across, content.slots)
+    if figure is None:
+        return []
+    path = write_atomic(target / "figures" / "overall.png", to_png(figure))
+    told = "Each run as a multiple of the best mean on its dataset, by what orders its board; quality alone."
+    header = ["generator", "interquartile mean ↓", "", "the first is better in"]
+    rows = [[name(who), *found] for who, *found in numbers(content.across)]
+    return ["## All datasets together", told, table(header, rows), f"![performance profiles](figures/{path.name})"]
 
 
 def _pending(pending: Pending) -> str:

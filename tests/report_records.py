@@ -97,7 +97,7 @@ def as_schema_1(document: dict[str, Any]) -> dict[str, Any]:
                "params", "budget")  # fmt: skip
     plan = document["plan"]
     load = f"{plan['load']} (sha256:{plan['load_digest']})" if plan["load"] else None
-    rest = {name: value for name, value in document.items() if name not in ("schema", "plan", "continued")}
+    rest = {name: value for name, value in document.items() if name not in ("schema", "plan", "continued", "nearest")}
     rest["measurements"] = [
         {k: v for k, v in m.items() if k not in ("lead", "exact")} for m in document["measurements"]
     ]

@@ -191,6 +191,7 @@ def _plan(
         command=_script() if doors and hasattr(sys.modules["__main__"], "__file__") else command,
         generator=use.label,
         family=use.family,
+        paper=use.entry.paper,
         control=use.entry.control,
         role=use.entry.role,
         preset=use.preset,

@@ -43,7 +43,7 @@ from bench.files import write_atomic
 from bench.measure.continuation import continuations
 from bench.measure.names import find_metric
 from bench.measure.trial import Costs, Trial, measure_model
-from bench.modalities import NotFinite
+from bench.modalities import NotFinite, Stored, modality_of
 from bench.probes.flops import count_flops
 from bench.probes.load import Reading, between, reading
 from bench.probes.machine import environment
@@ -58,6 +58,7 @@ from bench.streams import seed_globals, stream_seed
 Emit = Callable[[Mapping[str, Any]], None]
 WORKER_FLAG = "GENBENCH_WORKER"
 AS_IT_IS = "--as-it-is"
+NEAREST = 12  # samples beside which the nearest training example is kept
 COUNTED = 12  # steps whose FLOPs are counted: not all are alike, and of critics 1, 2 or 5 to a generator's
 HALF = (
     "none of its samples falls below the middle (0) of [-1, 1], and the data does: "
@@ -98,6 +99,7 @@ class _Run:
     remarks: list[str] = field(default_factory=list)
     samples: str | None = None
     continued: str | None = None
+    nearest: str | None = None
     kept_step: int | None = None
     failure: Failure | None = None  # of a training that was stopped, or of the first metric that broke
 
@@ -195,6 +197,7 @@ def _kept(run: _Run) -> dict[str, Any]:
         "environment": {**environment(torch.device(run.plan.device)), "jobs": run.plan.jobs, "load": _load(run)},
         "samples": run.samples,
         "continued": run.continued,
+        "nearest": run.nearest,
     }
 
 
@@ -266,6 +269,8 @@ def _measure_all(run: _Run) -> None:
             run.tell()
     with run.phase("continue"):
         _continue(run, model, dataset, device)
+    with run.phase("nearest"):
+        _nearest(run, kept, dataset)
 
 
 def _continue(run: _Run, model: Generator, dataset: Dataset, device: torch.device) -> None:
@@ -278,6 +283,13 @@ def _continue(run: _Run, model: Generator, dataset: Dataset, device: torch.devic
     if written:
         run.continued = f"{run.plan.run_id}.continued.json"
         write_atomic(run.out / "samples" / run.continued, json.dumps(written, ensure_ascii=False))
+
+
+def _nearest(run: _Run, kept: Stored, dataset: Dataset) -> None:
+    """Keep what of the training data is nearest to the first samples: a copy is seen beside its original."""
+    with contextlib.suppress(Omitted):  # of data that has no distances
+        found = modality_of(dataset.spec).nearest(kept[:NEAREST], dataset)
+        run.nearest = save_samples(run.out / "samples", f"{run.plan.run_id}.nearest", found, dataset)
 
 
 def _build(plan: TrialPlan, dataset: Dataset, device: torch.device) -> Generator:

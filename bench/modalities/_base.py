@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.errors import DataError, TrialError
-from bench.modalities._examples import Examples, Stored, kind_of
+from bench.errors import DataError, Omitted, TrialError
+from bench.modalities._examples import Examples, Stored, arrays_of, kind_of
 from bench.modalities._pictures import Pictures
 from bench.modalities._sequences import Sequences, joined, without_padding
 from bench.protocols import Batch, Dataset, DataSpec, Split, SplitName
@@ -103,6 +103,22 @@ class Modality:
         part = self.disjoint(dataset, split)
         chunks = torch.arange(len(part)).split(AT_A_TIME)
         return joined([self.stored(part.batch(index), dataset.spec) for index in chunks])
+
+    def nearest(self, stored: Stored, dataset: Dataset) -> Stored:
+        """For each of these examples the one of the training data whose numbers are nearest, by squared distance.
+
+        Raises Omitted where there is no distance: of tokens, and of sequences of unequal length.
+        """
+        if dataset.spec.kind == "tokens":
+            raise Omitted("tokens have no distance")
+        wanted, part = arrays_of(stored, self.name), self.disjoint(dataset, "train")
+        found, least = wanted.clone(), torch.full((len(wanted),), torch.inf)
+        for index in torch.arange(len(part)).split(AT_A_TIME):
+            here = arrays_of(self.stored(part.batch(index), dataset.spec), self.name)
+            apart, place = torch.cdist(wanted.flatten(1).float(), here.flatten(1).float()).min(1)
+            closer = apart < least
+            found[closer], least[closer] = here[place[closer]], apart[closer]
+        return found
 
     def written(self, stored: Stored, dataset: Dataset) -> Examples:
         """What metrics and extractors see of stored examples."""

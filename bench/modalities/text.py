@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import torch
 from torch import Tensor
 
 from bench.errors import DataError
@@ -13,6 +14,8 @@ from bench.modalities._pictures import Pictures
 from bench.modalities._sequences import Sequences
 from bench.protocols import Batch, Dataset, Split, SplitName, Textual
 from bench.registry import modality
+
+SOUGHT = 4  # samples whose source is looked for: of a hundred characters it takes half a second in four megabytes
 
 
 class Windows:
@@ -41,6 +44,21 @@ class Text(Modality):
         if not isinstance(dataset, Textual):
             return super().disjoint(dataset, split)
         return Windows(dataset.tokens(split), dataset.spec.shape[0])
+
+    def nearest(self, stored: Stored, dataset: Dataset) -> Stored:
+        """Of the training text the windows around the longest stretches that the first few share with it word for word.
+
+        The stretch stands where it stands in the sample, but at the ends of the training text.
+        """
+        if not isinstance(dataset, Textual):
+            return super().nearest(stored, dataset)
+        stream, found = dataset.tokens("train"), list[Tensor]()
+        text = _spelled(stream)
+        for row in stored[:SOUGHT]:
+            start, at = _longest_shared(_spelled(row), text)
+            first = max(0, min(at - start, len(stream) - len(row)))
+            found.append(stream[first : first + len(row)])
+        return Sequences.of(found) if isinstance(stored, Sequences) else torch.stack(found)
 
     def written(self, stored: Stored, dataset: Dataset) -> Examples:
         """As strings, where the dataset can write them out."""
@@ -71,3 +89,17 @@ class Text(Modality):
                 problem = f"text {place} holds half a character (a lone surrogate), which no text can"
                 raise DataError(f"{what}: {problem}") from None
         return list(examples)
+
+
+def _spelled(tokens: Tensor) -> str:
+    """A character a token, so that finding a text in another is finding its tokens."""
+    return tokens.numpy().astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def _longest_shared(text: str, within: str) -> tuple[int, int]:
+    """Where the longest stretch of a text that another holds begins in both; the first of several."""
+    length, found = 0, (0, 0)
+    for start in range(len(text)):
+        while start + length < len(text) and (at := within.find(text[start : start + length + 1])) >= 0:
+            length, found = length + 1, (start, at)
+    return found

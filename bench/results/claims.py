@@ -35,7 +35,7 @@ def _identity(record: RunRecord, path: Path) -> Iterator[str]:
 
 def _samples(record: RunRecord, path: Path) -> Iterator[str]:
     """Whether what it says to have made lies beside it, and is what its name says."""
-    for name in filter(None, (record.samples, record.continued)):
+    for name in record.files:
         if Path(name).name != name:
             yield f"names samples outside of its folder: {named(name)}"
             continue

@@ -51,6 +51,6 @@ def _copy(path: Path, target: Path) -> None:
     """A record and what lies beside it; plans are not copied, as what is missing there is nobody's to run."""
     record = read_record(path)
     write_atomic(target / "records" / path.name, path.read_bytes())
-    for name in filter(None, (record.samples, record.continued)):
+    for name in record.files:
         with open_plain(path.parent.parent / "samples" / name) as file:
             write_atomic(target / "samples" / name, file.read())

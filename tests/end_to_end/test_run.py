@@ -132,7 +132,7 @@ class TestFinished:
         assert ours.status == "ok" and ours.error is None
         assert ours.plan.params == resolve(entry.make, entry.presets["test"], "")[0]
         assert ours.curve[-1].step == 20 and "loss" in ours.curve[-1].losses
-        assert set(ours.phases) == {"data", "build", "train", "sample", "metrics", "continue"}
+        assert set(ours.phases) == {"data", "build", "train", "sample", "metrics", "continue", "nearest"}
         assert ours.environment["threads"] == int(os.environ["OMP_NUM_THREADS"])
         assert "torch" in ours.environment["versions"]
         assert {m.metric: m.n for m in ours.measurements} == {"fd_lenet": 100, "kid_lenet": 100}

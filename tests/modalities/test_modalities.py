@@ -269,3 +269,31 @@ class TestNames:
         assert kept(trial, tmp_path)["samples"].shape == (20, 4, 4)
         with pytest.raises(Omitted, match="graphs are seen through an extractor"):
             trial.space(None)
+
+
+class TestNearest:
+    def test_of_a_copy_it_is_the_original_and_of_any_other_the_closest(self) -> None:
+        dataset = registry.get("datasets", "digits").make()
+        held = modality_of(dataset.spec).held(dataset, "train")
+        assert isinstance(held, Tensor)
+        asked = torch.cat([held[[3, 700]], 255 - held[[5]]])
+        found = modality_of(dataset.spec).nearest(asked, dataset)
+        assert torch.equal(found[:2], held[[3, 700]])
+        apart = (held.float() - asked[2].float()).flatten(1).square().sum(1)
+        assert torch.equal(found[2], held[apart.argmin()])
+
+    def test_of_text_it_is_the_window_around_the_longest_stretch_that_both_share(self) -> None:
+        dataset = registry.get("datasets", "kjv").make(window=64)
+        stream = dataset.tokens("train")
+        row = torch.full((64,), ord("~"))
+        row[10:40] = stream[100_010:100_040]
+        (found,) = modality_of(dataset.spec).nearest(row[None], dataset)
+        assert torch.equal(found, stream[100_000:100_064])
+
+    def test_at_the_end_of_the_text_it_is_a_whole_window_still(self) -> None:
+        dataset = registry.get("datasets", "kjv").make(window=64)
+        stream = dataset.tokens("train")
+        row = torch.full((64,), ord("~"))
+        row[:60] = stream[-60:]
+        (found,) = modality_of(dataset.spec).nearest(row[None], dataset)
+        assert torch.equal(found, stream[-64:])
