@@ -41,11 +41,11 @@ ELSEWHERE = {
     "D9 throughput from a mean latency": "metrics/test_cost.py::test_throughput_is_work_over_time",
     "D10 tokens called samples": "metrics/test_cost.py::test_sampling_is_timed_by_the_clock",
     "D11 0 bytes for no answer": "metrics/test_cost.py::test_memory_without_a_gpu_is_a_reason",
-    "D16 a fixed share decides": "reports/test_reports.py::test_a_difference_within_the_noise_is_a_tie",
-    "D17 a global generator decides": "../bench/testing/metrics.py::test_a_seed_decides_the_number",
+    "D16 a fixed share decides": "results/test_gate.py::test_too_little_to_tell_is_open_and_says_how_many_seeds_would_do",
+    "D17 a global generator decides": "ground/test_comparing.py::test_it_is_drawn_from_the_generator_that_is_given",
     "D20 the spread is never used": "results/test_ranking.py::test_two_seeds_need_a_wide_gap",
-    "D21 times of any two machines": "reports/test_reports.py::test_times_of_two_machines_are_never_ranked_together",
-    "D22 a missing task counts as 0": "reports/test_reports.py::test_a_missing_number_is_a_dash_with_its_reason",
+    "D21 times of any two machines": "results/test_gate.py::test_times_of_another_machine_are_not_compared",
+    "D22 a missing task counts as 0": "results/test_across.py::test_who_failed_somewhere_is_not_counted",
     "D23 NaN becomes 0": "end_to_end/test_run.py::test_a_metric_that_breaks_costs_no_other_its_number",
     "D24 the jobs die with their parent": (
         "end_to_end/test_run.py::test_a_run_killed_in_the_middle_goes_on_to_the_same_result"
