@@ -279,7 +279,11 @@ def select(
     from bench.results.selection import select as choose
     from bench.results.store import read_side
 
-    how: dict[str, Any] = {"conditions": [Condition.read(text) for text in where], "price": price, "front": front}
+    how: dict[str, Any] = {
+        "conditions": [Condition.read(text) for text in ([where] if isinstance(where, str) else where)],
+        "price": price,
+        "front": front,
+    }
     boards = [board for board in leaderboards(newest(read_side(folder)[0])[0]) if board.ranked]
     return {b.dataset: choose(b, np.random.default_rng(seed), objective=objective, **how) for b in boards}
 

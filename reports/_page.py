@@ -101,6 +101,8 @@ def place_text(standing: Standing) -> str:
         missing = f"{standing.done} of {standing.tried} trials have a number, and a mean of those is no mean of all"
         return f"not ranked: {missing}{f' ({standing.why})' if standing.why else ''}"
     at, low, high = standing.place
+    if standing.single:
+        return f"place {at} ({low} to {high} by intervals within single runs, which know nothing of other seeds)"
     return f"place {at}; at 95 % it may be {low} to {high}" if low != high else f"place {at}, at 95 %"
 
 

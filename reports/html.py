@@ -138,9 +138,10 @@ def render(content: Content) -> str:
 
 
 def _overall(content: Content) -> dict[str, Any]:
-    """What the template needs to know of all datasets together."""
+    """What the template needs to know of the datasets that are taken together."""
     figure = drawn(overall(content.across, content.slots), "overall", "share of runs at most so far from the best")
-    return {"overall": figure, "together": numbers(content.across)}
+    counted = list(content.across[0].runs) if content.across else []
+    return {"overall": figure, "together": numbers(content.across), "counted": counted}
 
 
 def _section(section: Section, content: Content, number: int) -> dict[str, Any]:

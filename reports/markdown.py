@@ -56,7 +56,12 @@ def _overall(content: Content, target: Path) -> list[str]:
     told = "Each run as a multiple of the best mean on its dataset, by what orders its board; quality alone."
     header = ["generator", "interquartile mean ↓", "", "the first is better in"]
     rows = [[name(who), *found] for who, *found in numbers(content.across)]
-    return ["## All datasets together", told, table(header, rows), f"![performance profiles](figures/{path.name})"]
+    return [
+        f"## Datasets together: {text(', '.join(content.across[0].runs))}",
+        told,
+        table(header, rows),
+        f"![performance profiles](figures/{path.name})",
+    ]
 
 
 def _pending(pending: Pending) -> str:

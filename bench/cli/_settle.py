@@ -31,8 +31,8 @@ def settle(path: str, records: Records, seeds: int, jobs: int) -> None:
         have = {trial.seed for trial in planned.trials}
         known = {record.run_id for record in records if record.plan.suite == planned.suite}
         if not known <= {p.run_id for p in runner.plan(suite, path, overrides=overrides)}:
-            told = f"{planned.command} --set 'seeds={[*range(seeds)]}'"
-            raise GenbenchError(f"--settle: {path} was made by other code than is here: run there\n  {told}")
+            told = f"{planned.command} --set 'seeds={[*range(seeds)]}'"  # of several, the last counts
+            raise GenbenchError(f"--settle: {path} was made by other code: with that code, run\n  {told}")
         wanted = sorted(have | {*range(seeds)})
         print(f"{path}: {planned.suite} with seeds {wanted}", file=sys.stderr)
         runner.run(suite, out=path, jobs=jobs, overrides=[*overrides, f"seeds={wanted}"])
@@ -40,8 +40,11 @@ def settle(path: str, records: Records, seeds: int, jobs: int) -> None:
 
 def _of(planned: Planned) -> tuple[str, list[str]]:
     """The suite and the ``--set`` of the command that made a folder."""
-    words = shlex.split(planned.command)
-    if words[:2] != ["genbench", "run"] or len(words) < 3:
+    try:
+        words = shlex.split(planned.command)
+    except ValueError:  # a plan may be anybody's file
+        words = []
+    if words[:2] != ["genbench", "run"] or len(words) < 3 or words[2].startswith("-"):
         raise GenbenchError(f"--settle: the plan of {planned.suite} does not say how it was run")
     pairs = itertools.pairwise(words)
     return words[2], [value for option, value in pairs if option == "--set" and not value.startswith("seeds=")]

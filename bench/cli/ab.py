@@ -49,7 +49,7 @@ def run(
             for side in ("base", "head") if number % 2 == 0 else ("head", "base"):
                 print(f"round {number + 1} of {rounds}: {side}", file=sys.stderr)
                 records[side] += _round(sides[side], suite, Path(folder) / f"{side}-{number}", number, overrides or [])
-    rules = Policy(paired=True, ratios=True).with_margins(margins or [])
+    rules = Policy(paired=True, ratios=True, times=True).with_margins(margins or [])
     gate = check(records["base"], records["head"], rules)
     if markdown:
         write_atomic(Path(markdown), to_markdown(gate))

@@ -56,7 +56,7 @@ def _row(c: Contrast, first: str, second: str) -> dict[str, str]:
         first: str(c.first.summary),
         second: str(c.second.summary),
         "difference": change + around,
-        "p": "" if c.p is None else f"{c.p:.2g}",
+        "p adjusted": "" if c.p is None else f"{c.p:.2g}",
         "better": {"first": first, "second": second, "": ""}[c.better],
         "by": c.method,
     }

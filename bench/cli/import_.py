@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli._options import names_of
-from bench.errors import DataError, printable
+from bench.errors import DataError, printable, said
 from bench.registry import command, registry
 
 
@@ -30,7 +30,10 @@ def run(
     for file in files:
         if not Path(file).is_file():
             raise DataError(f"{file}: there is no such file")
-        records += read(Path(file), name)
+        try:
+            records += read(Path(file), name)
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:  # of a document of any form
+            raise DataError(f"{file}: no result of {tool} as it is known here ({said(error)})") from error
     for record in records:
         write_record(Path(out), record)
     print(printable(f"{len(records)} record{'s' if len(records) != 1 else ''} in {out}; genbench report {out}"))

@@ -113,7 +113,7 @@ def _said(choice: Choice) -> str:
         return f"On {on} nothing keeps all conditions; what comes nearest is to be seen below."
     if choice.objective is None:
         names = ", ".join(candidate.row.name for candidate in choice.chosen)
-        told = f"On {on} nothing beats these in everything: {names}. Name an objective for one answer."
+        told = f"On {on} nothing beats these in all that was asked together: {names}. Name an objective for one answer."
     else:
         (taken,) = choice.chosen
         tier = [c for c in choice.candidates if not c.why and leads(c.tier)]

@@ -24,9 +24,10 @@ def run(
     found = records_under(paths)
     if not found:
         raise DataError(f"{', '.join(paths)}: there is no record")
-    wrong = [problem for path in found for problem in problems(path)]
-    for problem in wrong:
-        print(printable(problem))
-    bad = len({problem.partition(":")[0] for problem in wrong})
+    wrong = {path: list(problems(path)) for path in found}
+    for path, its in wrong.items():
+        for problem in its:
+            print(printable(f"{path.parent.parent}: {problem}"))
+    bad = sum(bool(its) for its in wrong.values())
     print(f"{len(found)} record{'s' if len(found) != 1 else ''}: {len(found) - bad} can be believed, {bad} cannot")
-    return int(bool(wrong))
+    return int(bad > 0)

@@ -71,10 +71,16 @@ class Cell:
     samples: int = 0
     why: str = ""
     mark: Mark = ""
+    exact: bool = False
 
     @property
     def evidence(self) -> Evidence | None:
-        return Evidence(self.summary, self.interval, self.bound) if self.summary else None
+        """What is known of how it scatters: that a coarse number came out alike on a few seeds is no scatter of 0."""
+        if self.summary is None:
+            return None
+        unseen = self.summary.sd == 0 and not self.exact
+        known = Summary(self.summary.mean, None, self.summary.n) if unseen else self.summary
+        return Evidence(known, self.interval, self.bound)
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,7 @@ class Standing:
 
     place: None where it is not ranked. tier: letters; two that share one are not told apart. done, tried: trials with a
     number, and all; a mean of those that lasted is no mean of all, so where some are missing there is no place.
+    single: whether it is one training, which says nothing of others.
     """
 
     place: Ranks | None
@@ -90,6 +97,7 @@ class Standing:
     done: int
     tried: int
     why: str = ""
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -315,13 +323,15 @@ def _cell(group: Group, column: Column, found: Sequence[Number]) -> Cell:
         bound=any(m.kind == "bound" for m in measurements),
         samples=min(m.n for m in measurements),
         why=why,
+        exact=all(m.exact for m in measurements),
     )
 
 
 def measurements(row: Row, column: Column) -> Iterator[Number]:
-    """The numbers that a cell's mean is of, with their records."""
+    """The numbers that a cell's mean is of, with their records: of one protocol, and of times one machine."""
     if row.cells[column.key].summary is not None:
-        yield from ((r, m) for r in row.group.records for m in r.measurements if m.metric == column.metric)
+        found = ((r, m) for r in row.group.records for m in r.measurements if m.metric == column.metric)
+        yield from ((r, m) for r, m in found if _key(r, m) == column.key)
 
 
 def _why(group: Group, column: Column, having: Set[int]) -> str:
@@ -357,10 +367,13 @@ def _placed(rows: Sequence[Row], main: Column | None) -> list[Row]:
     means, p = [e.mean for e in whole.values()], p_values(list(whole.values()), main.better)
     losses = [-mean for mean in means] if main.better == "higher" else means
     places = dict(zip(whole, zip(rank_intervals(losses, p), compact_letters(losses, p), strict=True), strict=True))
+    alone = {row.name for row in rows if len(row.group.records) == 1 and row.group.first.training_id}
     standings = {}
     for name, cell in cells.items():
         place, tier = places.get(name, (None, ""))
-        standings[name] = Standing(place, tier, cell.summary.n if cell.summary else 0, tried[name], cell.why)
+        standings[name] = Standing(
+            place, tier, cell.summary.n if cell.summary else 0, tried[name], cell.why, name in alone
+        )
     return [replace(row, standing=standings.get(row.name)) for row in rows]
 
 

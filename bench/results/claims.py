@@ -67,6 +67,8 @@ def _counts(record: RunRecord) -> Iterator[str]:
             yield f"{m.metric} rests on {m.n} rows, of which its protocol has {sum(sizes)}"
         if m.kind == "bound" and m.better == "none":
             yield f"{m.metric} is a bound, and nobody knows of what side"
+        if m.exact and m.unit == "1" and not float(m.value).is_integer():
+            yield f"{m.metric} counts {m.value:g}, which is no whole number"
     planned = record.plan.budget.get("train_steps")
     trained = record.training_id is not None and record.plan.load is None
     if record.status == "ok" and trained and isinstance(planned, int) and record.steps not in (None, planned):
@@ -97,7 +99,7 @@ def _costs(record: RunRecord) -> Iterator[str]:
         yield f"holds {counted:,.0f} numbers in {held:,.0f} bytes"
     ends = [p for p in record.curve if p.examples and p.seconds > 0]
     planned = record.plan.budget.get("batch_size")
-    if ends and isinstance(planned, int) and ends[-1].examples:
+    if ends and isinstance(planned, int) and planned > 0 and ends[-1].examples:
         seen = ends[-1].examples / planned
         if record.steps and not math.isclose(seen, record.steps, rel_tol=_SLACK):
             yield f"saw {ends[-1].examples:,} examples in {record.steps:,} steps of {planned}"

@@ -57,9 +57,11 @@ def newest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecor
     """(the newest record of every trial, the older ones): a trial run again after a change leaves two."""
     last: dict[str, RunRecord] = {}
     older = []
-    for record in sorted(records, key=lambda r: (r.created, r.run_id)):
+    records = sorted(records, key=lambda r: (r.created, r.run_id))
+    devices = _devices(records)
+    for record in records:
         plan = record.plan
-        key = canonical([plan.dataset, plan.fingerprint, plan.generator, plan.seed, _setting(record)])
+        key = canonical([plan.dataset, plan.fingerprint, plan.generator, plan.seed, _setting(record, devices)])
         if key in last:
             older.append(last[key])
         last[key] = record
@@ -69,13 +71,17 @@ def newest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecor
 def groups_of(records: Sequence[RunRecord]) -> list[Group]:
     """The groups of one dataset, each with its own name: ``vae``, or ``vae (latent=64)`` beside others."""
     generators: dict[str, dict[str, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
-    # Where each plan ran; a trial that was killed knows no device and is counted with its fellows.
-    ran = ((record, record.environment.get("device")) for record in records)
-    devices = {canonical([r.plan.generator, _result(r)]): str(device) for r, device in ran if device}
+    devices = _devices(records)
     for record in records:
         generators[record.plan.generator][canonical(_setting(record, devices))].append(record)
     named = (_name(name, list(found.values()), devices) for name, found in sorted(generators.items()))
     return [group for groups in named for group in groups]
+
+
+def _devices(records: Iterable[RunRecord]) -> dict[str, str]:
+    """Where each plan ran; a trial that was killed knows no device and is counted with its fellows."""
+    ran = ((record, record.environment.get("device")) for record in records)
+    return {canonical([r.plan.generator, _result(r)]): str(device) for r, device in ran if device}
 
 
 def _name(generator: str, variants: list[list[RunRecord]], devices: Mapping[str, str]) -> list[Group]:
@@ -90,9 +96,9 @@ def _name(generator: str, variants: list[list[RunRecord]], devices: Mapping[str,
     return groups
 
 
-def _setting(record: RunRecord, devices: Mapping[str, str] | None = None) -> dict[str, Any]:
+def _setting(record: RunRecord, devices: Mapping[str, str]) -> dict[str, Any]:
     """All that a record says about how its model came to be, the seed apart."""
-    fellows = (devices or {}).get(canonical([record.plan.generator, _result(record)]))
+    fellows = devices.get(canonical([record.plan.generator, _result(record)]))
     return {**_result(record), "device": record.environment.get("device") or fellows}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.errors import GenbenchError, hint, shown
@@ -12,6 +12,8 @@ from bench.results.ranks import LEVEL, difference
 from bench.statistics import Difference, adjusted, paired_difference, reach_interval
 
 Side = Literal["first", "second", ""]
+EXACT = "exact"
+UNSEEN = "no scatter was seen, as a coarse number may by chance"
 SINGLE = "intervals within single runs"  # which know nothing of other seeds
 
 
@@ -19,7 +21,7 @@ SINGLE = "intervals within single runs"  # which know nothing of other seeds
 class Contrast:
     """One column of both: the first less the second.
 
-    p: two-sided, of no difference, adjusted for all columns that were compared (Benjamini & Hochberg). better: the one
+    p: two-sided, of no difference, adjusted for all columns that were tested (Benjamini & Hochberg). better: the one
     that is told to be; "" where neither is, or the metric has no direction.
     """
 
@@ -46,7 +48,8 @@ def compare(board: Board, first: str, second: str) -> list[Contrast]:
     a, b = (row_of(board, name) for name in (first, second))
     shared = [c for c in board.columns if a.mean(c) is not None and b.mean(c) is not None]
     found = [_contrast(a, b, column) for column in shared]
-    tested = {c.column.key: c.difference.p for c in found if c.difference is not None}
+    # What is exact needs no test, and would lend its certainty to the others.
+    tested = {c.column.key: c.difference.p for c in found if c.difference is not None and c.method != EXACT}
     p = dict(zip(tested, adjusted(list(tested.values()), "bh"), strict=True))
     return [_told(contrast, p.get(contrast.column.key)) for contrast in found]
 
@@ -63,10 +66,12 @@ def _contrast(a: Row, b: Row, column: Column) -> Contrast:
     one, other = ({r.plan.seed: m for r, m in measurements(row, column)} for row in (a, b))
     if all(m.exact for m in [*one.values(), *other.values()]):
         means = [a.mean(column) or 0.0, b.mean(column) or 0.0]
-        return Contrast(column, first, second, "exact", Difference(means[0] - means[1], 0.0))
+        return Contrast(column, first, second, EXACT, Difference(means[0] - means[1], 0.0))
     if one.keys() == other.keys() and len(one) > 1:
         seeds = sorted(one)
         found = paired_difference([one[s].value for s in seeds], [other[s].value for s in seeds])
+        if not found.error:
+            return Contrast(column, first, second, UNSEEN)
         return Contrast(column, first, second, f"pairs of {len(seeds)} seeds", found)
     assert first.evidence and second.evidence
     between = difference(first.evidence, second.evidence)
@@ -77,8 +82,13 @@ def _contrast(a: Row, b: Row, column: Column) -> Contrast:
 
 
 def _told(contrast: Contrast, p: float | None) -> Contrast:
-    better: Side = ""
-    if p is not None and p <= 1 - LEVEL and contrast.column.better != "none" and contrast.difference:
-        lower = contrast.difference.value < 0
-        better = "first" if lower == (contrast.column.better == "lower") else "second"
-    return Contrast(contrast.column, contrast.first, contrast.second, contrast.method, contrast.difference, p, better)
+    """Which is better, where that is told: exactly, or at 95 %. A bound is not worse than what is none."""
+    value, column = contrast.difference.value if contrast.difference else 0.0, contrast.column
+    told = value != 0 if contrast.method == EXACT else p is not None and p <= 1 - LEVEL
+    if not told or column.better == "none":
+        return replace(contrast, p=p)
+    first = (value < 0) == (column.better == "lower")
+    better, worse = (contrast.first, contrast.second) if first else (contrast.second, contrast.first)
+    if worse.bound and not better.bound:
+        return contrast
+    return replace(contrast, p=p, better="first" if first else "second")

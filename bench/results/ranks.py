@@ -93,12 +93,12 @@ def difference(a: Evidence, b: Evidence) -> Difference | None:
 
     Several seeds on both sides: Welch (1947). One on both: the intervals within the runs, of each the half that faces
     the other (Zou & Donner 2008). One beside several: the one scatters as the several do (Student 1908, equal spreads),
-    and no less than within its own run.
+    and no less than within its own run; so do several whose own scatter did not show (``Cell.evidence``).
     """
     value, first, second = a.mean - b.mean, _spread(a, b), _spread(b, a)
     if first is None or second is None:
         return None
-    if min(a.summary.n, b.summary.n) > 1:
+    if a.summary.sd is not None and b.summary.sd is not None:
         return welch_difference(a.summary, b.summary)
     error = math.hypot(first / math.sqrt(a.summary.n), second / math.sqrt(b.summary.n))
     counts = [e.summary.n for e in (a, b) if e.summary.sd]

@@ -202,6 +202,8 @@ def _admitted(
         elif not condition.holds(np.array(mean)):
             reasons.append(f"{condition.metric} is {mean:.4g}, not {condition.op} {condition.number:g}")
     reasons += [f"no {c.label}: {row.cells[c.key].why}" for c in wanted if row.mean(c) is None]
+    partly = [c for c in (*wanted, *asked) if row.mean(c) is not None and row.cells[c.key].why]
+    reasons += [f"{c.label} not of all its trials: {row.cells[c.key].why}" for c in partly]
     return Candidate(row, "; ".join(dict.fromkeys(reasons)), keeps=float(keeps.mean()))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
@@ -249,7 +250,7 @@ def sides_under(folder: str | Path) -> list[Path]:
 
 def _is_bundle(path: Path) -> bool:
     with open_plain(path) as file:
-        return b'"bundle"' in file.read(200)
+        return re.match(rb'\s*{\s*"bundle"\s*:', file.read(200)) is not None
 
 
 def write_bundle(path: Path, records: Records) -> Path:

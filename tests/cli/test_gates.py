@@ -68,7 +68,7 @@ class TestSettle:
     ) -> None:
         monkeypatch.setattr(runner, "plan", lambda *rest, **more: [])
         assert run_command(["check", *folders, "--margin", "fd_lenet=2%", "--settle"]) == 2
-        assert "made by other code than is here" in capsys.readouterr().err
+        assert "was made by other code" in capsys.readouterr().err
 
     def test_a_bundle_cannot_be_run(self, folders: list[str], tmp_path: Path) -> None:
         write_bundle(tmp_path / "old.json", read_records(folders[0])[0])

@@ -245,7 +245,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
 
 
 def test_a_run_killed_in_the_middle_goes_on_to_the_same_result(small: Path, tmp_path: Path) -> None:
-    words = ["run", str(small), "--set", "controls=false", "--set", "budget.train_steps=1500", "--device", "cpu"]
+    words = ["run", str(small), "--set", "controls=false", "--set", "budget.train_steps=500", "--device", "cpu"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert genbench(*words, "--out", whole).returncode == 0
 
@@ -262,7 +262,7 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_result(small: Path, tmp_
 
     resumed = genbench(*words, "--out", cut)
     assert resumed.returncode == 0
-    assert re.search(r"ours on digits, seed 0: goes on from step \d+ of 1500", resumed.stderr)
+    assert re.search(r"ours on digits, seed 0: goes on from step \d+ of 500", resumed.stderr)
     assert "no record yet" not in (cut / "report" / "index.html").read_text()
     first, second = records(whole)["ours"], records(cut)["ours"]
     assert first.run_id == second.run_id
@@ -339,8 +339,9 @@ def test_the_others_go_on_and_what_a_family_prints_disturbs_nobody(troubled: Pat
     assert "{not json}" in (troubled / "out" / "logs" / f"{chatty.run_id}.log").read_text()
 
 
-def test_a_failed_trial_is_tried_again_and_a_good_one_kept(small: Path, out: Path) -> None:
-    run(small, out=out)
+def test_a_failed_trial_is_tried_again_and_a_good_one_kept(finished: Path, out: Path) -> None:
+    small = finished.parent / "small.toml"
+    shutil.copytree(finished, out)
     ours = records(out)["ours"]
     broken = ours.model_dump(mode="json") | {"status": "failed", "error": {"kind": "killed", "message": "x"}}
     store.write_record(out, RunRecord.model_validate(broken))

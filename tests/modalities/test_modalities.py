@@ -278,6 +278,7 @@ class TestNearest:
         assert isinstance(held, Tensor)
         asked = torch.cat([held[[3, 700]], 255 - held[[5]]])
         found = modality_of(dataset.spec).nearest(asked, dataset)
+        assert isinstance(found, Tensor)
         assert torch.equal(found[:2], held[[3, 700]])
         apart = (held.float() - asked[2].float()).flatten(1).square().sum(1)
         assert torch.equal(found[2], held[apart.argmin()])

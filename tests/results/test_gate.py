@@ -102,7 +102,9 @@ class TestWhatIsCompared:
             return record("vae", seed, scores={k: v + seed / 1000 for k, v in scores.items()})
 
         old, new = [trial(s, 0.0) for s in range(3)], [trial(s, 0.0001) for s in range(3)]
-        assert {f.metric for f in check(old, new).blocking} >= {"fd_lenet", "sample_throughput"}
+        assert {"fd_lenet", "recall_lenet"} <= {f.metric for f in check(old, new).blocking}
+        assert "sample_throughput" not in {f.metric for f in check(old, new).blocking}
+        assert "sample_throughput" in {f.metric for f in check(old, new, rules(times=True)).blocking}
         found = check(old, new, rules(margins={"kid_*": "1%"}))
         assert [f.metric for f in found.blocking] == ["kid_lenet"] and len(found.findings) == 4
         assert not check(old, new, rules(ignore=("*",))).findings
@@ -132,7 +134,53 @@ class TestWhatIsCompared:
 
     def test_generators_of_one_side_are_named(self) -> None:
         gate = check(runs([1.0]) + runs([1.0], name="gan"), runs([1.0]) + runs([1.0], name="flow"))
-        assert len(gate.findings) == 1 and len(gate.notes) == 2
+        assert len(gate.notes) == 1 and gate.verdict == "inconclusive"
+        assert check(runs([1.0]) + runs([1.0], name="gan"), runs([1.0]), rules(missing="note")).verdict == "pass"
+
+    def test_a_number_that_is_gone_is_a_regression(self) -> None:
+        def side(*missing: int) -> list[RunRecord]:
+            rest = [r for r in runs([10.0, 10.1, 9.9]) if r.plan.seed not in missing]
+            gone = [record("vae", s, training_id="00ff00ff00ff00ff", omitted={"fd_lenet": "NaN"}) for s in missing]
+            kept = [m for r in rest for m in r.measurements]
+            return [*rest, *(r.model_copy(update={"measurements": ()}) for r in gone)] if kept or gone else rest
+
+        for missing in ((1,), (0, 1, 2)):
+            other = runs([10.0, 10.1, 9.9], name="gan")
+            gate = check(side() + other, side(*missing) + other)
+            assert gate.verdict == "fail"
+            (lost,) = (f for f in gate.blocking if f.metric == "missing")
+            assert "fd_lenet" in lost.note and "NaN" in lost.note
+            assert check(side() + other, side(*missing) + other, rules(missing="note")).verdict != "fail"
+
+    def test_a_misspelt_metric_is_refused_and_a_pattern_of_others_is_a_note(self) -> None:
+        old = runs([10.0, 10.1])
+        with pytest.raises(GenbenchError, match="did you mean 'fd_lenet'"):
+            check(old, old, rules(margins={"fd_lennet": "3%"}))
+        with pytest.raises(GenbenchError, match="no 'kid' in the baseline"):
+            check(old, old, rules(blocking=("fd_*", "kid")))
+        assert "'kid_*' fits no metric" in check(old, old, rules(margins={"kid_*": "3%", "fd_*": "3%"})).notes[0]
+
+    def test_numbers_of_two_machines_are_not_one(self) -> None:
+        """Seeds 0 to 2 on one, seeds 3 and 4 on another, ten times as fast: half as fast on the first is seen."""
+
+        def side(factor: float) -> list[RunRecord]:
+            one = runs([100 * factor, 101 * factor, 102 * factor], "sample_throughput", environment={"cpu": "one"})
+            other = runs([1000.0, 1010.0], "sample_throughput", environment={"cpu": "other"})
+            later = [r.model_copy(update={"plan": r.plan.model_copy(update={"seed": r.plan.seed + 3})}) for r in other]
+            return [*one, *later]
+
+        found = check(side(1), side(0.5), rules(margins={"sample_*": "5%"}))
+        assert [f.verdict for f in found.findings if f.baseline and f.baseline.n == 3] == ["fail"]
+
+    def test_a_coarse_number_that_came_out_alike_is_no_proof(self) -> None:
+        """Shares of twenty: two seeds of .95 and two of .90 happen to one model."""
+        found = verdict(runs([0.95, 0.95], "recall_lenet"), runs([0.90, 0.90], "recall_lenet"))
+        assert found.verdict == "inconclusive" and "by chance" in found.note
+        rng, failed = np.random.default_rng(0), 0
+        for _ in range(300):
+            old, new = ((rng.binomial(20, 0.95, 2) / 20).tolist() for _ in range(2))
+            failed += verdict(runs(old, "recall_lenet"), runs(new, "recall_lenet"), margin="0%").verdict == "fail"
+        assert failed / 300 <= 0.05
 
     def test_a_trial_that_fails_now_is_a_regression(self) -> None:
         failed = record(
@@ -228,9 +276,10 @@ class TestPolicy:
             read_policy(tmp_path / "gate.toml")
 
     def test_a_margin_of_the_command_line_names_its_metric(self) -> None:
-        for wrong in ("5%", "=5%", "fd_lenet=much"):
-            with pytest.raises(GenbenchError, match="--margin"):
+        for wrong in ("=5%", "fd_lenet=much", "much"):
+            with pytest.raises(GenbenchError, match="margin"):
                 Policy().with_margins([wrong])
+        assert str(Policy().with_margins(["7%", "fd_lenet=1%"]).margin) == "7%"
 
 
 class TestWriting:

@@ -343,7 +343,11 @@ def test_of_many_rivals_the_first_are_named() -> None:
             [100.0, 150.0, 102.0],
             " Whether it samples faster than b, the runner-up, is open: 3 seeds each do not tell, about 24 each would.",
         ),
-        ([1e300, 1e300, 1e300], [1e-300, 1e-300, 1e-300], " It samples over 1,000,000× as fast as b, the runner-up."),
+        (
+            [1e100, 1.1e100, 1.2e100],
+            [1e-100, 1.1e-100, 1.2e-100],
+            " It samples over 1,000,000× as fast as b, the runner-up.",
+        ),
     ],
 )
 def test_speed_is_claimed_only_where_it_is_told(mine: list[float], other: list[float], expected: str) -> None:

@@ -40,7 +40,7 @@ def read(path: Path, name: str = "") -> list[RunRecord]:
         )  # fmt: skip
         records.append(
             imported(
-                TOOL, path, generator=str(benchmark.get("param") or benchmark.get("name")),
+                TOOL, path, generator=str(benchmark.get("name")),
                 dataset=str(benchmark.get("group") or name or "benchmarks"), modality="vector", measurements=[seconds],
                 environment={"cpu": cpu, **({"commit": commit} if commit else {})},
                 created=_when(document.get("datetime")), version=str(document.get("version", "")),

@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from bench.errors import GenbenchError, hint, shown
 from bench.record import LARGEST, Interval, Measurement, RunRecord
 from bench.results.board import Board, Column, Row, leaderboards, measurements, seeds_text
 from bench.results.gate.policy import Margin, Policy, fits
 from bench.results.groups import newest
-from bench.results.pairs import SINGLE
+from bench.results.pairs import SINGLE, UNSEEN
 from bench.results.ranks import Evidence
 from bench.results.ranks import difference as difference_of
 from bench.statistics import (
@@ -38,6 +39,7 @@ from bench.statistics import (
 PAIRS = 5  # seeds that both sides have from which on they are taken as pairs
 CURVE = "loss_curve"  # the name of what is no metric: training losses, step by step
 STATUS = "status"
+MISSING = "missing"  # a number, a generator or a dataset that the candidate has not
 SAME = ("cpu", "gpu", "device", "threads", "versions")  # parts of an environment in which a run repeats bit for bit
 
 
@@ -97,7 +99,7 @@ class Gate:
     def verdict(self) -> Verdict | None:
         """Of what blocks: fail where anything fails, pass where all passes; None where nothing could be compared."""
         verdicts = {finding.verdict for finding in self.blocking}
-        if not verdicts:
+        if all(f.metric == MISSING and f.verdict == "inconclusive" for f in self.blocking):
             return None
         return "fail" if "fail" in verdicts else "inconclusive" if "inconclusive" in verdicts else "pass"
 
@@ -124,6 +126,7 @@ def check(baseline: Iterable[RunRecord], candidate: Iterable[RunRecord], policy:
     """Compare what both sides measured of the same data by the same protocol; times and memory on the same machine.
 
     Generators are compared by their names in the suites: their code and settings are what may have changed.
+    Raises GenbenchError for a metric that the policy names and the baseline has not.
     """
     policy = policy or Policy()
     before, after = (
@@ -135,7 +138,50 @@ def check(baseline: Iterable[RunRecord], candidate: Iterable[RunRecord], policy:
         if dataset in after:
             found, told = _on(board, after[dataset], policy)
             findings, notes = findings + found, notes + told
+        else:
+            alone = "the dataset is in the baseline alone, and so nothing is known of it"
+            findings += [_missing(dataset, row.group.name, "inconclusive", alone, policy) for row in board.ranked]
+    notes += _unmatched_patterns(before.values(), policy)
     return Gate(tuple(_with_verdicts(findings, policy)), tuple(notes), policy)
+
+
+def _unmatched_patterns(boards: Iterable[Board], policy: Policy) -> list[str]:
+    """A line for each pattern that fits no metric of the baseline; a name that does raises GenbenchError.
+
+    A misspelt one would let everything pass. A pattern may be meant for other suites that share the policy.
+    """
+    known, lines = {CURVE, STATUS, *(column.metric for board in boards for column in board.columns)}, []
+    for pattern in (*policy.margins, *(policy.blocking or ())):
+        if any(fits(metric, (pattern,)) for metric in known):
+            continue
+        if not set("*?[") & set(pattern):
+            raise GenbenchError(f"no {shown(pattern)} in the baseline{hint(pattern, sorted(known))}")
+        lines.append(f"{shown(pattern)} fits no metric of the baseline")
+    return lines
+
+
+def _missing(dataset: str, generator: str, verdict: Verdict, note: str, policy: Policy) -> Finding:
+    return Finding(
+        dataset, generator, MISSING, "", "none", Margin(amount=0, relative=True), policy.missing == "fail", True,
+        verdict, "exact", note=note,
+    )  # fmt: skip
+
+
+def _gone(old: Row, new: Row, column: Column, policy: Policy) -> Iterator[Finding]:
+    """A number that the baseline has and the candidate has not, for one or all seeds that ended well there.
+
+    One that was measured otherwise, by another protocol or on another machine, is nothing that the candidate lost.
+    """
+    now = {record.plan.seed for record, _ in measurements(new, column)} if column.key in new.cells else set()
+    well = {record.plan.seed: record for record in new.group.records if record.status == "ok"}
+    lost = [r.plan.seed for r, _ in measurements(old, column) if r.plan.seed in well and r.plan.seed not in now]
+    if not lost:
+        return
+    record = well[lost[0]]
+    otherwise = any(m.metric == column.metric for m in record.measurements)
+    why = "not measured alike" if otherwise else record.omitted.get(column.metric, "not measured")
+    note = f"{column.label}, {seeds_text(lost)}: {why}"
+    yield _missing(record.plan.dataset, old.name, "inconclusive" if otherwise else "fail", note, policy)
 
 
 def _one_sided(before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[tuple[str, str]]:
@@ -148,18 +194,33 @@ def _on(before: Board, after: Board, policy: Policy) -> tuple[list[Finding], lis
     if before.fingerprint != after.fingerprint:
         return [], [f"{before.dataset}: not the same data on both sides"]
     rows = [{row.group.name: row for row in board.ranked} for board in (before, after)]
-    findings, notes = [], [f"{name} on {before.dataset}: only in the {side}" for name, side in _one_sided(*rows)]
+    findings, notes = (
+        [],
+        [
+            f"{name} on {before.dataset}: only in the {side}"
+            for name, side in _one_sided(*rows)
+            if side == "candidate" or policy.missing == "note"
+        ],
+    )
     leading = {column.key for column in before.headline}
-    shared = {column.key: column for column in before.columns}
-    columns = [shared[column.key] for column in after.columns if column.key in shared]
+    shared = {column.key for column in after.columns}
     for name, old in rows[0].items():
         if (new := rows[1].get(name)) is None:
+            alone = "the generator is in the baseline alone, and so nothing is known of it"
+            findings.append(_missing(before.dataset, name, "inconclusive", alone, policy))
             continue
         lost = _lost(old, new, before.dataset, policy)
         findings += [lost] if lost else []
         findings += [f for f in [_curve(old, new, before.dataset, policy)] if f]
-        for column in columns:
-            leads = column.key in leading or all(m.exact for _, m in measurements(old, column))
+        for column in before.columns:
+            exact = all(m.exact for _, m in measurements(old, column))
+            # Times of another day are another machine's: they block where somebody names them.
+            leads = exact or (column.key in leading and (policy.times or column.aspect != "efficiency"))
+            judged = column.better != "none" and not fits(column.metric, policy.ignore)
+            if judged and policy.blocks(column.metric, leads=leads):
+                findings += _gone(old, new, column, policy)
+            if column.key not in shared:
+                continue
             finding = _compared(old, new, column, before.dataset, policy, leads=leads)
             findings += [finding] if finding else []
     return findings, notes + _unmatched(before, after)
@@ -281,6 +342,8 @@ def _judged(finding: Finding, a: _Side, b: _Side, policy: Policy) -> Finding:
         few = "one seed a side" if max(counts) == 1 else "one seed on a side"
         return replace(finding, method=few, seeds=3, note="how it scatters from seed to seed is not known")
     loss = loss._replace(value=loss.value - allowed)
+    if not loss.error and change.value:
+        return replace(finding, method=method, seeds=max(counts) + 2, note=UNSEEN)
     interval = reach_interval(change.value, change.reach(policy.level), method, policy.level)
     return replace(finding, method=method, change=change, interval=interval, loss=loss)
 
@@ -352,4 +415,5 @@ def _settling(finding: Finding, tests: int, policy: Policy) -> int | None:
         return None
     sd = finding.loss.error / math.sqrt(1 / finding.candidate.n + 1 / finding.baseline.n)
     against = tests if finding.loss.value > 0 and finding.blocking else 1  # only what may fail shares its error
-    return seeds_to_tell(finding.loss.value, (sd, sd), level=policy.level, sides=1, tests=against)
+    found = seeds_to_tell(finding.loss.value, (sd, sd), level=policy.level, sides=1, tests=against)
+    return max(found, 1 + min(finding.candidate.n, finding.baseline.n))  # with those that are there it was not told

@@ -55,12 +55,14 @@ class Policy(BaseModel):
     """What is compared, and what may stop a change.
 
     margin: of what has none of its own in ``margins``, by name or pattern (``fd_*``), the first that fits. blocking:
-    what may fail the gate; left out: what ``margins`` names, or, where that is empty, what leads each aspect of a
-    board, and all that is exact. The rest is shown. ignore: what is not looked at. level: of a verdict; for what blocks
-    it is kept for all of it together (Holm). paired: whether runs of one seed are pairs; left out: where both sides
-    have the same five seeds or more. failed: what it is where a trial ended well in the
-    baseline and fails in the candidate. ratios: numbers that are all above 0 are compared by the logarithm of their
-    ratio where the margin is a share, as what slows a machine slows all that run on it by a share.
+    what may fail the gate; left out: what ``margins`` names, or, where that is empty, what leads each aspect of a board
+    but for times and memory, and all that is exact. The rest is shown. ignore: what is not looked at. level: of a
+    verdict; for what blocks it is kept for all of it together (Holm). paired: whether runs of one seed are pairs; left
+    out: where both sides have the same five seeds or more. failed: what it is where a trial ended well in the baseline
+    and fails in the candidate. missing: where a number that may block is not in the candidate, which fails, or a
+    generator or a dataset, of which then nothing is known. times: whether times and memory that lead may block by
+    themselves, as of sides that ran in turn on one machine. ratios: numbers that are all above 0 are compared by the
+    logarithm of their ratio where the margin is a share, as what slows a machine slows all that run on it by a share.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,7 +73,9 @@ class Policy(BaseModel):
     ignore: Patterns = ()
     paired: bool | None = None
     failed: Literal["fail", "note"] = "fail"
+    missing: Literal["fail", "note"] = "fail"
     ratios: bool = False
+    times: bool = False
 
     def margin_of(self, metric: str, *, exact: bool = False) -> Margin:
         """That of its own, or of all; of what is exact none but its own."""
@@ -85,17 +89,21 @@ class Policy(BaseModel):
         return fits(metric, self.margins) if self.margins else leads
 
     def with_margins(self, texts: Iterable[str]) -> Policy:
-        """With further margins, ``METRIC=5%`` each, which come first. Raises GenbenchError for what is none."""
-        added = {}
-        for text in texts:
-            metric, equals, margin = text.rpartition("=")
-            if not equals or not metric.strip():
-                raise GenbenchError(f"--margin {shown(text)}: write METRIC=5% or METRIC=0.002")
+        """With further margins, ``METRIC=5%`` each, which come first, or ``5%`` of all that have none of their own.
+
+        Raises GenbenchError for what is none.
+        """
+        added, general = dict[str, Margin](), self.margin
+        for text in [texts] if isinstance(texts, str) else texts:
+            metric, equals, margin = str(text).rpartition("=")
+            if equals and not metric.strip():
+                raise GenbenchError(f"margin {shown(text)}: write METRIC=5%, METRIC=0.002, or 5% of all others")
             try:
-                added[metric.strip()] = Margin.read(margin)
+                found = Margin.read(margin)
             except ValueError as error:
-                raise GenbenchError(f"--margin {shown(text)}: {error}") from error
-        return self.model_copy(update={"margins": {**added, **self.margins}})
+                raise GenbenchError(f"margin {shown(text)}: {error}, of one metric METRIC=5%") from error
+            general, added = (general, {**added, metric.strip(): found}) if equals else (found, added)
+        return self.model_copy(update={"margin": general, "margins": {**added, **self.margins}})
 
 
 def fits(metric: str, patterns: Iterable[str]) -> bool:

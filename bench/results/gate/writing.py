@@ -23,7 +23,11 @@ def headline(gate: Gate) -> str:
     counts = {verdict: sum(f.verdict == verdict for f in gate.blocking) for verdict in ("fail", "inconclusive", "pass")}
     of = f"of {len(gate.blocking)} numbers that may block"
     told = ", ".join(f"{n} {WORDS[verdict]}" for verdict, n in counts.items() if n)  # type: ignore[index]
-    return f"{WORDS[gate.verdict]}: {told} {of}" if gate.blocking else f"{WORDS[None]}: no number is on both sides"
+    return (
+        f"{WORDS[gate.verdict]}: {told} {of}"
+        if gate.blocking
+        else f"{WORDS[None]}: no number that may block is on both sides"
+    )
 
 
 def change_text(finding: Finding) -> str:
@@ -41,13 +45,15 @@ def settling_text(finding: Finding) -> str:
     """What would settle an open one."""
     if finding.verdict != "inconclusive":
         return ""
+    if finding.seeds is None and finding.note:
+        return finding.note
     if finding.seeds is None:
         return "more samples would tell"
     if finding.note:
         return f"{finding.note}: {finding.seeds} seeds a side are a start"
     if finding.seeds > MOST:
         return f"so near the margin that {MOST:,} seeds a side would not tell"
-    return f"{finding.seeds} seeds a side would tell"
+    return f"about {finding.seeds} seeds a side would tell, if the difference is what it seems"
 
 
 def side_text(summary: Summary | None) -> str:
