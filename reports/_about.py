@@ -87,7 +87,7 @@ def _paired(board: Board) -> list[Row]:
 
 def _of_one(content: Content, section: Section, row: Row, number: int, run_folder: Path) -> str:
     board, plan = section.board, row.group.first.plan
-    others = [other for other in _paired(board) if other is not row]
+    others = [] if row.group.control else [other for other in _paired(board) if other is not row]
     omitted = {(metric, why): None for record in row.group.records for metric, why in record.omitted.items()}
     figure = None
     if row.name in content.slots and any(row is found for found in learning(board)):
@@ -107,13 +107,8 @@ def _of_one(content: Content, section: Section, row: Row, number: int, run_folde
         phases=_phases(row.group.records),
         machines=machines_of(row.group.records),
         omitted=list(omitted),
-        continued=[
-            (beginning.prompt, one)
-            for beginning in section.beginnings
-            for one in beginning.by
-            if one.name == row.name
-        ],
-        others=[(other, _between(board, row, other)) for other in others if row.name in content.slots],
+        continued=[(begun.prompt, one) for begun in section.beginnings for one in begun.by if one.name == row.name],
+        others=[(other, _between(board, row, other)) for other in others],
     )  # fmt: skip
 
 
@@ -189,7 +184,7 @@ def _of_two(content: Content, section: Section, pair: tuple[Row, Row], number: i
         content=content,
         board=board,
         anchor=f"data-{number}",
-        pair=[(row, f"{address(board.dataset, row.name)}", samples.get(row.name)) for row in pair],
+        pair=[(row, address(board.dataset, row.name), samples.get(row.name)) for row in pair],
         told=[(row, told[side]) for row, side in zip(pair, ("first", "second"), strict=True)],
         facing=[_facing(c) for c in contrasts],
         single=any(c.method == SINGLE for c in contrasts),

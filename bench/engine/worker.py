@@ -286,10 +286,18 @@ def _continue(run: _Run, model: Generator, dataset: Dataset, device: torch.devic
 
 
 def _nearest(run: _Run, kept: Stored, dataset: Dataset) -> None:
-    """Keep what of the training data is nearest to the first samples: a copy is seen beside its original."""
-    with contextlib.suppress(Omitted):  # of data that has no distances
+    """Keep what of the training data is nearest to the first samples: a copy is seen beside its original.
+
+    Data of which that cannot be said is told of, and loses no number by it.
+    """
+    try:
         found = modality_of(dataset.spec).nearest(kept[:NEAREST], dataset)
-        run.nearest = save_samples(run.out / "samples", f"{run.plan.run_id}.nearest", found, dataset)
+    except Omitted:  # it has no distances
+        return
+    except Exception as error:
+        run.remark(f"no nearest training examples are shown: {said(error)}")
+        return
+    run.nearest = save_samples(run.out / "samples", f"{run.plan.run_id}.nearest", found, dataset)
 
 
 def _build(plan: TrialPlan, dataset: Dataset, device: torch.device) -> Generator:

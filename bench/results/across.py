@@ -1,7 +1,7 @@
 """Generators over several datasets together, by quality alone: each run as a multiple of the best mean on its dataset.
 
-A multiple is 1 where a run is as good as the best and 2 where it is twice as far off, whatever the dataset's metric and
-its direction; of numbers of either sign, or of 0, there is none. Never of quality with speed.
+A multiple is 1 where a run is as good as the best and 2 where its number is twice the best, or half of it where higher
+is better; of numbers of either sign, or of 0, there is none. Never of quality with speed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ FARTHEST = 1e6  # multiple: beyond it, a run that failed hides all others
 @dataclass(frozen=True)
 class Across:
     """One generator. runs: by dataset its runs as multiples. iqm: the interquartile mean over datasets of their means,
-    with an interval where every dataset has several runs. ahead: how often a run of the first by iqm
-    is better than one of this, None of the first itself.
+    with an interval where every dataset has several runs. ahead: how often a run of the first by iqm is better than one
+    of this, None of the first itself.
     """
 
     name: str
@@ -75,8 +75,7 @@ def _best(values: Mapping[str, np.ndarray]) -> float:
 
 def _middle(runs: Iterable[Sequence[float] | np.ndarray]) -> float:
     """The interquartile mean of the means over seeds, each dataset as much as any other."""
-    means = [float(np.mean(found)) for found in runs]
-    return iqm(means, [1.0] * len(means))
+    return iqm([float(np.mean(found)) for found in runs])
 
 
 def _drawn(values: Mapping[str, Mapping[str, np.ndarray]], names: Sequence[str]) -> np.ndarray | None:

@@ -168,11 +168,12 @@ def _scatter(cell: Cell) -> tuple[float, float, float]:
     """Mean, standard error, degrees of freedom: the error NaN where nobody knows it, the mean for no number."""
     if cell.summary is None:
         return math.nan, 0.0, math.inf
-    mean, sd, n = cell.summary.mean, cell.summary.sd, cell.summary.n
+    evidence = cell.evidence
+    assert evidence
+    mean, sd, n = evidence.summary.mean, evidence.summary.sd, evidence.summary.n
     if sd is not None:
         return mean, sd / math.sqrt(n), n - 1
-    evidence = cell.evidence
-    errors = [e for end in (-math.inf, math.inf) if evidence and (e := evidence.error(end)) is not None]
+    errors = [e for end in (-math.inf, math.inf) if (e := evidence.error(end)) is not None]
     return mean, (max(errors) if errors else math.nan), math.inf
 
 

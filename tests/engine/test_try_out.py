@@ -146,6 +146,18 @@ def test_it_moves_nothing(trained: Trained, tmp_path: Path, monkeypatch: pytest.
     assert np.array_equal(np.load(one)["samples"], np.load(other)["samples"])
 
 
+def test_nearest_training_examples_that_cannot_be_found_cost_no_number(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*given: Any) -> Any:
+        raise RuntimeError("no memory left")
+
+    monkeypatch.setattr("bench.modalities._base.Modality.nearest", broken)
+    record = trained(lambda _, n, rng, y: spread(n, rng))
+    assert record.status == "ok" and record.nearest is None and record.measurements
+    assert "no nearest training examples are shown: RuntimeError: no memory left" in record.remarks
+
+
 def test_labels_are_asked_for_where_they_are_heeded(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[int] | None] = []
 

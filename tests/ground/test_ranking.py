@@ -92,6 +92,8 @@ class TestAggregates:
     def test_iqm_is_the_mean_of_the_middle_half(self) -> None:
         assert iqm([1, 2, 3, 4, 5, 6, 7, 100]) == pytest.approx(4.5)
         assert iqm(np.array([[1, 2], [3, 100]])) == pytest.approx(2.5)
+        assert iqm([5, 1]) == pytest.approx(3)
+        assert iqm([0, 1, 2, 3, 100]) == pytest.approx((0.75 * 1 + 2 + 0.75 * 3) / 2.5)
 
     def test_probability_of_improvement_is_mann_whitneys(self) -> None:
         rng = np.random.default_rng(0)

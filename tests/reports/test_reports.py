@@ -23,6 +23,7 @@ import reports.markdown
 from bench import OutputError, Records, RunRecord, Summary
 from bench.record import CurvePoint
 from bench.results.board import Board, leaderboards
+from bench.results.groups import newest
 from bench.results.ranks import BEYOND
 from reports._cells import explain, show
 from reports._content import gather
@@ -287,6 +288,15 @@ def test_a_killed_trial_stays_with_its_fellows() -> None:
     (row,) = board_of(records).rows
     assert row.group.seeds == (0, 1)
     assert row.cells[board_of(records).columns[0].key].why == "seed 1: failed: ValueError: no luck"
+
+
+def test_a_killed_trial_that_was_run_again_under_other_code_counts_once() -> None:
+    killed = failed("vae", 1, environment={})
+    again = record("vae", 1, scores={"fd_lenet": 2.0}, created="2030-01-03T00:00:00+00:00")
+    current, older = newest([*seeds("vae", "fd_lenet", [1.0]), killed, again])
+    assert [r.run_id for r in older] == [killed.run_id]
+    (row,) = board_of(current).rows
+    assert row.group.seeds == (0, 1) and row.standing and row.standing.place
 
 
 def test_one_label_with_different_data_is_two_boards() -> None:

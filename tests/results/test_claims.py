@@ -14,7 +14,7 @@ from bench.cli._main import run_command
 from bench.record import CurvePoint
 from bench.results.claims import contradictions, problems
 from bench.results.merge import merge
-from bench.results.store import read_records, write_record
+from bench.results.store import read_records, read_side, write_record
 from tests.report_records import measured, record
 
 CURVE = tuple(CurvePoint(step=s, seconds=s / 100, losses={"loss": 1.0}, examples=64 * s) for s in (100, 300, 600))
@@ -59,6 +59,10 @@ def only(**values: float) -> dict[str, Any]:
         ({"curve": (*CURVE, CurvePoint(step=900, seconds=9.0, losses={}))}, "ends at step 900, its training at 600"),
         ({"budget": {"train_steps": 600, "batch_size": 640}}, "saw 38,400 examples in 600 steps of 640"),
         ({"measurements": (measured("peak_rss_bytes", 100.0), SIZE)}, "1,000 numbers in 100 bytes"),
+        (
+            {"measurements": (measured("parameters", 10.5, exact=True),)},
+            "parameters counts 10.5, which is no whole number",
+        ),
         (only(sample_throughput=-1.0), "a cost below 0: sample_throughput"),
         ({"metrics": ("fd_lenet", "kid_lenet")}, "was to measure kid_lenet, and has neither a number nor a reason"),
         ({"omitted": {"fd_lenet": "no"}}, "has a number and a reason for none: fd_lenet"),
@@ -67,6 +71,15 @@ def only(**values: float) -> dict[str, Any]:
 def test_what_its_own_numbers_deny_is_said(changes: dict[str, Any], said: str) -> None:
     assert list(contradictions(good())) == []
     assert any(said in problem for problem in contradictions(good(**changes)))
+
+
+def test_a_batch_of_nothing_is_no_traceback() -> None:
+    assert list(contradictions(good(budget={"train_steps": 600, "batch_size": 0}))) == []
+
+
+def test_a_record_whose_suite_is_called_bundle_is_a_record(tmp_path: Path) -> None:
+    path = write_record(tmp_path, good(suite="bundle"))
+    assert len(read_side(path)[0]) == 1
 
 
 class TestFiles:

@@ -97,6 +97,23 @@ class TestWhatArrives:
         assert fast.measurements[0].interval.lo <= 0.0125 <= fast.measurements[0].interval.hi
         assert slow.measurements[0].interval is None and fast.environment["commit"] == "abc"
 
+    @pytest.mark.parametrize(
+        ("tool", "document"),
+        [
+            ("lm-eval", {"results": [1]}),
+            ("lm-eval", {"results": {"a": {",none": 1.0}}}),
+            ("mteb", {"scores": {"test": {"a": 1}}}),
+            ("pytest-benchmark", {"benchmarks": ["a"]}),
+        ],
+    )
+    def test_a_document_of_another_form_is_one_line(
+        self, tool: str, document: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "odd.json").write_text(json.dumps(document))
+        assert run_command(["import", tool, str(tmp_path / "odd.json"), "--out", str(tmp_path / "out")]) == 2
+        said = capsys.readouterr().err
+        assert "odd.json" in said and "Traceback" not in said
+
     def test_the_command_joins_them_to_a_folder(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "f.json").write_text(json.dumps(DOCUMENTS["torch-fidelity"]))
         asked = ["import", "torch-fidelity", str(tmp_path / "f.json"), "--out", str(tmp_path / "run"), "--name", "mine"]

@@ -55,6 +55,14 @@ class TestSelect:
         assert names(choice) == ["alike"]
         assert {c.row.name: c.tier for c in choice.candidates} == {"alike": "a", "good": "a", "fast": "b"}
 
+    def test_who_failed_in_part_is_not_taken(self) -> None:
+        error = {"kind": "exception", "message": "loss is nan"}
+        lucky = [*trials("lucky", [1.0], 50), *(record("lucky", s, status="failed", error=error) for s in (1, 2))]
+        choice = choose(GOOD, lucky, objective="fd_lenet")
+        assert names(choice) == ["good"]
+        (left,) = (c.why for c in choice.candidates if c.row.name == "lucky")
+        assert "not of all its trials" in left and "loss is nan" in left
+
     def test_constraints_come_first(self) -> None:
         every = (GOOD, ALIKE, FAST, HUGE)
         assert names(choose(*every, objective="fd_lenet")) == ["huge"]
@@ -121,6 +129,16 @@ class TestCompare:
         found = {c.column.metric: c for c in compare(board(GOOD, ALIKE), "good", "alike")}
         assert found["fd_lenet"].method == "pairs of 3 seeds" and found["fd_lenet"].better == "first"
         assert found["sample_throughput"].method == UNSEEN and found["sample_throughput"].better == ""
+
+    def test_a_bound_is_not_told_to_be_worse_than_what_is_none(self) -> None:
+        def side(name: str, values: list[float], kind: str) -> list[RunRecord]:
+            numbers = [(measured("bits_per_byte", value, kind=kind),) for value in values]
+            return [record(name, seed, measurements=found) for seed, found in enumerate(numbers)]
+
+        point = side("flow", [3.20, 3.21, 3.19], "point")
+        for kind, better in (("bound", ""), ("point", "first")):
+            (found,) = compare(board(point, side("vae", [3.30, 3.32, 3.29], kind)), "flow", "vae")
+            assert found.better == better
 
     def test_other_seeds_are_no_pairs(self) -> None:
         found = {c.column.metric: c for c in compare(board(GOOD, ALIKE[:2]), "good", "alike")}

@@ -194,14 +194,9 @@ def _on(before: Board, after: Board, policy: Policy) -> tuple[list[Finding], lis
     if before.fingerprint != after.fingerprint:
         return [], [f"{before.dataset}: not the same data on both sides"]
     rows = [{row.group.name: row for row in board.ranked} for board in (before, after)]
-    findings, notes = (
-        [],
-        [
-            f"{name} on {before.dataset}: only in the {side}"
-            for name, side in _one_sided(*rows)
-            if side == "candidate" or policy.missing == "note"
-        ],
-    )
+    findings: list[Finding] = []
+    told = [side for side in _one_sided(*rows) if side[1] == "candidate" or policy.missing == "note"]
+    notes = [f"{name} on {before.dataset}: only in the {side}" for name, side in told]
     leading = {column.key for column in before.headline}
     shared = {column.key for column in after.columns}
     for name, old in rows[0].items():

@@ -23,11 +23,8 @@ def headline(gate: Gate) -> str:
     counts = {verdict: sum(f.verdict == verdict for f in gate.blocking) for verdict in ("fail", "inconclusive", "pass")}
     of = f"of {len(gate.blocking)} numbers that may block"
     told = ", ".join(f"{n} {WORDS[verdict]}" for verdict, n in counts.items() if n)  # type: ignore[index]
-    return (
-        f"{WORDS[gate.verdict]}: {told} {of}"
-        if gate.blocking
-        else f"{WORDS[None]}: no number that may block is on both sides"
-    )
+    nothing = f"{WORDS[None]}: no number that may block is on both sides"
+    return f"{WORDS[gate.verdict]}: {told} {of}" if gate.blocking else nothing
 
 
 def change_text(finding: Finding) -> str:
@@ -45,10 +42,8 @@ def settling_text(finding: Finding) -> str:
     """What would settle an open one."""
     if finding.verdict != "inconclusive":
         return ""
-    if finding.seeds is None and finding.note:
-        return finding.note
     if finding.seeds is None:
-        return "more samples would tell"
+        return finding.note or "more samples would tell"
     if finding.note:
         return f"{finding.note}: {finding.seeds} seeds a side are a start"
     if finding.seeds > MOST:
