@@ -41,7 +41,7 @@ _LEAD_BEFORE: Mapping[str, tuple[int, ...]] = {
     r"fd(_.*)?|(coverage|class_accuracy|nn_ratio)(_.*)?|sample_throughput": (1,),
     r"self_bleu|copied_ngram|recall(_.*)?|peak_rss_bytes": (2,),
     r"kid.*": (3,),
-    r"bits_per_byte": (4,),
+    r"bits_per_byte": (0,),
     r"perplexity": (5,),
 }
 _ROLE_BEFORE = {"real": "ceiling", "noise": "floor", "copycat": "plagiarist"}

@@ -19,11 +19,15 @@ _NAMED = 4  # generators that a sentence may name
 
 
 class Entry(NamedTuple):
-    """A generator's number in one column: what is known of it, and how it is shown."""
+    """A generator's number in one column: what is known of it, how it is shown, and how the board tells it.
+
+    behind: whether it is told to be worse than the best of the board; None where the board does not rank it.
+    """
 
     name: str
     known: Evidence
     shown: str
+    behind: bool | None = None
 
 
 def verdict(board: Board) -> str:
@@ -32,7 +36,7 @@ def verdict(board: Board) -> str:
     if main is None or not (ranked := _entries(board.ranked, main)):
         return _nothing(board)
     best, *others = ranked
-    rivals = [entry for entry in others if not told_worse(entry.known, best.known)]
+    rivals = [entry for entry in others if not _behind(entry, best)]
     if not others:
         lead = (
             f"{best.name} has {main.label} {_number(best, main, board)}; nothing else was measured to compare it with"
@@ -41,7 +45,8 @@ def verdict(board: Board) -> str:
     elif not rivals:
         sentences = [_won(best, others, main, board), _speed(best.name, others[0].name, board)]
     else:
-        sentences = [_undecided(best, rivals, main), _fastest([best, *rivals], board)]
+        tests = len(ranked) * (len(ranked) - 1) // 2
+        sentences = [_undecided(best, rivals, main, tests), _fastest([best, *rivals], board)]
     if any(row.name == best.name and row.cells[main.key].mark == "beyond" for row in board.ranked):
         sentences.append("But that is better than real data itself, which is no merit")
     beaten = [entry for entry in others if entry not in rivals]
@@ -51,8 +56,16 @@ def verdict(board: Board) -> str:
 
 def _entries(rows: Iterable[Row], column: Column) -> list[Entry]:
     """The rows that have a number there, in their order."""
-    cells = ((row.name, row.cells[column.key]) for row in rows)
-    return [Entry(name, known, with_unit(cell, column)) for name, cell in cells if (known := cell.evidence)]
+    return [
+        Entry(row.name, known, with_unit(cell, column), s.behind if (s := row.standing) and s.place else None)
+        for row in rows
+        if (known := (cell := row.cells[column.key]).evidence)
+    ]
+
+
+def _behind(entry: Entry, best: Entry) -> bool:
+    """By the tests that make the tiers; what has no place is told by itself."""
+    return told_worse(entry.known, best.known) if entry.behind is None else entry.behind
 
 
 def _nothing(board: Board) -> str:
@@ -76,30 +89,30 @@ def _won(best: Entry, others: Sequence[Entry], main: Column, board: Board) -> st
     return f"{lead}, {_number(best, main, board)}{basis}"
 
 
-def _undecided(best: Entry, rivals: Sequence[Entry], main: Column) -> str:
-    """Said where the best mean is not told from others: who may have it, and what would tell."""
+def _undecided(best: Entry, rivals: Sequence[Entry], main: Column, tests: int) -> str:
+    """Said where the best mean is not told from others: who may have it, and what would tell, in so many tests."""
     what = f"the {_SUPERLATIVE[main.better]} {main.label}"
-    near = [entry for entry in rivals if not told(entry.known, best.known)]
+    near = [entry for entry in rivals if best.known.bound or not (entry.known.bound and told(entry.known, best.known))]
     if all(same(entry.known, best.known) for entry in rivals):
         return f"{_listed([best, *rivals], 'and')} share {what} ({_numbers([best, *rivals])})"
     if near:
         names = _listed([best, *near], "or", numbers=True)
-        return f"It is open whether {names} has {what}: {_needed(best, near)}"
+        return f"It is open whether {names} has {what}: {_needed(best, near, tests)}"
     # They are told apart as numbers; but what is a bound may hide a better one.
     of_rivals = f"of {_listed(rivals, 'and')} only a bound is known ({_numbers(rivals)})"
     return f"{best.name} has {what} that is known, {best.shown} {_seeds(best)}; {of_rivals}"
 
 
-def _needed(best: Entry, others: Sequence[Entry]) -> str:
+def _needed(best: Entry, others: Sequence[Entry], tests: int = 1) -> str:
     """``2 seeds each do not tell, about 15 each would``: these, or the first of them, from the best."""
     compared = (best, *others[:_NAMED])
     counts = {entry.known.summary.n for entry in compared}
     tried = f"{max(counts)} seeds each do" if len(counts) == 1 else "the seeds run so far do"
     tried = "one seed each does" if counts == {1} else tried
-    needed = [seeds_needed(entry.known, best.known) for entry in compared[1:]]
+    needed = [seeds_needed(entry.known, best.known, tests) for entry in compared[1:]]
     if any(n is None for n in needed):
         return f"{tried} not tell, and without a spread or an interval nobody knows how many would; 2 each are a start"
-    most = max(n or 0 for n in needed)
+    most = max(max(n or 0 for n in needed), 1 + min(counts))  # with those that there are it was not told
     if most > MOST:
         return f"{tried} not tell, and {MOST:,} each would not either"
     # With single runs the spread is that of samples, and training scatters too.

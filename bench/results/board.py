@@ -13,12 +13,14 @@ from math import inf
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from bench.protocols import ASPECTS, ORDERING
 from bench.record import Interval, Measurement, RunRecord
 from bench.results.groups import Group, by_dataset, groups_of
 from bench.results.ranks import Evidence, Mark, marks, p_values
 from bench.results.variants import canonical, variant_labels
-from bench.statistics import Ranks, Summary, compact_letters, rank_intervals, summarise
+from bench.statistics import Ranks, Summary, compact_letters, rank_intervals, summarise, told_apart
 
 PICTURED, PICTURED_IN_ALL = 16, 32  # generators whose samples and curves are drawn: of a board, and of a page
 FEW, MOST = 6, 8  # columns that a board shows all at once, and that are looked at first where they are more
@@ -89,7 +91,8 @@ class Standing:
 
     place: None where it is not ranked. tier: letters; two that share one are not told apart. done, tried: trials with a
     number, and all; a mean of those that lasted is no mean of all, so where some are missing there is no place.
-    single: whether it is one training, which says nothing of others.
+    behind: whether it is told to be worse than the best mean, by the tests that make the tiers. single: whether it is
+    one training, which says nothing of others.
     """
 
     place: Ranks | None
@@ -97,6 +100,7 @@ class Standing:
     done: int
     tried: int
     why: str = ""
+    behind: bool = False
     single: bool = False
 
 
@@ -358,7 +362,10 @@ def seeds_text(seeds: Sequence[int]) -> str:
 
 
 def _placed(rows: Sequence[Row], main: Column | None) -> list[Row]:
-    """The rows with their standings; those of yardsticks, and of a board that nothing orders, have none."""
+    """The rows with their standings; those of yardsticks, and of a board that nothing orders, have none.
+
+    The main column is marked by the tests that make the tiers.
+    """
     if main is None:
         return list(rows)
     cells = {row.name: row.cells[main.key] for row in rows if not row.group.control}
@@ -366,15 +373,22 @@ def _placed(rows: Sequence[Row], main: Column | None) -> list[Row]:
     whole = {name: e for name, cell in cells.items() if (e := cell.evidence) and e.summary.n == tried[name]}
     means, p = [e.mean for e in whole.values()], p_values(list(whole.values()), main.better)
     losses = [-mean for mean in means] if main.better == "higher" else means
-    places = dict(zip(whole, zip(rank_intervals(losses, p), compact_letters(losses, p), strict=True), strict=True))
+    behind = told_apart(p)[int(np.argmin(losses))] if losses else ()
+    stands = zip(rank_intervals(losses, p), compact_letters(losses, p), behind, strict=True)
+    places = dict(zip(whole, stands, strict=True))
     alone = {row.name for row in rows if len(row.group.records) == 1 and row.group.first.training_id}
-    standings = {}
-    for name, cell in cells.items():
-        place, tier = places.get(name, (None, ""))
-        standings[name] = Standing(
-            place, tier, cell.summary.n if cell.summary else 0, tried[name], cell.why, name in alone
-        )
-    return [replace(row, standing=standings.get(row.name)) for row in rows]
+    placed, compared = [], any(row.cells[main.key].mark for row in rows)
+    for row in rows:
+        if row.group.control:
+            placed.append(row)
+            continue
+        cell, (place, tier, worse) = row.cells[main.key], places.get(row.name, (None, "", False))
+        done = cell.summary.n if cell.summary else 0
+        standing = Standing(place, tier, done, tried[row.name], cell.why, bool(worse), row.name in alone)
+        if compared and place and not worse and not cell.mark:
+            cell = replace(cell, mark="tied")
+        placed.append(replace(row, standing=standing, cells={**row.cells, main.key: cell}))
+    return placed
 
 
 def main_column(columns: Sequence[Column], rows: Sequence[Row]) -> Column | None:

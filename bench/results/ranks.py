@@ -16,7 +16,8 @@ from bench.statistics import Difference, Summary, reach_toward, seeds_to_tell, w
 Mark = Literal["", "best", "tied", "beyond"]
 RULE = (
     "not told to be worse than it at 95 %, each by itself: over seeds by Welch's t-test; of one seed by the interval "
-    "within its run, which knows nothing of other seeds; nothing is marked where there is neither"
+    "within its run, which knows nothing of other seeds; nothing is marked where there is neither; in the column that "
+    "orders the board by tests of all pairs together (Holm), as tiers and places are"
 )
 BEYOND = "told to be better than real data itself: no merit, so nothing in its column is called best"
 LEVEL = 0.95
@@ -142,8 +143,10 @@ def p_values(known: Sequence[Evidence], better: str) -> np.ndarray:
     return p
 
 
-def seeds_needed(a: Evidence, b: Evidence) -> int | None:
+def seeds_needed(a: Evidence, b: Evidence, tests: int = 1) -> int | None:
     """The fewest seeds a side with which Welch's test at 95 % tells this difference with a power of 80 %.
+
+    tests: that are made together and share the error.
 
     The spread is the one over seeds, or that within the run where there is one seed on both sides: then more may be
     needed. Returns ``MOST + 1`` where more are needed than that, and None where no spread is known.
@@ -151,4 +154,4 @@ def seeds_needed(a: Evidence, b: Evidence) -> int | None:
     first, second = _spread(a, b), _spread(b, a)
     if first is None or second is None:
         return None
-    return seeds_to_tell(0.0 if same(a, b) else a.mean - b.mean, (first, second), level=LEVEL)
+    return seeds_to_tell(0.0 if same(a, b) else a.mean - b.mean, (first, second), level=LEVEL, tests=tests)

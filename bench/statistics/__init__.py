@@ -48,6 +48,7 @@ from bench.statistics.ranking import (
     probability_non_dominated,
     probability_of_improvement,
     rank_intervals,
+    told_apart,
 )
 from bench.statistics.resampling import bootstrap_interval, resampled
 
@@ -91,6 +92,7 @@ __all__ = [
     "seeds_to_tell",
     "simulated_power",
     "summarise",
+    "told_apart",
     "verdict_of",
     "welch_difference",
     "wilson_interval",

@@ -25,18 +25,27 @@ class Ranks(NamedTuple):
     hi: int
 
 
-def rank_intervals(means: Sequence[float], p: np.ndarray, level: float = 0.95) -> list[Ranks]:
-    """Places by their means, each with an interval that holds its true place with the probability ``level``.
+def told_apart(p: np.ndarray, level: float = 0.95) -> np.ndarray:
+    """Which pairs are told apart, ``(n, n)`` of booleans, by tests of all pairs that are adjusted together (Holm).
 
-    One stands below all that are told to be better and above all that are told to be worse, by tests against all
-    others that are adjusted for their number (Holm; Mogstad et al. 2024, Review of Economic Studies 91). The bootstrap
-    of ranks that is usual does not cover where quantities are alike. Equals share the better place.
+    p: two-sided, of each pair, ``(n, n)``; NaN where nothing tells.
     """
-    found, values = [], np.asarray(means, float)
+    upper = np.triu_indices(len(p), 1)
+    told = np.zeros(p.shape, bool)
+    told[upper] = np.array(adjusted(p[upper].tolist())) <= 1 - level
+    return np.asarray(told | told.T)
+
+
+def rank_intervals(means: Sequence[float], p: np.ndarray, level: float = 0.95) -> list[Ranks]:
+    """Places by their means, each with an interval; all hold their true places together with the probability ``level``.
+
+    One stands below all that are told to be better and above all that are told to be worse, by ``told_apart`` (Mogstad
+    et al. 2024, Review of Economic Studies 91). The bootstrap of ranks that is usual does not cover where quantities
+    are alike. Equals share the better place.
+    """
+    found, values, told = [], np.asarray(means, float), told_apart(p, level)
     for i, mean in enumerate(values):
-        others = np.delete(np.arange(len(values)), i)
-        told = np.array(adjusted(p[i, others].tolist())) <= 1 - level
-        better, worse = (int((told & side).sum()) for side in (values[others] < mean, values[others] > mean))
+        better, worse = (int((told[i] & side).sum()) for side in (values < mean, values > mean))
         rank = 1 + int((values < mean).sum())
         found.append(Ranks(rank, min(rank, 1 + better), max(rank, len(values) - worse)))
     return found
@@ -45,13 +54,11 @@ def rank_intervals(means: Sequence[float], p: np.ndarray, level: float = 0.95) -
 def compact_letters(means: Sequence[float], p: np.ndarray, level: float = 0.95) -> list[str]:
     """Tiers as letters: two that share one are not told apart, and two that share none are (Piepho 2004).
 
-    By tests of all pairs, adjusted together (Holm). ``a`` stands for the tier of the best mean.
+    By ``told_apart``. ``a`` stands for the tier of the best mean.
     """
     n = len(means)
-    upper = np.triu_indices(n, 1)
-    told = np.array(adjusted(p[upper].tolist())) <= 1 - level
     tiers = {frozenset(range(n))} if n else set()
-    for i, j in zip(upper[0][told].tolist(), upper[1][told].tolist(), strict=True):
+    for i, j in zip(*np.nonzero(np.triu(told_apart(p, level))), strict=True):
         # Insert: a tier that holds both is split. Absorb: one within another goes.
         parts = {part for tier in tiers if {i, j} <= tier for part in (tier - {i}, tier - {j})}
         kept = {tier for tier in tiers if not {i, j} <= tier}

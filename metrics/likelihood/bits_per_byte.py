@@ -6,7 +6,7 @@ from bench import Estimate, Likelihood, Sequential, Trial, metric
 from metrics.likelihood._scoring import bits_of
 
 
-@metric("bits_per_byte", on={"text"}, aspect="likelihood", unit="bit/B", better="lower", lead=4, curve=1)
+@metric("bits_per_byte", on={"text"}, aspect="likelihood", unit="bit/B", better="lower", lead=0, curve=1)
 def bits_per_byte(trial: Trial[Likelihood]) -> Estimate:
     """Bits needed to code one byte of the test split with the model, in disjoint windows."""
     return bits_of(trial, "byte")

@@ -22,6 +22,7 @@ from bench.statistics import (
     seeds_to_tell,
     simulated_power,
     summarise,
+    told_apart,
     welch_difference,
 )
 
@@ -48,15 +49,26 @@ class TestRankIntervals:
 
     @pytest.mark.parametrize("seeds", [3, 5])
     @pytest.mark.parametrize("means", [(0, 0, 0, 0, 0), (0, 0.5, 1, 1.5, 2), (0, 0, 3, 3, 9)])
-    def test_they_hold_the_true_place(self, means: tuple[float, ...], seeds: int) -> None:
+    def test_all_hold_their_true_places_together(self, means: tuple[float, ...], seeds: int) -> None:
         """Where several are equal, each true place that they share is one that must be held."""
         rng, held = np.random.default_rng(0), []
         for _ in range(300):
             x = rng.normal(np.array(means)[:, None], 1, (5, seeds))
-            for true, found in zip(means, rank_intervals(x.mean(1).tolist(), p_of(x)), strict=True):
-                places = 1 + sum(m < true for m in means), sum(m <= true for m in means)
-                held.append(found.lo <= places[0] and places[1] <= found.hi)
+            places = [(1 + sum(m < true for m in means), sum(m <= true for m in means)) for true in means]
+            found = rank_intervals(x.mean(1).tolist(), p_of(x))
+            held.append(all(r.lo <= lo and hi <= r.hi for r, (lo, hi) in zip(found, places, strict=True)))
         assert np.mean(held) > 0.93
+
+    def test_they_and_tiers_tell_the_same_pairs_apart(self) -> None:
+        """Who shares no tier with the best is behind it in place, too, and no other is."""
+        rng = np.random.default_rng(1)
+        for _ in range(50):
+            x = rng.normal(rng.normal(0, 2, (7, 1)), 1, (7, 3))
+            means, p = x.mean(1).tolist(), p_of(x)
+            tiers, first = compact_letters(means, p), int(np.argmin(means))
+            for k, (found, tier) in enumerate(zip(rank_intervals(means, p), tiers, strict=True)):
+                assert k == first or bool(set(tier) & set(tiers[first])) == (not told_apart(p)[first, k])
+                assert found.lo == 1 or set(tier) != set(tiers[first])
 
 
 class TestTiers:
