@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import Records, RunRecord, frame, report, write_atomic
-from bench.results.board import Board, Cell, Column, Row
+from bench.results.across import Across
+from bench.results.board import Board, Cell, Column, Row, Standing
 from bench.results.store import write_bundle
 from reports._content import gather
 from reports._escaping import visible
@@ -50,7 +51,7 @@ def _no_formula(value: object) -> object:
 
 @report("json")
 def write_json(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
-    """Leaderboards as data: means, spreads, marks and reasons, with the ids of the records behind them."""
+    """Leaderboards as data: places, means, spreads, marks and reasons, with the ids of the records behind them."""
     content = gather(records, run_folder, notes)
     data = {
         "schema": SCHEMA,
@@ -58,6 +59,7 @@ def write_json(records: list[RunRecord], run_folder: Path, target: Path, notes: 
         "trials": dict(content.counts),
         "unfinished": [asdict(pending) for pending in content.unfinished],
         "leaderboards": [{**_board(s.board), "verdict": s.verdict} for s in content.sections],
+        "across": [_across(one) for one in content.across],
         "left_out": [asdict(entry) for entry in content.left_out],
         "failures": [asdict(trouble) for trouble in content.failures],
         "skipped": [asdict(trouble) for trouble in content.skipped],
@@ -92,8 +94,22 @@ def _row(row: Row, board: Board) -> dict[str, Any]:
         "control": row.group.control,
         "seeds": list(row.group.seeds),
         "records": [record.run_id for record in row.group.records],
+        "standing": _standing(row.standing),
         "cells": {column.label: _cell(row.cells[column.key]) for column in board.columns},
     }
+
+
+def _standing(standing: Standing | None) -> dict[str, Any] | None:
+    """Its place with the first and the last that it may have at 95 %; null where it has none, and for yardsticks."""
+    if standing is None:
+        return None
+    place = standing.place._asdict() if standing.place else None
+    told = {name: getattr(standing, name) for name in ("done", "tried", "behind")}
+    return {"place": place, "tier": standing.tier or None, **told, "why": standing.why or None}
+
+
+def _across(one: Across) -> dict[str, Any]:
+    return {**asdict(one), "interval": one.interval.model_dump() if one.interval else None}
 
 
 def _cell(cell: Cell) -> dict[str, Any]:

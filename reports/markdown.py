@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 LEGEND = (
     f"**Bold**: best mean. ≈: {RULE}. †: {BEYOND}. ±: standard deviation over seeds, none where they agree. "
-    "[ ]: interval within one run. Neither, of one seed: spread not measured. Yardsticks (*italic*) are not ranked."
+    "[ ]: interval within one run. Neither, of one seed: spread not measured. Behind a place those that it may have at "
+    "95 %, all together; two that share a letter of their tiers are not told apart. Yardsticks (*italic*) are not ranked."
 )
 
 
@@ -76,7 +77,7 @@ def _section(section: Section, content: Content, target: Path, number: int) -> l
     about = f"{name(board.modality)} · {text(section.data)} · suite {name(', '.join(board.suites))}"
     parts = [f"## {name(board.dataset)}", about]
     if board.columns:
-        parts += [_leaderboard(board, board.headline), LEGEND]
+        parts += [_leaderboard(board, board.headline, places=True), LEGEND]
     parts += [section.undrawn, *_samples(section.samples, target, number), *_continued(section)]
     parts += _figures(board, content, target, number)
     if board.headline != board.columns:
@@ -85,10 +86,23 @@ def _section(section: Section, content: Content, target: Path, number: int) -> l
     return [*parts, _meanings(board.columns), fold("Missing numbers", empty) if empty else ""]
 
 
-def _leaderboard(board: Board, columns: Sequence[Column]) -> str:
-    header = ["generator", *(name(heading(column)) for column in columns)]
-    rows = [[_name(row), *(_cell(row, column) for column in columns)] for row in board.rows]
+def _leaderboard(board: Board, columns: Sequence[Column], *, places: bool = False) -> str:
+    header = ["generator", *(["place", "tier"] if places else []), *(name(heading(column)) for column in columns)]
+    rows = [
+        [_name(row), *(_place(row) if places else []), *(_cell(row, column) for column in columns)]
+        for row in board.rows
+    ]
     return table(header, rows)
+
+
+def _place(row: Row) -> tuple[str, str]:
+    """The place with those that it may have, or how many of the trials have a number; and the tier."""
+    if row.standing is None:
+        return "", ""
+    if row.standing.place is None:
+        return f"{row.standing.done}/{row.standing.tried}", ""
+    at, low, high = row.standing.place
+    return f"{at} ({low}–{high})" if low != high else str(at), row.standing.tier
 
 
 def _name(row: Row) -> str:

@@ -94,33 +94,31 @@ class TestCopying:
 
 
 class TestRecall:
-    """Pairs of a key and a value, then a key: which value it had (associative recall, Arora et al. 2023,
+    """Sixteen values, then which place had which, in any order (as in recall of pairs, Arora et al. 2023,
 
-    arXiv:2312.04927). Attention looks it up; a state of one size has to hold all pairs.
+    arXiv:2312.04927). Attention looks it up; a state of one size has to hold all of them.
     """
 
-    PAIRS, KEYS = 16, 32
+    PLACES, VALUES = 16, 16
 
     def batch(self, n: int, rng: torch.Generator) -> Batch:
-        keys = torch.rand(n, self.KEYS, generator=rng).argsort(1)[:, : self.PAIRS]
-        values = torch.randint(self.KEYS, (n, self.PAIRS), generator=rng) + self.KEYS
-        pairs = torch.stack([keys, values], dim=2).flatten(1)
-        asked = torch.rand(n, self.PAIRS, generator=rng).argsort(1)
-        again = torch.stack([keys.gather(1, asked), values.gather(1, asked)], dim=2).flatten(1)
-        return Batch(torch.cat([pairs, again], dim=1))
+        values = torch.randint(self.VALUES, (n, self.PLACES), generator=rng)
+        asked = torch.rand(n, self.PLACES, generator=rng).argsort(1)
+        again = torch.stack([asked + self.VALUES, values.gather(1, asked)], dim=2).flatten(1)
+        return Batch(torch.cat([values, again], dim=1))
 
     def right(self, name: str, **params: Any) -> float:
-        """Share of values recalled, of 1/32 by chance."""
-        spec = DataSpec("text", (4 * self.PAIRS,), "tokens", vocab=2 * self.KEYS)
+        """Share of values recalled, of 1/16 by chance."""
+        spec = DataSpec("text", (3 * self.PLACES,), "tokens", vocab=self.PLACES + self.VALUES)
         model = trained(name, spec, self.batch, 1500, **params)
         x = self.batch(300, torch.Generator().manual_seed(9)).data
         with torch.no_grad():
             out, _ = model(model.head.shifted(x))
-        places = torch.arange(2 * self.PAIRS + 1, 4 * self.PAIRS, 2)
-        return float((out[:, places].argmax(-1) == x[:, places]).double().mean())
+        answers = torch.arange(self.PLACES + 1, 3 * self.PLACES, 2)
+        return float((out[:, answers].argmax(-1) == x[:, answers]).double().mean())
 
     def test_attention_recalls_what_a_state_forgets(self) -> None:
         rnn = self.right("rnn", width=64, lr=2e-3)
         lstm = self.right("lstm", width=64, lr=4e-3)
-        gpt = self.right("gpt", width=64, layers=2, heads=2, lr=2e-3)
-        assert gpt > 0.9 and rnn < 0.3 and lstm < 0.6, (rnn, lstm, gpt)
+        gpt = self.right("gpt", width=64, layers=2, heads=2, lr=2e-3, weight_decay=0.0, warmup=0.1)
+        assert gpt > 0.95 and rnn < 0.3 and lstm < 0.3, (rnn, lstm, gpt)

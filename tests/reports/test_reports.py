@@ -595,7 +595,7 @@ def test_markdown_tables_are_tables(tmp_path: Path) -> None:
     assert all(len(row) == len(table[0]) for table in tables for row in table)
     (board,) = [table for table in tables if "fd_lenet ↓" in table[0]]
     assert [row[0] for row in board[2:]] == ["vae", "dcgan", "flow", "*real*", "*noise*"]
-    assert board[2][1].startswith("**") and not any(row[1].startswith("**") for row in board[3:])
+    assert board[2][3].startswith("**") and not any(row[3].startswith("**") for row in board[3:])
 
 
 def test_markdown_pictures_lie_beside_it(tmp_path: Path) -> None:
@@ -621,7 +621,30 @@ def test_json_has_the_numbers_and_the_records_behind_them(tmp_path: Path) -> Non
     assert vae["cells"]["fd_lenet"]["mean"] == pytest.approx(10**0.5 + 0.1)
     assert vae["cells"]["fd_lenet"]["mark"] == "best"
     assert set(vae["records"]) == {r.run_id for r in records if r.plan.generator == "vae"}
+    assert vae["standing"]["place"]["rank"] == 1 and vae["standing"]["tier"] == "a" and not vae["standing"]["behind"]
+    assert next(row for row in board["rows"] if row["control"])["standing"] is None
     assert data["trials"] == {"ok": 15, "failed": 3}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_headline_tiers_places_and_marks_are_of_one_mind(seed: int, tmp_path: Path) -> None:
+    """Each by itself, pairs of a large board are told apart that together are not: the page must not say both."""
+    rng = np.random.default_rng(seed)
+    records = [
+        record(f"g{g}", s, measurements=(measured("fd_lenet", float(mean + rng.normal(0, 1))),))
+        for g, mean in enumerate(rng.normal(20, 6, 9))
+        for s in range(3)
+    ]
+    board = board_of(records)
+    (best, *others), main = board.ranked, board.main
+    assert main and best.standing and best.standing.tier.startswith("a")
+    for row in others:
+        apart = not set(row.standing.tier) & set(best.standing.tier) if row.standing else None
+        assert row.standing and row.standing.place and row.standing.behind == apart
+        assert (row.cells[main.key].mark == "") == apart and (not apart or row.standing.place.lo > 1)
+    assert verdict(board).startswith("It is open") == any(not row.standing.behind for row in others if row.standing)
+    shown = reports.markdown.write(records, tmp_path, tmp_path, []).read_text()
+    assert re.search(rf"\| {best.name} \| 1[^|]*\| {best.standing.tier} \|", shown)
 
 
 # ---- samples ------------------------------------------------------------------------------------------------

@@ -36,15 +36,15 @@ def verdicts(change: float, seeds: int, margin: str, rng: np.random.Generator) -
 
 
 def covered(means: tuple[float, ...], seeds: int, rng: np.random.Generator) -> float:
-    """How often a rank interval holds every place that its generator shares."""
+    """How often all rank intervals together hold every place that their generators share."""
     held = []
     for _ in range(REPEATS):
         x = rng.normal(np.array(means)[:, None], 1, (len(means), seeds))
         groups = [summarise(row.tolist()) for row in x]
         p = np.array([[welch_difference(a, b).p if a is not b else 1.0 for b in groups] for a in groups])
-        for true, found in zip(means, rank_intervals(x.mean(1).tolist(), p), strict=True):
-            low, high = 1 + sum(m < true for m in means), sum(m <= true for m in means)
-            held.append(found.lo <= low and high <= found.hi)
+        places = [(1 + sum(m < true for m in means), sum(m <= true for m in means)) for true in means]
+        found = rank_intervals(x.mean(1).tolist(), p)
+        held.append(all(r.lo <= low and high <= r.hi for r, (low, high) in zip(found, places, strict=True)))
     return float(np.mean(held))
 
 
