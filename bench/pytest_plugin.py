@@ -66,13 +66,18 @@ def genbench_check(request: pytest.FixtureRequest, tmp_path: Path) -> Check:
         from bench.engine.runner import run
         from bench.results import gate, store
 
-        outcome = run(suite, out=out or tmp_path / "genbench", **how)
-        found = store.Records(outcome.records)
-        if request.config.getoption(UPDATE):
+        # All that may be wrong is read before hours are spent on a run.
+        asked, update = gate.read_policy(policy, margins), request.config.getoption(UPDATE)
+        if not update:
+            if not Path(baseline).exists():
+                pytest.fail(f"there is no baseline {baseline} yet: run pytest {UPDATE}, and commit it", pytrace=False)
+            before = store.read_side(baseline)[0]
+            gate.check(before, before, asked)
+        found = store.Records(run(suite, out=out or tmp_path / "genbench", **how).records)
+        if update:
             store.write_bundle(Path(baseline), store.Records(map(_of_anywhere, found)))
-        elif not Path(baseline).exists():
-            pytest.fail(f"there is no baseline {baseline} yet: run pytest {UPDATE}, and commit it", pytrace=False)
-        judged = gate.check(store.read_side(baseline)[0], found, gate.read_policy(policy, margins))
+            before = store.read_side(baseline)[0]
+        judged = gate.check(before, found, asked)
         if judged.verdict == "inconclusive" and inconclusive == "skip":
             pytest.skip(gate.to_markdown(judged))
         if judged.verdict != "pass":

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LEGEND = (
     f"**Bold**: best mean. ≈: {RULE}. †: {BEYOND}. ±: standard deviation over seeds, none where they agree. "
     "[ ]: interval within one run. Neither, of one seed: spread not measured. Behind a place those that it may have at "
-    "95 %, all together; two that share a letter of their tiers are not told apart. Yardsticks (*italic*) are not ranked."
+    "95 %, all together; two that share a letter of their tiers are not told apart. Yardsticks (*italic*) are unranked."
 )
 
 

@@ -6,8 +6,8 @@
 
 nanoGPT trains on the first 90 % of the text and takes its loss on windows of 64 characters from random places of the
 rest, each of whose predictions sees one to 64 characters; it prints the mean over 240 windows. Here it is the mean over
-windows of 65, one from every eighth place, whose first character is given. Beside it stands what genbench reports, which also predicts
-the first of each window, from nothing.
+windows of 65, one from every eighth place, whose first character is given. Beside it stands what genbench reports,
+which also predicts the first of each window, from nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def main(out: Path) -> None:
             continue
         ours = next(m.value for m in record.measurements if m.metric == "bits_per_char") * torch.log(torch.tensor(2.0))
         theirs = nanogpt_nats(model, data.tokens("test"), data.spec.shape[0])
-        print(f"{plan.generator}: {theirs:.3f} nats a character as nanoGPT scores, {float(ours):.3f} as genbench does", flush=True)
+        print(
+            f"{plan.generator}: {theirs:.3f} nats a character as nanoGPT scores, {float(ours):.3f} as genbench does",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

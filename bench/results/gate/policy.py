@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
-from bench.errors import GenbenchError, named, shown
+from bench.errors import GenbenchError, hint, named, shown
 
 
 class Margin(BaseModel):
@@ -125,8 +125,14 @@ def _read(path: str | Path) -> Policy:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise GenbenchError(f"policy {named(path)}: {error}") from error
     except ValidationError as error:
-        told = (
-            f"{named('.'.join(map(str, e['loc'])))}: {e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors(include_url=False)
-        )
-        raise GenbenchError(f"policy {named(path)}: {'; '.join(told)}") from error
+        told = "; ".join(_reason(dict(e)) for e in error.errors(include_url=False))
+        raise GenbenchError(f"policy {named(path)}: {told}") from error
+
+
+def _reason(error: Mapping[str, Any]) -> str:
+    where = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"there is no {shown(where)}{hint(where, list(Policy.model_fields))}"
+    message = error["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list of names")
+    wrong = f", not {shown(error['input'])}" if message.startswith("Input ") else ""
+    return f"{named(where)} {message.removeprefix('Input ')}{wrong}" if wrong else f"{named(where)}: {message}"
