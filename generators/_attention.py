@@ -46,9 +46,13 @@ class Cache:
         self.length += inputs.shape[1]
 
     def newer_half(self, inputs: Tensor) -> Tensor:
-        """Of what is known and these new inputs the last, half of the room, at least one: to be read again."""
+        """Of what is known and these new inputs the last, half of the room, at least one: to be read again.
+
+        Behind the first of all, which began every text that was learned, where the room is for both.
+        """
         known = inputs if self.inputs is None else torch.cat([self.inputs[:, : self.length], inputs], dim=1)
-        return known[:, -max(1, self.room // 2) :]
+        newer = known[:, -max(1, self.room // 2) :]
+        return newer if self.room == 1 else torch.cat([known[:, :1], newer], dim=1)
 
 
 def attend(

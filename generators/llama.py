@@ -38,7 +38,8 @@ class Llama(Sequence):
 
     width: of the residual stream, a multiple of twice the heads. groups: heads of keys and values, a divisor of heads;
     0 = as many. hidden: width of the perceptrons; 0 = 8/3 of the stream's. base: of the rotations' wavelengths. beyond:
-    what is streamed past the window sees the last window of it (slide), or half of it is read again (reread).
+    of what is streamed past the window half is read again behind the start (reread), or each token sees the last window
+    of it (slide), which a net may not bear that always saw the start (Xiao et al. 2023, arXiv:2309.17453).
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Llama(Sequence):
         hidden: NonNegativeInt = 0,
         base: PositiveFloat = 10_000.0,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
-        beyond: Literal["slide", "reread"] = "slide",
+        beyond: Literal["slide", "reread"] = "reread",
         **rest: Any,
     ) -> None:
         if width % (2 * heads):

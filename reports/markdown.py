@@ -77,7 +77,7 @@ def _section(section: Section, content: Content, target: Path, number: int) -> l
     about = f"{name(board.modality)} · {text(section.data)} · suite {name(', '.join(board.suites))}"
     parts = [f"## {name(board.dataset)}", about]
     if board.columns:
-        parts += [_leaderboard(board, board.headline, places=True), LEGEND]
+        parts += [_leaderboard(board, board.headline, places=board.main is not None), LEGEND]
     parts += [section.undrawn, *_samples(section.samples, target, number), *_continued(section)]
     parts += _figures(board, content, target, number)
     if board.headline != board.columns:

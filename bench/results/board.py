@@ -91,8 +91,8 @@ class Standing:
 
     place: None where it is not ranked. tier: letters; two that share one are not told apart. done, tried: trials with a
     number, and all; a mean of those that lasted is no mean of all, so where some are missing there is no place.
-    behind: whether it is told to be worse than the best mean, by the tests that make the tiers. single: whether it is
-    one training, which says nothing of others.
+    behind: whether it is told to be worse than the best of those that have a place, by the tests that make the tiers;
+    tests: how many these are. single: whether it is one training, which says nothing of others.
     """
 
     place: Ranks | None
@@ -101,6 +101,7 @@ class Standing:
     tried: int
     why: str = ""
     behind: bool = False
+    tests: int = 0
     single: bool = False
 
 
@@ -364,7 +365,7 @@ def seeds_text(seeds: Sequence[int]) -> str:
 def _placed(rows: Sequence[Row], main: Column | None) -> list[Row]:
     """The rows with their standings; those of yardsticks, and of a board that nothing orders, have none.
 
-    The main column is marked by the tests that make the tiers.
+    The main column is marked by the tests that make the tiers, and of those alone that have a place.
     """
     if main is None:
         return list(rows)
@@ -376,17 +377,19 @@ def _placed(rows: Sequence[Row], main: Column | None) -> list[Row]:
     behind = told_apart(p)[int(np.argmin(losses))] if losses else ()
     stands = zip(rank_intervals(losses, p), compact_letters(losses, p), behind, strict=True)
     places = dict(zip(whole, stands, strict=True))
+    tests = int(np.isfinite(p[np.triu_indices(len(p), 1)]).sum())
     alone = {row.name for row in rows if len(row.group.records) == 1 and row.group.first.training_id}
-    placed, compared = [], any(row.cells[main.key].mark for row in rows)
+    placed, compared = [], any(cell.mark in ("best", "tied") for cell in cells.values())
     for row in rows:
         if row.group.control:
             placed.append(row)
             continue
         cell, (place, tier, worse) = row.cells[main.key], places.get(row.name, (None, "", False))
         done = cell.summary.n if cell.summary else 0
-        standing = Standing(place, tier, done, tried[row.name], cell.why, bool(worse), row.name in alone)
-        if compared and place and not worse and not cell.mark:
-            cell = replace(cell, mark="tied")
+        standing = Standing(place, tier, done, tried[row.name], cell.why, bool(worse), tests, row.name in alone)
+        if cell.mark != "beyond":
+            mark: Mark = "best" if place and place.rank == 1 else "tied"
+            cell = replace(cell, mark=mark if compared and place and not worse else "")
         placed.append(replace(row, standing=standing, cells={**row.cells, main.key: cell}))
     return placed
 

@@ -28,11 +28,11 @@ class Ranks(NamedTuple):
 def told_apart(p: np.ndarray, level: float = 0.95) -> np.ndarray:
     """Which pairs are told apart, ``(n, n)`` of booleans, by tests of all pairs that are adjusted together (Holm).
 
-    p: two-sided, of each pair, ``(n, n)``; NaN where nothing tells.
+    p: two-sided, of each pair, ``(n, n)``; NaN where nothing tells, which is no test.
     """
-    upper = np.triu_indices(len(p), 1)
+    tested = np.triu(np.isfinite(p), 1)
     told = np.zeros(p.shape, bool)
-    told[upper] = np.array(adjusted(p[upper].tolist())) <= 1 - level
+    told[tested] = np.array(adjusted(p[tested].tolist())) <= 1 - level
     return np.asarray(told | told.T)
 
 

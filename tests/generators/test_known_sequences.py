@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import partial
 from typing import Any
@@ -68,6 +69,23 @@ def test_every_family_reaches_the_entropy_of_a_chain(name: str) -> None:
     exact = order * math.log(VOCAB) - p[tuple(windows.permute(2, 0, 1))].log().sum(1).mean().item()
     found = -model.log_prob(Batch(x)).mean().item()
     assert exact * 0.999 < found < exact * 1.01, (found, exact)
+
+
+@pytest.mark.parametrize("name", ["gpt", "llama"])
+def test_a_text_longer_than_the_window_goes_on_as_it_began(name: str) -> None:
+    """Counting on by a step that differs from text to text: what is read again must look like what was learned."""
+
+    def counted(n: int, rng: torch.Generator, length: int = WINDOW) -> Batch:
+        first, step = (torch.randint(11, (n, 1), generator=rng) for _ in range(2))
+        return Batch((first + step * torch.arange(length)) % 11)
+
+    spec = DataSpec("text", (WINDOW,), "tokens", vocab=11)
+    model = trained(name, spec, counted, 600, **FAMILIES[name])
+    texts = counted(20, torch.Generator().manual_seed(9), 3 * WINDOW).data
+    for text in texts:
+        found = itertools.islice(model.stream(text[:4], torch.Generator().manual_seed(0)), 3 * WINDOW - 4)
+        right = torch.tensor([int(token) for token in found]) == text[4:]
+        assert right.double().mean() > 0.95, (text[:4], right)
 
 
 class TestCopying:

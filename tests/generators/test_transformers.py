@@ -149,15 +149,15 @@ def test_past_the_window_half_of_it_is_read_again() -> None:
     found = torch.stack(list(itertools.islice(model.stream(torch.tensor([1]), stream(0, "s")), 30)))
     everything = torch.cat([model.head.start(1, CPU), torch.tensor([1]), found])
     for n in range(2, len(everything)):  # steps known
-        first = 0 if n <= WINDOW else n - WINDOW // 2 - (n - WINDOW - 1) % (WINDOW - WINDOW // 2 + 1)
-        out, _ = model(everything[None, first:n])
+        newer = n - 1 if n <= WINDOW else WINDOW // 2 + (n - WINDOW - 1) % (WINDOW - WINDOW // 2)
+        out, _ = model(torch.cat([everything[:1], everything[n - newer : n]])[None])
         assert int(out[0, -1].argmax()) == int(everything[n]), n
 
 
 @torch.no_grad()
 def test_past_the_window_the_oldest_is_written_over() -> None:
     """As attention in a band of the window's width over the whole text."""
-    model = opinionated(Llama)
+    model = opinionated(Llama, beyond="slide")
     found = torch.stack(list(itertools.islice(model.stream(torch.arange(20) % VOCAB, stream(0, "s")), 30)))
     everything = torch.cat([model.head.start(1, CPU), torch.arange(20) % VOCAB, found])
     net: Any = model.net
@@ -174,10 +174,10 @@ def test_past_the_window_the_oldest_is_written_over() -> None:
 
 
 @torch.no_grad()
-def test_llama_may_read_half_of_the_window_again_too() -> None:
-    model = opinionated(Llama, beyond="reread")
+def test_llama_reads_half_of_the_window_again_too() -> None:
+    model = opinionated(Llama)
     found = torch.stack(list(itertools.islice(model.stream(torch.arange(30) % VOCAB, stream(0, "s")), 3)))
-    seen = torch.arange(30)[-WINDOW // 2 :] % VOCAB
+    seen = torch.cat([model.head.start(1, CPU), torch.arange(30)[-WINDOW // 2 :] % VOCAB])
     for token in found:
         assert int(model(seen[None])[0][0, -1].argmax()) == int(token)
         seen = torch.cat([seen, token[None]])

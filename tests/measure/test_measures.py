@@ -98,7 +98,7 @@ def test_a_measure_leads_whatever_the_field_calls_it() -> None:
     """First by measure, then by extractor; the one that leads all stands for an extractor that is not here."""
     extractor("acme/ear", on={"audio"}, classic={"fd": "acme/fad"})(object)
     extractor("acme/eye", on={"image"}, locate=absent)(object)
-    best_first = ["fid", "fd_lenet", "acme/fad", "fd_corrected_lenet", "kid_lenet", "kid_acme/ear", "bits_per_byte",
+    best_first = ["bits_per_byte", "fid", "fd_lenet", "acme/fad", "fd_corrected_lenet", "kid_lenet", "kid_acme/ear",
                   "perplexity"]  # fmt: skip
     assert sorted(best_first, key=lambda name: (*find_metric(name).lead, math.inf)) == best_first
     assert find_metric("density_lenet").lead == find_metric("rep_4").lead == ()

@@ -626,6 +626,24 @@ def test_json_has_the_numbers_and_the_records_behind_them(tmp_path: Path) -> Non
     assert data["trials"] == {"ok": 15, "failed": 3}
 
 
+def test_marks_of_the_column_that_orders_are_of_those_that_have_a_place() -> None:
+    """Two of three trials are no mean of all, however good; beside what is better than real data nothing is best."""
+    means = {"a": 5.0, "b": 10.0, "c": 10.1, "d": 40.0}
+    records = [
+        record(name, s, measurements=(measured("fd_lenet", mean + s / 10),) if (name, s) != ("a", 2) else ())
+        for name, mean in means.items()
+        for s in range(3)
+    ]
+    board = board_of(records)
+    assert board.main
+    found = {row.name: row.cells[board.main.key].mark for row in board.ranked}
+    assert found == {"a": "", "b": "best", "c": "tied", "d": ""}
+    real = [record("real", s, measurements=(measured("fd_lenet", 20 + s / 10),)) for s in range(3)]
+    board = board_of([*records, *real])
+    assert board.main
+    assert {row.cells[board.main.key].mark for row in board.ranked} == {"", "beyond"}
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_headline_tiers_places_and_marks_are_of_one_mind(seed: int, tmp_path: Path) -> None:
     """Each by itself, pairs of a large board are told apart that together are not: the page must not say both."""

@@ -265,9 +265,9 @@ class TestPolicy:
         ("text", "said"),
         [
             ("margin = ", "Invalid value"),
-            ("blcking = []", "blcking: Extra inputs"),
+            ("blcking = []", "there is no 'blcking'; did you mean 'blocking'?"),
             ('margin = "five"', "margin: a margin is a share"),
-            ("level = 2", "level: Input should be less than 1"),
+            ("level = 2", "level should be less than 1, not 2"),
         ],
     )
     def test_what_is_wrong_with_it_is_said(self, tmp_path: Path, text: str, said: str) -> None:
