@@ -118,7 +118,7 @@ class Blocks(Net):
 
     def forward(self, x: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache | None]:
         if cache is not None and cache.length + x.shape[1] > self.window:
-            # There is no position for what comes now: the newer half of the window is read as if the text began with it.
+            # There is no position for what comes now: the newer half of the window is read as if it came first.
             x, cache = cache.newer_half(x), self.begin()
         before = cache.length if cache else 0
         h = self.dropout(x + self.positions.weight[before : before + x.shape[1]])
