@@ -45,7 +45,7 @@ def verdict(board: Board) -> str:
     elif not rivals:
         sentences = [_won(best, others, main, board), _speed(best.name, others[0].name, board)]
     else:
-        tests = max(1, *(row.standing.tests for row in board.ranked if row.standing), 1)
+        tests = max(1, max(row.standing.tests for row in board.ranked if row.standing))
         sentences = [_undecided(best, rivals, main, tests), _fastest([best, *rivals], board)]
     if any(row.name == best.name and row.cells[main.key].mark == "beyond" for row in board.ranked):
         sentences.append("But that is better than real data itself, which is no merit")

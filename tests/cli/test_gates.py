@@ -191,6 +191,16 @@ class TestPlugin:
         result.assert_outcomes(failed=1)
         result.stdout.fnmatch_lines(["*genbench check: FAIL*"])
 
+    def test_a_misspelt_margin_is_said_before_anything_is_run(
+        self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write_bundle(pytester.path / "baseline.json", Records(runs([10.0, 11.0, 9.0])))
+        monkeypatch.setattr(runner, "run", lambda *a, **k: pytest.fail("it was run"))
+        pytester.makepyfile(self.TEST.format(more="").replace("fd_lenet", "fd_lennet"))
+        result = pytester.runpytest_inprocess()
+        result.stdout.fnmatch_lines(["*no 'fd_lennet' in the baseline; did you mean 'fd_lenet'*"])
+        result.stdout.no_fnmatch_line("*it was run*")
+
     def test_what_the_data_do_not_tell_fails_or_is_skipped(
         self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -43,6 +43,13 @@ class TestRankIntervals:
         p = np.array([[1, 0.01, 0.5, 0.001], [0.01, 1, 0.5, 0.01], [0.5, 0.5, 1, nothing], [0.001, 0.01, nothing, 1]])
         assert rank_intervals([1.0, 2.0, 2.5, 3.0], p) == [(1, 1, 2), (2, 2, 3), (3, 1, 4), (4, 3, 4)]
 
+    def test_a_pair_of_which_nothing_tells_is_no_test(self) -> None:
+        """0.02 is told by itself, and by the third of three tests no more."""
+        alone = np.full((3, 3), float("nan"))
+        alone[0, 1] = alone[1, 0] = 0.02
+        assert told_apart(alone).tolist() == [[False, True, False], [True, False, False], [False, False, False]]
+        assert not told_apart(np.where(np.isnan(alone), 0.9, alone)).any()
+
     def test_equals_share_a_place(self) -> None:
         assert rank_intervals([1.0, 1.0, 2.0], np.ones((3, 3))) == [(1, 1, 3), (1, 1, 3), (3, 1, 3)]
         assert rank_intervals([], np.ones((0, 0))) == [] and rank_intervals([1.0], np.ones((1, 1))) == [(1, 1, 1)]
