@@ -38,7 +38,7 @@ class Cache:
         return self.keys[layer][:, :, :known], self.values[layer][:, :, :known]
 
     def note(self, inputs: Tensor) -> None:
-        """Count new steps, ``(n, steps, inside)``, once all layers have kept theirs."""
+        """Count new steps, ``(n, steps, ...)``, once all layers have kept theirs."""
         if self.keeps_inputs:
             if self.inputs is None:
                 self.inputs = inputs.new_empty(len(inputs), self.room, inputs.shape[2])

@@ -19,11 +19,10 @@ from pydantic import NonNegativeInt, PositiveFloat
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from bench import Batch, DataSpec, Unsupported, modality_of, uniform
+from bench import Batch, DataSpec, GenbenchError, Unsupported, modality_of, uniform
 from generators._drawing import Drawing
 from generators._heads import Tokens, head_of
-from generators._schedule import adamw, set_rate
-from generators._sequence import clip_and_step
+from generators._schedule import adamw, descend, set_rate
 
 SEQUENCES = {"text", "music"}  # modalities of which every sequence family makes what it has a head for
 Token = Annotated[int, Ge(0)]
@@ -34,7 +33,8 @@ class Net(nn.Module):
 
     h: ``(batch, steps, inside)``. features: ``(batch, steps, outside)``. A state goes on from where another call
     ended, with any number of steps. endless: whether one that began with None goes on without end; else it is to
-    ``begin``. tied: whether tokens are read off the features by the table that they are read in by.
+    ``begin``, and of a call that passes the window the features of the last steps alone may be given. tied: whether
+    tokens are read off the features by the table that they are read in by.
     """
 
     inside: int
@@ -111,20 +111,34 @@ class Autoregressive(nn.Module):
         return said
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        """Raises GenbenchError for a batch of nothing but padding."""
         losses, last, state = [], None, None
         for piece in pieces(self.steps(batch), self.truncate):
             out, state = self(self.head.shifted(piece.data, last), state)
             loss = self.head.loss(out, piece)
-            clip_and_step(self.optimiser, loss)
+            descend(self.optimiser, loss, max_norm=1.0)
             losses.append(loss.item())
             state, last = tree_map_only(Tensor, Tensor.detach, state), piece.data[:, -1]
+        if not losses:
+            raise GenbenchError("every example of this batch is of length 0: there is nothing to learn")
         return {"loss": sum(losses) / len(losses)}
 
     @torch.no_grad()
     def log_prob(self, batch: Batch) -> Tensor:
-        """Exact log-probability of each example in nats, ``(batch,)``."""
-        batch = self.steps(batch)
+        """Exact log-probability of each example in nats, ``(batch,)``, given how long it is.
+
+        Raises GenbenchError for tokens that the data has not, and for what is longer than a net with an end can read.
+        """
+        batch = self._readable(self.steps(batch))
         return self.head.log_prob(self(self.head.shifted(batch.data))[0], batch).sum(1)
+
+    def _readable(self, batch: Batch) -> Batch:
+        self.head.check(batch)
+        if not self.net.endless and batch.data.shape[1] > self.window:
+            raise GenbenchError(
+                f"{batch.data.shape[1]} steps, and this family reads {self.window} at once: score windows of them"
+            )
+        return batch
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor | Batch:
         device = next(self.parameters()).device
@@ -161,8 +175,10 @@ class Sequence(Autoregressive):
     def step_log_prob(self, batch: Batch, state: tuple[Tensor, Any] | None = None) -> tuple[Tensor, Any]:
         """log p of each step in nats, ``(batch, steps)``, and the state from which the text goes on without end.
 
-        That is the last step, which is yet to be read, with the net's; None where the net's has an end.
+        That is the last step, which is yet to be read, with the net's; None where the net's has an end. Raises as
+        ``log_prob``.
         """
+        batch = self._readable(batch)
         last, before = state or (None, None)
         out, after = self(self.head.shifted(batch.data, last), before)
         return self.head.log_prob(out, batch), (batch.data[:, -1], after) if self.net.endless else None
@@ -171,7 +187,9 @@ class Sequence(Autoregressive):
         """Continue ``prompt`` ``(steps, ...)``, which may be empty, step by step ``(...)``, to a token that stops it.
 
         Without one it has no end. What lies beyond the window of a net that has one is handled as the family says.
+        Raises GenbenchError for tokens that the data has not.
         """
+        self.head.check(Batch(prompt[None]))
         device = next(self.parameters()).device
         state, seen = self.net.begin(), self.drawing.nothing_seen(1, device)
         if seen is not None and len(prompt):
@@ -199,6 +217,8 @@ class Raster(Autoregressive):
 
     def __init__(self, spec: DataSpec, net: Net, **rest: Any) -> None:
         super().__init__(spec, net, **rest)
+        if self.drawing.stop:
+            raise Unsupported("an image ends at its last pixel: leave out stop")
         self.shape, self.binary = spec.shape, spec.kind == "binary"
 
     @classmethod

@@ -25,7 +25,7 @@ from generators._ema import averaged_copy
 from generators._labels import guided, twice, withheld
 from generators._latent import InSpace
 from generators._nets import ResidualMLP, UNet
-from generators._sequence import clip_and_step
+from generators._schedule import descend
 
 Net = Literal["unet", "dit"]
 
@@ -90,7 +90,7 @@ class Denoising(InSpace):
 
     def learn(self, x: Tensor, label: Tensor | None, rng: torch.Generator) -> float:
         loss = self.loss(x, withheld(label, self.classes, self.label_dropout, rng), rng)
-        clip_and_step(self.optimiser, loss)
+        descend(self.optimiser, loss, max_norm=1.0)
         self.average.update_parameters(self.net)
         return loss.item()
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from bench import Unsupported
+from bench import GenbenchError, Unsupported
 from generators._heads import Head, Tokens
 
 SAMPLING = {"temperature", "top_k", "top_p", "min_p", "repetition", "stop"}  # hyperparameters that change no weight
@@ -27,7 +27,7 @@ class Drawing:
 
     top_k: 0 for all. top_p: in (0, 1]. min_p: in [0, 1). repetition: by how much logits of what was seen are divided,
     or multiplied where they are below 0; 1 for none. stop: tokens that end a text, and stay in it.
-    Raises Unsupported where what is for tokens is asked of other heads.
+    Raises Unsupported where what is for tokens is asked of other heads, GenbenchError for a stop that is no token.
     """
 
     head: Head
@@ -41,6 +41,8 @@ class Drawing:
     def __post_init__(self) -> None:
         if not isinstance(self.head, Tokens) and (self.limits or self.stop):
             raise Unsupported("top_k, top_p, min_p, repetition and stop are of tokens, and this data has none")
+        if isinstance(self.head, Tokens) and any(token >= self.head.vocab for token in self.stop):
+            raise GenbenchError(f"stop = {list(self.stop)}: tokens of this data lie in 0..{self.head.vocab - 1}")
 
     @property
     def limits(self) -> bool:
@@ -76,8 +78,8 @@ class Drawing:
         if self.top_p < 1:
             ordered, order = logits.sort(descending=True)
             p = ordered.softmax(1)
-            behind = (p.cumsum(1) - p >= self.top_p).scatter(1, order, p.cumsum(1) - p >= self.top_p)
-            logits = logits.masked_fill(behind, -torch.inf)
+            left_out = p.cumsum(1) - p >= self.top_p
+            logits = logits.masked_fill(left_out.scatter(1, order, left_out), -torch.inf)
         if self.min_p > 0:
             p = logits.softmax(1)
             logits = logits.masked_fill(p < self.min_p * p.amax(1, keepdim=True), -torch.inf)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from bench import DataSpec, Rows, Unsupported, spacing
 from generators._latent import WithDensity
-from generators._sequence import clip_and_step
+from generators._schedule import descend
 
 Maps = tuple[Tensor, Tensor]
 ROOM = 1 + spacing() / 2  # dequantised pixels lie in [-ROOM, ROOM)
@@ -75,7 +75,7 @@ class NormalisingFlow(WithDensity):
 
     def learn(self, x: Tensor, label: Tensor | None, rng: torch.Generator) -> float:
         loss = -self.log_p(x).mean() / x[0].numel()
-        clip_and_step(self.optimiser, loss)
+        descend(self.optimiser, loss, max_norm=1.0)
         return loss.item()
 
     def draw(self, rows: Rows, n: int, condition: Tensor | None) -> Tensor:

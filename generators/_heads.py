@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench import Batch, DataSpec, Unsupported
+from bench import Batch, DataSpec, GenbenchError, Unsupported
 
 
 def draw_one(logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
@@ -57,6 +57,22 @@ class Head(ABC):
     def start(self, n: int, device: torch.device) -> Tensor:
         """What stands before the first step, ``(n, ...)``."""
 
+    @property
+    @abstractmethod
+    def steps(self) -> str:
+        """In words what a step may be."""
+
+    @abstractmethod
+    def holds(self, x: Tensor) -> Tensor:
+        """Which steps of ``x`` ``(batch, steps, ...)`` are of those that the distribution is over, bool."""
+
+    def check(self, batch: Batch) -> None:
+        """Raises GenbenchError where a step is none of those that the distribution is over."""
+        wrong = (~self.holds(batch.data) & batch.mask).nonzero()
+        if len(wrong):
+            row, step = wrong[0].tolist()
+            raise GenbenchError(f"step {step} of example {row} is not {self.steps}")
+
     def loss(self, out: Tensor, batch: Batch) -> Tensor:
         """Mean nats a step, padding left out."""
         nats = self.nats(out, batch.data)
@@ -82,6 +98,13 @@ class Tokens(Head):
     @property
     def size(self) -> int:
         return self.vocab
+
+    @property
+    def steps(self) -> str:
+        return f"one of the {self.vocab} tokens, 0..{self.vocab - 1}"
+
+    def holds(self, x: Tensor) -> Tensor:
+        return (x >= 0) & (x < self.vocab)
 
     def nats(self, out: Tensor, x: Tensor) -> Tensor:
         return F.cross_entropy(out.flatten(0, 1), x.flatten(), reduction="none").view_as(x)
@@ -110,6 +133,13 @@ class Frames(Head):
     @property
     def draws(self) -> tuple[int, ...]:
         return (self.keys,)
+
+    @property
+    def steps(self) -> str:
+        return f"{self.keys} keys that are each 0 or 1"
+
+    def holds(self, x: Tensor) -> Tensor:
+        return ((x == 0) | (x == 1)).all(-1)
 
     def nats(self, out: Tensor, x: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(out, x, reduction="none").sum(-1)
@@ -140,6 +170,13 @@ class Continuous(Head):
     @property
     def draws(self) -> tuple[int, ...]:
         return (1 + self.values,)
+
+    @property
+    def steps(self) -> str:
+        return f"{self.values} finite numbers"
+
+    def holds(self, x: Tensor) -> Tensor:
+        return x.isfinite().all(-1)
 
     def nats(self, out: Tensor, x: Tensor) -> Tensor:
         weights, mean, log_scale = self._parts(out)

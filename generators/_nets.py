@@ -93,7 +93,7 @@ class CausalTransformer(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        _initialise(self, layers)
+        initialise(self, layers)
 
     def forward(self, x: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
         """Logits ``(batch, tokens, vocab)`` of the token after each of ``x`` ``(batch, tokens)``; the new cache."""
@@ -107,13 +107,13 @@ class CausalTransformer(nn.Module):
         return self.norm(h) @ self.embedding.weight[: self.vocab].T, kept
 
 
-def _initialise(model: nn.Module, layers: int) -> None:
+def initialise(transformer: nn.Module, layers: int) -> None:
     """N(0, 0.02), biases 0; projections into the residual stream N(0, 0.02 / sqrt(2 layers)) (GPT-2, section 2.3)."""
-    for name, parameter in model.named_parameters():
+    for name, parameter in transformer.named_parameters():
         if name.endswith("bias"):
             nn.init.zeros_(parameter)
         elif "norm" not in name:
-            residual = name.endswith(("out.weight", "mlp.2.weight"))
+            residual = name.endswith(("out.weight", "down.weight", "mlp.2.weight"))
             nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * layers) if residual else 0.02)
 
 

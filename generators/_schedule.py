@@ -7,9 +7,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 
-def descend(optimiser: Optimizer, loss: Tensor) -> None:
-    """One step down a loss by the weights of this optimiser; no gradient is made for others."""
-    loss.backward(inputs=[p for group in optimiser.param_groups for p in group["params"]])
+def descend(optimiser: Optimizer, loss: Tensor, max_norm: float | None = None) -> None:
+    """One step down a loss by the weights of this optimiser; no gradient is made for others.
+
+    max_norm: of the gradient, which is shortened to it, as is usual for recurrent nets and transformers.
+    """
+    weights = [p for group in optimiser.param_groups for p in group["params"]]
+    loss.backward(inputs=weights)
+    if max_norm is not None:
+        nn.utils.clip_grad_norm_(weights, max_norm)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)  # now, or a checkpoint would keep gradients that are used
 

@@ -9,6 +9,7 @@ looks at itself there and at the blocks before it here (section 3.3, figure 3).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,8 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from bench import Batch, DataSpec, GenbenchError, Presets, generator, uniform
+from generators._attention import Cache
+from generators._heads import Tokens
 from generators.masked_diffusion import MaskedDiffusion, shown, times
 
 PRESETS: Presets = {
@@ -50,15 +53,15 @@ class BlockDiffusion(MaskedDiffusion):
 
     @property
     def nfe(self) -> int:
-        """Evaluations of the net a sample."""
-        return self.steps * self.window // self.block
+        """Evaluations of the net a sample, each over one block: ``steps`` that draw it, and one that reads it."""
+        return (self.steps + 1) * self.window // self.block - 1
 
     def times(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Each block of an example has a time of its own."""
-        blocks = self.window // self.block
+        blocks = math.ceil(x.shape[1] / self.block)
         t = times(len(x) * blocks, self.least, rng)
         order = torch.randperm(len(t), generator=rng, device=rng.device)
-        return t[order].view(-1, blocks).repeat_interleave(self.block, dim=1)
+        return t[order].view(-1, blocks).repeat_interleave(self.block, dim=1)[:, : x.shape[1]]
 
     def logits(self, x: Tensor, clean: Tensor, real: Tensor | None = None) -> Tensor:
         """What is said of each place of ``x`` ``(batch, tokens)``, whose blocks look at those before in ``clean``.
@@ -92,30 +95,42 @@ class BlockDiffusion(MaskedDiffusion):
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
         device = next(self.parameters()).device
-        blocks = self.window // self.block
-        u = uniform(rng, n, blocks, self.steps, 2, self.block).to(device)
-        x = torch.empty(n, 0, dtype=torch.int64, device=device)
-        for b in range(blocks):
-            x = self._with_next(x, u[:, b])
+        u = uniform(rng, n, self.window // self.block, self.steps, 2, self.block).to(device)
+        x, cache = torch.empty(n, 0, dtype=torch.int64, device=device), Cache(self.window)
+        for each in u.unbind(1):
+            x = torch.cat([x, self._next(x, each, cache)], dim=1)
         return x
 
     @torch.no_grad()
     def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
         """Continue ``prompt`` ``(tokens,)``, which may be empty, without end: a block is drawn, its tokens handed out.
 
-        Blocks begin where the prompt ends. Past the window the oldest blocks are forgotten.
+        Blocks are counted from where the prompt begins; the first that is drawn holds what of it fills no block. Where
+        the window is full, the newer half of its blocks is read again as if it came first.
+        Raises GenbenchError for tokens that the data has not.
         """
-        device = next(self.parameters()).device
-        x = prompt.to(device)[None, len(prompt) % self.block :] if len(prompt) else prompt.to(device).long()[None]
+        Tokens(self.vocab).check(Batch(prompt[None]))
+        x, cache = prompt.to(next(self.parameters()).device, torch.int64)[None], Cache(self.window)
+        half = self.window // self.block // 2 * self.block
         while True:
-            u = torch.rand(1, self.steps, 2, self.block, generator=rng).to(device)
-            x = self._with_next(x[:, -(self.window - self.block) :] if self.window > self.block else x[:, :0], u)
-            yield from x[0, -self.block :]
+            given = x.shape[1] % self.block
+            if x.shape[1] - given >= self.window:
+                x, cache = x[:, x.shape[1] - given - half :], Cache(self.window)
+            u = torch.rand(1, self.steps, 2, self.block, generator=rng).to(x.device)
+            new = self._next(x, u, cache)[:, given:]
+            x = torch.cat([x, new], dim=1)
+            yield from new[0]
 
-    def _with_next(self, x: Tensor, u: Tensor) -> Tensor:
-        """``x`` ``(n, tokens)`` of whole blocks with one more, by ``u`` ``(n, steps, 2, block)``."""
-        new = torch.full((len(x), self.block), self.mask, device=x.device)
+    def _next(self, x: Tensor, u: Tensor, cache: Cache) -> Tensor:
+        """The block that ``x`` ``(n, tokens)`` ends in, or that comes behind it, ``(n, block)``.
+
+        u: ``(n, steps, 2, block)`` in [0, 1). cache: of the whole blocks of x, of which it is shown those it lacks.
+        """
+        while cache.length + self.block <= x.shape[1]:
+            block = x[:, cache.length : cache.length + self.block]
+            self.net(block, cache=cache)
+            cache.note(block)
+        new = F.pad(x[:, cache.length :], (0, cache.length + self.block - x.shape[1]), value=self.mask)
         for i in range(self.steps, 0, -1):
-            logits = self.logits(torch.cat([x, new], dim=1), torch.cat([x, new], dim=1))[:, -self.block :]
-            new = shown(new, logits, u[:, self.steps - i], i, self.mask, self.temperature)
-        return torch.cat([x, new], dim=1)
+            new = shown(new, self.net(new, cache=cache), u[:, self.steps - i], i, self.mask, self.temperature)
+        return new

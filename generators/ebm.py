@@ -28,7 +28,7 @@ from bench import DataSpec, Presets, Rows, generator
 from generators._ema import averaged_copy
 from generators._latent import InSpace
 from generators._nets import ResidualMLP
-from generators._sequence import clip_and_step
+from generators._schedule import descend
 
 PRESETS: Presets = {
     "test": {"width": 8, "steps": 3, "sample_steps": 3, "buffer": 32, "lr": 1e-3},
@@ -102,7 +102,7 @@ class EBM(InSpace):
         seen = x if self.vae else x + self.noise * torch.randn(x.shape, generator=rng, device=rng.device)
         on_data, on_made = self.net(torch.cat([seen, made])).split([len(x), size])
         loss = on_data.mean() - on_made.mean() + self.alpha * (on_data.square().mean() + on_made.square().mean())
-        clip_and_step(self.optimiser, loss)
+        descend(self.optimiser, loss, max_norm=1.0)
         self.average.update_parameters(self.net)
         return float(loss.item())
 

@@ -11,7 +11,6 @@ every second layer, which may look back on a band alone.
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any
 
 import torch.nn.functional as F
@@ -23,6 +22,7 @@ from bench import DataSpec, GenbenchError, Presets, generator
 from generators._attention import Cache, attend
 from generators._autoregressive import SEQUENCES, Autoregressive, Net, Raster, Sequence
 from generators._drawing import SAMPLING
+from generators._nets import initialise
 
 # GPT-3's table 2.1. Its 1.3B has 24 heads of 128 there and its 13B a width of 5,140, neither of which can be: 16 heads
 # and 5,120 are meant. The band's width is not published; 256 is that of GPT-Neo.
@@ -106,12 +106,7 @@ class Blocks(Net):
         self.positions = nn.Embedding(window, width)
         self.blocks = nn.ModuleList(Block(i, width, heads, band * (i % 2), dropout) for i in range(layers))
         self.norm = nn.LayerNorm(width)
-        for name, p in self.named_parameters():  # GPT-2, section 2.3
-            if name.endswith("bias"):
-                nn.init.zeros_(p)
-            elif "norm" not in name:
-                residual = name.endswith(("out.weight", "down.weight"))
-                nn.init.normal_(p, std=0.02 / math.sqrt(2 * layers) if residual else 0.02)
+        initialise(self, layers)
 
     def begin(self) -> Cache:
         return Cache(self.window, inputs=True)

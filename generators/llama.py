@@ -24,6 +24,7 @@ from bench import DataSpec, GenbenchError, Presets, generator
 from generators._attention import Cache, attend
 from generators._autoregressive import SEQUENCES, Net, Sequence
 from generators._drawing import SAMPLING
+from generators._nets import initialise
 
 PRESETS: Presets = {
     "test": {"layers": 2, "heads": 2, "groups": 1, "width": 16, "lr": 5e-3},
@@ -78,10 +79,7 @@ class Blocks(Net):
         self.window, self.beyond, self.size, self.base = window, beyond, width // sizes[1], base
         self.blocks = nn.ModuleList(Block(i, *sizes, dropout) for i in range(layers))
         self.norm, self.dropout = nn.RMSNorm(width, eps=1e-5), nn.Dropout(dropout)
-        for name, p in self.named_parameters():
-            if "norm" not in name:
-                residual = name.endswith(("out.weight", "down.weight"))
-                nn.init.normal_(p, std=0.02 / math.sqrt(2 * layers) if residual else 0.02)
+        initialise(self, layers)
 
     def begin(self) -> Cache:
         return Cache(self.window, inputs=self.beyond == "reread")

@@ -29,9 +29,9 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from bench import Batch, DataSpec, GenbenchError, Presets, Unsupported, generator, uniform
-from generators._heads import draw_one
-from generators._schedule import adamw, set_rate
-from generators._sequence import clip_and_step
+from generators._attention import Cache
+from generators._heads import Tokens, draw_one
+from generators._schedule import adamw, descend, set_rate
 from generators.llama import Block, rotations
 
 PRESETS: Presets = {
@@ -96,7 +96,7 @@ class MaskedDiffusion(nn.Module):
         t = self.times(batch.data, rng)
         hidden = (torch.rand(batch.data.shape, generator=rng, device=rng.device) < t) & batch.mask
         loss = (self.hidden_nats(batch, hidden) / t).sum() / batch.mask.sum().clamp(min=1)
-        clip_and_step(self.optimiser, loss)
+        descend(self.optimiser, loss, max_norm=1.0)
         return {"loss": loss.item()}
 
     def times(self, x: Tensor, rng: torch.Generator) -> Tensor:
@@ -117,7 +117,11 @@ class MaskedDiffusion(nn.Module):
 
     @torch.no_grad()
     def log_prob(self, batch: Batch) -> Tensor:
-        """The evidence bound of ``bound_steps`` steps in nats, ``(batch,)``, by masks that the text itself decides."""
+        """The evidence bound of ``bound_steps`` steps in nats, ``(batch,)``, by masks that the text itself decides.
+
+        Given how long it is. Raises GenbenchError for tokens that the data has not.
+        """
+        Tokens(self.vocab).check(batch)
         log_p = torch.zeros(len(batch.data), dtype=torch.float64, device=batch.data.device)
         for u in own_draws(batch, self.bound_draws):
             # Steps at which nothing is shown cost nothing; blocks that do not see each other's masks go side by side.
@@ -150,13 +154,18 @@ class Denoiser(nn.Module):
         self.norm, self.out = nn.RMSNorm(width, eps=1e-5), nn.Linear(width, vocab)
         nn.init.normal_(self.embedding.weight, std=0.02)
 
-    def forward(self, x: Tensor, sees: Tensor | None = None, places: Tensor | None = None) -> Tensor:
-        """x: ``(batch, tokens)``. sees: as of Block. places: of each token, ``(tokens,)``; in order where left out."""
-        cos, sin = rotations(0, x.shape[1], self.size, 10_000.0, x.device)
+    def forward(
+        self, x: Tensor, sees: Tensor | None = None, places: Tensor | None = None, cache: Cache | None = None
+    ) -> Tensor:
+        """x: ``(batch, tokens)``. sees: as of Block. places: of each token, ``(tokens,)``; in order where left out.
+
+        cache: of the tokens before, which is not yet told to count these.
+        """
+        cos, sin = rotations(cache.length if cache else 0, x.shape[1], self.size, 10_000.0, x.device)
         turns = (cos, sin) if places is None else (cos[places], sin[places])
         h = self.embedding(x)
         for block in self.blocks:
-            h = block(h, turns, sees=sees)
+            h = block(h, turns, cache, sees)
         out: Tensor = self.out(self.norm(h))
         return out
 
@@ -188,5 +197,5 @@ def own_draws(batch: Batch, n: int) -> Tensor:
     rng, drawn = torch.Generator(), []
     for row, end in zip(batch.data.cpu().numpy(), ends, strict=True):
         rng.manual_seed(zlib.crc32(row[:end].tobytes()))
-        drawn.append(torch.rand(n, len(row), generator=rng))
+        drawn.append(F.pad(torch.rand(n, end, generator=rng), (0, len(row) - end)))
     return torch.stack(drawn, dim=1).to(batch.data.device)

@@ -28,7 +28,7 @@ from bench import DataSpec, Presets, Rows, generator
 from generators._heads import draw_one
 from generators._labels import guided, twice, withheld
 from generators._nets import Block, Sides
-from generators._sequence import clip_and_step
+from generators._schedule import descend
 from generators._tokeniser import Tokenised
 
 PRESETS: Presets = {
@@ -92,7 +92,7 @@ class MaskGIT(Tokenised):
         label = withheld(label, self.classes, self.label_dropout, rng)
         out = self.prior(codes.masked_fill(hidden, self.prior.mask), label)
         loss = F.cross_entropy(out[hidden], codes[hidden], label_smoothing=self.smoothing)
-        clip_and_step(self.prior_optimiser, loss)
+        descend(self.prior_optimiser, loss, max_norm=1.0)
         return loss.item()
 
     def draw_codes(self, rows: Rows, n: int, condition: Tensor | None) -> Tensor:

@@ -60,11 +60,15 @@ class NGram:
         self.law = KneserNey([text.numpy() for text in texts], vocab, order)
 
     def log_prob(self, batch: Batch) -> Tensor:
-        """Exact log-probability of each sequence in nats, ``(batch,)``."""
+        """Exact log-probability of each sequence in nats, ``(batch,)``, given how long it is."""
         return self.step_log_prob(batch)[0].sum(1)
 
     def step_log_prob(self, batch: Batch, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """log p of each step in nats, ``(batch, steps)``; and the last steps, behind which the text goes on."""
+        """log p of each step in nats, ``(batch, steps)``; and the last steps, behind which the text goes on.
+
+        Raises GenbenchError for tokens that the data has not.
+        """
+        self.head.check(batch)
         before = batch.data[:, :0].cpu() if state is None else state
         x = torch.cat([before, batch.data.cpu()], dim=1)
         log_p = torch.from_numpy(self.law.log_prob(x.numpy()))[:, before.shape[1] :]

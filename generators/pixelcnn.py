@@ -38,8 +38,7 @@ from bench import Batch, DataSpec, Presets, Rows, generator
 from generators._ema import averaged_copy
 from generators._labels import guided, twice, withheld
 from generators._pixels import Bernoulli, Logistic, OfLevels
-from generators._schedule import set_rate
-from generators._sequence import clip_and_step
+from generators._schedule import descend, set_rate
 
 PRESETS: Presets = {
     "test": {"width": 8, "layers": 1, "lr": 5e-3, "labels": True},
@@ -96,7 +95,7 @@ class PixelCNN(nn.Module):
         label = withheld(batch.condition, self.classes, self.label_dropout, rng)
         out = self.net(batch.data, label).float()
         loss = -self.pixels.log_prob(batch.data, out).mean() / batch.data[0].numel()
-        clip_and_step(self.optimiser, loss)
+        descend(self.optimiser, loss, max_norm=1.0)
         self.average.update_parameters(self.net)
         return {"loss": loss.item()}
 

@@ -27,7 +27,7 @@ from bench import Batch, DataSpec, Presets, Rows, Unsupported, generator
 from generators._heads import Tokens
 from generators._labels import needed
 from generators._nets import CausalTransformer
-from generators._sequence import clip_and_step, draw_sequences
+from generators._schedule import descend
 from generators._tokeniser import Tokenised
 
 PRESETS: Presets = {
@@ -76,14 +76,19 @@ class VQVAE(Tokenised):
     def learn_codes(self, codes: Tensor, label: Tensor | None, rng: torch.Generator) -> float:
         """Nats a code."""
         loss = self.prior_nats(codes, label).mean()
-        clip_and_step(self.prior_optimiser, loss)
+        descend(self.prior_optimiser, loss, max_norm=1.0)
         return loss.item()
 
     def draw_codes(self, rows: Rows, n: int, condition: Tensor | None) -> Tensor:
         device = self.usage.device
         label = rows.labels(self.classes, condition).to(device) if self.classes else None
         u = rows.uniform(self.prior.window).to(device)
-        return draw_sequences(self.prior, self.tokens, u, self.temperature, self.starts(n, label))
+        code, cache, codes = self.starts(n, label), None, []
+        for each in u.unbind(1):
+            out, cache = self.prior(code[:, None], cache)
+            code = self.tokens.draw(out[:, -1], each, self.temperature)
+            codes.append(code)
+        return torch.stack(codes, dim=1)
 
     def log_prob(self, batch: Batch) -> Tensor:
         """The bound above in nats, ``(batch,)``. Raises Omitted for a Bernoulli decoder of grey levels."""

@@ -11,7 +11,7 @@ import typer
 
 from bench.cli._options import Json
 from bench.cli._tables import print_table, print_text
-from bench.errors import GenbenchError, printable
+from bench.errors import GenbenchError, printable, shown
 from bench.registry import command
 
 if TYPE_CHECKING:
@@ -28,21 +28,26 @@ def run(
         str, typer.Argument(metavar="DIR", help="A run folder, or a folder of run folders and bundles, one a commit.")
     ],
     metrics: Annotated[
-        list[str] | None, typer.Option("--metric", metavar="NAME", help="Left out: all; again for more.")
+        list[str] | None, typer.Option("--metric", metavar="NAME", help="Or a pattern, fd_*; again for more.")
     ] = None,
-    margin: Annotated[
-        float, typer.Option(min=0, metavar="SHARE", help="The least change that is told, of the level before.")
-    ] = 0.02,
+    margins: Annotated[
+        list[str] | None,
+        typer.Option("--margin", metavar="2%", help="The least change that is told; of one metric, METRIC=5%."),
+    ] = None,
+    accepted: Annotated[
+        list[str] | None,
+        typer.Option("--accept", metavar="COMMIT", help="Changes that began there are meant; again for more."),
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Print series that never changed, too.")] = False,
     as_json: Json = False,
 ) -> int:
     """Find where numbers changed over commits.
 
-    Exits with 1 where the newest change of any number is for the worse.
+    Exits with 1 where the newest change of any number is for the worse, and nobody accepts it.
     """
     import numpy as np
 
-    from bench.results.history import as_one, history
+    from bench.results.history import MARGIN, as_one, history
     from bench.results.store import read_side, sides_under
 
     sides = []
@@ -51,24 +56,48 @@ def run(
         for note in ignored:
             print(printable(f"{path}: {note}"), file=sys.stderr)
         sides.append(records)
-    found = history(as_one(sides), np.random.default_rng(SEED), metrics=metrics or [], margin=margin)
+    policy = MARGIN.with_margins(margins or [])
+    found = history(as_one(sides), np.random.default_rng(SEED), metrics=metrics or [], policy=policy)
     if not found:
         raise GenbenchError(f"{folder}: no metric has two points yet: a point is a commit, or a run that names none")
+    worse = _worse(found, accepted or [])
     if as_json:
         print(json.dumps([asdict(series) for series in found], indent=1))
     else:
         _print(found, every=every)
-    return int(any(s.changes and s.worse(s.changes[-1]) for s in found))
+        if worse:
+            print_text(f"Worse since {', '.join(worse)}: mend it, or say that it is meant with --accept {worse[0]}")
+    return int(bool(worse))
+
+
+def _worse(found: list[Series], accepted: list[str]) -> list[str]:
+    """Commits at which the newest change of a number is for the worse, but for those accepted; as they are printed.
+
+    Raises GenbenchError for an accepted one that no series holds.
+    """
+    commits = {point.commit for series in found for point in series.points}
+    for commit in accepted:
+        if not commit or not any(c.startswith(commit) for c in commits):
+            raise GenbenchError(f"--accept {shown(commit)}: no number here is of that commit")
+    newest = [s.points[s.changes[-1].at].commit for s in found if s.changes and s.worse(s.changes[-1])]
+    return sorted({printed(c) for c in newest if not c.startswith(tuple(accepted))})
+
+
+def printed(commit: str) -> str:
+    """As short as git prints one; a run that names no commit is told in full."""
+    return commit if " " in commit else commit[:12]
 
 
 def _print(found: list[Series], *, every: bool) -> None:
     from bench.results.history import LEVEL
+    from bench.statistics import fewest_points
 
+    several = len({series.suite for series in found}) > 1
     rows = []
     for series in found:
         line = {
-            "dataset": series.dataset, "generator": series.generator, "metric": series.metric,
-            "machine": series.machine, "over time": bars([p.value for p in series.points][-_WIDTH:]),
+            **({"suite": series.suite} if several else {}), "dataset": series.dataset, "generator": series.generator,
+            "metric": series.metric, "machine": series.machine, "over time": bars(series.values[-_WIDTH:]),
         }  # fmt: skip
         for change in series.changes:
             percent = 100 * (change.after / change.before - 1) if change.before else float("nan")
@@ -76,13 +105,16 @@ def _print(found: list[Series], *, every: bool) -> None:
                 **line,
                 "change": f"{change.before:.4g} -> {change.after:.4g} ({percent:+.1f}%)",
                 "": "worse" if series.worse(change) else "better",
-                "at": series.points[change.at].commit[:12], "p": f"{change.p:.2g}",
+                "at": printed(series.points[change.at].commit), "p": f"{change.p:.2g}",
             })  # fmt: skip
         if not series.changes and every:
             rows.append({**line, "change": "", "": "", "at": "", "p": ""})
     print_table("", rows, wrapped=["dataset", "machine", "over time"])
     changed = sum(bool(s.changes) for s in found)
-    print_text(f"{changed} of {len(found)} series changed; one that never does is told to in {LEVEL:.0%} of all cases.")
+    short = sum(len(series.points) < fewest_points(LEVEL) for series in found)
+    print_text(f"{changed} of {len(found)} series changed; of those told to, {LEVEL:.0%} are expected to be false.")
+    if short:
+        print_text(f"{short} have too few points to tell: that takes at least {fewest_points(LEVEL)}.")
 
 
 def bars(values: list[float]) -> str:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
 
+from bench.errors import GenbenchError, hint, shown
 from bench.record import Measurement, RunRecord, digest
+from bench.results.gate.policy import Margin, Policy, fits
 from bench.results.variants import canonical
-from bench.statistics import Change, change_points
+from bench.statistics import Change, adjusted, change_p, change_points
 
-LEVEL = 0.01  # of the chance to tell one in a series that never changes
+LEVEL = 0.01  # the share of false ones among the series that are told to change
+MARGIN = Policy(margin=Margin(amount=0.02, relative=True))
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,9 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """One metric under one protocol, of one generator, on one machine."""
+    """One metric under one protocol, of one generator of a suite, on one machine."""
 
+    suite: str
     dataset: str
     generator: str
     metric: str
@@ -37,7 +41,11 @@ class Series:
     better: str
     machine: str
     points: tuple[Point, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def values(self) -> list[float]:
+        return [point.value for point in self.points]
 
     def worse(self, change: Change) -> bool:
         return (change.after > change.before) == (self.better == "lower")
@@ -48,28 +56,39 @@ def history(
     rng: np.random.Generator,
     *,
     metrics: Sequence[str] = (),
-    margin: float = 0.02,
+    policy: Policy = MARGIN,
     level: float = LEVEL,
 ) -> list[Series]:
-    """Every series of two points or more, those that changed first. metrics: left out, all that have a direction.
+    """Every series of two points or more, those that changed first.
 
-    margin: of a change that is told, as a share of the level before.
+    metrics: names or patterns; left out, all that have a direction. policy: by its margins, the least change of a level
+    that is told. level: the share of false ones that is kept among all series told to change (Benjamini & Hochberg).
+    Raises GenbenchError for a metric that fits none.
     """
+    records = list(records)
+    known = {m.metric for record in records for m in record.measurements if m.better != "none"}
+    for pattern in metrics:
+        if not any(fits(metric, [pattern]) for metric in known):
+            raise GenbenchError(f"no {shown(pattern)} here{hint(pattern, sorted(known))}")
     found: dict[str, dict[str, list[tuple[RunRecord, Measurement]]]] = defaultdict(lambda: defaultdict(list))
     for record in sorted(records, key=lambda r: (r.created, r.run_id)):
         commit = str(record.environment.get("commit") or "") or f"run {record.run_id} of {record.created}"
         for m in record.measurements:
-            if (m.metric in metrics or not metrics) and m.better != "none" and not record.plan.control:
+            if (not metrics or fits(m.metric, metrics)) and m.better != "none" and not record.plan.control:
                 found[_key(record, m)][commit].append((record, m))
-    series = [_series(commits, rng, margin, level) for commits in found.values() if len(commits) > 1]
-    return sorted(series, key=lambda s: (not s.changes, s.dataset, s.generator, s.metric, s.machine))
+    series = [_series(commits) for commits in found.values() if len(commits) > 1]
+    p = [change_p(s.values, rng, level=level / len(series)) for s in series]
+    # Where one is told, the places within it are looked for as strictly as the series themselves were.
+    strict = max((one for one, told in zip(p, adjusted(p, "bh"), strict=True) if told <= level), default=0.0)
+    series = [_changed(s, rng, policy, strict) if one <= strict else s for s, one in zip(series, p, strict=True)]
+    return sorted(series, key=lambda s: (not s.changes, s.suite, s.dataset, s.generator, s.metric, s.machine))
 
 
 def _key(record: RunRecord, m: Measurement) -> str:
     """What must be alike for two numbers to lie on one line: code and weights are what changes along it."""
     plan = record.plan
     return canonical(
-        [plan.dataset, plan.fingerprint, plan.generator, m.metric, m.protocol, m.unit, _machine(record, m)]
+        [plan.suite, plan.dataset, plan.fingerprint, plan.generator, m.metric, m.protocol, m.unit, _machine(record, m)]
     )
 
 
@@ -79,19 +98,20 @@ def _machine(record: RunRecord, m: Measurement) -> str:
     return ", ".join(str(record.environment[n]) for n in ("cpu", "gpu") if record.environment.get(n))
 
 
-def _series(
-    commits: dict[str, list[tuple[RunRecord, Measurement]]], rng: np.random.Generator, margin: float, level: float
-) -> Series:
+def _series(commits: dict[str, list[tuple[RunRecord, Measurement]]]) -> Series:
     points = tuple(
         Point(commit, min(r.created for r, _ in runs), fmean(m.value for _, m in runs), len(runs))
         for commit, runs in commits.items()
     )
     record, m = next(iter(commits.values()))[0]
-    changes = change_points([point.value for point in points], rng, level=level, least=margin)
-    return Series(
-        record.plan.dataset, record.plan.generator, m.metric, m.unit, m.better, _machine(record, m), points,
-        tuple(changes),
-    )  # fmt: skip
+    plan = record.plan
+    return Series(plan.suite, plan.dataset, plan.generator, m.metric, m.unit, m.better, _machine(record, m), points)
+
+
+def _changed(series: Series, rng: np.random.Generator, policy: Policy, level: float) -> Series:
+    margin = policy.margin_of(series.metric)
+    found = change_points(series.values, rng, level=level)
+    return replace(series, changes=tuple(c for c in found if abs(c.after - c.before) >= margin.of(c.before)))
 
 
 def as_one(sides: Iterable[Iterable[RunRecord]]) -> list[RunRecord]:

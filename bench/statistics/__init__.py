@@ -7,7 +7,7 @@ where no formula is known. ``ranking``: many at once. ``planning``: how many see
 What draws takes its generator of numbers, so that the same call gives the same answer.
 """
 
-from bench.statistics.changes import Change, change_points
+from bench.statistics.changes import Change, change_p, change_points, fewest_points
 from bench.statistics.comparing import (
     Difference,
     Verdict,
@@ -63,10 +63,12 @@ __all__ = [
     "adjusted",
     "bootstrap_interval",
     "bounded_interval",
+    "change_p",
     "change_points",
     "compact_letters",
     "difference_interval",
     "effective_trials",
+    "fewest_points",
     "iqm",
     "leads",
     "mean_draws",

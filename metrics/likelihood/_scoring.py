@@ -39,6 +39,7 @@ from bench import (
     alive,
     ratio_interval,
 )
+from metrics.likelihood._examples import finite
 
 Windows = Literal["disjoint", "sliding", "stateful"]
 Unit = Literal["token", "byte", "char", "word"]
@@ -115,7 +116,8 @@ def disjoint_nats(model: Likelihood, tokens: Tensor, window: int, batch_size: in
     whole = tokens[: len(tokens) // window * window].view(-1, window)
     rest = tokens[whole.numel() :]
     batches = [*whole.split(batch_size), *([rest[None]] if len(rest) else [])]
-    return _finite([-model.log_prob(Batch(tokens).to(device)) for tokens in alive(batches) if len(tokens)])
+    parts = [-model.log_prob(Batch(tokens).to(device)) for tokens in alive(batches) if len(tokens)]
+    return finite(torch.cat(parts).cpu().numpy())
 
 
 @torch.no_grad()
@@ -138,7 +140,7 @@ def sliding_nats(
     for place, end in alive(zip(places.split(batch_size), seen.split(batch_size), strict=True)):
         log_p, _ = model.step_log_prob(Batch(tokens[place]).to(device))
         parts.append(-log_p.cpu()[place >= end[:, None]])
-    return _finite(parts)
+    return finite(torch.cat(parts).cpu().numpy())
 
 
 @torch.no_grad()
@@ -155,7 +157,7 @@ def stateful_nats(model: Sequential, tokens: Tensor, window: int, batch_size: in
             raise Omitted("the model carries no state from one window to the next")
         log_p, state = model.step_log_prob(Batch(piece[None]).to(device), state)
         parts.append(-log_p[0])
-    return _finite(parts)
+    return finite(torch.cat(parts).cpu().numpy())
 
 
 def count_units(text: str, ends: np.ndarray, unit: Unit) -> np.ndarray:
@@ -243,14 +245,6 @@ def _nats(trial: Trial, windows: Windows) -> tuple[np.ndarray, Protocol]:
 
 def _blocks(nats: np.ndarray, window: int) -> np.ndarray:
     return np.add.reduceat(nats, np.arange(0, len(nats), window))
-
-
-def _finite(parts: list[Tensor]) -> np.ndarray:
-    """Raises GenbenchError for NaN or infinity."""
-    nats = torch.cat([part.double().cpu() for part in parts])
-    if not torch.isfinite(nats).all():
-        raise GenbenchError("log_prob returned NaN or infinity")
-    return nats.numpy()
 
 
 def _exp(nats: float) -> float:

@@ -12,7 +12,10 @@ from metrics.likelihood._examples import nats_of, told
 @metric("nats_per_frame", on={"music"}, aspect="likelihood", unit="nat", better="lower", lead=0, curve=1,
         paper="arXiv:1206.6392, table 1")  # fmt: skip
 def nats_per_frame(trial: Trial[Likelihood]) -> Estimate:
-    """Nats that the model spends on a frame of the test pieces, all frames alike, the first of a piece too."""
+    """Nats that the model spends on a frame of the test pieces, all frames alike, the first of a piece too.
+
+    Given how long each piece is: where it ends costs nothing, as in the literature.
+    """
     if trial.spec.kind != "binary" or len(trial.spec.shape) != 2:
         raise Omitted("needs piano rolls of 0 and 1")
     nats, sizes = nats_of(trial)

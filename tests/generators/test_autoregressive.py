@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import Batch, DataSpec, Sequential, Streaming, Unsupported
+from bench import Batch, DataSpec, GenbenchError, Sequential, Streaming, Unsupported
 from bench.parameters import schema
 from bench.registry import GeneratorEntry
 from bench.streams import stream
@@ -103,6 +103,24 @@ class TestAutoregressive:
             assert torch.equal(row[:end], text[:end])
         told = list(make(entry, spec, stop=(2,)).stream(torch.tensor([1]), stream(0, "s")))
         assert [int(token) == 2 for token in told] == [False] * (len(told) - 1) + [True]
+
+    def test_what_cannot_be_scored_is_named(self, entry: GeneratorEntry) -> None:
+        model = make(entry, self.spec)
+        with pytest.raises(GenbenchError, match=r"step 2 of example 0 is not one of the 3 tokens, 0..2"):
+            model.log_prob(Batch(torch.tensor([[0, 1, 3, 2]])))
+        with pytest.raises(GenbenchError, match="step 0 of example 0 is not"):
+            next(model.stream(torch.tensor([3]), stream(0, "s")))
+        longer = Batch(torch.zeros(2, 9, dtype=torch.int64))
+        if model.net.endless:
+            assert model.log_prob(longer).shape == (2,)
+        else:
+            with pytest.raises(GenbenchError, match="9 steps, and this family reads 4 at once"):
+                model.log_prob(longer)
+
+    def test_a_batch_of_padding_is_nothing_to_learn_from(self, entry: GeneratorEntry) -> None:
+        empty = Batch(torch.zeros(2, 4, dtype=torch.int64), lengths=torch.zeros(2, dtype=torch.int64))
+        with pytest.raises(GenbenchError, match="of length 0"):
+            make(entry, self.spec).train_step(empty, stream(0, "t"))
 
     def test_pictures_are_refused(self, entry: GeneratorEntry) -> None:
         with pytest.raises(Unsupported, match="no sequence of steps"):

@@ -15,7 +15,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from bench import Unsupported
+from bench import GenbenchError, Unsupported
 from generators._drawing import Drawing
 from generators._heads import Frames, Tokens
 
@@ -61,3 +61,8 @@ def test_without_limits_the_model_is_drawn_from() -> None:
 def test_limits_on_tokens_are_of_tokens() -> None:
     with pytest.raises(Unsupported, match="top_k, top_p, min_p, repetition and stop are of tokens"):
         Drawing(Frames(3), top_k=2)
+
+
+def test_a_stop_that_no_text_holds_is_refused() -> None:
+    with pytest.raises(GenbenchError, match=r"stop = \[3, 7\]: tokens of this data lie in 0..6"):
+        Drawing(Tokens(7), stop=(3, 7))

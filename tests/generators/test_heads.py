@@ -12,9 +12,8 @@ from scipy import integrate, stats
 from torch import Tensor
 from torch import distributions as laws
 
-from bench import Batch, DataSpec, Unsupported
+from bench import Batch, DataSpec, GenbenchError, Unsupported
 from generators._heads import Continuous, Frames, Head, Tokens, head_of
-from generators._sequence import draw_sequences
 
 Law = Literal["gaussian", "logistic"]
 LAWS: tuple[Law, ...] = ("gaussian", "logistic")
@@ -145,18 +144,14 @@ class TestEveryHead:
         out, u = torch.randn(6, head.size), torch.rand(6, *head.draws)
         assert torch.equal(head.draw(out, u)[2:4], head.draw(out[2:4], u[2:4]))
 
-    def test_sequences_are_drawn_step_by_step(self, head: Head) -> None:
-        """From a net that always says the same: each step is the head's own draw, the first before it its start."""
-        out, u, seen = torch.randn(1, 1, head.size), torch.rand(4, 6, *head.draws), []
-
-        def net(x: Tensor, state: int | None) -> tuple[Tensor, int]:
-            seen.append(x)
-            return out.expand(4, 1, -1), (state or 0) + 1
-
-        drawn = draw_sequences(net, head, u, 1.0)
-        expected = [head.draw(out[0].expand(4, -1), u[:, t]) for t in range(6)]
-        assert torch.equal(drawn, torch.stack(expected, dim=1))
-        assert torch.equal(torch.cat(seen, dim=1), head.shifted(drawn))
+    def test_what_is_no_step_is_named(self, head: Head) -> None:
+        """In padding anything may stand."""
+        x = data(head, 2, 3)
+        head.check(Batch(x))
+        x[1, 2] = torch.nan if x.is_floating_point() else head.size
+        head.check(Batch(x, lengths=torch.tensor([3, 2])))
+        with pytest.raises(GenbenchError, match="step 2 of example 1 is not"):
+            head.check(Batch(x))
 
 
 def test_the_kind_of_data_chooses_the_head() -> None:

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import Batch, DataSpec, GenbenchError, Unsupported
+from bench import Batch, DataSpec, GenbenchError, Unsupported, uniform
 from bench.streams import stream
 from bench.testing import made_up
 from generators.block_diffusion import BlockDiffusion
-from generators.masked_diffusion import MaskedDiffusion, in_turn, own_draws, times
+from generators.masked_diffusion import MaskedDiffusion, in_turn, own_draws, shown, times
 
 TINY = DataSpec("text", (4,), "tokens", vocab=3)
 EVERY = torch.tensor(list(itertools.product(range(3), repeat=4)))
@@ -95,6 +95,7 @@ def test_draws_of_a_text_do_not_see_its_padding() -> None:
     x = torch.arange(6)[None]
     padded = [own_draws(Batch(x.where(x < 4, other), lengths=torch.tensor([4])), 2)[:, :, :4] for other in (7, 8)]
     assert torch.equal(*padded)
+    assert torch.equal(padded[0], own_draws(Batch(x[:, :4]), 2))  # nor how much there is of it
 
 
 def test_times_are_spread_evenly() -> None:
@@ -109,6 +110,58 @@ def test_a_stream_of_blocks_goes_on_like_samples() -> None:
     whole = model.sample(1, stream(0, "s"))[0]
     rest = torch.stack(list(itertools.islice(model.stream(whole[:2], stream(0, "s")), 4)))
     assert rest.tolist() == whole[2:].tolist()
+
+
+def test_samples_are_drawn_from_what_the_whole_text_says() -> None:
+    """Block by block with what was kept of those before, as by the net of training over all of them anew."""
+    model = opinionated(BlockDiffusion, DataSpec("text", (8,), "tokens", vocab=5), block=2, steps=3)
+    u = uniform(stream(0, "s"), 6, 4, 3, 2, 2)
+    x = torch.empty(6, 0, dtype=torch.int64)
+    for each in u.unbind(1):
+        new = torch.full((6, 2), model.mask)
+        for i in (3, 2, 1):
+            with torch.no_grad():
+                logits = model.logits(torch.cat([x, new], dim=1), torch.cat([x, new], dim=1))[:, -2:]
+            new = shown(new, logits, each[:, 3 - i], i, model.mask, 1.0)
+        x = torch.cat([x, new], dim=1)
+    assert torch.equal(model.sample(6, stream(0, "s")), x)
+
+
+@pytest.mark.parametrize("given", [0, 1, 4, 5])
+def test_a_stream_goes_on_from_all_of_its_prompt(given: int) -> None:
+    """A prompt that ends within a block changes what follows by its last token, as by its first."""
+    model = opinionated(BlockDiffusion, DataSpec("text", (12,), "tokens", vocab=5), block=3, steps=3, temperature=1e-4)
+    prompt = torch.arange(given) % 5
+
+    def continued(prompt: Tensor) -> list[int]:
+        return [int(token) for token in itertools.islice(model.stream(prompt, stream(0, "s")), 40)]
+
+    found = continued(prompt)
+    assert len(found) == 40 and all(0 <= token < 5 for token in found)
+    for place in {0, given - 1} if given else ():
+        others = [prompt.clone().index_fill_(0, torch.tensor([place]), value) for value in range(5)]
+        assert any(continued(other) != found for other in others), place
+
+
+def test_past_the_window_the_newer_blocks_are_read_again() -> None:
+    """What comes behind a text that fills the window is what comes behind the newer half of it alone."""
+    model = opinionated(BlockDiffusion, DataSpec("text", (8,), "tokens", vocab=5), block=2, steps=2, temperature=1e-4)
+    text = torch.randint(5, (8,), generator=stream(0, "t"))
+    whole, half = (list(itertools.islice(model.stream(x, stream(0, "s")), 8)) for x in (text, text[4:]))
+    assert whole == half
+
+
+def test_a_batch_shorter_than_the_window_is_learned_from() -> None:
+    model = BlockDiffusion(DataSpec("text", (8,), "tokens", vocab=5), layers=1, heads=1, width=8, block=4)
+    batch = Batch(torch.randint(5, (3, 6)), lengths=torch.tensor([6, 2, 5]))
+    assert model.train_step(batch, stream(0, "t"))["loss"] > 0
+
+
+@pytest.mark.parametrize(("family", "params"), FAMILIES)
+def test_a_mask_is_no_token_of_a_text(family: Any, params: dict[str, Any]) -> None:
+    model = opinionated(family, **params)
+    with pytest.raises(GenbenchError, match=r"step 1 of example 0 is not one of the 3 tokens, 0..2"):
+        model.log_prob(Batch(torch.tensor([[0, 3, 1, 2]])))
 
 
 def test_what_cannot_be_is_refused() -> None:

@@ -10,12 +10,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bench import Batch, DataSpec, GenbenchError
+from bench import Batch, DataSpec, GenbenchError, Unsupported
 from bench.registry import registry
 from bench.streams import stream
 from bench.testing import made_up
 from generators._attention import attend
-from generators.gpt import GPT, GPT3
+from generators.gpt import GPT, GPT3, ImageGPT
 from generators.llama import Llama, rotations
 
 CPU = torch.device("cpu")
@@ -190,6 +190,11 @@ def opinionated(family: Any, **params: Any) -> Any:
     for p in model.parameters():
         torch.nn.init.normal_(p, std=0.5)
     return model
+
+
+def test_an_image_has_no_stop() -> None:
+    with pytest.raises(Unsupported, match="an image ends at its last pixel"):
+        ImageGPT(DataSpec("image", (1, 4, 4), "binary"), stop=(1,), layers=1, heads=1, width=8)
 
 
 def test_widths_that_cannot_be_are_refused() -> None:

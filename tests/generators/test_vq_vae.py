@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from bench import Batch, DataSpec, GenbenchError, Unsupported
+from bench import Batch, DataSpec, GenbenchError, Rows, Unsupported
 from bench.datasets.digits import digits
 from bench.streams import stream
 from bench.testing import made_up
 from generators._heads import Tokens
-from generators._sequence import draw_sequences
 from generators._tokeniser import FSQ, Codebook, halvings, perplexity, shares
 from generators.vq_vae import VQVAE, ConditionalVQVAE
 
@@ -273,13 +272,13 @@ def test_drawing_with_cached_keys_is_drawing_from_the_whole() -> None:
     """One code at a time with what was kept, as from all codes before it anew."""
     model = VQVAE(GREY, **{**SMALL, "layers": 2}).eval()
     torch.nn.init.normal_(model.prior.embedding.weight)
-    u = torch.rand(5, 16, generator=stream(0, "u"))
+    u = Rows(stream(0, "u"), 5).uniform(16)
     head, codes = Tokens(12), torch.zeros(5, 0, dtype=torch.int64)
     with torch.no_grad():
         for place in range(16):
             seen = torch.cat([head.start(5, u.device)[:, None], codes], 1)
             codes = torch.cat([codes, head.draw(model.prior(seen)[0][:, -1], u[:, place])[:, None]], 1)
-        assert torch.equal(draw_sequences(model.prior, head, u, 1.0), codes)
+        assert torch.equal(model.draw_codes(Rows(stream(0, "u"), 5), 5, None), codes)
 
 
 def test_heads_share_the_width() -> None:

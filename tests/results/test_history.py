@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import OutputError, Records, RunRecord
+from bench import GenbenchError, OutputError, Records, RunRecord
 from bench.cli._main import run_command
-from bench.results.history import as_one, history
+from bench.results.history import MARGIN, as_one, history
 from bench.results.store import sides_under, write_bundle, write_record
-from bench.statistics import change_points
+from bench.statistics import change_p, change_points, fewest_points
 from tests.report_records import measured, record
 
 
@@ -44,7 +44,15 @@ class TestChangePoints:
         rng = np.random.default_rng(0)
         assert change_points([1.0] * 10, rng) == [] and change_points([1.0, 9.0, 9.0], rng) == []
         assert change_points([], rng) == []
-        assert change_points([1.0] * 9 + [1.01] * 9, rng, least=0.02) == []
+        n = fewest_points(0.01)
+        assert change_points([1.0] * (n // 2 + 1) + [2.0] * (n // 2 + 1), rng)
+        assert not change_points([1.0] * (n // 2) + [2.0] * (n // 2 - 2), rng)
+
+    def test_more_orders_are_looked_at_where_a_finer_p_is_asked_for(self) -> None:
+        x = [1.0] * 30 + [2.0] * 30
+        coarse, fine = (change_p(x, np.random.default_rng(0), level=level) for level in (0.01, 1e-4))
+        assert fine <= 1e-4 < coarse
+        assert change_p(np.random.default_rng(1).normal(size=60).tolist(), np.random.default_rng(0), level=1e-4) > 0.01
 
     def test_the_same_generator_gives_the_same_answer(self) -> None:
         x = np.random.default_rng(3).normal(0, 1, 40).tolist()
@@ -55,6 +63,11 @@ def at(day: int, value: float, metric: str = "sample_throughput", **environment:
     created = f"2030-01-{day:02}T00:00:00+00:00"
     facts = {"cpu": "one", "commit": f"c{day:02}", **environment}
     return record("vae", measurements=(measured(metric, value),), created=created, environment=facts)
+
+
+def noise(days: int, seed: int, level: float = 1.0, metric: str = "sample_throughput") -> list[RunRecord]:
+    rng = np.random.default_rng(seed)
+    return [at(day, level * float(rng.normal(100, 1)), metric) for day in range(1, days + 1)]
 
 
 SLOWER = [at(day, 100 + day % 3 - (20 if day >= 10 else 0)) for day in range(1, 21)]
@@ -76,6 +89,34 @@ class TestHistory:
             sizes.append(found.model_copy(update={"measurements": (number,)}))
         assert history(sizes, np.random.default_rng(0))[0].changes
 
+    def test_many_series_that_never_change_are_left_alone(self) -> None:
+        """One of a hundred would be told to by itself; of two hundred together hardly ever any."""
+        one = noise(28, 0)
+        records = [
+            r.model_copy(update={"measurements": tuple(
+                r.measurements[0].model_copy(update={"metric": f"m{k}", "value": float(v)})
+                for k, v in enumerate(np.random.default_rng(day).normal(1, 0.1, 200))
+            )}) for day, r in enumerate(one)
+        ]  # fmt: skip
+        found = history(records, np.random.default_rng(0))
+        assert len(found) == 200 and sum(bool(s.changes) for s in found) == 0
+
+    def test_suites_do_not_share_a_line(self) -> None:
+        other = [r.model_copy(update={"plan": r.plan.model_copy(update={"suite": "other"})}) for r in SLOWER[9:]]
+        assert {s.suite for s in history([*SLOWER[:9], *other], np.random.default_rng(0))} == {"other", "digits"}
+
+    def test_a_margin_is_a_share_or_an_amount_of_one_metric_or_all(self) -> None:
+        for margin, told in [("30%", False), ("5%", True), ("30", False), ("sample_*=30%", False), ("fd_*=30%", True)]:
+            found = history(SLOWER, np.random.default_rng(0), policy=MARGIN.with_margins([margin]))
+            assert bool(found[0].changes) == told, margin
+
+    def test_a_metric_is_a_name_or_a_pattern(self) -> None:
+        records = [*SLOWER, *noise(20, 1, metric="fd_lenet")]
+        for pattern in ("fd_lenet", "fd_*"):
+            assert [s.metric for s in history(records, np.random.default_rng(0), metrics=[pattern])] == ["fd_lenet"]
+        with pytest.raises(GenbenchError, match="no 'fd_lenets' here; did you mean 'fd_lenet'"):
+            history(records, np.random.default_rng(0), metrics=["fd_lenets"])
+
     def test_runs_of_one_commit_are_one_point(self) -> None:
         twice = [*SLOWER, *(r.model_copy(update={"run_id": r.run_id[::-1]}) for r in SLOWER)]
         (series,) = history(twice, np.random.default_rng(0))
@@ -92,7 +133,16 @@ class TestHistory:
         assert "c10" in said and "worse" in said and "(-" in said and "█" in said
         assert run_command(["history", str(tmp_path / "all"), "--json"]) == 1
         assert len(json.loads(capsys.readouterr().out)[0]["points"]) == 20
-        assert run_command(["history", str(tmp_path / "all"), "--margin", "0.9"]) == 0
+        assert run_command(["history", str(tmp_path / "all"), "--margin", "90%"]) == 0
+        capsys.readouterr()
+        assert run_command(["history", str(tmp_path / "all")]) == 1 and "--accept c10" in capsys.readouterr().out
+        assert run_command(["history", str(tmp_path / "all"), "--accept", "c10"]) == 0
+        assert run_command(["history", str(tmp_path / "all"), "--accept", "c99"]) == 2
+        assert "no number here is of that commit" in capsys.readouterr().err
+        few = tmp_path / "few"
+        for r in SLOWER[:5]:
+            write_bundle(few / f"{r.created[:10]}.json", Records([r]))
+        assert run_command(["history", str(few)]) == 0 and "takes at least 10" in capsys.readouterr().out
         write_record(tmp_path / "one", SLOWER[0])
         assert run_command(["history", str(tmp_path / "one")]) == 2 and "two points" in capsys.readouterr().err
 

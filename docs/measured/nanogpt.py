@@ -2,7 +2,7 @@
 
     genbench run shakespeare --set datasets.tinyshakespeare.window=65 --set datasets.tinyshakespeare.valid=0.0001 \\
         --out runs/nanogpt
-    python -m tests.performance.nanogpt runs/nanogpt
+    python docs/measured/nanogpt.py runs/nanogpt
 
 nanoGPT trains on the first 90 % of the text and takes its loss on windows of 64 characters from random places of the
 rest, each of whose predictions sees one to 64 characters; it prints the mean over 240 windows. Here it is the mean over
@@ -12,6 +12,7 @@ which also predicts the first of each window, from nothing.
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,17 +39,20 @@ def nanogpt_nats(model: Sequential, tokens: Tensor, window: int) -> float:
 def main(out: Path) -> None:
     for record in read_records(out)[0]:
         plan, checkpoint = record.plan, out / "checkpoints" / f"{record.training_id}.safetensors"
-        if plan.control or not checkpoint.exists():
+        bits = [m.value for m in record.measurements if m.metric == "bits_per_char" and m.value is not None]
+        if plan.control:
+            continue
+        if not checkpoint.exists() or not bits:
+            print(f"{plan.generator}: left out, it has no {'bits_per_char' if checkpoint.exists() else checkpoint}")
             continue
         data: Any = registry.get("datasets", plan.source or plan.dataset).make(**plan.options or {})
         model = registry.get("generators", plan.family).make(data.spec, **plan.params)
         restore(checkpoint, model, training=False)
         if not isinstance(model.eval(), Sequential):
             continue
-        ours = next(m.value for m in record.measurements if m.metric == "bits_per_char") * torch.log(torch.tensor(2.0))
         theirs = nanogpt_nats(model, data.tokens("test"), data.spec.shape[0])
         print(
-            f"{plan.generator}: {theirs:.3f} nats a character as nanoGPT scores, {float(ours):.3f} as genbench does",
+            f"{plan.generator}: {theirs:.3f} nats a character as nanoGPT scores, {bits[0] * math.log(2):.3f} as genbench does",
             flush=True,
         )
 
