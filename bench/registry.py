@@ -18,6 +18,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import math
 import pkgutil
 import re
 import sys
@@ -58,6 +59,7 @@ T = TypeVar("T", bound=Callable[..., Any])
 M = TypeVar("M", bound="ModalityObject")
 Locate = Callable[[], str]
 Presets = Mapping[str, Mapping[str, Any]]
+_ROUNDING = 1e-6  # by which arithmetic may pass the end of a range
 Subject = Literal["model", "samples", "features"]
 Side = Literal["samples", "reference", "train", "conditional", "reconstructions"]
 _SIDES: Mapping[Subject, tuple[Side, ...]] = {
@@ -137,6 +139,7 @@ class MetricEntry(Entry):
     extractor: of a feature metric, once it is bound to one (see ``bench.measure.names``).
     extractors: those a feature metric is taken on where nobody names one; None for all.
     classic: the name under which it is known on an extractor, where that is another than ``fd_lenet``'s kind.
+    least, most: the values between which it lies whatever the data.
     lead: its place among those that order a board or stand for their aspect, then that of its extractor, lower first;
         empty: behind them all.
     curve: its place among those that are looked at in training where a suite names none, lower first; None: not.
@@ -157,6 +160,8 @@ class MetricEntry(Entry):
     extractors: frozenset[str] | None = None
     extractor: str | None = None
     classic: Mapping[str, str] = field(default_factory=dict)
+    least: float = -math.inf
+    most: float = math.inf
     lead: tuple[int, ...] = ()
     curve: int | None = None
     slow: bool = False
@@ -173,6 +178,14 @@ class MetricEntry(Entry):
     @property
     def speaks_of(self) -> frozenset[str]:
         return self.on
+
+    def impossible(self, value: float) -> str:
+        """Why no data can give this value; "" for one that some can. Rounding may pass an end."""
+        ends = (self.least, self.most)
+        near = any(math.isclose(value, end, rel_tol=_ROUNDING, abs_tol=_ROUNDING) for end in ends)
+        if self.least <= value <= self.most or near:
+            return ""
+        return f"{self.name} is {value:g}, and can only lie in [{self.least:g}, {self.most:g}]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -490,6 +503,8 @@ def metric(
     sides: Iterable[Side] | None = None,
     extractors: Iterable[str] | None = None,
     classic: Mapping[str, str] | None = None,
+    least: float = -math.inf,
+    most: float = math.inf,
     lead: int | None = None,
     curve: int | None = None,
     slow: bool = False,
@@ -508,6 +523,7 @@ def metric(
     sides: what it looks at, whose sizes stand in the protocol; left out: samples, and for features reference.
     extractors: where a feature metric is at home; on others it is taken only when asked for by name. Left out: all.
     classic: its name on an extractor where the field has one, ``{"inception": "fid"}``.
+    least, most: it lies between them whatever the data: another value is an error, and in a record not believed.
     lead: 0 or more; the lowest of realism and likelihood orders a board, that of another aspect, or of bytes, is shown.
     curve: 0 or more, of what is cheap: where a suite names nothing, the lowest that applies is looked at in training.
     slow: takes minutes without a GPU: where no metric is named, ``bench.evaluate`` leaves it out and says so.
@@ -532,6 +548,8 @@ def metric(
             paper=paper,
             extractors=None if extractors is None else frozenset(extractors),
             classic=dict(classic or {}),
+            least=least,
+            most=most,
             lead=() if lead is None else (lead,),
             curve=curve,
             slow=slow,

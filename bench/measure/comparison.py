@@ -258,11 +258,14 @@ def measure(entry: MetricEntry, comparison: Comparison) -> Estimate:
     """A metric's estimate, its protocol completed with what it was taken of.
 
     A side that it read counts as one that it declared, whoever read it first. Raises Omitted, or GenbenchError, also
-    for a metric that says something else than the kernel of sides or features, or counts a side that it did not read.
+    for a metric that says something else than the kernel of sides or features, or counts a side that it did not read,
+    and for a value that it cannot have.
     """
     seen = comparison.space(entry.extractor) if entry.of == "features" else None
     with comparison.reading() as read:
         estimate = entry.compute(comparison if seen is None else seen)
+    if wrong := entry.impossible(estimate.value):
+        raise GenbenchError(wrong)
     sides = [side for side in COUNTS if side in {*entry.sides, *read}]
     taken: dict[str, str | int | float | bool] = dict(seen.protocol if seen else {})
     taken |= {COUNTS[side]: _count(comparison, side) for side in sides}

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import zipfile
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bench.errors import DataError, named
+from bench.errors import DataError, GenbenchError, named
 from bench.files import open_plain
+from bench.measure.names import find_metric
 from bench.record import CurvePoint, RunRecord
 from bench.results.store import read_record
 
 _SLACK = 0.2  # by which examples seen and steps may differ: a last batch may be short
+_AHEAD = timedelta(days=1)  # by which a clock may be wrong
 _BYTES = 4  # of a learned number, at least in training
 
 
@@ -31,6 +34,8 @@ def _identity(record: RunRecord, path: Path) -> Iterator[str]:
         yield f"is named after another run than its own, {record.run_id}"
     if not record.plan.fingerprint.strip():
         yield "does not say which data it is of: its fingerprint is empty"
+    if datetime.fromisoformat(record.created) > datetime.now(UTC) + _AHEAD:
+        yield f"was made in the future, at {record.created}"  # and would be the newest forever
 
 
 def _samples(record: RunRecord, path: Path) -> Iterator[str]:
@@ -48,7 +53,8 @@ def _samples(record: RunRecord, path: Path) -> Iterator[str]:
 
 
 def contradictions(record: RunRecord) -> Iterator[str]:
-    """What its own numbers deny."""
+    """What its own numbers deny, or what the metrics that are known here can say."""
+    yield from _values(record)
     yield from _counts(record)
     yield from _curve(record.curve, record.steps)
     yield from _costs(record)
@@ -58,6 +64,16 @@ def contradictions(record: RunRecord) -> Iterator[str]:
         yield f"was to measure {', '.join(silent)}, and has neither a number nor a reason"
     if both := sorted({m.metric for m in record.measurements} & set(record.omitted)):
         yield f"has a number and a reason for none: {', '.join(both)}"
+
+
+def _values(record: RunRecord) -> Iterator[str]:
+    for m in record.measurements:
+        try:
+            wrong = find_metric(m.metric, record.plan.modality).impossible(m.value)
+        except GenbenchError:  # of another plugin, or tool
+            continue
+        if wrong:
+            yield wrong
 
 
 def _counts(record: RunRecord) -> Iterator[str]:

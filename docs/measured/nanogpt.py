@@ -50,11 +50,8 @@ def main(out: Path) -> None:
         restore(checkpoint, model, training=False)
         if not isinstance(model.eval(), Sequential):
             continue
-        theirs = nanogpt_nats(model, data.tokens("test"), data.spec.shape[0])
-        print(
-            f"{plan.generator}: {theirs:.3f} nats a character as nanoGPT scores, {bits[0] * math.log(2):.3f} as genbench does",
-            flush=True,
-        )
+        theirs, ours = nanogpt_nats(model, data.tokens("test"), data.spec.shape[0]), bits[0] * math.log(2)
+        print(f"{plan.generator}: {theirs:.3f} nats a character as nanoGPT scores, {ours:.3f} as genbench", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from bench import Estimate, Trial, median_interval, metric, time_calls
 from metrics.cost.throughput import draw_anew
 
 
-@metric("latency_p50", aspect="efficiency", unit="s", better="lower")
+@metric("latency_p50", aspect="efficiency", unit="s", better="lower", least=0)
 def latency_p50(trial: Trial) -> Estimate:
     """Median seconds for one example; the device idle before and after each call."""
     seconds = time_calls(lambda: draw_anew(trial, 1), trial.device)

@@ -8,7 +8,7 @@ from torch.optim.swa_utils import AveragedModel
 from bench import Estimate, Omitted, Trial, metric
 
 
-@metric("parameters", aspect="efficiency", unit="1", better="lower", exact=True)
+@metric("parameters", aspect="efficiency", unit="1", better="lower", least=0, exact=True)
 def parameters(trial: Trial) -> Estimate:
     """Distinct learned numbers, shared ones counted once, those that only training needs included.
 

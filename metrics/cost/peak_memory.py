@@ -6,13 +6,13 @@ from bench import Estimate, Omitted, Trial, metric
 from metrics.cost._cost import costs
 
 
-@metric("peak_rss_bytes", aspect="efficiency", unit="B", better="lower", lead=2)
+@metric("peak_rss_bytes", aspect="efficiency", unit="B", better="lower", least=0, lead=2)
 def peak_rss_bytes(trial: Trial) -> Estimate:
     """Largest resident set of the process, interpreter, libraries and data included."""
     return Estimate(value=costs(trial).peak_rss_bytes, n=1, protocol=trial.conditions)
 
 
-@metric("peak_gpu_bytes", aspect="efficiency", unit="B", better="lower")
+@metric("peak_gpu_bytes", aspect="efficiency", unit="B", better="lower", least=0)
 def peak_gpu_bytes(trial: Trial) -> Estimate:
     """Most bytes that tensors held on the GPU at once (the allocator's peak)."""
     spent = costs(trial)

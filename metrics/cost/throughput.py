@@ -22,7 +22,7 @@ from metrics.cost._cost import costs
 STRETCHES = 30  # of training: enough to tell their spread by, and long enough that one says little of the next
 
 
-@metric("train_throughput", aspect="efficiency", unit="examples/s", better="higher")
+@metric("train_throughput", aspect="efficiency", unit="examples/s", better="higher", least=0)
 def train_throughput(trial: Trial[Trainable]) -> Estimate:
     """Examples trained on per second of training steps; checkpoints and start-up left out."""
     spent = costs(trial)
@@ -39,7 +39,7 @@ def train_throughput(trial: Trial[Trainable]) -> Estimate:
     return Estimate(value=value, n=spent.train_examples, interval=interval, protocol=protocol)
 
 
-@metric("sample_throughput", aspect="efficiency", unit="examples/s", better="higher", lead=1)
+@metric("sample_throughput", aspect="efficiency", unit="examples/s", better="higher", least=0, lead=1)
 def sample_throughput(trial: Trial) -> Estimate:
     """Examples drawn per second, in batches, warmed up; the median batch decides."""
     size = min(trial.batch_size, trial.n_samples)

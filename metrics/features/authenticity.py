@@ -74,6 +74,8 @@ def _gap(fake: Estimate, held_out: Estimate) -> Estimate:
     aspect="novelty",
     unit="%",
     better="none",
+    least=0,
+    most=100,
     sides=("samples", "train"),
     paper=PAPER,
 )
@@ -87,6 +89,8 @@ def auth_pct(space: Space) -> Estimate:
     aspect="novelty",
     unit="%",
     better="none",
+    least=-100,
+    most=100,
     sides=("samples", "reference", "train"),
     paper=PAPER,
 )

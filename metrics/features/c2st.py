@@ -81,7 +81,7 @@ def held_out_accuracy(
     )
 
 
-@metric("c2st", aspect="realism", unit="1", better="lower", paper="arXiv:1610.06545")
+@metric("c2st", aspect="realism", unit="1", better="lower", least=0, most=1, paper="arXiv:1610.06545")
 def c2st(space: Space) -> Estimate:
     """How often a held-out linear classifier tells samples from real data: 0.5 never, 1 always. Blind to spread.
 

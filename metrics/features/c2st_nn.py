@@ -38,7 +38,7 @@ def network_test(fake: Array, real: Array, rng: np.random.Generator) -> Estimate
     return held_out_accuracy(fake, real, rng, network, told)
 
 
-@metric("c2st_nn", aspect="realism", unit="1", better="lower",
+@metric("c2st_nn", aspect="realism", unit="1", better="lower", least=0, most=1,
         paper="arXiv:1610.06545, section 4")  # fmt: skip
 def c2st_nn(space: Space) -> Estimate:
     """How often a held-out small neural network tells samples from real data: 0.5 never, 1 always. Sees spread too.

@@ -44,6 +44,8 @@ def class_accuracy(logits: Array, labels: Array) -> Estimate:
     aspect="relevance",
     unit="1",
     better="higher",
+    least=0,
+    most=1,
     lead=1,
     paper="arXiv:1905.10887",
 )

@@ -149,13 +149,13 @@ def _fill_error(found: Overlap) -> float:
     return math.sqrt(filled.var().item() / m + (together + widened) / m**2)
 
 
-@metric("clipped_density", aspect="realism", unit="1", better="higher", paper=PAPER)
+@metric("clipped_density", aspect="realism", unit="1", better="higher", least=0, paper=PAPER)
 def clipped_density(space: Space) -> Estimate:
     """Realism as an equivalent share of good samples: robust density, 1 for samples as good as real data."""
     return clipped_density_of(space.once(shared_overlap))
 
 
-@metric("clipped_coverage", aspect="diversity", unit="1", better="higher", paper=PAPER)
+@metric("clipped_coverage", aspect="diversity", unit="1", better="higher", least=0, paper=PAPER)
 def clipped_coverage(space: Space) -> Estimate:
     """Diversity as an equivalent share of good samples: how many good ones would fill as much of the data."""
     return clipped_coverage_of(space.once(shared_overlap))

@@ -41,7 +41,7 @@ def cmmd_u(space: Space) -> Estimate:
     return _estimate(space.once(_shared), "U")
 
 
-@metric("cmmd_v", extractors=HOME, aspect="realism", unit="1", better="lower", paper=PAPER)
+@metric("cmmd_v", extractors=HOME, aspect="realism", unit="1", better="lower", least=0, paper=PAPER)
 def cmmd_v(space: Space) -> Estimate:
     """Gaussian kernel distance of unit-length features, biased as the released code computes it."""
     return _estimate(space.once(_shared), "V")

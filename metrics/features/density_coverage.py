@@ -87,13 +87,15 @@ def gained(found: Overlap) -> Tensor:
     return torch.zeros(len(found.real.points), dtype=torch.float64, device=near.device).index_add_(0, near, gains)
 
 
-@metric("density", aspect="realism", unit="1", better="higher", paper="arXiv:2002.09797, Eq. 4")
+@metric("density", aspect="realism", unit="1", better="higher", least=0, paper="arXiv:2002.09797, Eq. 4")
 def density(space: Space) -> Estimate:
     """How densely real data surrounds the samples: 1 where they are spread as it is, more in its densest parts."""
     return density_of(space.once(shared_overlap))
 
 
-@metric("coverage", aspect="diversity", unit="1", better="higher", lead=1, paper="arXiv:2002.09797, Eq. 5")
+@metric(
+    "coverage", aspect="diversity", unit="1", better="higher", least=0, most=1, lead=1, paper="arXiv:2002.09797, Eq. 5"
+)
 def coverage(space: Space) -> Estimate:
     """Share of real examples with a sample among their nearest neighbours."""
     return coverage_of(space.once(shared_overlap))

@@ -131,7 +131,17 @@ def say_if_singular(space: Space, fake: Literal["samples", "reconstructions"], r
         )
 
 
-@metric("fd", aspect="realism", unit="1", better="lower", classic={"inception": "fid"}, lead=1, curve=2, paper=PAPER)
+@metric(
+    "fd",
+    aspect="realism",
+    unit="1",
+    better="lower",
+    least=0,
+    classic={"inception": "fid"},
+    lead=1,
+    curve=2,
+    paper=PAPER,
+)
 def fd(space: Space) -> Estimate:
     """Fréchet distance: how far mean and covariance of the samples' features are from real ones; falls with n."""
     if known := space.comparison.statistics:

@@ -65,14 +65,14 @@ def inception_score(logits: Array, splits: int = SPLITS) -> Estimate:
     return Estimate(value=value, n=len(x), interval=interval, protocol=protocol)
 
 
-@metric("is", on={"image"}, sides=["samples"], aspect="realism", unit="1", better="higher",
+@metric("is", on={"image"}, sides=["samples"], aspect="realism", unit="1", better="higher", least=1,
         classic={"inception": "is"}, paper=PAPER)  # fmt: skip
 def mean_of_ten(space: Space) -> Estimate:
     """Inception Score: how clearly samples are of one class and how evenly of all; mean over ten parts, as is usual."""
     return inception_score(space.logits)
 
 
-@metric("is_1", on={"image"}, sides=["samples"], aspect="realism", unit="1", better="higher", paper=PAPER)
+@metric("is_1", on={"image"}, sides=["samples"], aspect="realism", unit="1", better="higher", least=1, paper=PAPER)
 def of_all_at_once(space: Space) -> Estimate:
     """Inception Score of all samples at once, not the mean over parts: less biased and blind to their order."""
     return inception_score(space.logits, splits=1)

@@ -225,14 +225,14 @@ def _shared(space: Space) -> Clusters:
     return clusters(space.fake, space.real)
 
 
-@metric("mauve", aspect="realism", unit="1", better="higher",
+@metric("mauve", aspect="realism", unit="1", better="higher", least=0, most=1,
         paper="arXiv:2102.01454, Eqs. 1-3")  # fmt: skip
 def mauve_of_space(space: Space) -> Estimate:
     """Area under the divergence frontier of clustered features; 1 where samples and real data fall alike."""
     return mauve(space.once(_shared))
 
 
-@metric("frontier_integral", aspect="realism", unit="1", better="lower",
+@metric("frontier_integral", aspect="realism", unit="1", better="lower", least=0,
         paper="arXiv:2212.14578; arXiv:2106.07898, Prop. 2")  # fmt: skip
 def frontier_integral_of_space(space: Space) -> Estimate:
     """KL divergences from mixtures of samples and real data, averaged over mixtures; 0 where the two fall alike."""

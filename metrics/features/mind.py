@@ -70,7 +70,7 @@ def _step(x: Tensor) -> float:
     return 6 * x.var(0).sum().item() / len(x)
 
 
-@metric("mind", aspect="realism", unit="1", better="lower", paper="arXiv:2605.06797")
+@metric("mind", aspect="realism", unit="1", better="lower", least=0, paper="arXiv:2605.06797")
 def mind(space: Space) -> Estimate:
     """Squared Wasserstein distance averaged over 1,000 projections, times three times the number of features."""
     return sliced_distance(space.fake, space.real)

@@ -84,6 +84,8 @@ def copied_share(fake: Tensor, held_out: Tensor) -> Estimate:
     aspect="novelty",
     unit="1",
     better="lower",
+    least=0,
+    most=1,
     lead=1,
     sides=("samples", "reference", "train"),
     paper="arXiv:2301.13188, section 4.2",

@@ -71,13 +71,15 @@ def _share(held: Contained, near: Nearest, found: Overlap, of: Literal["real", "
     return Estimate(value=share, n=n, interval=interval, protocol=found.protocol)
 
 
-@metric("precision", aspect="realism", unit="1", better="higher", paper="arXiv:1904.06991, Eq. 1")
+@metric("precision", aspect="realism", unit="1", better="higher", least=0, most=1, paper="arXiv:1904.06991, Eq. 1")
 def precision(space: Space) -> Estimate:
     """Share of samples that lie among the real data (inside the ball of some real example)."""
     return precision_of(space.once(shared_overlap))
 
 
-@metric("recall", aspect="diversity", unit="1", better="higher", lead=2, paper="arXiv:1904.06991, Eq. 2")
+@metric(
+    "recall", aspect="diversity", unit="1", better="higher", least=0, most=1, lead=2, paper="arXiv:1904.06991, Eq. 2"
+)
 def recall(space: Space) -> Estimate:
     """Share of real data that lies among the samples (inside the ball of some sample)."""
     return recall_of(space.once(shared_overlap))

@@ -71,7 +71,7 @@ def continuations(trial: Trial, model: Streaming, prompts: list[Tensor], tokens:
     return torch.stack(rows)
 
 
-@metric("prompt_similarity", on={"text"}, aspect="relevance", unit="1", better="higher",
+@metric("prompt_similarity", on={"text"}, aspect="relevance", unit="1", better="higher", least=-2, most=2,
         paper="arXiv:1908.10084")  # fmt: skip
 def prompt_similarity_of_model(trial: Trial[Streaming]) -> Estimate:
     """Cosine of a continuation's sentence embedding with the true one's, less that with other prompts' true ones."""

@@ -21,6 +21,7 @@ from metrics.features.frechet import arrays, influences, say_if_singular
     aspect="realism",
     unit="1",
     better="lower",
+    least=0,
     paper="arXiv:1706.08500, Eq. 6",
 )
 def rfd(space: Space) -> Estimate:

@@ -61,6 +61,7 @@ def vendi_score(features: Array) -> Estimate:
     aspect="diversity",
     unit="1",
     better="higher",
+    least=1,
     paper="arXiv:2210.02410, Definition 3.1",
 )
 def vendi(space: Space) -> Estimate:

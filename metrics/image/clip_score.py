@@ -80,6 +80,8 @@ def _directions(embeddings: Array, what: str) -> Tensor:
     aspect="relevance",
     unit="1",
     better="higher",
+    least=0,
+    most=100,
     locate=lambda: str(folder()),
     paper="arXiv:2104.08718",
 )

@@ -15,6 +15,8 @@ from metrics.image._reconstruction import Images, both, checked_images, mean_of_
     aspect="realism",
     unit="1",
     better="lower",
+    least=0,
+    most=1,
     sides=("reconstructions", "reference"),
 )
 def mse(trial: Trial[Reconstructor]) -> Estimate:

@@ -19,6 +19,7 @@ from metrics.image.mse import squared_errors
     aspect="realism",
     unit="dB",
     better="higher",
+    least=0,
     sides=("reconstructions", "reference"),
 )
 def psnr(trial: Trial[Reconstructor]) -> Estimate:

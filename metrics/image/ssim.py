@@ -36,6 +36,8 @@ PROTOCOL: Mapping[str, str | int | float | bool] = {
     aspect="realism",
     unit="1",
     better="higher",
+    least=-1,
+    most=1,
     sides=("reconstructions", "reference"),
     paper="Wang et al. 2004, Eq. 13",
 )

@@ -58,6 +58,8 @@ Score = Callable[[Batch], Tensor]  # (batch,), higher for what fits better
     aspect="novelty",
     unit="1",
     better="none",
+    least=0,
+    most=1,
     paper="arXiv:1709.01604",
 )
 def membership_auc(trial: Trial) -> Estimate:

@@ -9,7 +9,7 @@ from bench import Estimate, Likelihood, Omitted, Trial, metric, ratio_interval
 from metrics.likelihood._examples import nats_of, told
 
 
-@metric("nats_per_frame", on={"music"}, aspect="likelihood", unit="nat", better="lower", lead=0, curve=1,
+@metric("nats_per_frame", on={"music"}, aspect="likelihood", unit="nat", better="lower", least=0, lead=0, curve=1,
         paper="arXiv:1206.6392, table 1")  # fmt: skip
 def nats_per_frame(trial: Trial[Likelihood]) -> Estimate:
     """Nats that the model spends on a frame of the test pieces, all frames alike, the first of a piece too.

@@ -169,7 +169,7 @@ def with_train(c: Comparison, estimate: Estimate) -> Estimate:
 
 
 @metric("copied_ngram", sides=("samples", "train"), on={"text"}, aspect="novelty", unit="words",
-        better="none", lead=2, paper=PAPER)  # fmt: skip
+        better="none", least=0, lead=2, paper=PAPER)  # fmt: skip
 def mean_copied_ngram(c: Comparison) -> Estimate:
     """Longest run of words that a sample shares with the training text, mean over samples."""
     tokens, matches = matched(c)
@@ -177,7 +177,7 @@ def mean_copied_ngram(c: Comparison) -> Estimate:
 
 
 @metric("longest_copy", sides=("samples", "train"), on={"text"}, aspect="novelty", unit="words",
-        better="none", paper=PAPER)  # fmt: skip
+        better="none", least=0, paper=PAPER)  # fmt: skip
 def longest_copy_of_all(c: Comparison) -> Estimate:
     """Longest run of words that any sample shares with the training text; grows with the number of samples."""
     tokens, matches = matched(c)

@@ -68,6 +68,8 @@ def _register(n: int) -> Callable[[Comparison], Estimate]:
         aspect="diversity",
         unit="1",
         better="higher",
+        least=0,
+        most=1,
         paper="arXiv:1510.03055, section 5",
     )(compute)
 

@@ -93,7 +93,7 @@ def _of_side(c: Comparison, side: Literal["samples", "reference"]) -> tuple[np.n
     return judged(c.texts(side), by, min(TEXTS, c.count("samples")))
 
 
-@metric("judge_perplexity", on={"text"}, aspect="realism", unit="1", better="none", slow=True, locate=locate,
+@metric("judge_perplexity", on={"text"}, aspect="realism", unit="1", better="none", least=1, slow=True, locate=locate,
         paper=PAPER)  # fmt: skip
 def judge_perplexity_of_samples(c: Comparison) -> Estimate:
     """Perplexity of the samples under a language model that did not make them; match held-out text, not 1."""
@@ -101,7 +101,7 @@ def judge_perplexity_of_samples(c: Comparison) -> Estimate:
 
 
 @metric("judge_gap", sides=("samples", "reference"), on={"text"}, aspect="realism", unit="nat/token",
-        better="lower", slow=True, locate=locate, paper=PAPER)  # fmt: skip
+        better="lower", least=0, slow=True, locate=locate, paper=PAPER)  # fmt: skip
 def judge_gap_of_samples(c: Comparison) -> Estimate:
     """How far the samples' log perplexity under that language model is from held-out text's, in nats a token."""
     return _under(judge(), gap(*c.once(_of_side, "samples"), *c.once(_of_side, "reference")))

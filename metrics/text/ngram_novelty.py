@@ -67,14 +67,14 @@ def novelty_gap(ours: Counts, held_out: Counts, n: int = N) -> Estimate:
 
 
 @metric("ngram_novelty", sides=("samples", "train"), on={"text"}, aspect="novelty", unit="1",
-        better="none", paper=PAPER)  # fmt: skip
+        better="none", least=0, most=1, paper=PAPER)  # fmt: skip
 def ngram_novelty_of_samples(c: Comparison) -> Estimate:
     """Share of 5-grams of words that the training text does not hold; compare with that of held-out text."""
     return with_train(c, novelty(*new_and_all(*matched(c, "samples"))))
 
 
 @metric("ngram_novelty_gap", sides=("samples", "reference", "train"), on={"text"}, aspect="novelty",
-        unit="1", better="none", paper=PAPER)  # fmt: skip
+        unit="1", better="none", least=-1, most=1, paper=PAPER)  # fmt: skip
 def ngram_novelty_gap(c: Comparison) -> Estimate:
     """Share of new 5-grams less that of held-out text: below 0 copies more than people do, above 0 less."""
     ours, held_out = (new_and_all(*matched(c, side)) for side in ("samples", "reference"))

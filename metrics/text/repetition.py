@@ -40,6 +40,8 @@ def repetition(texts: Sequence[str], n: int = N) -> Estimate:
     aspect="realism",
     unit="1",
     better="none",
+    least=0,
+    most=1,
     paper="arXiv:1908.04319, section 6.1",
 )
 def rep_4(c: Comparison) -> Estimate:

@@ -175,7 +175,7 @@ def without_each(matches: Matches, losses: Losses, scores: np.ndarray) -> np.nda
     return left / (n - 1)
 
 
-@metric("self_bleu", on={"text"}, aspect="diversity", unit="1", better="lower", lead=2,
+@metric("self_bleu", on={"text"}, aspect="diversity", unit="1", better="lower", least=0, most=1, lead=2,
         paper="arXiv:1802.01886, section 3.2")  # fmt: skip
 def self_bleu_of_samples(c: Comparison) -> Estimate:
     """Mean BLEU-4 of each sample against all others; 1 where every sample has a twin. Grows with their number."""

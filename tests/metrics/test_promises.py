@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor
 
-from bench import Batch, DataSpec, generator, normal
-from bench.registry import registry
+from bench import Batch, DataSpec, Estimate, GenbenchError, generator, normal
+from bench.registry import MetricEntry, registry
 from bench.testing import MetricPromises
+from bench.testing.metrics import measured
 
 # Other people's networks read the samples for these, too slowly to be swept; what they owe is tested there.
 READERS: Mapping[str, str] = {
@@ -29,11 +31,30 @@ CUT: Mapping[str, str] = {
 }
 SUBSETS = "kid_subsets"  # of 1,000 rows each
 DENSITY = "log_likelihood"  # no family here has one of data without levels
+# What may have any value: unbiased or corrected, so that chance can carry it below 0, or a signed difference.
+ANYWHERE = {
+    "cmmd_u", "ct", "ct_worst", "evaluate:", "fd_corrected", "fld", "fld_gap", "kid", "kid_subsets", "log_likelihood",
+}  # fmt: skip
 EXCEPTIONS: Mapping[str, str] = {"test_the_order_of_samples_does_not_matter": "another order is another part"}
 
 
 def test_what_is_left_out_is_there() -> None:
     assert {*READERS, *CUT, SUBSETS, DENSITY} <= registry.all("metrics").keys()
+
+
+def test_every_other_metric_says_between_what_it_lies() -> None:
+    """So that a record which says something else is not believed."""
+    every: Mapping[str, MetricEntry] = registry.all("metrics", with_rest=True)
+    assert {name for name, entry in every.items() if not math.isfinite(entry.least)} == ANYWHERE
+    assert all(entry.least < entry.most for entry in every.values())
+
+
+def test_a_value_that_a_metric_cannot_have_is_an_error() -> None:
+    entry = registry.get("metrics", "precision")
+    assert not entry.impossible(1 + 1e-9) and not entry.impossible(0.0)
+    wrong = replace(entry, compute=lambda space: Estimate(value=1.5, n=3))
+    with pytest.raises(GenbenchError, match=r"precision is 1.5, and can only lie in \[0, 1\]"):
+        measured(wrong, 120)
 
 
 class TestEveryMetric(MetricPromises):

@@ -275,7 +275,7 @@ def test_two_suites_in_one_folder_are_told_apart() -> None:
 
 
 def test_a_trial_run_again_counts_once() -> None:
-    old = record("vae", scores={"fd_lenet": 99.0}, created="2030-01-01T00:00:00+00:00")
+    old = record("vae", scores={"fd_lenet": 99.0}, created="2020-01-01T00:00:00+00:00")
     new = record("vae", scores={"fd_lenet": 1.0})
     content = gather([new, old], Path(), [])
     assert shown(content.sections[0].board, "fd_lenet", "vae") == "1"
@@ -292,7 +292,7 @@ def test_a_killed_trial_stays_with_its_fellows() -> None:
 
 def test_a_killed_trial_that_was_run_again_under_other_code_counts_once() -> None:
     killed = failed("vae", 1, environment={})
-    again = record("vae", 1, scores={"fd_lenet": 2.0}, created="2030-01-03T00:00:00+00:00")
+    again = record("vae", 1, scores={"fd_lenet": 2.0}, created="2020-01-03T00:00:00+00:00")
     current, older = newest([*seeds("vae", "fd_lenet", [1.0]), killed, again])
     assert [r.run_id for r in older] == [killed.run_id]
     (row,) = board_of(current).rows

@@ -64,6 +64,8 @@ def only(**values: float) -> dict[str, Any]:
             "parameters counts 10.5, which is no whole number",
         ),
         (only(sample_throughput=-1.0), "a cost below 0: sample_throughput"),
+        (only(fd_lenet=-5.0), "fd_lenet is -5, and can only lie in [0, inf]"),
+        (only(recall_lenet=1.2), "recall_lenet is 1.2, and can only lie in [0, 1]"),
         ({"metrics": ("fd_lenet", "kid_lenet")}, "was to measure kid_lenet, and has neither a number nor a reason"),
         ({"omitted": {"fd_lenet": "no"}}, "has a number and a reason for none: fd_lenet"),
     ],
@@ -83,6 +85,10 @@ def test_a_record_whose_suite_is_called_bundle_is_a_record(tmp_path: Path) -> No
 
 
 class TestFiles:
+    def test_a_record_of_the_future_is_not_believed(self, tmp_path: Path) -> None:
+        path = write_record(tmp_path, good(created="2999-01-01T00:00:00+00:00"))
+        assert "was made in the future" in problems(path)[0]
+
     def test_samples_must_be_there_and_be_what_they_are_called(self, tmp_path: Path) -> None:
         r = with_samples(tmp_path, good())
         path = tmp_path / "records" / f"{r.run_id}.json"
@@ -137,7 +143,7 @@ class TestLeaderboard:
 
     def test_of_one_run_the_newest_record_wins(self, tmp_path: Path) -> None:
         old = good()
-        new = old.model_copy(update={"created": "2031-01-01T00:00:00+00:00", "remarks": ("newer",)})
+        new = old.model_copy(update={"created": "2021-01-01T00:00:00+00:00", "remarks": ("newer",)})
         for name, r in (("a", new), ("b", old)):
             write_record(tmp_path / name, r)
         assert merge([tmp_path / "a", tmp_path / "b"], tmp_path / "site") == (1, [])

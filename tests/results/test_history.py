@@ -60,7 +60,7 @@ class TestChangePoints:
 
 
 def at(day: int, value: float, metric: str = "sample_throughput", **environment: Any) -> RunRecord:
-    created = f"2030-01-{day:02}T00:00:00+00:00"
+    created = f"2020-01-{day:02}T00:00:00+00:00"
     facts = {"cpu": "one", "commit": f"c{day:02}", **environment}
     return record("vae", measurements=(measured(metric, value),), created=created, environment=facts)
 

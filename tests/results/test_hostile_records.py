@@ -253,7 +253,7 @@ def test_the_published_schema_refuses_the_same(tmp_path: Path) -> None:
 
 def test_a_copied_record_counts_once(tmp_path: Path) -> None:
     kept = good(tmp_path)
-    older = kept.model_copy(update={"created": "2029-01-01T00:00:00+00:00"})
+    older = kept.model_copy(update={"created": "2019-01-01T00:00:00+00:00"})
     for name, found in (("a (copy)", kept), ("z (copy)", kept), ("older", older)):
         (tmp_path / "records" / f"{name}.json").write_text(found.to_json())
     records, ignored = read_records(tmp_path)
