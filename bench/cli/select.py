@@ -60,14 +60,20 @@ def run(
     if not boards:
         of = f" of {dataset}" if dataset else ""
         raise GenbenchError(f"{folder}: no generator has a number{of} yet")
-    choices = []
+    goal, conditions = minimize or maximize, [Condition.read(text) for text in where or []]
+    choices, without = [], []
     for board in boards:
-        goal = minimize or maximize
-        if goal:
-            _check_direction(column_of(board, goal, compared=True), "lower" if minimize else "higher")
-        conditions = [Condition.read(text) for text in where or []]
-        rng = np.random.default_rng(SEED)
-        choices.append(select(board, rng, objective=goal, conditions=conditions, price=price, front=front or []))
+        try:
+            if goal:
+                _check_direction(column_of(board, goal, compared=True), "lower" if minimize else "higher")
+            rng = np.random.default_rng(SEED)
+            choices.append(select(board, rng, objective=goal, conditions=conditions, price=price, front=front or []))
+        except GenbenchError as error:  # of several datasets one may be measured otherwise
+            without.append(error)
+    if not choices:
+        raise without[0]
+    for reason in without:
+        print(printable(f"no choice: {reason}"), file=sys.stderr)
     if as_json:
         print(json.dumps([_facts(choice) for choice in choices], indent=1))
     else:
@@ -106,7 +112,7 @@ def _print(choice: Choice) -> None:
 
 def _said(choice: Choice) -> str:
     """The choice in a few sentences."""
-    from bench.statistics import leads
+    from bench.statistics import MOST, leads
 
     on = choice.board.dataset
     if not choice.chosen:
@@ -117,12 +123,21 @@ def _said(choice: Choice) -> str:
     else:
         (taken,) = choice.chosen
         tier = [c for c in choice.candidates if not c.why and leads(c.tier)]
+        likely = [c for c in tier if c.likely]
         why = f"the best by {choice.objective.label}"
         if len(tier) > 1:
-            cheap = f", of whom it is the cheapest by {choice.price.label}" if choice.price else ""
-            why = f"not told from the best by {choice.objective.label} ({len(tier)} are not){cheap}"
+            why = f"not told from the best by {choice.objective.label} ({len(tier)} are not)"
+        if len(likely) > 1 and choice.price:
+            held = f"the {len(likely)} that hold the best with 95% probability"
+            why += f", and of {held} the cheapest by {choice.price.label}"
         told = f"On {on} take {taken.row.name}: {why}. That it keeps the conditions is {taken.keeps:.0%} probable"
         told += f", that nothing that keeps them is better {taken.best:.0%}." if taken.best is not None else "."
+        if choice.seeds is not None and choice.leader:
+            more = f"{choice.seeds} seeds a side would" if choice.seeds <= MOST else f"not even {MOST} seeds would"
+            told += (
+                f" By its mean {choice.leader.row.name} is better, and the data are too few to tell: {more}, were the"
+            )
+            told += " difference as it seems."
     if choice.fixed:
         told += f" Taken as exact, as nothing tells how they scatter: {', '.join(choice.fixed)}; train several seeds."
     return told
@@ -133,8 +148,8 @@ def _facts(choice: Choice) -> dict[str, Any]:
         numbers = {column.label: candidate.row.mean(column) for column in choice.columns}
         return {
             "generator": candidate.row.name, "chosen": candidate.chosen, "left_out": candidate.why or None,
-            "tier": candidate.tier or None, "probability_keeps_conditions": candidate.keeps,
-            "probability_best": candidate.best, "numbers": numbers,
+            "tier": candidate.tier or None, "may_be_best": candidate.likely,
+            "probability_keeps_conditions": candidate.keeps, "probability_best": candidate.best, "numbers": numbers,
         }  # fmt: skip
 
     return {
@@ -144,4 +159,6 @@ def _facts(choice: Choice) -> dict[str, Any]:
         "chosen": [candidate.row.name for candidate in choice.chosen],
         "candidates": [facts(candidate) for candidate in choice.candidates],
         "taken_as_exact": list(choice.fixed),
+        "best_by_its_mean": choice.leader.row.name if choice.leader else None,
+        "seeds_that_would_tell": choice.seeds,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,6 +14,7 @@ from bench.statistics import Difference, adjusted, paired_difference, reach_inte
 
 Side = Literal["first", "second", ""]
 EXACT = "exact"
+PAIRS = 5  # seeds of both sides from which on they are taken as pairs: of fewer the mean scatters too freely
 UNSEEN = "no scatter was seen, as a coarse number may by chance"
 SINGLE = "intervals within single runs"  # which know nothing of other seeds
 
@@ -41,7 +43,7 @@ class Contrast:
 
 
 def compare(board: Board, first: str, second: str) -> list[Contrast]:
-    """Every column that both have a number in, by runs of the same seed as pairs where both have the same seeds.
+    """Every column that both have a number in, by runs of one seed as pairs where both have the same ``PAIRS`` or more.
 
     Raises GenbenchError for a name that the board has no row of.
     """
@@ -63,22 +65,32 @@ def row_of(board: Board, name: str) -> Row:
 
 def _contrast(a: Row, b: Row, column: Column) -> Contrast:
     first, second = a.cells[column.key], b.cells[column.key]
-    one, other = ({r.plan.seed: m for r, m in measurements(row, column)} for row in (a, b))
-    if all(m.exact for m in [*one.values(), *other.values()]):
+    numbers = [[(r.plan.seed, m) for r, m in measurements(row, column)] for row in (a, b)]
+    if all(m.exact for side in numbers for _, m in side):
         means = [a.mean(column) or 0.0, b.mean(column) or 0.0]
         return Contrast(column, first, second, EXACT, Difference(means[0] - means[1], 0.0))
-    if one.keys() == other.keys() and len(one) > 1:
-        seeds = sorted(one)
-        found = paired_difference([one[s].value for s in seeds], [other[s].value for s in seeds])
+    one, other = ({seed: m.value for seed, m in side} for side in numbers)
+    if pairs := in_pairs(one, other):
+        found = paired_difference(*pairs)
         if not found.error:
             return Contrast(column, first, second, UNSEEN)
-        return Contrast(column, first, second, f"pairs of {len(seeds)} seeds", found)
+        return Contrast(column, first, second, f"pairs of {len(one)} seeds", found)
     assert first.evidence and second.evidence
     between = difference(first.evidence, second.evidence)
     if between is None:
         return Contrast(column, first, second, "nothing tells how either scatters")
     alone = SINGLE if max(len(one), len(other)) == 1 else "one seed beside several"
     return Contrast(column, first, second, "Welch" if min(len(one), len(other)) > 1 else alone, between)
+
+
+def in_pairs(
+    one: Mapping[int, float], other: Mapping[int, float], least: int = PAIRS
+) -> tuple[list[float], list[float]] | None:
+    """Numbers of both by seed, in its order, where they are to be taken as pairs; None where they are not."""
+    if one.keys() != other.keys() or len(one) < least:
+        return None
+    seeds = sorted(one)
+    return [one[seed] for seed in seeds], [other[seed] for seed in seeds]
 
 
 def _told(contrast: Contrast, p: float | None) -> Contrast:

@@ -1,4 +1,4 @@
-"""Which model to take: constraints first, then the best quality tier, then the cheapest inside it.
+"""Which model to take: constraints first, then the best quality tier, then the cheapest inside it that may be the best.
 
 How sure that is comes from joint draws of what every mean might be, by the scatter over seeds or the interval within a
 single run: in what share of them the choice keeps the constraints, and in what share nothing that keeps them is better.
@@ -16,10 +16,11 @@ import numpy as np
 
 from bench.errors import GenbenchError, hint, shown
 from bench.results.board import Board, Cell, Column, Row
-from bench.results.ranks import p_values
+from bench.results.ranks import p_values, seeds_needed
 from bench.statistics import compact_letters, leads, mean_draws, non_dominated, probability_non_dominated
 
 DRAWS = 4000
+HOLDS = 0.95
 _OPERATORS: Mapping[str, Callable[[np.ndarray, float], np.ndarray]] = {
     "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt,
 }  # fmt: skip
@@ -60,7 +61,8 @@ class Candidate:
 
     why: for which reason it was left out; "" for one that was not. tier: of what was left, letters; two that share one
     are not told apart. keeps: the probability that it keeps all constraints. best: that it does, and none that does is
-    better; where nothing is to be best, that none is as good in everything and better in something.
+    better; where nothing is to be best, that none is as good in everything and better in something. likely: whether it
+    is one of the fewest that hold the best with a probability of 95 %, and of the best tier.
     """
 
     row: Row
@@ -69,6 +71,7 @@ class Candidate:
     keeps: float = 1.0
     best: float | None = None
     chosen: bool = False
+    likely: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,9 @@ class Choice:
     """The answer for one dataset: the chosen first, then the runners-up, then those left out.
 
     objective: what was to be best; None where the answer is a front. price: what is cheap inside a tier. columns: those
-    that decided. fixed: names whose numbers scatter in a way nobody knows; they were taken as exact.
+    that decided. fixed: names whose numbers scatter in a way nobody knows; they were taken as exact. leader: the best
+    by its mean of those not left out. seeds: a side, that would tell it from the chosen one, were the difference as it
+    seems; more than ``MOST`` where none would, None where they are one or nobody knows how they scatter.
     """
 
     board: Board
@@ -85,6 +90,8 @@ class Choice:
     columns: tuple[Column, ...]
     candidates: tuple[Candidate, ...]
     fixed: tuple[str, ...] = ()
+    leader: Candidate | None = None
+    seeds: int | None = None
 
     @property
     def chosen(self) -> tuple[Candidate, ...]:
@@ -105,8 +112,10 @@ def select(
     objective: the metric that is to be best. price: the metric by which the cheapest of the best tier is taken; left
     out: the speed of sampling. front: without an objective, the metrics in which none should be beaten; left out: what
     orders the board, and the speed of sampling.
-    Raises GenbenchError for a metric that the board has no column for, or several.
+    Raises GenbenchError for a metric that the board has no column for, or several, and for an objective and a front.
     """
+    if objective and front:
+        raise GenbenchError("an objective names what is to be best, and a front what is traded off: give one of them")
     asked = [column_of(board, condition.metric) for condition in conditions]
     main = column_of(board, objective, compared=True) if objective else None
     cheap = column_of(board, price, compared=True) if price else next(iter(board.speed), None)
@@ -127,7 +136,8 @@ def select(
     for i, candidate in decided.items():
         candidates[i] = candidate
     order = sorted(candidates, key=lambda c: (bool(c.why), not c.chosen, c.tier, -(c.best or 0)))
-    return Choice(board, main, cheap if main else None, columns, tuple(order), fixed)
+    leader, seeds = _leader([candidates[i] for i in inside], main) if main else (None, None)
+    return Choice(board, main, cheap if main else None, columns, tuple(order), fixed, leader, seeds)
 
 
 def column_of(board: Board, name: str, *, compared: bool = False) -> Column:
@@ -215,7 +225,7 @@ def _best(
     cheap: Column | None,
     losses: np.ndarray,
 ) -> dict[int, Candidate]:
-    """Tiers of the objective, and of the best tier the cheapest; by quality where nobody knows a price."""
+    """Tiers of the objective, and the cheapest of the best tier that may be the best; by quality without a price."""
     rows = [candidates[i].row for i in inside]
     known = [e for row in rows if (e := row.cells[main.key].evidence)]
     sign = -1 if main.better == "higher" else 1
@@ -224,7 +234,7 @@ def _best(
     filled = np.where(np.isnan(losses[:, :, 0]), np.inf, losses[:, :, 0])
     wins = (filled == filled.min(axis=1, keepdims=True)) & np.isfinite(filled)
     share = (wins / np.maximum(1, wins.sum(axis=1, keepdims=True))).mean(axis=0)
-    best = {i for i, tier in zip(inside, tiers, strict=True) if leads(tier)}
+    best = {i for i, tier in zip(inside, tiers, strict=True) if leads(tier)} & _likely(inside, share)
 
     def cost(i: int) -> tuple[float, float]:
         price = candidates[i].row.mean(cheap) if cheap else None
@@ -233,9 +243,29 @@ def _best(
 
     choice = min(best, key=cost, default=None)
     return {
-        i: Candidate(candidates[i].row, "", tier, candidates[i].keeps, float(share[i]), i == choice)
+        i: Candidate(candidates[i].row, "", tier, candidates[i].keeps, float(share[i]), i == choice, i in best)
         for i, tier in zip(inside, tiers, strict=True)
     }
+
+
+def _likely(inside: Sequence[int], share: np.ndarray) -> set[int]:
+    """The fewest that hold the best with the probability ``HOLDS``, by how often each is it; all where none ever is.
+
+    A tier alone may hold many that are hardly ever the best: too few data to tell them from it, and from one another.
+    """
+    order = sorted(inside, key=lambda i: -share[i])
+    before = np.cumsum([0.0, *(share[i] for i in order)])
+    enough = HOLDS * before[-1]
+    return {i for i, sum_before in zip(order, before, strict=False) if sum_before < enough or not before[-1]}
+
+
+def _leader(inside: Sequence[Candidate], main: Column) -> tuple[Candidate | None, int | None]:
+    """The best by its mean, and the seeds a side that would tell the chosen one from it."""
+    sign = -1 if main.better == "higher" else 1
+    known = [(e, c) for c in inside if (e := c.row.cells[main.key].evidence)]
+    best, leader = min(known, key=lambda pair: sign * pair[0].mean, default=(None, None))
+    chosen = next((e for e, c in known if c.chosen), None)
+    return leader, seeds_needed(chosen, best) if best and chosen and best is not chosen else None
 
 
 def _front(

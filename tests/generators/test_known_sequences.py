@@ -88,55 +88,74 @@ def test_a_text_longer_than_the_window_goes_on_as_it_began(name: str) -> None:
         assert right.double().mean() > 0.95, (text[:4], right)
 
 
-class TestCopying:
-    """Ten tokens, a gap, and the ten again (Hochreiter & Schmidhuber 1997; Arjovsky et al. 2016, arXiv:1511.06464)."""
+GATED: dict[str, dict[str, Any]] = {
+    "lstm": {"width": 96, "embedding": 32}, "min_gru": {"width": 64, "layers": 2, "lr": 4e-3},
+    "mamba": {"width": 64, "layers": 2, "head": 16, "lr": 4e-3, "weight_decay": 0.0},
+}  # fmt: skip
+ATTENDING: dict[str, Any] = {
+    "width": 64, "layers": 2, "heads": 2, "lr": 2e-3, "weight_decay": 0.0, "warmup": 0.1,
+}  # fmt: skip
 
-    LENGTH, GAP = 10, 10
+
+class TestCopying:
+    """Tokens, a gap, and the tokens again (Hochreiter & Schmidhuber 1997; Arjovsky et al. 2016, arXiv:1511.06464)."""
+
     BLANK = 8
 
-    def batch(self, n: int, rng: torch.Generator) -> Batch:
-        x = torch.randint(self.BLANK, (n, self.LENGTH), generator=rng)
-        return Batch(torch.cat([x, torch.full((n, self.GAP), self.BLANK), x], dim=1))
+    def batch(self, length: int, gap: int, n: int, rng: torch.Generator) -> Batch:
+        x = torch.randint(self.BLANK, (n, length), generator=rng)
+        return Batch(torch.cat([x, torch.full((n, gap), self.BLANK), x], dim=1))
 
-    def nats(self, name: str, **params: Any) -> float:
+    def nats(self, name: str, length: int, gap: int, **params: Any) -> float:
         """Nats a token of the copy: 0 for a perfect one, ln 8 = 2.08 for a guess."""
-        spec = DataSpec("text", (2 * self.LENGTH + self.GAP,), "tokens", vocab=9)
-        model = trained(name, spec, self.batch, 2500, **params)
-        log_p, _ = model.step_log_prob(self.batch(500, torch.Generator().manual_seed(9)))
-        return -float(log_p[:, -self.LENGTH :].mean())
+        spec = DataSpec("text", (2 * length + gap,), "tokens", vocab=9)
+        batch = partial(self.batch, length, gap)
+        model = trained(name, spec, batch, 2500, **params)
+        log_p, _ = model.step_log_prob(batch(500, torch.Generator().manual_seed(9)))
+        return -float(log_p[:, -length:].mean())
 
-    def test_gates_and_attention_tell_families_apart(self) -> None:
-        rnn, lstm = (self.nats(name, width=96, embedding=32, lr=3e-3) for name in ("rnn", "lstm"))
-        gpt = self.nats("gpt", width=64, layers=2, heads=2, lr=2e-3, weight_decay=0.0, warmup=0.1)
-        assert gpt < 0.05 < lstm < rnn, (rnn, lstm, gpt)
+    def test_gates_carry_over_a_gap_what_a_plain_state_loses(self) -> None:
+        rnn = self.nats("rnn", 3, 12, width=96, embedding=32, lr=3e-3)
+        gated = {name: self.nats(name, 3, 12, **params) for name, params in GATED.items()}
+        assert rnn > 1.0 and all(nats < 0.5 for nats in gated.values()), (rnn, gated)
+
+    def test_attention_copies_what_no_state_does(self) -> None:
+        rnn, lstm = (self.nats(name, 10, 10, width=96, embedding=32, lr=3e-3) for name in ("rnn", "lstm"))
+        gpt, llama = (self.nats(name, 10, 10, **ATTENDING) for name in ("gpt", "llama"))
+        assert max(gpt, llama) < 0.05 < lstm < rnn, (rnn, lstm, gpt, llama)
 
 
 class TestRecall:
-    """Sixteen values, then which place had which, in any order (as in recall of pairs, Arora et al. 2023,
+    """Values, then which place had which, in any order (as in recall of pairs, Arora et al. 2023, arXiv:2312.04927).
 
-    arXiv:2312.04927). Attention looks it up; a state of one size has to hold all of them.
+    Attention looks it up; a state of one size has to hold all of them.
     """
 
-    PLACES, VALUES = 16, 16
+    VALUES = 16
 
-    def batch(self, n: int, rng: torch.Generator) -> Batch:
-        values = torch.randint(self.VALUES, (n, self.PLACES), generator=rng)
-        asked = torch.rand(n, self.PLACES, generator=rng).argsort(1)
+    def batch(self, places: int, n: int, rng: torch.Generator) -> Batch:
+        values = torch.randint(self.VALUES, (n, places), generator=rng)
+        asked = torch.rand(n, places, generator=rng).argsort(1)
         again = torch.stack([asked + self.VALUES, values.gather(1, asked)], dim=2).flatten(1)
         return Batch(torch.cat([values, again], dim=1))
 
-    def right(self, name: str, **params: Any) -> float:
+    def right(self, name: str, places: int, **params: Any) -> float:
         """Share of values recalled, of 1/16 by chance."""
-        spec = DataSpec("text", (3 * self.PLACES,), "tokens", vocab=self.PLACES + self.VALUES)
-        model = trained(name, spec, self.batch, 1500, **params)
-        x = self.batch(300, torch.Generator().manual_seed(9)).data
+        spec = DataSpec("text", (3 * places,), "tokens", vocab=places + self.VALUES)
+        batch = partial(self.batch, places)
+        model = trained(name, spec, batch, 1500, **params)
+        x = batch(300, torch.Generator().manual_seed(9)).data
         with torch.no_grad():
             out, _ = model(model.head.shifted(x))
-        answers = torch.arange(self.PLACES + 1, 3 * self.PLACES, 2)
+        answers = torch.arange(places + 1, 3 * places, 2)
         return float((out[:, answers].argmax(-1) == x[:, answers]).double().mean())
 
-    def test_attention_recalls_what_a_state_forgets(self) -> None:
-        rnn = self.right("rnn", width=64, lr=2e-3)
-        lstm = self.right("lstm", width=64, lr=4e-3)
-        gpt = self.right("gpt", width=64, layers=2, heads=2, lr=2e-3, weight_decay=0.0, warmup=0.1)
-        assert gpt > 0.95 and rnn < 0.3 and lstm < 0.3, (rnn, lstm, gpt)
+    def test_gates_hold_four_values(self) -> None:
+        rnn, lstm = self.right("rnn", 4, width=96, lr=3e-3), self.right("lstm", 4, width=96)
+        mamba = self.right("mamba", 4, **GATED["mamba"])
+        assert rnn < 0.7 and min(lstm, mamba) > 0.9, (rnn, lstm, mamba)
+
+    def test_attention_recalls_sixteen_which_a_state_forgets(self) -> None:
+        rnn, lstm = self.right("rnn", 16, width=64, lr=2e-3), self.right("lstm", 16, width=64, lr=4e-3)
+        gpt, llama = (self.right(name, 16, **ATTENDING) for name in ("gpt", "llama"))
+        assert min(gpt, llama) > 0.95 and max(rnn, lstm) < 0.3, (rnn, lstm, gpt, llama)

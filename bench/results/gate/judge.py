@@ -18,7 +18,7 @@ from bench.record import LARGEST, Interval, Measurement, RunRecord
 from bench.results.board import Board, Column, Row, leaderboards, measurements, seeds_text
 from bench.results.gate.policy import Margin, Policy, fits
 from bench.results.groups import newest
-from bench.results.pairs import SINGLE, UNSEEN
+from bench.results.pairs import PAIRS, SINGLE, UNSEEN, in_pairs
 from bench.results.ranks import Evidence
 from bench.results.ranks import difference as difference_of
 from bench.statistics import (
@@ -36,7 +36,6 @@ from bench.statistics import (
     welch_difference,
 )
 
-PAIRS = 5  # seeds that both sides have from which on they are taken as pairs
 CURVE = "loss_curve"  # the name of what is no metric: training losses, step by step
 STATUS = "status"
 MISSING = "missing"  # a number, a generator or a dataset that the candidate has not
@@ -373,11 +372,7 @@ def _loss(finding: Finding) -> tuple[float, float, float]:
 
 def _pairs(a: _Side, b: _Side, policy: Policy) -> tuple[list[float], list[float]] | None:
     """The numbers of either side by seed, where they are to be taken as pairs."""
-    least = 2 if policy.paired else PAIRS
-    if policy.paired is False or set(a.values) != set(b.values) or len(a.values) < least:
-        return None
-    old, new = ([side.values[seed] for seed in sorted(a.values)] for side in (a, b))
-    return old, new
+    return None if policy.paired is False else in_pairs(a.values, b.values, 2 if policy.paired else PAIRS)
 
 
 def _scaled(summary: Summary, factor: float) -> Summary:
