@@ -537,28 +537,12 @@ def metric(
         _check_places(f"metric {name!r}", lead=lead, curve=curve)
         of, needs = _given(name, compute)
         entry = MetricEntry(
-            compute=compute,
-            of=of,
-            sides=_SIDES[of] if sides is None else tuple(sides),
-            on=_named(on),
-            aspect=aspect,
-            unit=unit,
-            better=better,
-            needs=needs,
-            paper=paper,
-            extractors=None if extractors is None else frozenset(extractors),
-            classic=dict(classic or {}),
-            least=least,
-            most=most,
-            lead=() if lead is None else (lead,),
-            curve=curve,
-            slow=slow,
-            exact=exact,
-            check=check,
-            content=content,
-            locate=locate,
-            **_common(name, compute),
-        )
+            compute=compute, of=of, needs=needs, sides=_SIDES[of] if sides is None else tuple(sides), on=_named(on),
+            aspect=aspect, unit=unit, better=better, least=least, most=most, paper=paper,
+            extractors=None if extractors is None else frozenset(extractors), classic=dict(classic or {}),
+            lead=() if lead is None else (lead,), curve=curve, slow=slow, exact=exact,
+            check=check, content=content, locate=locate, **_common(name, compute),
+        )  # fmt: skip
         registry.add("metrics", entry)
         return compute
 

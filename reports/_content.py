@@ -12,7 +12,7 @@ from typing import Any
 from bench import Plan, Records, RunRecord, Unfinished
 from bench.results.across import Across, across
 from bench.results.board import Board, Cell, Column, Row, leaderboards, seeds_text
-from bench.results.groups import newest
+from bench.results.groups import given_up, newest
 from reports._colours import slots
 from reports._continued import Beginning, beginnings
 from reports._samples import Sample, gallery
@@ -239,6 +239,7 @@ def _remarks(records: Sequence[RunRecord], older: Sequence[RunRecord]) -> list[s
             f"{len(older)} older record{'s' if len(older) > 1 else ''} of trials that were run again since "
             f"{'are' if len(older) > 1 else 'is'} left aside: {', '.join(r.run_id for r in older)}"
         )
+    remarks += given_up(records, older)
     machines = {(r.environment.get("cpu"), r.environment.get("gpu")) for r in records if r.environment}
     if len(machines) > 1:
         remarks.append(

@@ -97,6 +97,8 @@ def name_tag(name: str, longest: int = NAME, breaks: str = "") -> Markup:
 
 def place_text(standing: Standing) -> str:
     """What a place says, in words."""
+    if standing.place is None and standing.done == standing.tried:
+        return f"not ranked: {standing.why}"
     if standing.place is None:
         missing = f"{standing.done} of {standing.tried} trials have a number, and a mean of those is no mean of all"
         return f"not ranked: {missing}{f' ({standing.why})' if standing.why else ''}"

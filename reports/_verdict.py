@@ -35,7 +35,9 @@ def verdict(board: Board) -> str:
     main = board.main
     if main is None or not (ranked := _entries(board.ranked, main)):
         return _nothing(board)
-    best, *others = ranked
+    names = {row.name for row in board.ranked if row.cells[main.key].mark == "beyond"}
+    beyond = [entry for entry in ranked if entry.name in names]
+    best, *others = [entry for entry in ranked if entry not in beyond] or ranked
     rivals = [entry for entry in others if not _behind(entry, best)]
     if not others:
         lead = (
@@ -47,8 +49,12 @@ def verdict(board: Board) -> str:
     else:
         tests = max(1, max(row.standing.tests for row in board.ranked if row.standing))
         sentences = [_undecided(best, rivals, main, tests), _fastest([best, *rivals], board)]
-    if any(row.name == best.name and row.cells[main.key].mark == "beyond" for row in board.ranked):
+    if best in beyond:
         sentences.append("But that is better than real data itself, which is no merit")
+    elif beyond:
+        left, one = _listed(beyond, "and", numbers=True), len(beyond) == 1
+        better = f"{'is' if one else 'are'} better by {main.label} than real data itself"
+        sentences.insert(0, f"{left} {better}, which is no merit, and stand{'s' if one else ''} aside")
     beaten = [entry for entry in others if entry not in rivals]
     sentences.append(_beside_floor([best, *rivals], beaten, main, board))
     return " ".join(f"{sentence}." for sentence in sentences if sentence)

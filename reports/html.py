@@ -123,11 +123,13 @@ class Table:
 def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
     """One page with everything in it: tables, samples, figures, failures, and how to run it again.
 
-    Beside it, in ``pages``, one of each generator that is pictured, and one of each two of them.
+    Beside it, in ``pages``, one of each generator that is pictured, and one of each two of them; those of generators
+    that are no longer there go.
     """
     content = gather(records, run_folder, notes)
-    for name, page in pages(content, run_folder):
-        write_atomic(target / "pages" / name, page)
+    written = {write_atomic(target / "pages" / name, page) for name, page in pages(content, run_folder)}
+    for path in {*(target / "pages").glob("*.html")} - written:
+        path.unlink()
     return write_atomic(target / "index.html", render(content))
 
 

@@ -35,8 +35,7 @@ def _table(board: Board) -> str:
     lines = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{tex(board.dataset)}. Mean $\pm$ standard deviation over seeds; bold: best mean. "
-        r"Yardsticks in italics.}",
+        rf"\caption{{{_caption(board)}}}",
         rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
         r"\toprule",
         " & ".join(["", *heads]) + r" \\",
@@ -48,6 +47,20 @@ def _table(board: Board) -> str:
         r"\end{table}",
     ]
     return "\n".join(lines)
+
+
+def _caption(board: Board) -> str:
+    """What the numbers are of: data, seeds and protocol, without which nobody can compare them."""
+    seeds = sorted({len(row.group.seeds) for row in board.ranked})
+    of = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}" if seeds else "no"
+    plural = "" if seeds == [1] else "s"
+    spread = ": mean and standard deviation" if seeds and seeds[-1] > 1 else ""
+    sizes = dict.fromkeys(
+        f"{column.protocol['n_fake']:,} samples"
+        for column in board.headline if isinstance(column.protocol.get("n_fake"), int)
+    )  # fmt: skip
+    parts = [f"{board.dataset}, {of} seed{plural}{spread}", *sizes]
+    return f"{tex('; '.join(parts))}. Bold: the best mean, where numbers are told apart. Italics: yardsticks."
 
 
 def _heading(column: Column) -> str:

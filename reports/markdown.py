@@ -96,11 +96,12 @@ def _leaderboard(board: Board, columns: Sequence[Column], *, places: bool = Fals
 
 
 def _place(row: Row) -> tuple[str, str]:
-    """The place with those that it may have, or how many of the trials have a number; and the tier."""
+    """The place with those that it may have, or how many of the trials have a number, "–" for all; and the tier."""
     if row.standing is None:
         return "", ""
     if row.standing.place is None:
-        return f"{row.standing.done}/{row.standing.tried}", ""
+        whole = row.standing.done == row.standing.tried
+        return ("–" if whole else f"{row.standing.done}/{row.standing.tried}"), ""
     at, low, high = row.standing.place
     return f"{at} ({low}–{high})" if low != high else str(at), row.standing.tier
 

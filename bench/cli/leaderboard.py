@@ -27,9 +27,9 @@ def run(
     from bench.results.merge import merge
 
     site = Path(to)
-    count, refused = merge(folders, site / RESULTS)
-    for reason in refused:
-        print(printable(f"left out: {reason}"), file=sys.stderr)
+    taken, refused, notes = merge(folders, site / RESULTS)
+    for line in [*(f"left out: {reason}" for reason in refused), *notes]:
+        print(printable(line), file=sys.stderr)
     page = bench.render(site / RESULTS, site)
-    print(f"{count} record{'s' if count != 1 else ''}; {page}")
+    print(f"{taken} record{'s' if taken != 1 else ''}; {page}")
     return int(bool(refused))

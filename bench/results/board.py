@@ -18,7 +18,7 @@ import numpy as np
 from bench.protocols import ASPECTS, ORDERING
 from bench.record import Interval, Measurement, RunRecord
 from bench.results.groups import Group, by_dataset, groups_of
-from bench.results.ranks import Evidence, Mark, marks, p_values
+from bench.results.ranks import NO_MERIT, Evidence, Mark, marks, p_values
 from bench.results.variants import canonical, variant_labels
 from bench.statistics import Ranks, Summary, compact_letters, rank_intervals, summarise, told_apart
 
@@ -90,7 +90,8 @@ class Standing:
     """Where a generator stands by the board's main column.
 
     place: None where it is not ranked. tier: letters; two that share one are not told apart. done, tried: trials with a
-    number, and all; a mean of those that lasted is no mean of all, so where some are missing there is no place.
+    number, and all; a mean of those that lasted is no mean of all, so where some are missing there is no place; nor
+    where it is better than real data itself. why: there is none.
     behind: whether it is told to be worse than the best of those that have a place, by the tests that make the tiers;
     tests: how many these are. single: whether it is one training, which says nothing of others.
     """
@@ -371,7 +372,11 @@ def _placed(rows: Sequence[Row], main: Column | None) -> list[Row]:
         return list(rows)
     cells = {row.name: row.cells[main.key] for row in rows if not row.group.control}
     tried = {row.name: len(row.group.records) for row in rows}
-    whole = {name: e for name, cell in cells.items() if (e := cell.evidence) and e.summary.n == tried[name]}
+    whole = {
+        name: e
+        for name, cell in cells.items()
+        if (e := cell.evidence) and e.summary.n == tried[name] and cell.mark != "beyond"
+    }
     means, p = [e.mean for e in whole.values()], p_values(list(whole.values()), main.better)
     losses = [-mean for mean in means] if main.better == "higher" else means
     behind = told_apart(p)[int(np.argmin(losses))] if losses else ()
@@ -386,7 +391,8 @@ def _placed(rows: Sequence[Row], main: Column | None) -> list[Row]:
             continue
         cell, (place, tier, worse) = row.cells[main.key], places.get(row.name, (None, "", False))
         done = cell.summary.n if cell.summary else 0
-        standing = Standing(place, tier, done, tried[row.name], cell.why, bool(worse), tests, row.name in alone)
+        why = cell.why or (NO_MERIT if cell.mark == "beyond" else "")
+        standing = Standing(place, tier, done, tried[row.name], why, bool(worse), tests, row.name in alone)
         if cell.mark != "beyond":
             mark: Mark = "best" if place and place.rank == 1 else "tied"
             cell = replace(cell, mark=mark if compared and place and not worse else "")

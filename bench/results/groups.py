@@ -57,15 +57,32 @@ def newest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecor
     """(the newest record of every trial, the older ones): a trial run again after a change leaves two."""
     last: dict[str, RunRecord] = {}
     older = []
-    records = sorted(records, key=lambda r: (r.created, r.run_id))
+    records = sorted(records, key=_moment)
     devices = _devices(records)
     for record in records:
-        plan = record.plan
-        key = canonical([plan.dataset, plan.fingerprint, plan.generator, plan.seed, _setting(record, devices)])
+        key = _trial(record, devices)
         if key in last:
             older.append(last[key])
         last[key] = record
     return list(last.values()), older
+
+
+def given_up(current: Sequence[RunRecord], older: Iterable[RunRecord]) -> list[str]:
+    """A line for each trial of which only an older record has some number: run again, it measured less."""
+    older = list(older)
+    devices = _devices(sorted([*current, *older], key=_moment))
+    now = {_trial(record, devices): record for record in current}
+    lines = []
+    for record in older:
+        new = now[_trial(record, devices)]
+        gone = sorted({m.metric for m in record.measurements} - {m.metric for m in new.measurements})
+        if gone:
+            plan = record.plan
+            lines.append(
+                f"{plan.generator} on {plan.dataset}, seed {plan.seed}: only an older record, {record.run_id}, has "
+                f"{', '.join(gone)}"
+            )
+    return lines
 
 
 def groups_of(records: Sequence[RunRecord]) -> list[Group]:
@@ -76,6 +93,16 @@ def groups_of(records: Sequence[RunRecord]) -> list[Group]:
         generators[record.plan.generator][canonical(_setting(record, devices))].append(record)
     named = (_name(name, list(found.values()), devices) for name, found in sorted(generators.items()))
     return [group for groups in named for group in groups]
+
+
+def _moment(record: RunRecord) -> tuple[str, str]:
+    return record.created, record.run_id
+
+
+def _trial(record: RunRecord, devices: Mapping[str, str]) -> str:
+    """What two records share that are of one trial."""
+    plan = record.plan
+    return canonical([plan.dataset, plan.fingerprint, plan.generator, plan.seed, _setting(record, devices)])
 
 
 def _devices(records: Iterable[RunRecord]) -> dict[str, str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.errors import DataError, OutputError
 from bench.files import open_plain, refuse_links, write_atomic
+from bench.record import RunRecord
 from bench.results.claims import problems
 from bench.results.store import read_record, run_folder
 
@@ -20,14 +22,23 @@ def records_under(paths: Sequence[str | Path]) -> list[Path]:
     return found
 
 
-def merge(folders: Sequence[str | Path], target: Path) -> tuple[int, list[str]]:
+class Merged(NamedTuple):
+    """How many records were taken, why others were not, and what to know of those that were."""
+
+    taken: int
+    refused: list[str]
+    notes: list[str]
+
+
+def merge(folders: Sequence[str | Path], target: Path) -> Merged:
     """Copy records and their samples into one run folder; of one run the newest record wins.
 
-    Returns how many records there are, and why others were left out: what is wrong with them (``claims``) is said, and
-    they are not merged. Raises OutputError for a folder that is none, or is the target itself.
+    What is wrong with those that are refused (``claims``) is said; so is it where two records of one run differ in
+    their numbers. What was in the target stays. Raises OutputError for a folder that is none, or is the target itself.
     """
-    newest: dict[str, tuple[str, Path]] = {}
+    newest: dict[str, tuple[RunRecord, Path]] = {}
     refused: list[str] = []
+    notes: list[str] = []
     for folder in folders:
         if Path(folder).resolve() == target.resolve():
             raise OutputError(f"{folder} cannot be merged into itself: name another folder after --to")
@@ -36,20 +47,25 @@ def merge(folders: Sequence[str | Path], target: Path) -> tuple[int, list[str]]:
                 refused += [f"{folder}: {problem}" for problem in wrong]
                 continue
             record = read_record(path)
-            if record.created > newest.get(record.run_id, ("", path))[0]:
-                newest[record.run_id] = record.created, path
+            known, its = newest.setdefault(record.run_id, (record, path))
+            if known.measurements != record.measurements:
+                notes.append(f"{its} and {path} are of one run and differ in their numbers: the newer one is shown")
+            if record.created > known.created:
+                newest[record.run_id] = record, path
     if not newest:
         raise DataError(
             "none of the folders holds a record that can be believed" + "".join(f"\n  {r}" for r in refused)
         )
-    for _, path in newest.values():
-        _copy(path, target)
-    return len(newest), refused
+    before = {path.stem for path in (target / "records").glob("[!.]*.json")} - newest.keys()
+    if before:
+        notes.append(f"{target} holds {len(before)} more of earlier merges: delete the folder to leave them out")
+    for record, path in newest.values():
+        _copy(record, path, target)
+    return Merged(len(newest), refused, notes)
 
 
-def _copy(path: Path, target: Path) -> None:
+def _copy(record: RunRecord, path: Path, target: Path) -> None:
     """A record and what lies beside it; plans are not copied, as what is missing there is nobody's to run."""
-    record = read_record(path)
     write_atomic(target / "records" / path.name, path.read_bytes())
     for name in record.files:
         with open_plain(path.parent.parent / "samples" / name) as file:

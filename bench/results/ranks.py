@@ -19,7 +19,8 @@ RULE = (
     "within its run, which knows nothing of other seeds; nothing is marked where there is neither; in the column that "
     "orders the board by tests of all pairs together (Holm), as tiers and places are"
 )
-BEYOND = "told to be better than real data itself: no merit, so nothing in its column is called best"
+NO_MERIT = "told to be better than real data itself, which is no merit"
+BEYOND = f"{NO_MERIT}: nothing in its column is called best, and in the column that orders a board it has no place"
 LEVEL = 0.95
 _ROUNDING = 1e-9  # of the arithmetic, as a share
 

@@ -23,13 +23,14 @@ import reports.markdown
 from bench import OutputError, Records, RunRecord, Summary
 from bench.record import CurvePoint
 from bench.results.board import Board, leaderboards
-from bench.results.groups import newest
-from bench.results.ranks import BEYOND
+from bench.results.groups import given_up, newest
+from bench.results.ranks import BEYOND, NO_MERIT
 from reports._cells import explain, show
 from reports._content import gather
 from reports._escaping import visible
 from reports._figures import costs, curve, curve_table, curves, sheet, tradeoff
 from reports._numbers import duration, plain, scale, with_spread
+from reports._page import place_text
 from reports._quality import sparks
 from reports._samples import gallery
 from reports._svg import inline_svg
@@ -220,7 +221,14 @@ def test_nobody_needs_to_be_as_slow_as_real_data() -> None:
 def test_the_verdict_says_where_the_best_is_better_than_real_data() -> None:
     fds = {"vae": 2.0, "dcgan": 30.0, "real": 6.0}
     board = board_of([r for n, v in fds.items() for r in seeds(n, "fd_lenet", [v, v + 0.1])])
-    assert "But that is better than real data itself, which is no merit." in verdict(board)
+    assert verdict(board).startswith(
+        "vae (2.05 ± 0.07) is better by fd_lenet than real data itself, which is no merit, and stands aside. dcgan has"
+    )
+    first, second = board.ranked
+    assert first.name == "dcgan" and second.standing and second.standing.place is None
+    assert place_text(second.standing) == f"not ranked: {NO_MERIT}"
+    both = board_of([r for n, v in {**fds, "dcgan": 4.0}.items() for r in seeds(n, "fd_lenet", [v, v + 0.1])])
+    assert "But that is better than real data itself, which is no merit." in verdict(both)
 
 
 @pytest.mark.parametrize("write", PAGES)
@@ -297,6 +305,17 @@ def test_a_killed_trial_that_was_run_again_under_other_code_counts_once() -> Non
     assert [r.run_id for r in older] == [killed.run_id]
     (row,) = board_of(current).rows
     assert row.group.seeds == (0, 1) and row.standing and row.standing.place
+
+
+def test_a_number_that_only_an_older_record_has_is_told() -> None:
+    """Run again with fewer metrics, a trial loses those in the table, and not in silence."""
+    old = record("vae", scores={"fd_lenet": 1.0, "kid_lenet": 2.0}, created="2020-01-01T00:00:00+00:00")
+    new = record("vae", scores={"fd_lenet": 1.5}, created="2020-01-03T00:00:00+00:00")
+    current, older = newest([new, old])
+    assert current == [new]
+    told = f"vae on mnist, seed 0: only an older record, {old.run_id}, has kid_lenet"
+    assert given_up(current, older) == [told]
+    assert given_up(*newest([old, new.model_copy(update={"measurements": old.measurements})])) == []
 
 
 def test_one_label_with_different_data_is_two_boards() -> None:

@@ -13,7 +13,7 @@ from bench import DataError, OutputError, RunRecord
 from bench.cli._main import run_command
 from bench.record import CurvePoint
 from bench.results.claims import contradictions, problems
-from bench.results.merge import merge
+from bench.results.merge import Merged, merge
 from bench.results.store import read_records, read_side, write_record
 from tests.report_records import measured, record
 
@@ -146,8 +146,35 @@ class TestLeaderboard:
         new = old.model_copy(update={"created": "2021-01-01T00:00:00+00:00", "remarks": ("newer",)})
         for name, r in (("a", new), ("b", old)):
             write_record(tmp_path / name, r)
-        assert merge([tmp_path / "a", tmp_path / "b"], tmp_path / "site") == (1, [])
+        assert merge([tmp_path / "a", tmp_path / "b"], tmp_path / "site") == Merged(1, [], [])
         assert read_records(tmp_path / "site")[0][0].remarks == ("newer",)
+
+    def test_two_records_of_one_run_that_differ_are_told(self, tmp_path: Path) -> None:
+        """Somebody ran it again, or wrote over it: the newer is shown, and not in silence."""
+        old = good()
+        numbers = (measured("fd_lenet", 3.0), *old.measurements[1:])
+        new = old.model_copy(update={"created": "2021-01-01T00:00:00+00:00", "measurements": numbers})
+        for name, r in (("a", old), ("b", new)):
+            write_record(tmp_path / name, r)
+        (note,) = merge([tmp_path / "a", tmp_path / "b"], tmp_path / "site").notes
+        assert "are of one run and differ in their numbers" in note
+        assert read_records(tmp_path / "site")[0][0].measurements == numbers
+
+    def test_what_is_gone_from_the_folders_is_told_to_be_there_still(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        gan = record("gan", scores={"fd_lenet": 12.0})
+        for name, r in (("a", good()), ("b", gan)):
+            with_samples(tmp_path / name, r)
+        site = tmp_path / "site"
+        assert run_command(["leaderboard", str(tmp_path / "a"), str(tmp_path / "b"), "--to", str(site)]) == 0
+        pages = {page.name for page in (site / "pages").iterdir()}
+        assert run_command(["leaderboard", str(tmp_path / "a"), "--to", str(site)]) == 0
+        assert "holds 1 more of earlier merges" in capsys.readouterr().err
+        (site / "results" / "records" / f"{gan.run_id}.json").unlink()
+        assert run_command(["leaderboard", str(tmp_path / "a"), "--to", str(site)]) == 0
+        left = {page.name for page in (site / "pages").iterdir()}
+        assert left < pages and not any("gan" in name for name in left)
 
     def test_nothing_to_believe_is_no_site(self, tmp_path: Path) -> None:
         write_record(tmp_path / "a", good(steps=3))

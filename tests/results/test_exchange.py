@@ -164,6 +164,7 @@ class TestExports:
         assert r"=cmd() \textless{}script\textgreater{}|\&\_\textbackslash{}" in text
         rows = [line for line in text.splitlines() if line.endswith(r"\\")]
         assert len({row.replace(r"\&", "").count("&") for row in rows}) == 1
+        assert "{mnist, 1 to 2 seeds: mean and standard deviation" in text and "Bold: the best" in text
         assert text.count("{") == text.count("}") and text.count(r"\begin") == text.count(r"\end")
 
     def test_a_model_card_says_every_number(self, folder: Path) -> None:
