@@ -52,9 +52,9 @@ def verdict(board: Board) -> str:
     if best in beyond:
         sentences.append("But that is better than real data itself, which is no merit")
     elif beyond:
-        left, one = _listed(beyond, "and", numbers=True), len(beyond) == 1
-        better = f"{'is' if one else 'are'} better by {main.label} than real data itself"
-        sentences.insert(0, f"{left} {better}, which is no merit, and stand{'s' if one else ''} aside")
+        verbs = ("is better", "stands") if len(beyond) == 1 else ("are better", "stand")
+        left = f"{_listed(beyond, 'and', numbers=True)} {verbs[0]} by {main.label} than real data itself"
+        sentences.insert(0, f"{left}, which is no merit, and {verbs[1]} aside")
     beaten = [entry for entry in others if entry not in rivals]
     sentences.append(_beside_floor([best, *rivals], beaten, main, board))
     return " ".join(f"{sentence}." for sentence in sentences if sentence)
