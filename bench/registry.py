@@ -252,7 +252,7 @@ class ReportEntry(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class ImporterEntry(Entry):
-    read: Callable[[Path, str], list[RunRecord]]
+    read: Callable[[Path, str, str], list[RunRecord]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -647,9 +647,9 @@ def report(name: str, *, asked: bool = False) -> Callable[[T], T]:
 
 
 def importer(name: str) -> Callable[[T], T]:
-    """Register how another tool's results are read: ``read(path, name) -> records``, as complete as that tool says.
+    """Register how another tool's results are read: ``read(path, name, dataset) -> records``, complete as they are.
 
-    name: of the generator, where the user gives one; else "".
+    name, dataset: of the generator and of the data, where the user gives one, for what a file does not say; else "".
 
     Raises DataError for what is none of its files.
     """

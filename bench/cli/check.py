@@ -49,15 +49,13 @@ def run(
     from bench.cli._settle import settle as more_seeds
     from bench.files import write_atomic
     from bench.results.gate import read_policy, to_json, to_junit, to_markdown, to_sarif
-    from bench.results.store import read_side
 
     rules = read_policy(policy, margins or [])
     if settle:  # two looks at the same question share its error
         rules = rules.model_copy(update={"level": 1 - (1 - rules.level) / 2})
     gate = _judged(baseline, candidate, rules)
     if settle and gate.verdict == "inconclusive" and gate.seeds:
-        for path in (baseline, candidate):
-            more_seeds(path, read_side(path)[0], gate.seeds, jobs)
+        more_seeds((baseline, candidate), gate.seeds, jobs)
         gate = _judged(baseline, candidate, rules)
     for target, write in ((markdown, to_markdown), (junit, to_junit), (sarif, to_sarif)):
         if target:

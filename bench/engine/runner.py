@@ -7,7 +7,7 @@ import logging
 import os
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,15 +63,16 @@ def run(
     device: str = "auto",
     overrides: Sequence[str] = (),
     executor: str = "local",
+    only: Container[str] | None = None,
 ) -> Outcome:
-    """Run what is missing of a suite and write its report; see ``bench.run``."""
+    """Run what is missing of a suite and write its report; see ``bench.run``. only: of trials with these run ids."""
     if os.environ.get(WORKER_FLAG):
         raise GenbenchError(GUARD)
     expect("jobs", jobs, isinstance(jobs, int) and jobs >= 1, "a whole number of at least 1")
     expect("executor", executor, isinstance(executor, str), 'a name, such as "local"')
     make_executor = registry.get("executors", executor).make
     with _heard() as said:
-        plans = plan(suite, out, device, overrides)
+        plans = [p for p in plan(suite, out, device, overrides) if only is None or p.run_id in only]
     folder = Path(out) if out else default_out(plans)
     with files.lock(folder) as is_ours:
         files.refuse_links(folder / name for name in files.PARTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,21 +48,29 @@ class TestSettle:
             command = f"genbench run digits.toml --set budget.samples=9 --set 'seeds=[0, 1, 2]' --out {tmp_path / name}"
             write_planned(tmp_path / name, planned(found, command))
 
-        def run(suite: str, *, out: str, overrides: list[str], **rest: Any) -> None:
-            assert suite == "digits.toml" and overrides[0] == "budget.samples=9" and len(overrides) == 2
-            seeds = eval(overrides[1].removeprefix("seeds="))
-            for r in runs((self.OLD if out.endswith("old") else self.NEW)[: len(seeds)]):
-                write_record(Path(out), r)
+        def plan(suite: str, out: str, overrides: list[str]) -> list[Any]:
+            """Of two generators, the second of which nothing is open."""
+            assert suite == "digits.toml" and overrides[0] == "budget.samples=9" and len(overrides) <= 2
+            seeds = eval(overrides[1].removeprefix("seeds=")) if overrides[1:] else [0, 1, 2]
+            trials = [r for r in runs(self.OLD if out.endswith("old") else self.NEW) if r.plan.seed in seeds]
+            others = [record("gan", seed) for seed in seeds]
+            return [SimpleNamespace(**{**dict(r.plan), "run_id": r.run_id, "record": r}) for r in trials + others]
+
+        def run(suite: str, *, out: str, overrides: list[str], only: Any, **rest: Any) -> None:
+            for trial in plan(suite, out, overrides):
+                if trial.run_id in only:
+                    assert trial.generator == "vae" or trial.seed < 3
+                    write_record(Path(out), trial.record)
 
         monkeypatch.setattr(runner, "run", run)
-        monkeypatch.setattr(runner, "plan", lambda suite, out, overrides: read_records(out)[0])
+        monkeypatch.setattr(runner, "plan", plan)
         return [str(tmp_path / "old"), str(tmp_path / "new")]
 
     def test_seeds_that_would_tell_are_run(self, folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         asked = ["check", *folders, "--margin", "fd_lenet=2%"]
         assert run_command(asked) == 3
         assert run_command([*asked, "--settle"]) == 1
-        assert "digits with seeds [0, 1, 2, 3" in capsys.readouterr().err
+        assert re.search(r"\d trials, vae with seeds \[3, 4.*: about 1 min of work", capsys.readouterr().err)
 
     def test_of_other_code_no_seed_is_run(
         self, folders: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -70,10 +79,17 @@ class TestSettle:
         assert run_command(["check", *folders, "--margin", "fd_lenet=2%", "--settle"]) == 2
         assert "was made by other code" in capsys.readouterr().err
 
-    def test_a_bundle_cannot_be_run(self, folders: list[str], tmp_path: Path) -> None:
-        write_bundle(tmp_path / "old.json", read_records(folders[0])[0])
-        asked = ["check", str(tmp_path / "old.json"), folders[1], "--margin", "fd_lenet=2%", "--settle"]
-        assert run_command(asked) == 2
+    def test_beside_a_bundle_the_other_side_is_run_alone(
+        self, folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """As of a baseline that is kept beside the code, which is other code."""
+        bundles = [str(write_bundle(tmp_path / f"{n}.json", read_records(folders[n])[0])) for n in (0, 1)]
+        asked = ["--margin", "fd_lenet=2%", "--settle"]
+        assert run_command(["check", bundles[0], folders[1], *asked]) in (1, 3)
+        assert "so the other side alone has more seeds" in capsys.readouterr().err
+        assert len(read_records(folders[1])[0]) > 3
+        assert run_command(["check", *bundles, *asked]) == 2
+        assert "is no run folder, whose suite could be run" in capsys.readouterr().err
 
 
 class TestRatios:

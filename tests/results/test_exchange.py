@@ -30,7 +30,7 @@ def read(tmp_path: Path, tool: str, document: Any = None, name: str = "") -> Any
     path = tmp_path / "results" / "org__model" / "rev" / "file.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(DOCUMENTS[tool] if document is None else document))
-    return registry.get("importers", tool).read(path, name)
+    return registry.get("importers", tool).read(path, name, "mnist" if tool == "torch-fidelity" else "")
 
 
 def test_every_reader_has_a_document_here() -> None:
@@ -56,10 +56,10 @@ class TestImporters:
         path = tmp_path / "file.json"
         path.write_text(json.dumps(document))
         with pytest.raises(DataError, match=f"file.json: holds no result of {tool}"):
-            registry.get("importers", tool).read(path, "")
+            registry.get("importers", tool).read(path, "", "")
         path.write_bytes(b"\xff{")
         with pytest.raises(DataError, match=r"file\.json"):
-            registry.get("importers", tool).read(path, "")
+            registry.get("importers", tool).read(path, "", "")
 
     def test_a_name_that_is_given_counts(self, tool: str, tmp_path: Path) -> None:
         records = read(tmp_path, tool, name="mine")
@@ -117,8 +117,15 @@ class TestWhatArrives:
     def test_the_command_joins_them_to_a_folder(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "f.json").write_text(json.dumps(DOCUMENTS["torch-fidelity"]))
         asked = ["import", "torch-fidelity", str(tmp_path / "f.json"), "--out", str(tmp_path / "run"), "--name", "mine"]
-        assert run_command(asked) == 0 and "1 record in" in capsys.readouterr().out
-        assert read_records(tmp_path / "run")[0][0].plan.generator == "mine"
+        assert run_command(asked) == 2 and "name it with --dataset" in capsys.readouterr().err
+        for dataset in ("cifar10", "mnist"):
+            assert run_command([*asked, "--dataset", dataset]) == 0 and "1 record in" in capsys.readouterr().out
+        found = read_records(tmp_path / "run")[0]
+        assert {r.plan.generator for r in found} == {"mine"}
+        assert len(leaderboards(found)) == 2  # never in one table
+        (tmp_path / "l.json").write_text(json.dumps(DOCUMENTS["lm-eval"]))
+        other = ["import", "lm-eval", str(tmp_path / "l.json"), "--out", str(tmp_path / "run"), "--dataset", "mine"]
+        assert run_command(other) == 2 and "name their data themselves" in capsys.readouterr().err
         assert run_command(["import", "torch-fidelity", "nowhere.json", "--out", str(tmp_path / "run")]) == 2
 
 

@@ -16,7 +16,7 @@ _LIKELIHOOD = ("perplexity", "bits_per_byte", "byte_perplexity", "word_perplexit
 
 
 @importer(TOOL)
-def read(path: Path, name: str = "") -> list[RunRecord]:
+def read(path: Path, name: str = "", dataset: str = "") -> list[RunRecord]:
     """A record a task: metrics by filter, a task's version and shots in their protocol."""
     document = read_json(path)
     document = document if isinstance(document, dict) else {}

@@ -12,7 +12,7 @@ TOOL = "mteb"
 
 
 @importer(TOOL)
-def read(path: Path, name: str = "") -> list[RunRecord]:
+def read(path: Path, name: str = "", dataset: str = "") -> list[RunRecord]:
     """A record a split and subset of the task; the model is named by the folder, where nobody says it."""
     document = read_json(path)
     document = document if isinstance(document, dict) else {}
@@ -30,10 +30,10 @@ def read(path: Path, name: str = "") -> list[RunRecord]:
                 for key, value in subset.items()
                 if key != "main_score" and finite(value)
             ]
-            dataset = task if which == "default" else f"{task}/{which}"
+            data = task if which == "default" else f"{task}/{which}"
             records.append(
                 imported(
-                    TOOL, path, generator=name or _model(path), dataset=dataset, modality="text",
+                    TOOL, path, generator=name or _model(path), dataset=data, modality="text",
                     measurements=[score, *others], data=[revision, split],
                     version=str(document.get("mteb_version", "")),
                 )

@@ -22,7 +22,7 @@ _PEAKS = ("max_ram", "max_global_vram", "max_process_vram", "max_reserved", "max
 
 
 @importer(TOOL)
-def read(path: Path, name: str = "") -> list[RunRecord]:
+def read(path: Path, name: str = "", dataset: str = "") -> list[RunRecord]:
     """One record: latency and peak memory of every phase."""
     document = read_json(path)
     config = document.get("config", {}) if isinstance(document, dict) else {}
@@ -38,7 +38,7 @@ def read(path: Path, name: str = "") -> list[RunRecord]:
     return [
         imported(
             TOOL, path, generator=name or str(backend.get("model") or config.get("name") or "model"),
-            dataset=str(backend.get("task") or "inference"), modality="text", measurements=found,
+            dataset=dataset or str(backend.get("task") or "inference"), modality="text", measurements=found,
             params={"backend": str(backend.get("name", "")), "device": str(backend.get("device", ""))},
             environment={**environment, **machine}, version=str(environment.get("optimum_benchmark_version", "")),
         )

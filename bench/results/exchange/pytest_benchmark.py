@@ -14,7 +14,7 @@ TOOL = "pytest-benchmark"
 
 
 @importer(TOOL)
-def read(path: Path, name: str = "") -> list[RunRecord]:
+def read(path: Path, name: str = "", dataset: str = "") -> list[RunRecord]:
     """The median second of each, with its interval where the rounds were kept (``--benchmark-save-data``)."""
     document = read_json(path)
     match document:
@@ -41,7 +41,8 @@ def read(path: Path, name: str = "") -> list[RunRecord]:
         records.append(
             imported(
                 TOOL, path, generator=str(benchmark.get("name")),
-                dataset=str(benchmark.get("group") or name or "benchmarks"), modality="vector", measurements=[seconds],
+                dataset=dataset or str(benchmark.get("group") or name or "benchmarks"), modality="vector",
+                measurements=[seconds],
                 environment={"cpu": cpu, **({"commit": commit} if commit else {})},
                 created=_when(document.get("datetime")), version=str(document.get("version", "")),
             )

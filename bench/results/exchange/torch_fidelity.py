@@ -1,13 +1,14 @@
 """torch-fidelity: what ``fidelity --json`` prints, or the dictionary that ``calculate_metrics`` returns.
 
-It says neither what the samples were nor how many: name the generator. The ± of its KID and IS is over subsets and
-splits, which is not how sure they are, so there is no interval.
+It says neither what the samples were nor of which data, nor how many: name the generator and the dataset. The ± of its
+KID and IS is over subsets and splits, which is not how sure they are, so there is no interval.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from bench.errors import DataError, named
 from bench.protocols import Aspect
 from bench.record import Better, RunRecord
 from bench.registry import importer
@@ -25,8 +26,11 @@ _METRICS: dict[str, tuple[str, Aspect, Better]] = {
 
 
 @importer(TOOL)
-def read(path: Path, name: str = "") -> list[RunRecord]:
-    """One record of images, under the names that its numbers have here; the generator is the file, if none is named."""
+def read(path: Path, name: str = "", dataset: str = "") -> list[RunRecord]:
+    """One record of images, under the names that its numbers have here; the generator is the file, if none is named.
+
+    Raises DataError where no dataset is named: numbers of two would stand in one table.
+    """
     document = read_json(path)
     scores = document if isinstance(document, dict) else {}
     found = [
@@ -36,4 +40,6 @@ def read(path: Path, name: str = "") -> list[RunRecord]:
     ]
     if not found:
         return needed([], path, TOOL)
-    return [imported(TOOL, path, generator=name or path.stem, dataset="images", modality="image", measurements=found)]
+    if not dataset:
+        raise DataError(f"{named(path)}: {TOOL} does not say of which data its numbers are: name it with --dataset")
+    return [imported(TOOL, path, generator=name or path.stem, dataset=dataset, modality="image", measurements=found)]

@@ -103,9 +103,14 @@ class Gate:
         return "fail" if "fail" in verdicts else "inconclusive" if "inconclusive" in verdicts else "pass"
 
     @property
-    def seeds(self) -> int | None:
-        """A side, that would settle all that is open and can be settled; None where nothing is."""
-        return max((f.seeds for f in self.blocking if f.seeds is not None and f.seeds <= MOST), default=None)
+    def seeds(self) -> dict[tuple[str, str], int]:
+        """A side, by dataset and generator, that would settle all that is open and can be settled."""
+        found: dict[tuple[str, str], int] = {}
+        for f in self.blocking:
+            if f.seeds is not None and f.seeds <= MOST:
+                key = f.dataset, f.generator
+                found[key] = max(f.seeds, found.get(key, 0))
+        return found
 
 
 class _Side(NamedTuple):
