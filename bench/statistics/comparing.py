@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from bench.statistics.intervals import Summary, summarise
 
@@ -82,6 +82,8 @@ def permutation_p(
     """
     if not len(a) or not len(b):
         raise ValueError("no numbers to compare")
+    from scipy import stats  # which takes half a second to load
+
     if paired:
         d = np.subtract(np.asarray(a, float), np.asarray(b, float))
         found = stats.permutation_test(
@@ -105,6 +107,8 @@ def adjusted(p: Sequence[float], method: Literal["holm", "bh"] = "holm") -> list
     if not p:
         return []
     if method == "bh":
+        from scipy import stats
+
         return [float(q) for q in stats.false_discovery_control(p)]
     order = np.argsort(p, kind="stable")
     scaled = np.maximum.accumulate(np.asarray(p, float)[order] * np.arange(len(p), 0, -1)).clip(max=1)

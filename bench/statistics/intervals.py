@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bench.record import LARGEST, Estimate, Interval
 
@@ -39,7 +39,8 @@ def summarise(values: Sequence[float]) -> Summary:
 def median_interval(values: Sequence[float], level: float = 0.95) -> Interval | None:
     """Distribution-free interval of the median from order statistics (binomial); None when n is too small for it."""
     ordered = sorted(values)
-    rank = int(stats.binom.ppf((1 - level) / 2, len(ordered), 0.5))
+    n = len(ordered)
+    rank = int(np.searchsorted(special.bdtr(np.arange(n + 1), n, 0.5), (1 - level) / 2))  # the quantile of a binomial
     if rank < 1:
         return None
     return Interval(lo=ordered[rank - 1], hi=ordered[-rank], level=level, method="order statistics (binomial)")
@@ -78,7 +79,7 @@ def normal_interval(
     Where no unit differs from another the error is 0, and how much the next might differ is not known of a quantity
     without ends: the method then says that the value is exact only if none does.
     """
-    reach = float(stats.norm.ppf((1 + level) / 2)) * error
+    reach = float(special.ndtri((1 + level) / 2)) * error
     method = method if reach > 1e-9 * abs(value) else f"{method}; {ALIKE}"
     return Interval(lo=max(lo, value - reach), hi=min(hi, value + reach), level=level, method=method)
 
@@ -99,7 +100,7 @@ def rate_interval(
     value itself may exceed.
     """
     step = max(least, variance / value * (1 + 2 * variance / value**2)) if value > 0 else least
-    shift = float(stats.norm.ppf((1 + level) / 2)) ** 2 * step / 2
+    shift = float(special.ndtri((1 + level) / 2)) ** 2 * step / 2
     reach = math.sqrt(shift * (2 * value + shift))
     lo, end = max(0.0, value + shift - reach), value + shift + reach
     return Interval(lo=min(hi, lo), hi=min(hi, end), level=level, method=method)
@@ -115,7 +116,7 @@ def score_interval(value: float, slope: float, constant: float, method: str, *, 
     it may exclude: Cowan et al. 2011, arXiv:1105.3166). No variance at all is what equal sides leave, and the method
     says so.
     """
-    z = float(stats.norm.ppf((1 + level) / 2))
+    z = float(special.ndtri((1 + level) / 2))
     tilt, free = z**2 * slope / 2, z**2 * constant
     lo, hi = (
         max(0.0, value) + tilt + sign * math.sqrt(max(0.0, 2 * tilt * max(0.0, value) + free + tilt**2))
@@ -140,7 +141,7 @@ def wilson_interval(share: float, n: float, method: str, level: float = 0.95) ->
     """
     if n <= 0:
         raise ValueError(f"a share needs trials, got {n}")
-    shrunk = float(stats.norm.ppf((1 + level) / 2)) ** 2 / n
+    shrunk = float(special.ndtri((1 + level) / 2)) ** 2 / n
     middle = (share + shrunk / 2) / (1 + shrunk)
     reach = math.sqrt(shrunk * (share * (1 - share) + shrunk / 4)) / (1 + shrunk)
     # At 0 and 1 an end is the share itself, which rounding must not push out.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bench.record import Interval
 
@@ -61,7 +61,7 @@ def bootstrap_interval(
     value = float(statistic(np.arange(n)))
     drawn = np.array([statistic(i) for i in resampled(n, rng, draws, clusters=clusters, strata=strata)])
     tail = (1 - level) / 2
-    wider = float(stats.t.ppf(1 - tail, k - 1) / stats.norm.ppf(1 - tail)) * (k / (k - 1)) ** 0.5
+    wider = float(special.stdtrit(k - 1, 1 - tail) / special.ndtri(1 - tail)) * (k / (k - 1)) ** 0.5
     low, high = np.quantile(drawn, [tail, 1 - tail])
     ends = value - wider * (float(high) - value), value - wider * (float(low) - value)
     return Interval(lo=min(ends[0], value), hi=max(ends[1], value), level=level, method=f"bootstrap over {k} clusters")

@@ -31,11 +31,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 from bench import Estimate, GenbenchError, Interval, Space, TooFew, metric, normal_interval
 from metrics._arrays import Array, by_content
+from metrics._placements import placements
 from metrics.features._neighbours import among_train, as_pair, neighbours_among
 
 CELLS = 5
@@ -90,9 +91,7 @@ def mann_whitney(fake: np.ndarray, held_out: np.ndarray) -> Cell:
     """z of two sets of distances, corrected for ties. What a row moves: U by its placement, sigma by its number."""
     n, m = len(fake), len(held_out)
     both = np.concatenate([fake, held_out])
-    ranks = stats.rankdata(both)
-    farther = (ranks[:n] - stats.rankdata(fake)) / m  # share of held-out examples nearer than each fake
-    nearer = 1 - (ranks[n:] - stats.rankdata(held_out)) / n
+    farther, nearer = placements(fake, held_out), 1 - placements(held_out, fake)
     ties = np.unique(both, return_counts=True)[1].astype(float)
     variance = n * m / 12 * (n + m + 1 - (ties**3 - ties).sum() / ((n + m) * (n + m - 1)))
     scale = n * m / math.sqrt(variance) if variance > 0 else 0.0  # grows as sqrt(n m / (n + m + 1))
@@ -167,7 +166,7 @@ def _worst(found: Cells) -> Estimate:
             max(cell.least, math.sqrt(_spread([cell.fakes], found.fakes) + _spread([cell.held_out], found.held_out)))
             for cell in kept
         ]
-        reach = -float(stats.norm.ppf((1 - 0.95 ** (1 / len(errors))) / 2))
+        reach = -float(special.ndtri((1 - 0.95 ** (1 / len(errors))) / 2))
         lo = min(cell.z - reach * error for cell, error in zip(kept, errors, strict=True))
         hi = min(cell.z + reach * error for cell, error in zip(kept, errors, strict=True))
         method = f"of the lowest expected z, all cells at once (Sidak), {GIVEN}"

@@ -52,7 +52,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 from bench import Estimate, GenbenchError, Interval, Omitted, Space, alive, metric
@@ -324,7 +324,7 @@ def _estimate(value: float, error: float | None, found: Likelihoods) -> Estimate
     }
     if error is None:
         return Estimate(value=value, n=found.gaussians, protocol=protocol)
-    reach = error * float(stats.t.ppf(0.975, PAIRS))
+    reach = error * float(special.stdtrit(PAIRS, 0.975))
     method = f"t of {PAIRS} pairs of halves of all sides, fits and splits anew, of the median at this n"
     method += "; some training examples have copies" if found.repeated else ""
     interval = Interval(lo=value - reach, hi=value + reach, method=method)

@@ -21,7 +21,6 @@ from __future__ import annotations
 import math
 
 import torch
-from scipy import stats
 from torch import Tensor
 
 from bench import Estimate, Interval, Omitted, Space, TooFew, metric, proportion_interval
@@ -60,6 +59,8 @@ def copied_share(fake: Tensor, held_out: Tensor) -> Estimate:
     rank = math.floor(RATE * (m + 1))
     if not ordered[rank - 1]:
         raise Omitted(f"more than {RATE:.0%} of the held-out examples are copies of training examples")
+    from scipy import stats  # which takes half a second to load
+
     low, high = (int(rank) for rank in stats.binom.ppf([0.025, 0.975], m, RATE))
     lowest = ordered[min(low, rank) - 1] if low else ordered[0] * min(1.0, RATE / -math.expm1(math.log(0.025) / m))
     thresholds = ordered[rank - 1], lowest, ordered[min(m, high + 1) - 1]

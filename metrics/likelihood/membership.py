@@ -22,7 +22,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from bench import (
@@ -46,6 +45,7 @@ from bench import (
     normal_interval,
 )
 from metrics._arrays import Array
+from metrics._placements import placements
 from metrics.likelihood._labels import given
 
 MOST = 1000  # examples of each side
@@ -84,9 +84,8 @@ def auc(train_scores: Array, test_scores: Array) -> Estimate:
             raise TooFew(f"{len(scores)} {name} examples are too few: at least 2 are needed")
         if np.isnan(scores).any():
             raise GenbenchError("the model's score of an example is NaN")
-    # A rank among all less the rank among its own counts the others below it (Sun & Xu 2014).
-    ranks, m, n = stats.rankdata(np.concatenate([train, test])), len(train), len(test)
-    places = Placements((ranks[:m] - stats.rankdata(train)) / n, 1 - (ranks[m:] - stats.rankdata(test)) / m)
+    m, n = len(train), len(test)
+    places = Placements(placements(train, test), 1 - placements(test, train))
     value = float(places.train.mean())
     protocol: dict[str, str | int] = {"n_train": m, "n_heldout": n}
     return Estimate(value=value, n=m + n, interval=_interval(value, places), protocol=protocol)
