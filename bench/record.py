@@ -338,6 +338,11 @@ class RunRecord(Frozen):
         return self
 
     @property
+    def imported(self) -> bool:
+        """Whether another tool measured it: then that is its suite, after which its data are named."""
+        return self.plan.fingerprint.startswith(f"{self.plan.suite}:")
+
+    @property
     def files(self) -> list[str]:
         """Of what lies beside it under samples/, the names."""
         return [name for name in (self.samples, self.continued, self.nearest) if name]

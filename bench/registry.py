@@ -535,6 +535,7 @@ def metric(
 
     def register(compute: T) -> T:
         _check_places(f"metric {name!r}", lead=lead, curve=curve)
+        expect(f"least of metric {name!r}", least, least < most, f"below most, {most:g}")
         of, needs = _given(name, compute)
         entry = MetricEntry(
             compute=compute, of=of, needs=needs, sides=_SIDES[of] if sides is None else tuple(sides), on=_named(on),

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import torch
+import torch.nn.functional as F
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import NonNegativeInt, PositiveFloat
 from torch import Tensor, nn
@@ -113,7 +114,7 @@ class Autoregressive(nn.Module):
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         """Raises GenbenchError for a batch of nothing but padding."""
         losses, last, state = [], None, None
-        for piece in pieces(self.steps(batch), self.truncate):
+        for piece in pieces(self._readable(batch), self.truncate):
             out, state = self(self.head.shifted(piece.data, last), state)
             loss = self.head.loss(out, piece)
             descend(self.optimiser, loss, max_norm=1.0)
@@ -129,11 +130,17 @@ class Autoregressive(nn.Module):
 
         Raises GenbenchError for tokens that the data has not, and for what is longer than a net with an end can read.
         """
-        batch = self._readable(self.steps(batch))
+        batch = self._readable(batch)
+        self.head.check(batch)
         return self.head.log_prob(self(self.head.shifted(batch.data))[0], batch).sum(1)
 
     def _readable(self, batch: Batch) -> Batch:
-        self.head.check(batch)
+        """Examples as sequences as wide as the longest, with zeros for padding. Raises GenbenchError for too wide."""
+        batch = self.steps(batch)
+        if batch.lengths is not None:
+            x = batch.data[:, : max(1, int(batch.lengths.max()))]
+            batch = batch._replace(data=x)
+            batch = batch._replace(data=x.where(batch.mask.view(*x.shape[:2], *[1] * (x.ndim - 2)), 0))
         if not self.net.endless and batch.data.shape[1] > self.window:
             raise GenbenchError(
                 f"{batch.data.shape[1]} steps, and this family reads {self.window} at once: score windows of them"
@@ -178,10 +185,12 @@ class Sequence(Autoregressive):
         That is the last step, which is yet to be read, with the net's; None where the net's has an end. Raises as
         ``log_prob``.
         """
-        batch = self._readable(batch)
+        width, batch = batch.data.shape[1], self._readable(batch)
+        self.head.check(batch)
         last, before = state or (None, None)
         out, after = self(self.head.shifted(batch.data, last), before)
-        return self.head.log_prob(out, batch), (batch.data[:, -1], after) if self.net.endless else None
+        log_p = F.pad(self.head.log_prob(out, batch), (0, width - batch.data.shape[1]))
+        return log_p, (batch.data[:, -1], after) if self.net.endless else None
 
     def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
         """Continue ``prompt`` ``(steps, ...)``, which may be empty, step by step ``(...)``, to a token that stops it.

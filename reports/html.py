@@ -22,6 +22,7 @@ from reports._overall import numbers, overall
 from reports._page import address, cut, drawn, rendered
 from reports._quality import quality, sparks
 
+_MARK, _BEGINNING = b'<meta name="generator" content="genbench">', 500  # bytes in which it stands
 # Sorting by a column, where rows of one tbody trade places and yardsticks stay below; and finding rows by name.
 _SCRIPT = """
 for (const th of document.querySelectorAll('th[data-better]')) {
@@ -127,10 +128,17 @@ def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[
     that are no longer there go.
     """
     content = gather(records, run_folder, notes)
-    written = {write_atomic(target / "pages" / name, page) for name, page in pages(content, run_folder)}
-    for path in {*(target / "pages").glob("*.html")} - written:
-        path.unlink()
+    written = {write_atomic(target / "pages" / name, page).name.casefold() for name, page in pages(content, run_folder)}
+    for path in (target / "pages").glob("*.html"):
+        if path.name.casefold() not in written and _ours(path):
+            path.unlink()
     return write_atomic(target / "index.html", render(content))
+
+
+def _ours(page: Path) -> bool:
+    """Whether genbench wrote it; others' pages beside ours stay, and so does what a link leads to."""
+    plain = not page.is_symlink() and not page.parent.is_symlink()
+    return plain and _MARK in page.read_bytes()[:_BEGINNING]
 
 
 def render(content: Content) -> str:

@@ -50,7 +50,7 @@ def _table(board: Board) -> str:
 
 
 def _caption(board: Board) -> str:
-    """What the numbers are of: data, seeds and protocol, without which nobody can compare them."""
+    """What the numbers are of: data, seeds, and how many samples."""
     seeds = sorted({len(row.group.seeds) for row in board.ranked})
     of = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}" if seeds else "no"
     plural = "" if seeds == [1] else "s"
@@ -60,7 +60,7 @@ def _caption(board: Board) -> str:
         for column in board.headline if isinstance(column.protocol.get("n_fake"), int)
     )  # fmt: skip
     parts = [f"{board.dataset}, {of} seed{plural}{spread}", *sizes]
-    return f"{tex('; '.join(parts))}. Bold: the best mean, where numbers are told apart. Italics: yardsticks."
+    return f"{tex('; '.join(parts))}. Bold: the best mean, told from others or not. Italics: yardsticks."
 
 
 def _heading(column: Column) -> str:

@@ -5,63 +5,81 @@ from __future__ import annotations
 import itertools
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
+from bench.engine import runner  # imports torch, so that this file is loaded where it is needed
+from bench.engine.plan import TrialPlan
 from bench.errors import GenbenchError, printable
-
-if TYPE_CHECKING:
-    from bench.engine.plan import TrialPlan
-    from bench.results.store import Planned, Records
+from bench.results.gate import Gate
+from bench.results.store import Planned, read_side
 
 MOST = 20  # seeds a side that are run without being asked for by number
-Wanted = Mapping[tuple[str, str], int]  # seeds a side, by dataset and generator
 
 
-def settle(paths: Sequence[str], wanted: Wanted, jobs: int) -> None:
-    """Run what each side lacks of the seeds wanted; a side that cannot be run stays as it is, and why is printed.
+class Side(NamedTuple):
+    """What a side lacks: its suite, the values set, the run ids of what it has and of what is missing."""
 
-    Raises GenbenchError where neither can be, or where that takes more than ``MOST`` seeds.
+    path: str
+    suite: str
+    overrides: list[str]
+    wanted: list[TrialPlan]
+    missing: list[TrialPlan]
+
+
+def settle(paths: Sequence[str], gate: Gate, jobs: int) -> None:
+    """Run what each side lacks of the seeds that would tell, and print what and how long that is before.
+
+    A side that cannot be run, such as a baseline of the code before, stays as it is; beside it pairs of seeds gain
+    nothing from more. Raises GenbenchError where neither can be run.
     """
-    if (most := max(wanted.values())) > MOST:
-        raise GenbenchError(
-            f"--settle: that takes {most} seeds a side, more than {MOST}: widen the margin, or run them"
-        )
-    reasons = []
-    for path in paths:
+    wanted = {where: seeds for where, seeds in gate.seeds.items() if seeds <= MOST}
+    reasons = [
+        f"{generator} on {dataset} takes {seeds} seeds a side, more than {MOST}: widen its margin, or run them"
+        for (dataset, generator), seeds in gate.seeds.items()
+        if seeds > MOST
+    ]
+    sides: list[Side] = []
+    for path in paths if wanted else ():
         try:
-            _run(path, wanted, jobs)
-        except GenbenchError as error:  # such as a baseline of the code before
-            reasons.append(f"--settle: {error}")
-    if len(reasons) == len(paths):
-        raise GenbenchError("\n".join(reasons))
+            sides += _lacking(path, wanted)
+        except GenbenchError as error:
+            reasons.append(str(error))
+    if not sides:
+        raise GenbenchError("\n".join(f"--settle: {reason}" for reason in reasons or ["no side lacks a seed"]))
     for reason in reasons:
-        print(printable(f"{reason}\n  so the other side alone has more seeds"), file=sys.stderr)
+        print(printable(f"--settle: {reason}"), file=sys.stderr)
+    if len({side.path for side in sides}) < len(paths) and any(f.paired and f.seeds for f in gate.blocking):
+        raise GenbenchError("--settle: more seeds of one side add nothing to pairs of seeds")
+    for side in sides:
+        print(printable(f"{side.path}: {_estimate(side, jobs)}"), file=sys.stderr)
+    for side in sides:
+        ids = {trial.run_id for trial in side.wanted}
+        runner.run(side.suite, out=side.path, jobs=jobs, overrides=side.overrides, only=ids)
 
 
-def _run(path: str, wanted: Wanted, jobs: int) -> None:
+def _lacking(path: str, wanted: Mapping[tuple[str, str], int]) -> Iterator[Side]:
+    """Each suite of a run folder that lacks some. Raises GenbenchError for what is none, or is of other code."""
     if not Path(path).is_dir():
         raise GenbenchError(f"{path} is no run folder, whose suite could be run with more seeds")
-    from bench.engine import runner
-    from bench.results.store import read_side
-
     records, _ = read_side(path)
     for planned in records.planned:
         suite, overrides = _of(planned)
-        have = {trial.seed for trial in planned.trials}
-        seeds = sorted(have | {*range(max(wanted.values()))})
-        known = {record.run_id for record in records if record.plan.suite == planned.suite}
-        if not known <= {p.run_id for p in runner.plan(suite, path, overrides=overrides)}:
+        have = {(trial.dataset, trial.generator, trial.seed) for trial in planned.trials}
+        seeds = sorted({seed for _, _, seed in have} | {*range(max(wanted.values()))})
+        overrides.append(f"seeds={seeds}")
+        trials = runner.plan(suite, path, overrides=overrides)
+        if not {r.run_id for r in records if r.plan.suite == planned.suite} <= {trial.run_id for trial in trials}:
             told = f"{planned.command} --set 'seeds={seeds}'"  # of several, the last counts
             raise GenbenchError(f"{path} was made by other code: with that code, run\n  {told}")
-        more = [*overrides, f"seeds={seeds}"]
-        trials = [t for t in runner.plan(suite, path, overrides=more) if t.seed in have or _asked(t, wanted)]
-        print(printable(f"{path}: {_estimate([t for t in trials if t.seed not in have], records)}"), file=sys.stderr)
-        runner.run(suite, out=path, jobs=jobs, overrides=more, only={trial.run_id for trial in trials})
+        missing = [t for t in trials if (t.dataset, t.generator, t.seed) not in have and _asked(t, wanted)]
+        known = [t for t in trials if (t.dataset, t.generator, t.seed) in have]
+        if missing:
+            yield Side(path, suite, overrides, known + missing, missing)
 
 
-def _asked(trial: TrialPlan, wanted: Wanted) -> bool:
+def _asked(trial: TrialPlan, wanted: Mapping[tuple[str, str], int]) -> bool:
     """Whether it is one of the seeds that would tell; a board may call its generator ``vae (latent=64)``."""
 
     def called(label: str, name: str) -> bool:
@@ -73,15 +91,17 @@ def _asked(trial: TrialPlan, wanted: Wanted) -> bool:
     )
 
 
-def _estimate(missing: Sequence[TrialPlan], records: Records) -> str:
+def _estimate(side: Side, jobs: int) -> str:
     """How many trials of what, and how long they take if they take what those before took."""
-    took = {
-        name: [sum(r.phases.values()) for r in records if r.plan.generator == name and r.phases]
-        for name in dict.fromkeys(p.generator for p in missing)
-    }
-    seconds = sum(sum(took[p.generator]) / len(took[p.generator]) for p in missing if took[p.generator])
-    seeds, minutes = sorted({p.seed for p in missing}), max(1, round(seconds / 60))
-    return f"{len(missing)} trials, {', '.join(took)} with seeds {seeds}: about {minutes} min of work"
+    took: dict[str, list[float]] = {trial.generator: [] for trial in side.missing}
+    for record in read_side(side.path)[0]:
+        if record.phases and record.plan.generator in took:
+            took[record.plan.generator].append(sum(record.phases.values()))
+    seconds = sum(sum(took[t.generator]) / len(took[t.generator]) for t in side.missing if took[t.generator]) / jobs
+    seeds, minutes = sorted({trial.seed for trial in side.missing}), max(1, round(seconds / 60))
+    unknown = ", ".join(name for name, before in took.items() if not before)
+    rest = f", and {unknown}, of which nothing is known" if unknown else ""
+    return f"{len(side.missing)} trials, {', '.join(took)} with seeds {seeds}: about {minutes} min{rest}"
 
 
 def _of(planned: Planned) -> tuple[str, list[str]]:

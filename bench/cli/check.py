@@ -46,7 +46,6 @@ def run(
 
     Exits with 0 if it passes, 1 if it fails, 2 if there is nothing to compare, 3 if the data do not tell.
     """
-    from bench.cli._settle import settle as more_seeds
     from bench.files import write_atomic
     from bench.results.gate import read_policy, to_json, to_junit, to_markdown, to_sarif
 
@@ -55,7 +54,9 @@ def run(
         rules = rules.model_copy(update={"level": 1 - (1 - rules.level) / 2})
     gate = _judged(baseline, candidate, rules)
     if settle and gate.verdict == "inconclusive" and gate.seeds:
-        more_seeds((baseline, candidate), gate.seeds, jobs)
+        from bench.cli._settle import settle as more_seeds
+
+        more_seeds((baseline, candidate), gate, jobs)
         gate = _judged(baseline, candidate, rules)
     for target, write in ((markdown, to_markdown), (junit, to_junit), (sarif, to_sarif)):
         if target:

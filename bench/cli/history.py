@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -66,7 +67,8 @@ def run(
     else:
         _print(found, every=every)
         if worse:
-            print_text(f"Worse since {', '.join(worse)}: mend it, or say that it is meant with --accept {worse[0]}")
+            since, accept = ", ".join(worse), shlex.quote(worse[0])
+            print_text(f"Worse since {since}: mend it, or say that it is meant with --accept {accept}")
     return int(bool(worse))
 
 
@@ -77,8 +79,10 @@ def _worse(found: list[Series], accepted: list[str]) -> list[str]:
     """
     commits = {point.commit for series in found for point in series.points}
     for commit in accepted:
-        if not commit or not any(c.startswith(commit) for c in commits):
-            raise GenbenchError(f"--accept {shown(commit)}: no number here is of that commit")
+        meant = {c for c in commits if commit and c.startswith(commit)}
+        if len(meant) != 1:
+            which = f"fits {len(meant)} of the commits here" if meant else "no number here is of that commit"
+            raise GenbenchError(f"--accept {shown(commit)}: {which}")
     newest = [s.points[s.changes[-1].at].commit for s in found if s.changes and s.worse(s.changes[-1])]
     return sorted({printed(c) for c in newest if not c.startswith(tuple(accepted))})
 
@@ -112,7 +116,10 @@ def _print(found: list[Series], *, every: bool) -> None:
     print_table("", rows, wrapped=["dataset", "machine", "over time"])
     changed = sum(bool(s.changes) for s in found)
     short = sum(len(series.points) < fewest_points(LEVEL) for series in found)
-    print_text(f"{changed} of {len(found)} series changed; of those told to, {LEVEL:.0%} are expected to be false.")
+    print_text(
+        f"{changed} of {len(found)} series changed by the margin or more; of those that changed at all "
+        f"{LEVEL:.0%} are expected to be told so by chance."
+    )
     if short:
         print_text(f"{short} have too few points to tell: that takes at least {fewest_points(LEVEL)}.")
 

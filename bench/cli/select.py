@@ -71,7 +71,7 @@ def run(
         except GenbenchError as error:  # of several datasets one may be measured otherwise
             without.append(error)
     if not choices:
-        raise without[0]
+        raise GenbenchError("\n".join(dict.fromkeys(map(str, without))))
     for reason in without:
         print(printable(f"no choice: {reason}"), file=sys.stderr)
     if as_json:
@@ -125,7 +125,9 @@ def _said(choice: Choice) -> str:
         tier = [c for c in choice.candidates if not c.why and leads(c.tier)]
         likely = [c for c in tier if c.likely]
         why = f"the best by {choice.objective.label}"
-        if len(tier) > 1:
+        if not leads(taken.tier):
+            why = f"the best by {choice.objective.label} is hardly sure to keep the conditions, and this is"
+        elif len(tier) > 1:
             why = f"not told from the best by {choice.objective.label} ({len(tier)} are not)"
         if len(likely) > 1 and choice.price:
             held = f"the {len(likely)} that hold the best with 95% probability"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ from bench.errors import DataError, GenbenchError, named
 from bench.files import open_plain
 from bench.measure.names import find_metric
 from bench.record import CurvePoint, RunRecord
+from bench.registry import MetricEntry
 from bench.results.store import read_record
 
 _SLACK = 0.2  # by which examples seen and steps may differ: a last batch may be short
@@ -67,13 +69,19 @@ def contradictions(record: RunRecord) -> Iterator[str]:
 
 
 def _values(record: RunRecord) -> Iterator[str]:
-    for m in record.measurements:
-        try:
-            wrong = find_metric(m.metric, record.plan.modality).impossible(m.value)
-        except GenbenchError:  # of another plugin, or tool
-            continue
-        if wrong:
+    """Of what is registered here and was measured by it: another tool may call something else so."""
+    for m in () if record.imported else record.measurements:
+        entry = _known(m.metric, record.plan.modality)
+        if entry and (entry.unit, entry.better) == (m.unit, m.better) and (wrong := entry.impossible(m.value)):
             yield wrong
+
+
+@functools.cache
+def _known(metric: str, modality: str) -> MetricEntry | None:
+    try:
+        return find_metric(metric, modality)
+    except GenbenchError:  # of a plugin that is not here
+        return None
 
 
 def _counts(record: RunRecord) -> Iterator[str]:

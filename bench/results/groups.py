@@ -68,21 +68,19 @@ def newest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecor
 
 
 def given_up(current: Sequence[RunRecord], older: Iterable[RunRecord]) -> list[str]:
-    """A line for each trial of which only an older record has some number: run again, it measured less."""
+    """A line for each generator of which only older records have some number: run again, it measured less."""
     older = list(older)
     devices = _devices(sorted([*current, *older], key=_moment))
-    now = {_trial(record, devices): record for record in current}
-    lines = []
+    now = {_trial(record, devices): {m.metric for m in record.measurements} for record in current}
+    gone: dict[tuple[str, str], dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for record in older:
-        new = now[_trial(record, devices)]
-        gone = sorted({m.metric for m in record.measurements} - {m.metric for m in new.measurements})
-        if gone:
-            plan = record.plan
-            lines.append(
-                f"{plan.generator} on {plan.dataset}, seed {plan.seed}: only an older record, {record.run_id}, has "
-                f"{', '.join(gone)}"
-            )
-    return lines
+        for metric in {m.metric for m in record.measurements} - now[_trial(record, devices)]:
+            gone[record.plan.generator, record.plan.dataset][metric].add(record.plan.seed)
+    return [
+        f"{generator} on {dataset}: only older records have {', '.join(sorted(metrics))} of seed "
+        f"{', '.join(map(str, sorted(set().union(*metrics.values()))))}"
+        for (generator, dataset), metrics in sorted(gone.items())
+    ]
 
 
 def groups_of(records: Sequence[RunRecord]) -> list[Group]:

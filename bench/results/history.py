@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from bench.errors import GenbenchError, hint, shown
 from bench.record import Measurement, RunRecord, digest
 from bench.results.gate.policy import Margin, Policy, fits
 from bench.results.variants import canonical
-from bench.statistics import Change, adjusted, change_p, change_points
+from bench.statistics import Change, Split, adjusted, best_split, change_points, merged
 
 LEVEL = 0.01  # the share of false ones among the series that are told to change
 MARGIN = Policy(margin=Margin(amount=0.02, relative=True))
@@ -62,12 +63,13 @@ def history(
     """Every series of two points or more, those that changed first.
 
     metrics: names or patterns; left out, all that have a direction. policy: by its margins, the least change of a level
-    that is told. level: the share of false ones that is kept among all series told to change (Benjamini & Hochberg).
-    Raises GenbenchError for a metric that fits none.
+    that is told. level: the share of false ones that is kept among all series told to change (Benjamini & Hochberg),
+    before margins leave some out.
+    Raises GenbenchError for a metric, or one of a margin, that is not there.
     """
     records = list(records)
     known = {m.metric for record in records for m in record.measurements if m.better != "none"}
-    for pattern in metrics:
+    for pattern in (*metrics, *policy.margins):
         if not any(fits(metric, [pattern]) for metric in known):
             raise GenbenchError(f"no {shown(pattern)} here{hint(pattern, sorted(known))}")
     found: dict[str, dict[str, list[tuple[RunRecord, Measurement]]]] = defaultdict(lambda: defaultdict(list))
@@ -77,10 +79,13 @@ def history(
             if (not metrics or fits(m.metric, metrics)) and m.better != "none" and not record.plan.control:
                 found[_key(record, m)][commit].append((record, m))
     series = [_series(commits) for commits in found.values() if len(commits) > 1]
-    p = [change_p(s.values, rng, level=level / len(series)) for s in series]
-    # Where one is told, the places within it are looked for as strictly as the series themselves were.
-    strict = max((one for one, told in zip(p, adjusted(p, "bh"), strict=True) if told <= level), default=0.0)
-    series = [_changed(s, rng, policy, strict) if one <= strict else s for s, one in zip(series, p, strict=True)]
+    splits = _tested(series, rng, level)
+    told = {i for i, q in zip(splits, adjusted([s.p for s in splits.values()], "bh"), strict=True) if q <= level}
+    # Within those told further places are looked for as strictly as the series themselves were.
+    strict = max([level * len(told) / max(1, len(series)), *(splits[i].p for i in told)])
+    for i in told:
+        changes = change_points(series[i].values, rng, level=strict, first=splits[i])
+        series[i] = replace(series[i], changes=_by_margin(series[i], changes, policy))
     return sorted(series, key=lambda s: (not s.changes, s.suite, s.dataset, s.generator, s.metric, s.machine))
 
 
@@ -108,10 +113,18 @@ def _series(commits: dict[str, list[tuple[RunRecord, Measurement]]]) -> Series:
     return Series(plan.suite, plan.dataset, plan.generator, m.metric, m.unit, m.better, _machine(record, m), points)
 
 
-def _changed(series: Series, rng: np.random.Generator, policy: Policy, level: float) -> Series:
+def _tested(series: Sequence[Series], rng: np.random.Generator, level: float) -> dict[int, Split]:
+    """The best split of each that has one; by many random orders where few leave it open whether it is told."""
+    found = {i: split for i, s in enumerate(series) if (split := best_split(s.values, rng))}
+    for i, q in zip(dict(found), adjusted([split.p for split in found.values()], "bh"), strict=True):
+        if found[i].p <= level < q:
+            found[i] = best_split(series[i].values, rng, orders=math.ceil(len(series) / level)) or found[i]
+    return found
+
+
+def _by_margin(series: Series, changes: Sequence[Change], policy: Policy) -> tuple[Change, ...]:
     margin = policy.margin_of(series.metric)
-    found = change_points(series.values, rng, level=level)
-    return replace(series, changes=tuple(c for c in found if abs(c.after - c.before) >= margin.of(c.before)))
+    return tuple(merged(series.values, changes, lambda c: abs(c.after - c.before) < margin.of(c.before)))
 
 
 def as_one(sides: Iterable[Iterable[RunRecord]]) -> list[RunRecord]:

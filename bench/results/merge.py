@@ -47,11 +47,11 @@ def merge(folders: Sequence[str | Path], target: Path) -> Merged:
                 refused += [f"{folder}: {problem}" for problem in wrong]
                 continue
             record = read_record(path)
-            known, its = newest.setdefault(record.run_id, (record, path))
+            known, its = newest.get(record.run_id) or _kept(target, record.run_id) or (record, path)
+            newest[record.run_id] = max((known, its), (record, path), key=lambda one: one[0].created)
             if known.measurements != record.measurements:
-                notes.append(f"{its} and {path} are of one run and differ in their numbers: the newer one is shown")
-            if record.created > known.created:
-                newest[record.run_id] = record, path
+                shown = newest[record.run_id][1]
+                notes.append(f"{its} and {path} are of one run and differ in their numbers: taken is {shown}")
     if not newest:
         raise DataError(
             "none of the folders holds a record that can be believed" + "".join(f"\n  {r}" for r in refused)
@@ -60,8 +60,15 @@ def merge(folders: Sequence[str | Path], target: Path) -> Merged:
     if before:
         notes.append(f"{target} holds {len(before)} more of earlier merges: delete the folder to leave them out")
     for record, path in newest.values():
-        _copy(record, path, target)
+        if path.parent.parent.resolve() != target.resolve():
+            _copy(record, path, target)
     return Merged(len(newest), refused, notes)
+
+
+def _kept(target: Path, run_id: str) -> tuple[RunRecord, Path] | None:
+    """The record of this run that an earlier merge left there."""
+    path = target / "records" / f"{run_id}.json"
+    return None if not path.is_file() or problems(path) else (read_record(path), path)
 
 
 def _copy(record: RunRecord, path: Path, target: Path) -> None:

@@ -43,7 +43,7 @@ class Contrast:
 
 
 def compare(board: Board, first: str, second: str) -> list[Contrast]:
-    """Every column that both have a number in, by runs of one seed as pairs where both have the same ``PAIRS`` or more.
+    """Every column that both have a number in, by runs of one seed as pairs where both share ``PAIRS`` or more.
 
     Raises GenbenchError for a name that the board has no row of.
     """
@@ -74,7 +74,7 @@ def _contrast(a: Row, b: Row, column: Column) -> Contrast:
         found = paired_difference(*pairs)
         if not found.error:
             return Contrast(column, first, second, UNSEEN)
-        return Contrast(column, first, second, f"pairs of {len(one)} seeds", found)
+        return Contrast(column, first, second, f"pairs of {len(pairs[0])} seeds", found)
     assert first.evidence and second.evidence
     between = difference(first.evidence, second.evidence)
     if between is None:
@@ -86,11 +86,12 @@ def _contrast(a: Row, b: Row, column: Column) -> Contrast:
 def in_pairs(
     one: Mapping[int, float], other: Mapping[int, float], least: int = PAIRS
 ) -> tuple[list[float], list[float]] | None:
-    """Numbers of both by seed, in its order, where they are to be taken as pairs; None where they are not."""
-    if one.keys() != other.keys() or len(one) < least:
-        return None
-    seeds = sorted(one)
-    return [one[seed] for seed in seeds], [other[seed] for seed in seeds]
+    """Numbers of the seeds that both have, in their order, where these are enough to be pairs; None where not.
+
+    Seeds that one side has alone are then left aside: what pairs share may be most of what they scatter by.
+    """
+    seeds = sorted(one.keys() & other.keys())
+    return ([one[seed] for seed in seeds], [other[seed] for seed in seeds]) if len(seeds) >= least else None
 
 
 def _told(contrast: Contrast, p: float | None) -> Contrast:

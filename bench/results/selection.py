@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.errors import GenbenchError, hint, shown
 from bench.results.board import Board, Cell, Column, Row
-from bench.results.ranks import p_values, seeds_needed
+from bench.results.ranks import NO_MERIT, p_values, seeds_needed
 from bench.statistics import compact_letters, leads, mean_draws, non_dominated, probability_non_dominated
 
 DRAWS = 4000
@@ -61,8 +61,9 @@ class Candidate:
 
     why: for which reason it was left out; "" for one that was not. tier: of what was left, letters; two that share one
     are not told apart. keeps: the probability that it keeps all constraints. best: that it does, and none that does is
-    better; where nothing is to be best, that none is as good in everything and better in something. likely: whether it
-    is one of the fewest that hold the best with a probability of 95 %, and of the best tier.
+    better of those not left out; where nothing is to be best, that none is as good in everything and better in
+    something. likely: whether it is one of the fewest that hold the best with a probability of 95 %, where any keeps
+    all constraints, and of the best tier where that has such.
     """
 
     row: Row
@@ -131,6 +132,7 @@ def select(
     candidates = [_admitted(row, conditions, asked, wanted, keeps[:, i]) for i, row in enumerate(board.ranked)]
     losses = np.stack([_losses(column, draws[column.key]) for column in wanted], axis=2)
     losses[~keeps] = np.nan
+    losses[:, [i for i, candidate in enumerate(candidates) if candidate.why]] = np.nan
     inside = [i for i, candidate in enumerate(candidates) if not candidate.why]
     decided = _best(candidates, inside, main, cheap, losses) if main else _front(candidates, inside, wanted, losses)
     for i, candidate in decided.items():
@@ -212,6 +214,7 @@ def _admitted(
             reasons.append(f"no {condition.metric}: {row.cells[column.key].why}")
         elif not condition.holds(np.array(mean)):
             reasons.append(f"{condition.metric} is {mean:.4g}, not {condition.op} {condition.number:g}")
+    reasons += [f"{c.label} is {NO_MERIT}" for c in wanted if row.cells[c.key].mark == "beyond"]
     reasons += [f"no {c.label}: {row.cells[c.key].why}" for c in wanted if row.mean(c) is None]
     partly = [c for c in (*wanted, *asked) if row.mean(c) is not None and row.cells[c.key].why]
     reasons += [f"{c.label} not of all its trials: {row.cells[c.key].why}" for c in partly]
@@ -234,7 +237,8 @@ def _best(
     filled = np.where(np.isnan(losses[:, :, 0]), np.inf, losses[:, :, 0])
     wins = (filled == filled.min(axis=1, keepdims=True)) & np.isfinite(filled)
     share = (wins / np.maximum(1, wins.sum(axis=1, keepdims=True))).mean(axis=0)
-    best = {i for i, tier in zip(inside, tiers, strict=True) if leads(tier)} & _likely(inside, share)
+    tier_a, likely = {i for i, tier in zip(inside, tiers, strict=True) if leads(tier)}, _likely(inside, share)
+    best = tier_a & likely or likely  # of the tier hardly any may keep the conditions
 
     def cost(i: int) -> tuple[float, float]:
         price = candidates[i].row.mean(cheap) if cheap else None

@@ -7,7 +7,7 @@ where no formula is known. ``ranking``: many at once. ``planning``: how many see
 What draws takes its generator of numbers, so that the same call gives the same answer.
 """
 
-from bench.statistics.changes import Change, change_p, change_points, fewest_points
+from bench.statistics.changes import Change, Split, best_split, change_points, fewest_points, merged
 from bench.statistics.comparing import (
     Difference,
     Verdict,
@@ -58,12 +58,13 @@ __all__ = [
     "Change",
     "Difference",
     "Ranks",
+    "Split",
     "Summary",
     "Verdict",
     "adjusted",
+    "best_split",
     "bootstrap_interval",
     "bounded_interval",
-    "change_p",
     "change_points",
     "compact_letters",
     "difference_interval",
@@ -73,6 +74,7 @@ __all__ = [
     "leads",
     "mean_draws",
     "median_interval",
+    "merged",
     "non_dominated",
     "non_inferiority",
     "normal_interval",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,27 +23,60 @@ class Change(NamedTuple):
     p: float
 
 
-def change_points(values: Sequence[float], rng: np.random.Generator, *, level: float = 0.01) -> list[Change]:
+class Split(NamedTuple):
+    """Where a stretch splits best, its first point behind, and the permutation p of that split."""
+
+    at: int
+    p: float
+
+
+def change_points(
+    values: Sequence[float] | np.ndarray, rng: np.random.Generator, *, level: float = 0.01, first: Split | None = None
+) -> list[Change]:
     """The changes of level in a series, in its order.
 
     A stretch is split where its sides lie furthest apart for their lengths, and is tested against the same maximum of
     random orders of its own numbers, so that looking for the best place is counted (as in E-divisive, Matteson & James
     2014, JASA 109). What is left of it on either side is split further. Of series that never change a share of
-    1 - ``level`` is left whole.
+    1 - ``level`` is left whole. first: the split of the whole series, where it is known already.
     """
     x = np.asarray(values, float)
-    splits = sorted(_splits(x, 0, len(x), rng, level))
-    ends = [0, *(at for at, _ in splits), len(x)]
-    found = []
-    for start, (at, p), end in zip(ends, splits, ends[2:], strict=False):
-        found.append(Change(at, float(x[start:at].mean()), float(x[at:end].mean()), p))
-    return found
+    splits = sorted(_splits(x, 0, len(x), rng, level, first))
+    ends = [0, *(split.at for split in splits), len(x)]
+    return [
+        Change(at, float(x[start:at].mean()), float(x[at:end].mean()), p)
+        for start, (at, p), end in zip(ends, splits, ends[2:], strict=False)
+    ]
 
 
-def change_p(values: Sequence[float], rng: np.random.Generator, *, level: float = 0.01) -> float:
-    """p of "the series never changes", to be adjusted where many are looked at; told apart down to ``level``."""
-    x = np.asarray(values, float)
-    return 1.0 if _too_short(x) else _best_split(x, rng, level)[1]
+def best_split(values: Sequence[float] | np.ndarray, rng: np.random.Generator, *, orders: int = BATCH) -> Split | None:
+    """Where a series splits best, by at most so many random orders of it; None for one that is too short or even."""
+    part = np.asarray(values, float)
+    if len(part) < 2 * LEAST or np.ptp(part) == 0:
+        return None
+    score = _scores(part[None])[0]
+    best, as_well, seen = int(score.argmax()), 0, 0
+    while seen < orders and as_well < ENOUGH:
+        chance = _scores(rng.permuted(np.broadcast_to(part, (BATCH, len(part))), axis=1)).max(axis=1)
+        as_well += int((chance >= score[best] * (1 - 1e-12)).sum())
+        seen += BATCH
+    return Split(best + LEAST, (1 + as_well) / (1 + seen))
+
+
+def merged(values: Sequence[float], changes: Sequence[Change], small: Callable[[Change], bool]) -> list[Change]:
+    """The changes without those that are too small, of the levels that are left; the smallest goes first.
+
+    So that a slow drift, each step of which is small, is still a change.
+    """
+    x, kept = np.asarray(values, float), list(changes)
+    while least := min(filter(small, kept), key=lambda c: abs(c.after - c.before), default=None):
+        left = [c for c in kept if c is not least]
+        ends = [0, *(c.at for c in left), len(x)]
+        kept = [
+            c._replace(before=float(x[start : c.at].mean()), after=float(x[c.at : end].mean()))
+            for start, c, end in zip(ends, left, ends[2:], strict=False)
+        ]
+    return kept
 
 
 def fewest_points(level: float = 0.01) -> int:
@@ -51,32 +84,15 @@ def fewest_points(level: float = 0.01) -> int:
     return next(n for n in itertools.count(2 * LEAST) if 2 / math.comb(n, n // 2) <= level)
 
 
-def _too_short(part: np.ndarray) -> bool:
-    return len(part) < 2 * LEAST or np.ptp(part) == 0
-
-
-def _splits(x: np.ndarray, start: int, end: int, rng: np.random.Generator, level: float) -> list[tuple[int, float]]:
+def _splits(
+    x: np.ndarray, start: int, end: int, rng: np.random.Generator, level: float, known: Split | None = None
+) -> list[Split]:
     """Where a stretch changes, and the p of each split."""
-    part = x[start:end]
-    if _too_short(part):
+    found = known or best_split(x[start:end], rng, orders=max(BATCH, math.ceil(1 / level)))
+    if found is None or found.p > level:
         return []
-    at, p = _best_split(part, rng, level)
-    if p > level:
-        return []
-    cut = start + at
-    return [(cut, p), *_splits(x, start, cut, rng, level), *_splits(x, cut, end, rng, level)]
-
-
-def _best_split(part: np.ndarray, rng: np.random.Generator, level: float) -> tuple[int, float]:
-    """Where a stretch splits best, and how often a random order of it splits as well."""
-    score = _scores(part[None])[0]
-    best = int(score.argmax())
-    as_well = orders = 0
-    while orders < max(BATCH, 1 / level) and as_well < ENOUGH:
-        chance = _scores(rng.permuted(np.broadcast_to(part, (BATCH, len(part))), axis=1)).max(axis=1)
-        as_well += int((chance >= score[best] * (1 - 1e-12)).sum())
-        orders += BATCH
-    return best + LEAST, (1 + as_well) / (1 + orders)
+    cut = start + found.at
+    return [Split(cut, found.p), *_splits(x, start, cut, rng, level), *_splits(x, cut, end, rng, level)]
 
 
 def _scores(x: np.ndarray) -> np.ndarray:

@@ -39,7 +39,6 @@ from metrics.likelihood._examples import finite, nats_of, told
     aspect="likelihood",
     unit="bit/dim",
     better="lower",
-    least=0,
     paper="arXiv:1511.01844, section 3.1",
 )
 def bits_per_dim(trial: Trial[Likelihood]) -> Estimate:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench import Batch, DataSpec, GenbenchError, Sequential, Streaming, Unsupported
@@ -116,6 +117,16 @@ class TestAutoregressive:
         else:
             with pytest.raises(GenbenchError, match="9 steps, and this family reads 4 at once"):
                 model.log_prob(longer)
+
+    @pytest.mark.parametrize("padding", [-100, 3, 99])
+    def test_what_stands_in_padding_means_nothing(self, entry: GeneratorEntry, padding: int) -> None:
+        model, lengths = make(entry, self.spec), torch.tensor([2, 4])
+        x = torch.tensor([[0, 1, 0, 0], [2, 1, 0, 1]])
+        plain = Batch(x, lengths=lengths)
+        padded = Batch(F.pad(x, (0, 5), value=padding).masked_fill(~F.pad(plain.mask, (0, 5)), padding), None, lengths)
+        torch.testing.assert_close(model.log_prob(padded), model.log_prob(plain))
+        assert model.step_log_prob(padded)[0].shape == (2, 9)
+        assert math.isfinite(model.train_step(padded, stream(0, "t"))["loss"])
 
     def test_a_batch_of_padding_is_nothing_to_learn_from(self, entry: GeneratorEntry) -> None:
         empty = Batch(torch.zeros(2, 4, dtype=torch.int64), lengths=torch.zeros(2, dtype=torch.int64))

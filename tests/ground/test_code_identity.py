@@ -260,7 +260,7 @@ class TestOurs:
         assert self.changed(house, FAMILY, "\nclass ", "\nCONSTANT = 1\nclass ") == {FAMILY}
 
     def test_a_constant_in_shared_work_trains_those_anew_that_import_it_and_no_others(self, house: Path) -> None:
-        shared = house / "generators" / "_sequence.py"
+        shared = house / "generators" / "_drawing.py"
         shared.write_text(f"{shared.read_text()}\nCONSTANT = 1\n")
         families, users, new = set(shared.parent.glob("[!_]*.py")), set[Path](), {shared}
         while new:  # those that import it, or what imports it
@@ -270,4 +270,4 @@ class TestOurs:
             new = every - users
         named = {f"generators/{path.name}" for path in users & families}
         assert 0 < len(named) < len(families)
-        assert self.changed(house, "generators/_sequence.py", "CONSTANT = 1", "CONSTANT = 2") == named
+        assert self.changed(house, "generators/_drawing.py", "CONSTANT = 1", "CONSTANT = 2") == named

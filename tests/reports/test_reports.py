@@ -313,8 +313,9 @@ def test_a_number_that_only_an_older_record_has_is_told() -> None:
     new = record("vae", scores={"fd_lenet": 1.5}, created="2020-01-03T00:00:00+00:00")
     current, older = newest([new, old])
     assert current == [new]
-    told = f"vae on mnist, seed 0: only an older record, {old.run_id}, has kid_lenet"
-    assert given_up(current, older) == [told]
+    assert given_up(current, older) == ["vae on mnist: only older records have kid_lenet of seed 0"]
+    oldest = old.model_copy(update={"created": "2019-01-01T00:00:00+00:00", "run_id": "f" * 16})
+    assert given_up(*newest([new, old, oldest])) == given_up(current, older)
     assert given_up(*newest([old, new.model_copy(update={"measurements": old.measurements})])) == []
 
 

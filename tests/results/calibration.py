@@ -8,15 +8,20 @@ The scatter is that of retraining, 1.3 % of the mean, but where another is named
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
 from bench.results.gate import Policy, check
-from bench.statistics import change_points, rank_intervals, seeds_to_tell, summarise, welch_difference
+from bench.results.gate.policy import Margin
+from bench.results.history import history
+from bench.statistics import rank_intervals, seeds_to_tell, summarise, welch_difference
 from tests.report_records import measured, record
 
 REPEATS = 1000
 SD = 0.013
+SERIES = 20
+ANY = Policy(margin=Margin(amount=0.0, relative=True))
 
 
 def verdicts(change: float, seeds: int, margin: str, rng: np.random.Generator) -> dict[str, float]:
@@ -71,13 +76,36 @@ def rows() -> Iterator[tuple[str, str]]:
         x = rng.normal(0, 1, (REPEATS * 2, 2, n)) + np.array([effect, 0.0])[:, None]
         told = [welch_difference(summarise(a), summarise(b)).p <= 0.05 for a, b in x.tolist()]
         yield f"the {n} seeds a side planned for a difference of {effect:g} spreads", f"tell it in {np.mean(told):.1%}"
-    noise = [bool(change_points(rng.normal(1, 0.03, 100).tolist(), rng)) for _ in range(REPEATS)]
-    step = [
-        bool(change_points(np.r_[rng.normal(1, 0.03, 50), rng.normal(1.05, 0.03, 50)].tolist(), rng))
-        for _ in range(REPEATS)
-    ]
-    yield "history, 100 points that never change, noise of 3 %", f"told to change {np.mean(noise):.1%}"
-    yield "history, a step of 5 % in noise of 3 %", f"found {np.mean(step):.1%}"
+    for size in (0.0, 0.05, 0.03):
+        first, others = told_to_change(size, 100, rng)
+        truth = f"one steps by {size:.0%} half way" if size else "none changes"
+        what = "finds it" if size else "tells the first"
+        yield (
+            f"history, {SERIES} series of 100 points, noise of 3 %, {truth}",
+            f"{what} {first:.0%}, any other {others:.0%}",
+        )
+
+
+def told_to_change(size: float, repeats: int, rng: np.random.Generator) -> tuple[float, float]:
+    """How often history tells that the first of many series changes, and that any other does."""
+    days = [datetime(2020, 1, 1, tzinfo=UTC) + timedelta(days=day) for day in range(100)]
+    first = others = 0
+    for _ in range(repeats):
+        values = rng.normal(1, 0.03, (100, SERIES))
+        values[50:, 0] *= 1 + size
+        records = [
+            record(
+                "vae", created=day.isoformat(), environment={"commit": str(day)},
+                measurements=tuple(
+                    measured("fd_lenet", float(v)).model_copy(update={"metric": f"m{k:02}"}) for k, v in enumerate(row)
+                ),
+            )
+            for day, row in zip(days, values, strict=True)
+        ]  # fmt: skip
+        changed = {s.metric for s in history(records, rng, policy=ANY) if s.changes}
+        first += "m00" in changed
+        others += bool(changed - {"m00"})
+    return first / repeats, others / repeats
 
 
 def main() -> None:

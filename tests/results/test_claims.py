@@ -84,6 +84,14 @@ def test_a_record_whose_suite_is_called_bundle_is_a_record(tmp_path: Path) -> No
     assert len(read_side(path)[0]) == 1
 
 
+def test_another_tools_number_of_that_name_may_be_anything() -> None:
+    """It is of another definition, and says so by its suite."""
+    ours = good(**only(fd_lenet=-1.0))
+    theirs = ours.model_copy(update={"plan": ours.plan.model_copy(update={"suite": "tool", "fingerprint": "tool:ab"})})
+    assert any("can only lie" in problem for problem in contradictions(ours))
+    assert not any("can only lie" in problem for problem in contradictions(theirs))
+
+
 class TestFiles:
     def test_a_record_of_the_future_is_not_believed(self, tmp_path: Path) -> None:
         path = write_record(tmp_path, good(created="2999-01-01T00:00:00+00:00"))
@@ -160,6 +168,16 @@ class TestLeaderboard:
         assert "are of one run and differ in their numbers" in note
         assert read_records(tmp_path / "site")[0][0].measurements == numbers
 
+    def test_an_earlier_merge_is_a_record_too(self, tmp_path: Path) -> None:
+        old = good()
+        new = old.model_copy(update={"created": "2021-01-01T00:00:00+00:00", "measurements": ()})
+        for name, r in (("old", old), ("new", new)):
+            write_record(tmp_path / name, r)
+            notes = merge([tmp_path / name], tmp_path / "site").notes
+        assert not notes or "differ" in notes[0]
+        assert len(merge([tmp_path / "old"], tmp_path / "site").notes) == 1
+        assert read_records(tmp_path / "site")[0][0].measurements == ()
+
     def test_what_is_gone_from_the_folders_is_told_to_be_there_still(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -169,12 +187,13 @@ class TestLeaderboard:
         site = tmp_path / "site"
         assert run_command(["leaderboard", str(tmp_path / "a"), str(tmp_path / "b"), "--to", str(site)]) == 0
         pages = {page.name for page in (site / "pages").iterdir()}
+        (site / "pages" / "about-us.html").write_text("<p>ours")
         assert run_command(["leaderboard", str(tmp_path / "a"), "--to", str(site)]) == 0
         assert "holds 1 more of earlier merges" in capsys.readouterr().err
         (site / "results" / "records" / f"{gan.run_id}.json").unlink()
         assert run_command(["leaderboard", str(tmp_path / "a"), "--to", str(site)]) == 0
         left = {page.name for page in (site / "pages").iterdir()}
-        assert left < pages and not any("gan" in name for name in left)
+        assert "about-us.html" in left and left - {"about-us.html"} < pages and not any("gan" in n for n in left)
 
     def test_nothing_to_believe_is_no_site(self, tmp_path: Path) -> None:
         write_record(tmp_path / "a", good(steps=3))

@@ -13,7 +13,7 @@ from bench import GenbenchError, OutputError, Records, RunRecord
 from bench.cli._main import run_command
 from bench.results.history import MARGIN, as_one, history
 from bench.results.store import sides_under, write_bundle, write_record
-from bench.statistics import change_p, change_points, fewest_points
+from bench.statistics import Split, best_split, change_points, fewest_points, merged
 from tests.report_records import measured, record
 
 
@@ -50,9 +50,26 @@ class TestChangePoints:
 
     def test_more_orders_are_looked_at_where_a_finer_p_is_asked_for(self) -> None:
         x = [1.0] * 30 + [2.0] * 30
-        coarse, fine = (change_p(x, np.random.default_rng(0), level=level) for level in (0.01, 1e-4))
-        assert fine <= 1e-4 < coarse
-        assert change_p(np.random.default_rng(1).normal(size=60).tolist(), np.random.default_rng(0), level=1e-4) > 0.01
+        coarse, fine = (best_split(x, np.random.default_rng(0), orders=n) for n in (999, 10_000))
+        assert coarse and fine and fine.at == coarse.at == 30 and fine.p <= 1e-4 < coarse.p
+        even = best_split(np.random.default_rng(1).normal(size=60), np.random.default_rng(0), orders=10_000)
+        assert even and even.p > 0.01
+
+    def test_a_split_that_is_known_is_not_drawn_again(self) -> None:
+        """Near the level another draw of orders would be the toss of a coin."""
+        x = np.random.default_rng(1).normal(size=24).tolist()
+        found = change_points(x, np.random.default_rng(0), level=0.01, first=Split(12, 0.01))
+        assert [(change.at, change.p) for change in found] == [(12, 0.01)]
+
+    def test_a_slow_drift_is_a_change_though_no_step_of_it_is(self) -> None:
+        rng = np.random.default_rng(0)
+        x = np.concatenate([rng.normal(100 - 1.5 * step, 0.05, 8) for step in range(8)]).tolist()
+        steps = change_points(x, rng)
+        assert len(steps) == 7
+        left = merged(x, steps, lambda c: abs(c.after - c.before) < 0.02 * c.before)
+        assert 0 < len(left) < 7 and all(abs(c.after - c.before) >= 0.02 * c.before for c in left)
+        assert left[0].before == pytest.approx(np.mean(x[: left[0].at]))
+        assert merged(x, steps, lambda c: True) == []
 
     def test_the_same_generator_gives_the_same_answer(self) -> None:
         x = np.random.default_rng(3).normal(0, 1, 40).tolist()
@@ -101,12 +118,26 @@ class TestHistory:
         found = history(records, np.random.default_rng(0))
         assert len(found) == 200 and sum(bool(s.changes) for s in found) == 0
 
+    def test_a_series_changes_in_history_where_it_does_by_itself(self) -> None:
+        """Both of its changes: what the test of all series asks makes the places within one no harder to find."""
+        for seed in range(10):
+            values = np.random.default_rng(seed).normal(np.repeat([100.0, 95.0, 90.0], 10), 1.0)
+            (found,) = history([at(day, float(v)) for day, v in enumerate(values, 1)], np.random.default_rng(0))
+            alone = change_points(values, np.random.default_rng(0))
+            assert [c.at for c in found.changes] == [c.at for c in alone] and len(alone) == 2
+
     def test_suites_do_not_share_a_line(self) -> None:
         other = [r.model_copy(update={"plan": r.plan.model_copy(update={"suite": "other"})}) for r in SLOWER[9:]]
         assert {s.suite for s in history([*SLOWER[:9], *other], np.random.default_rng(0))} == {"other", "digits"}
 
     def test_a_margin_is_a_share_or_an_amount_of_one_metric_or_all(self) -> None:
-        for margin, told in [("30%", False), ("5%", True), ("30", False), ("sample_*=30%", False), ("fd_*=30%", True)]:
+        for margin, told in [
+            ("30%", False),
+            ("5%", True),
+            ("30", False),
+            ("sample_*=30%", False),
+            ("sample_*=5%", True),
+        ]:
             found = history(SLOWER, np.random.default_rng(0), policy=MARGIN.with_margins([margin]))
             assert bool(found[0].changes) == told, margin
 
@@ -139,6 +170,9 @@ class TestHistory:
         assert run_command(["history", str(tmp_path / "all"), "--accept", "c10"]) == 0
         assert run_command(["history", str(tmp_path / "all"), "--accept", "c99"]) == 2
         assert "no number here is of that commit" in capsys.readouterr().err
+        assert run_command(["history", str(tmp_path / "all"), "--accept", "c1"]) == 2
+        assert "fits 10 of the commits here" in capsys.readouterr().err
+        assert run_command(["history", str(tmp_path / "all"), "--margin", "sample_throughputt=9%"]) == 2
         few = tmp_path / "few"
         for r in SLOWER[:5]:
             write_bundle(few / f"{r.created[:10]}.json", Records([r]))

@@ -14,6 +14,7 @@ from bench import GenbenchError, RunRecord
 from bench.cli._main import run_command
 from bench.results.board import Board, leaderboards
 from bench.results.pairs import UNSEEN, compare
+from bench.results.ranks import NO_MERIT
 from bench.results.selection import Choice, Condition, select
 from bench.results.store import write_record
 from tests.report_records import interval, measured, record
@@ -69,6 +70,28 @@ class TestSelect:
         found = {c.row.name: c for c in choice.candidates}
         assert found["cheap"].tier == "a" and not found["cheap"].likely and (found["cheap"].best or 0) < 0.05
         assert names(choice) == ["alike"]
+
+    def test_who_is_left_out_wins_nothing(self) -> None:
+        """Else the few draws in which one that failed in part is not the best would say who may be."""
+        error = {"kind": "exception", "message": "loss is nan"}
+        lucky = [*trials("lucky", [1.0], 50), *(record("lucky", s, status="failed", error=error) for s in (1, 2))]
+        cheap = trials("cheap", [10.85, 11.4, 10.4], 4000)
+        choice = choose(trials("good", [10.0, 10.1, 9.9], 50), ALIKE, cheap, lucky, objective="fd_lenet")
+        assert names(choice) == ["alike"] and sum(c.best or 0 for c in choice.candidates) == pytest.approx(1)
+
+    def test_one_that_hardly_keeps_the_conditions_gives_way(self) -> None:
+        edge = trials("edge", [10.0, 10.1, 9.9], 100, 5e8)  # at the bound of both
+        safe = trials("safe", [20.0, 20.1, 19.9], 400)
+        bounds = ("peak_rss_bytes <= 500100000", "sample_throughput >= 101")
+        choice = choose(edge, safe, objective="fd_lenet", where=bounds)
+        assert {c.row.name: c.why for c in choice.candidates} == {"edge": "", "safe": ""}
+        chosen = {c.row.name: c.keeps for c in choice.chosen}
+        assert chosen, "one of them keeps all"
+
+    def test_what_beats_real_data_is_not_taken(self) -> None:
+        choice = choose(GOOD, ALIKE, trials("real", [20.0, 20.1, 19.9], 50), FAST, objective="fd_lenet")
+        why = {c.row.name: c.why for c in choice.candidates}
+        assert NO_MERIT in why["good"] and NO_MERIT in why["alike"] and names(choice) == ["fast"]
 
     def test_an_objective_and_a_front_are_two_questions(self) -> None:
         with pytest.raises(GenbenchError, match="give one of them"):

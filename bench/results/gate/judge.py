@@ -71,6 +71,11 @@ class Finding:
     note: str = ""
 
     @property
+    def paired(self) -> bool:
+        """Whether runs of one seed were taken as pairs."""
+        return "pairs" in self.method
+
+    @property
     def where(self) -> str:
         return f"{self.generator} on {self.dataset}"
 
@@ -329,7 +334,7 @@ def _judged(finding: Finding, a: _Side, b: _Side, policy: Policy) -> Finding:
         old, new = pairs
         change = paired_difference(new, old)
         loss = paired_difference([now * x for x in new], [then * x for x in old])
-        method = f"pairs of {_counted(counts[0])}"
+        method = f"pairs of {_counted(len(new))}"
     elif min(counts) > 1:
         change = welch_difference(after.summary, before.summary)
         loss = welch_difference(_scaled(after.summary, now), _scaled(before.summary, then))
@@ -352,7 +357,7 @@ def _by_ratio(finding: Finding, a: _Side, b: _Side, policy: Policy) -> Finding:
     assert finding.baseline
     logs = [side._replace(values={seed: math.log(v) for seed, v in side.values.items()}) for side in (a, b)]
     if pairs := _pairs(logs[0], logs[1], policy):
-        ratio, method = paired_difference(pairs[1], pairs[0]), f"ratios of {_counted(len(a.values))}, in pairs"
+        ratio, method = paired_difference(pairs[1], pairs[0]), f"ratios of {_counted(len(pairs[0]))}, in pairs"
     else:
         old, new = (summarise(list(side.values.values())) for side in logs)
         ratio, method = welch_difference(new, old), f"ratios, {old.n} and {_counted(new.n)}"
