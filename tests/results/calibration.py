@@ -63,7 +63,7 @@ def rows() -> Iterator[tuple[str, str]]:
     for seeds in (3, 5):
         for means in ((0, 0, 0, 0, 0), (0, 0.5, 1, 1.5, 2), (0, 0, 3, 3, 9)):
             yield (
-                f"rank intervals at 95 %, {seeds} seeds, means {means} in spreads",
+                f"all rank intervals at 95 %, {seeds} seeds, means {means} in spreads",
                 f"hold {covered(means, seeds, rng):.1%}",
             )
         x = rng.normal(0, 1, (REPEATS * 5, 2, seeds))
