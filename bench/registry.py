@@ -371,7 +371,7 @@ class Registry:
     def _import(self, point: importlib.metadata.EntryPoint) -> None:
         self.importing = True
         try:
-            self.guarded(point.name, point.load)
+            self.guarded(point.name, functools.partial(_loaded, point))
         finally:
             self.importing = False
         while self._unchecked:
@@ -422,6 +422,20 @@ def singular(kind: str) -> str:
 
 def _is_ours(point: importlib.metadata.EntryPoint) -> bool:
     return point.dist is not None and point.dist.name == "genbench"
+
+
+def _loaded(point: importlib.metadata.EntryPoint) -> Any:
+    """What an entry point names. Raises GenbenchError where another package stands before one of genbench's own."""
+    package, home = point.module.partition(".")[0], Path(__file__).parent.parent
+    if _is_ours(point):
+        spec = importlib.util.find_spec(package)
+        places = list(spec.submodule_search_locations or []) if spec else []
+        if not any(Path(place).resolve() == (home / package).resolve() for place in places):
+            where = places[0] if places else spec.origin if spec else "nowhere"
+            raise GenbenchError(
+                f"{where} stands before genbench's own package {package!r}: run elsewhere, or rename it"
+            )
+    return point.load()
 
 
 def _mentions(point: importlib.metadata.EntryPoint, word: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import Plan, Records, RunRecord, Unfinished
 from bench.results.across import Across, across
-from bench.results.board import Board, Cell, Column, Row, leaderboards, seeds_text
+from bench.results.board import Board, Cell, Column, Row, busy, leaderboards, seeds_text
 from bench.results.groups import given_up, newest
 from reports._colours import slots
 from reports._continued import Beginning, beginnings
@@ -245,13 +245,12 @@ def _remarks(records: Sequence[RunRecord], older: Sequence[RunRecord]) -> list[s
         remarks.append(
             f"the trials ran on {len(machines)} different machines; times and memory are compared within each"
         )
-    loads = ((r, r.environment.get("load")) for r in records)
-    slowed = [r for r, load in loads if isinstance(load, Mapping) and load.get("busy") is True]
-    if busy := [r.plan.title for r in slowed]:
-        shown = "; ".join(busy[:MOST_NAMED]) + (f"; and {len(busy) - MOST_NAMED} more" if busy[MOST_NAMED:] else "")
+    if slowed := [r.plan.title for r in records if busy(r)]:
+        rest = len(slowed) - MOST_NAMED
+        shown = "; ".join(slowed[:MOST_NAMED]) + (f"; and {rest} more" if rest > 0 else "")
         remarks.append(
-            f"other processes kept the machine busy during {len(busy)} of {len(records)} trials, so their times and "
-            f"throughputs are not theirs alone: {shown}"
+            f"other processes kept the machine busy during {len(slowed)} of {len(records)} trials, so their times and "
+            f"throughputs are not theirs alone, and none is called the best: {shown}"
         )
     told: dict[str, dict[str, None]] = defaultdict(dict)
     for record in records:

@@ -51,6 +51,11 @@ class Continued:
     name: str
     pieces: tuple[Piece, ...]
 
+    @property
+    def scored(self) -> bool:
+        """Whether its model says how much it expected any of them."""
+        return any(piece.nats is not None for piece in self.pieces)
+
 
 @dataclass(frozen=True)
 class Beginning:

@@ -28,6 +28,7 @@ class Entry(NamedTuple):
     known: Evidence
     shown: str
     behind: bool | None = None
+    busy: bool = False
 
 
 def verdict(board: Board) -> str:
@@ -63,7 +64,9 @@ def verdict(board: Board) -> str:
 def _entries(rows: Iterable[Row], column: Column) -> list[Entry]:
     """The rows that have a number there, in their order."""
     return [
-        Entry(row.name, known, with_unit(cell, column), s.behind if (s := row.standing) and s.place else None)
+        Entry(
+            row.name, known, with_unit(cell, column), s.behind if (s := row.standing) and s.place else None, cell.busy
+        )
         for row in rows
         if (known := (cell := row.cells[column.key]).evidence)
     ]
@@ -185,7 +188,7 @@ def _fastest(entries: Sequence[Entry], board: Board) -> str:
     names = {entry.name for entry in entries}
     for column in board.speed:
         timed = _entries((row for row in board.ranked if row.name in names), column)
-        if len(timed) < len(names):
+        if len(timed) < len(names) or any(entry.busy for entry in timed):
             continue
         first, *others = sorted((entry.known for entry in timed), key=lambda known: -known.mean)
         if 0 < 1.05 * others[0].mean < first.mean and all(told(first, other) for other in others):
@@ -196,7 +199,8 @@ def _fastest(entries: Sequence[Entry], board: Board) -> str:
 
 def _speed(best: str, second: str, board: Board) -> str:
     """How the winner's sampling compares with the runner-up's, where both were timed alike."""
-    columns = ({e.name: e for e in _entries(board.ranked, column) if e.known.mean > 0} for column in board.speed)
+    timed_all = ([e for e in _entries(board.ranked, c) if e.known.mean > 0 and not e.busy] for c in board.speed)
+    columns = ({entry.name: entry for entry in timed} for timed in timed_all)
     timed = next((entries for entries in columns if best in entries and second in entries), None)
     if timed is None:
         return ""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from bench.engine import runner  # imports torch, so that this file is loaded where it is needed
 from bench.engine.plan import TrialPlan
-from bench.errors import GenbenchError, printable
+from bench.errors import GenbenchError, SuiteError, printable
 from bench.results.gate import Gate
 from bench.results.store import Planned, read_side
 
@@ -69,7 +69,10 @@ def _lacking(path: str, wanted: Mapping[tuple[str, str], int]) -> Iterator[Side]
         have = {(trial.dataset, trial.generator, trial.seed) for trial in planned.trials}
         seeds = sorted({seed for _, _, seed in have} | {*range(max(wanted.values()))})
         overrides.append(f"seeds={seeds}")
-        trials = runner.plan(suite, path, overrides=overrides)
+        try:
+            trials = runner.plan(suite, path, overrides=overrides)
+        except SuiteError as error:
+            raise GenbenchError(f"{path}: {error}; go where it was run: {planned.command}") from error
         if not {r.run_id for r in records if r.plan.suite == planned.suite} <= {trial.run_id for trial in trials}:
             told = f"{planned.command} --set 'seeds={seeds}'"  # of several, the last counts
             raise GenbenchError(f"{path} was made by other code: with that code, run\n  {told}")

@@ -14,6 +14,7 @@ from bench.errors import GenbenchError, printable
 from bench.registry import command
 
 if TYPE_CHECKING:
+    from bench.results.board import Cell, Column
     from bench.results.pairs import Contrast
 
 
@@ -53,13 +54,19 @@ def _row(c: Contrast, first: str, second: str) -> dict[str, str]:
     around = f" [{c.interval.lo:+.3g}, {c.interval.hi:+.3g}]" if c.interval else ""
     return {
         "metric": c.column.label,
-        first: str(c.first.summary),
-        second: str(c.second.summary),
+        first: number_text(c.first, c.column),
+        second: number_text(c.second, c.column),
         "difference": change + around,
         "p adjusted": "" if c.p is None else f"{c.p:.2g}",
         "better": {"first": first, "second": second, "": ""}[c.better],
         "by": c.method,
     }
+
+
+def number_text(cell: Cell, column: Column) -> str:
+    """Mean and spread, behind the side on which the truth lies where it is a bound."""
+    side = {"lower": "≤ ", "higher": "≥ ", "none": ""}[column.better] if cell.bound else ""
+    return f"{side}{cell.summary}" if cell.summary else ""
 
 
 def _said(contrasts: list[Contrast], first: str, second: str) -> str:

@@ -26,7 +26,7 @@ _WIDTH = 40  # points of a line
 @command("history")
 def run(
     folder: Annotated[
-        str, typer.Argument(metavar="DIR", help="A run folder, or a folder of run folders and bundles, one a commit.")
+        str, typer.Argument(metavar="DIR", help="A folder of run folders and bundles, one a commit; or one of them.")
     ],
     metrics: Annotated[
         list[str] | None, typer.Option("--metric", metavar="NAME", help="Or a pattern, fd_*; again for more.")
@@ -51,16 +51,16 @@ def run(
     from bench.results.history import MARGIN, as_one, history
     from bench.results.store import read_side, sides_under
 
-    sides = []
+    sides = {}
     for path in sides_under(folder):
         records, ignored = read_side(path)
         for note in ignored:
             print(printable(f"{path}: {note}"), file=sys.stderr)
-        sides.append(records)
+        sides[str(path)] = records
     policy = MARGIN.with_margins(margins or [])
     found = history(as_one(sides), np.random.default_rng(SEED), metrics=metrics or [], policy=policy)
     if not found:
-        raise GenbenchError(f"{folder}: no metric has two points yet: a point is a commit, or a run that names none")
+        raise GenbenchError(f"{folder}: no metric has two points yet: a point is a commit, or a folder that names none")
     worse = _worse(found, accepted or [])
     if as_json:
         print(json.dumps([asdict(series) for series in found], indent=1))

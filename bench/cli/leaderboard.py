@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import bench
-from bench.errors import printable
+from bench.errors import OutputError, printable
 from bench.registry import command
 
 RESULTS = "results"  # the run folder within the site
@@ -27,6 +27,8 @@ def run(
     from bench.results.merge import merge
 
     site = Path(to)
+    if any(Path(folder).resolve() == site.resolve() for folder in folders):
+        raise OutputError(f"{to} is one of the run folders: name another for the site")
     taken, refused, notes = merge(folders, site / RESULTS)
     for line in [*(f"left out: {reason}" for reason in refused), *notes]:
         print(printable(line), file=sys.stderr)

@@ -10,6 +10,7 @@ import typer
 
 from bench.cli._options import Json
 from bench.cli._tables import print_table, print_text
+from bench.cli.compare import number_text
 from bench.errors import GenbenchError, printable
 from bench.registry import command
 
@@ -89,13 +90,13 @@ def _check_direction(column: Column, asked: str) -> None:
 
 
 def _row(candidate: Candidate, choice: Choice) -> dict[str, str]:
-    cells = {column.label: candidate.row.cells[column.key].summary for column in choice.columns}
+    cells = {column.label: number_text(candidate.row.cells[column.key], column) for column in choice.columns}
     return {
         "": "take" if candidate.chosen else "",
         "generator": candidate.row.name,
         **({"tier": candidate.tier} if choice.objective else {}),
-        **{label: str(summary or "") for label, summary in cells.items()},
-        "keeps the conditions": f"{candidate.keeps:.0%}",
+        **cells,
+        **({"keeps the conditions": f"{candidate.keeps:.0%}"} if choice.conditions else {}),
         "best" if choice.objective else "on the front": "" if candidate.best is None else f"{candidate.best:.0%}",
     }
 
@@ -128,12 +129,24 @@ def _said(choice: Choice) -> str:
         if not leads(taken.tier):
             why = f"the best by {choice.objective.label} is hardly sure to keep the conditions, and this is"
         elif len(tier) > 1:
-            why = f"not told from the best by {choice.objective.label} ({len(tier)} are not)"
+            first = choice.leader is not None and choice.leader.row is taken.row
+            told_from = f"{len(tier) - 1} other{'s' if len(tier) > 2 else ''}"
+            why = (
+                f"the best by its mean of {choice.objective.label}, though not told from {told_from}"
+                if first
+                else f"not told from the best by {choice.objective.label} ({len(tier)} are not)"
+            )
         if len(likely) > 1 and choice.price:
             held = f"the {len(likely)} that hold the best with 95% probability"
             why += f", and of {held} the cheapest by {choice.price.label}"
-        told = f"On {on} take {taken.row.name}: {why}. That it keeps the conditions is {taken.keeps:.0%} probable"
-        told += f", that nothing that keeps them is better {taken.best:.0%}." if taken.best is not None else "."
+        told = f"On {on} take {taken.row.name}: {why}."
+        if choice.conditions:
+            told += f" That it keeps the conditions is {taken.keeps:.0%} probable."
+        if taken.best is not None:
+            rest = " that keeps them" if choice.conditions else ""
+            told += f" That nothing{rest} is better is {taken.best:.0%} probable."
+        if choice.busy:
+            told += f" But some of {', '.join(choice.busy)} was timed while other work kept the machine busy."
         if choice.seeds is not None and choice.leader:
             more = f"{choice.seeds} seeds a side would" if choice.seeds <= MOST else f"not even {MOST} seeds would"
             told += (

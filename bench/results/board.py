@@ -58,6 +58,11 @@ class Column:
         return str(self.protocol.get("extractor", ""))
 
     @property
+    def timed(self) -> bool:
+        """Whether it is of the clock: a speed or a time, and neither a size nor a count."""
+        return self.aspect == "efficiency" and (self.unit == "s" or self.unit.endswith("/s"))
+
+    @property
     def short(self) -> str:
         """The label where the extractor is named beside it."""
         return self.label.replace(f"_{self.extractor}", "", 1) if self.extractor else self.label
@@ -65,7 +70,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """Mean and spread of one column for one group. ``why``: what is missing and for what reason."""
+    """Mean and spread of one column for one group. ``why``: what is missing and for what reason.
+
+    busy: whether some of it was timed while other processes kept the machine busy, so that it is told from no other.
+    """
 
     summary: Summary | None = None
     interval: Interval | None = None
@@ -74,6 +82,7 @@ class Cell:
     why: str = ""
     mark: Mark = ""
     exact: bool = False
+    busy: bool = False
 
     @property
     def evidence(self) -> Evidence | None:
@@ -310,9 +319,11 @@ def _rows(groups: Sequence[Group], columns: Iterable[Column], numbers: Numbers) 
             found[place[id(record)]].append((record, measurement))
         made = [_cell(group, column, its) for group, its in zip(groups, found, strict=True)]
         # The best are marked, yardsticks left aside but for real data: what models are to be like.
-        compared = {g.name: e for g, c in zip(groups, made, strict=True) if (e := c.evidence) and not g.control}
+        models = ((g.name, c) for g, c in zip(groups, made, strict=True) if not g.control and not c.busy)
+        compared = {name: e for name, c in models if (e := c.evidence)}
         real = [e for g, c in zip(groups, made, strict=True) if g.role == "ceiling" and (e := c.evidence)]
-        best = marks(compared, column.better, real[0] if real and column.aspect != "efficiency" else None)
+        ceiling = real[0] if real and column.aspect != "efficiency" else None
+        best = marks(compared, column.better, ceiling)
         for group, row, cell in zip(groups, cells, made, strict=True):
             row[column.key] = replace(cell, mark=best.get(group.name, ""))
     return [Row(group, row) for group, row in zip(groups, cells, strict=True)]
@@ -330,6 +341,7 @@ def _cell(group: Group, column: Column, found: Sequence[Number]) -> Cell:
         samples=min(m.n for m in measurements),
         why=why,
         exact=all(m.exact for m in measurements),
+        busy=column.timed and any(busy(record) for record, _ in found),
     )
 
 
@@ -357,6 +369,12 @@ def _reason(record: RunRecord, metric: str) -> str:
     if any(m.metric == metric for m in record.measurements):
         return "measured under another protocol"
     return f"{record.status}: {record.error.message}" if record.error else "not measured in this run"
+
+
+def busy(record: RunRecord) -> bool:
+    """Whether other processes kept the machine busy, as far as the record says."""
+    load = record.environment.get("load")
+    return isinstance(load, Mapping) and load.get("busy") is True
 
 
 def seeds_text(seeds: Sequence[int]) -> str:

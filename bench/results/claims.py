@@ -14,7 +14,7 @@ from bench.files import open_plain
 from bench.measure.names import find_metric
 from bench.record import CurvePoint, RunRecord
 from bench.registry import MetricEntry
-from bench.results.store import read_record
+from bench.results.store import is_bundle, read_record
 
 _SLACK = 0.2  # by which examples seen and steps may differ: a last batch may be short
 _AHEAD = timedelta(days=1)  # by which a clock may be wrong
@@ -23,6 +23,8 @@ _BYTES = 4  # of a learned number, at least in training
 
 def problems(path: Path) -> list[str]:
     """All that is wrong with one record's file; nothing, where it can be believed as far as it goes."""
+    if path.is_file() and is_bundle(path):
+        return [f"{named(path.name)}: is a bundle: validate the run folder that it was made of"]
     try:
         record = read_record(path)
     except DataError as error:

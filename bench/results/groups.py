@@ -134,7 +134,7 @@ def _result(record: RunRecord) -> dict[str, Any]:
     if record.measurements and record.steps is not None and _stopped(record):
         budget["stopped_at"] = record.steps  # not to be averaged with those that were trained to the end
     arithmetic = {"precision": plan.precision or "fp32", "compile": bool(plan.compile)}
-    return {"suite": plan.suite, "family": plan.family, **plan.params, **budget, **arithmetic, "load": plan.load_digest}
+    return {"family": plan.family, **plan.params, **budget, **arithmetic, "load": plan.load_digest, "suite": plan.suite}
 
 
 def _stopped(record: RunRecord) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -22,7 +22,7 @@ MARGIN = Policy(margin=Margin(amount=0.02, relative=True))
 
 @dataclass(frozen=True)
 class Point:
-    """All runs of one commit: when the first was made, and the mean of their numbers. A run that names none is one."""
+    """All runs of one commit, or of a folder that names none: when the first was made, and their mean."""
 
     commit: str
     created: str
@@ -127,6 +127,14 @@ def _by_margin(series: Series, changes: Sequence[Change], policy: Policy) -> tup
     return tuple(merged(series.values, changes, lambda c: abs(c.after - c.before) < margin.of(c.before)))
 
 
-def as_one(sides: Iterable[Iterable[RunRecord]]) -> list[RunRecord]:
-    """Records of several folders, each once; a trial that was run again is two."""
-    return list({digest([r.run_id, r.created]): r for side in sides for r in side}.values())
+def as_one(sides: Mapping[str, Iterable[RunRecord]]) -> list[RunRecord]:
+    """Records of several folders, by name, each once; a trial that was run again is two.
+
+    Those that name no commit are of one point with all of their folder that name none: seeds are no points in time.
+    """
+    found: dict[str, RunRecord] = {}
+    for name, side in sides.items():
+        for r in side:
+            environment = {**r.environment, "commit": r.environment.get("commit") or name}
+            found.setdefault(digest([r.run_id, r.created]), r.model_copy(update={"environment": environment}))
+    return list(found.values())

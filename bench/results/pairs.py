@@ -15,6 +15,7 @@ from bench.statistics import Difference, adjusted, paired_difference, reach_inte
 Side = Literal["first", "second", ""]
 EXACT = "exact"
 PAIRS = 5  # seeds of both sides from which on they are taken as pairs: of fewer the mean scatters too freely
+BUSY = "taken while other work kept the machine busy"
 UNSEEN = "no scatter was seen, as a coarse number may by chance"
 SINGLE = "intervals within single runs"  # which know nothing of other seeds
 
@@ -49,7 +50,7 @@ def compare(board: Board, first: str, second: str) -> list[Contrast]:
     """
     a, b = (row_of(board, name) for name in (first, second))
     shared = [c for c in board.columns if a.mean(c) is not None and b.mean(c) is not None]
-    found = [_contrast(a, b, column) for column in shared]
+    found = [_contrast(board, a, b, column) for column in shared]
     # What is exact needs no test, and would lend its certainty to the others.
     tested = {c.column.key: c.difference.p for c in found if c.difference is not None and c.method != EXACT}
     p = dict(zip(tested, adjusted(list(tested.values()), "bh"), strict=True))
@@ -63,12 +64,14 @@ def row_of(board: Board, name: str) -> Row:
     raise GenbenchError(f"no {shown(name)} on {board.dataset}{hint(name, [row.name for row in board.rows])}")
 
 
-def _contrast(a: Row, b: Row, column: Column) -> Contrast:
+def _contrast(board: Board, a: Row, b: Row, column: Column) -> Contrast:
     first, second = a.cells[column.key], b.cells[column.key]
     numbers = [[(r.plan.seed, m) for r, m in measurements(row, column)] for row in (a, b)]
     if all(m.exact for side in numbers for _, m in side):
         means = [a.mean(column) or 0.0, b.mean(column) or 0.0]
         return Contrast(column, first, second, EXACT, Difference(means[0] - means[1], 0.0))
+    if first.busy or second.busy:
+        return Contrast(column, first, second, BUSY)
     one, other = ({seed: m.value for seed, m in side} for side in numbers)
     if pairs := in_pairs(one, other):
         found = paired_difference(*pairs)

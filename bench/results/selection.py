@@ -93,6 +93,13 @@ class Choice:
     fixed: tuple[str, ...] = ()
     leader: Candidate | None = None
     seeds: int | None = None
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def busy(self) -> tuple[str, ...]:
+        """Of the columns that decided those of which some was timed on a machine that others kept busy."""
+        inside = [candidate.row.cells for candidate in self.candidates if not candidate.why]
+        return tuple(column.label for column in self.columns if any(cells[column.key].busy for cells in inside))
 
     @property
     def chosen(self) -> tuple[Candidate, ...]:
@@ -139,7 +146,7 @@ def select(
         candidates[i] = candidate
     order = sorted(candidates, key=lambda c: (bool(c.why), not c.chosen, c.tier, -(c.best or 0)))
     leader, seeds = _leader([candidates[i] for i in inside], main) if main else (None, None)
-    return Choice(board, main, cheap if main else None, columns, tuple(order), fixed, leader, seeds)
+    return Choice(board, main, cheap if main else None, columns, tuple(order), fixed, leader, seeds, tuple(conditions))
 
 
 def column_of(board: Board, name: str, *, compared: bool = False) -> Column:

@@ -27,6 +27,7 @@ T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 LARGEST_FILE = 2**24  # bytes of a record or a plan; a hundred times what the longest of ours takes
 LARGEST_BUNDLE = 2**30
+BUNDLE = "bundle.json"  # as it is exported, in a folder of its own
 COLUMNS = (
     "suite", "dataset", "generator", "family", "control", "modality", "seed", "status", "metric", "value", "lo", "hi",
     "level", "method", "unit", "better", "aspect", "kind", "n", "protocol", "omitted", "error", "run_id",
@@ -225,7 +226,7 @@ def read_side(path: str | Path) -> tuple[Records, list[str]]:
         return read_records(run_folder(path))
     if not Path(path).exists():
         raise DataError(f"{named(path)}: there is no such run folder, record or bundle")
-    if not _is_bundle(Path(path)):
+    if not is_bundle(Path(path)):
         return Records([read_record(Path(path))]), []
     bundle = _read(Path(path), Bundle, "bundle", _each_in_this_schema, largest=LARGEST_BUNDLE)
     return Records(bundle.records, bundle.planned), []
@@ -233,6 +234,8 @@ def read_side(path: str | Path) -> tuple[Records, list[str]]:
 
 def sides_under(folder: str | Path) -> list[Path]:
     """A run folder itself, or what lies in a folder of several: run folders and files of records or bundles, by name.
+
+    A bundle may lie in a folder of its own, as ``genbench export`` writes it.
 
     Raises OutputError for what is no folder, or holds none of them.
     """
@@ -242,13 +245,19 @@ def sides_under(folder: str | Path) -> list[Path]:
         return [root]
     if not root.is_dir():
         raise OutputError(f"{named(folder)}: there is no such folder")
-    found = [p for p in sorted(root.iterdir()) if (p / "records").is_dir() or (p.is_file() and p.suffix == ".json")]
+    found = []
+    for path in sorted(root.iterdir()):
+        if (path / "records").is_dir() or (path.is_file() and path.suffix == ".json"):
+            found.append(path)
+        elif (path / BUNDLE).is_file():
+            found.append(path / BUNDLE)
     if not found:
         raise OutputError(f"{named(folder)} holds no run folder, record or bundle")
     return found
 
 
-def _is_bundle(path: Path) -> bool:
+def is_bundle(path: Path) -> bool:
+    """Whether a file begins as a bundle does."""
     with open_plain(path) as file:
         return re.match(rb'\s*{\s*"bundle"\s*:', file.read(200)) is not None
 

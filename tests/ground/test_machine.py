@@ -52,7 +52,7 @@ def test_this_machine_can_be_read() -> None:
     assert found.others is not None and found.others >= 0 and found.cores >= 1
 
 
-@pytest.mark.parametrize(("others", "idle", "said"), [(0.0, True, "0.0 of"), (99.0, False, "not be of a trial alone")])
+@pytest.mark.parametrize(("others", "idle", "said"), [(0.0, True, "0.0 of"), (100.0, False, "not be of a trial alone")])
 def test_the_doctor_says_whether_times_taken_now_would_be_worth_something(
     monkeypatch: pytest.MonkeyPatch, others: float, idle: bool, said: str
 ) -> None:

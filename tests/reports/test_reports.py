@@ -24,6 +24,7 @@ from bench import OutputError, Records, RunRecord, Summary
 from bench.record import CurvePoint
 from bench.results.board import Board, leaderboards
 from bench.results.groups import given_up, newest
+from bench.results.pairs import BUSY, compare
 from bench.results.ranks import BEYOND, NO_MERIT
 from reports._cells import explain, show
 from reports._content import gather
@@ -317,6 +318,18 @@ def test_a_number_that_only_an_older_record_has_is_told() -> None:
     oldest = old.model_copy(update={"created": "2019-01-01T00:00:00+00:00", "run_id": "f" * 16})
     assert given_up(*newest([new, old, oldest])) == given_up(current, older)
     assert given_up(*newest([old, new.model_copy(update={"measurements": old.measurements})])) == []
+
+
+def test_what_was_timed_beside_other_work_is_told_from_nothing() -> None:
+    """A headline must not call fastest whom the others' work left alone."""
+    busy = {**ENVIRONMENT, "load": {"busy": True}}
+    fast = [record("a", s, scores={"fd_lenet": 5.0 + s, "sample_throughput": 900.0 + s}) for s in range(3)]
+    slow = [record("b", s, scores={"fd_lenet": 5.1 + s, "sample_throughput": 300.0 + s}) for s in range(3)]
+    assert "a samples fastest" in verdict(board_of(fast + slow))
+    beside = [r.model_copy(update={"environment": busy}) for r in slow]
+    board = board_of(fast + beside)
+    assert "fastest" not in verdict(board) and marked(board, "sample_throughput") == {"a": "", "b": ""}
+    assert {c.column.metric: c.method for c in compare(board, "a", "b")}["sample_throughput"] == BUSY
 
 
 def test_one_label_with_different_data_is_two_boards() -> None:

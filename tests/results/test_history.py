@@ -154,7 +154,14 @@ class TestHistory:
         assert len(series.points) == 20 and series.points[0].n == 2
 
     def test_one_run_in_two_folders_is_one(self) -> None:
-        assert len(as_one([Records(SLOWER), Records(SLOWER)])) == 20
+        assert len(as_one({"a": Records(SLOWER), "b": Records(SLOWER)})) == 20
+
+    def test_seeds_of_a_folder_without_commits_are_one_point(self) -> None:
+        def side(first: int) -> list[RunRecord]:
+            return [at(first + day, 100.0, commit=None) for day in range(3)]
+
+        (series,) = history(as_one({"monday": side(1), "tuesday": side(10)}), np.random.default_rng(0))
+        assert [(point.commit, point.n) for point in series.points] == [("monday", 3), ("tuesday", 3)]
 
     def test_the_command_reads_a_bundle_a_commit(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         for r in SLOWER:

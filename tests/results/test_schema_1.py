@@ -148,7 +148,8 @@ def test_models_of_another_precision_are_another_generator(folder: Path) -> None
         if (record.plan.suite, record.plan.generator, record.plan.seed) == ("before", "vae", 1):
             write_record(folder, planned_now(record, precision="bf16"))
     names = {row.name: row.group.seeds for row in digits(list(records(folder).values())).rows}
-    assert names["vae (suite=before, precision=fp32)"] == (0,) and names["vae (suite=before, precision=bf16)"] == (1,)
+    assert names["vae (train_steps=20, precision=fp32)"] == (0,)
+    assert names["vae (train_steps=20, precision=bf16)"] == (1,)
     assert all("precision=bf16" in pages(folder)[name] for name in ("index.html", "report.md"))
 
 

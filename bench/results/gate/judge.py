@@ -348,8 +348,13 @@ def _judged(finding: Finding, a: _Side, b: _Side, policy: Policy) -> Finding:
     loss = loss._replace(value=loss.value - allowed)
     if not loss.error and change.value:
         return replace(finding, method=method, seeds=max(counts) + 2, note=UNSEEN)
-    interval = reach_interval(change.value, change.reach(policy.level), method, policy.level)
+    interval = reach_interval(change.value, change.reach(_both(policy)), method, _both(policy))
     return replace(finding, method=method, change=change, interval=interval, loss=loss)
+
+
+def _both(policy: Policy) -> float:
+    """The level of an interval each end of which is a one-sided test at that of the policy, as verdicts are."""
+    return 2 * policy.level - 1
 
 
 def _by_ratio(finding: Finding, a: _Side, b: _Side, policy: Policy) -> Finding:
@@ -361,12 +366,12 @@ def _by_ratio(finding: Finding, a: _Side, b: _Side, policy: Policy) -> Finding:
     else:
         old, new = (summarise(list(side.values.values())) for side in logs)
         ratio, method = welch_difference(new, old), f"ratios, {old.n} and {_counted(new.n)}"
-    sign, mean, reach = -1 if finding.better == "higher" else 1, finding.baseline.mean, ratio.reach(policy.level)
+    sign, mean, reach = -1 if finding.better == "higher" else 1, finding.baseline.mean, ratio.reach(_both(policy))
     allowed = sign * math.log1p(sign * min(finding.margin.amount, 0.999))
     lo, value, hi = (mean * math.expm1(min(700.0, ratio.value + end)) for end in (-reach, 0.0, reach))
     return replace(
         finding, method=method, change=Difference(value, ratio.error, ratio.freedom),
-        interval=Interval(lo=lo, hi=min(LARGEST, hi), level=policy.level, method=method) if hi < math.inf else None,
+        interval=Interval(lo=lo, hi=min(LARGEST, hi), level=_both(policy), method=method) if hi < math.inf else None,
         loss=ratio._replace(value=sign * ratio.value - allowed),
     )  # fmt: skip
 

@@ -28,10 +28,10 @@ def headline(gate: Gate) -> str:
 
 
 def change_text(finding: Finding) -> str:
-    """``+3.1% [+1.2%, +5.0%]``, or in the metric's unit beside a baseline of 0."""
+    """``+3.1% [+1.2%, +5.0%]``, or in the metric's unit where its margin is, or beside a baseline of 0."""
     if finding.change is None or finding.baseline is None:
         return finding.note
-    base = abs(finding.baseline.mean)
+    base = abs(finding.baseline.mean) if finding.margin.relative else 0.0
     scale, unit = (100 / base, "%") if base else (1.0, f" {finding.unit}" if finding.unit not in ("", "1") else "")
     ends = [finding.interval.lo, finding.interval.hi] if finding.interval else []
     value, *around = (f"{scale * number:+.3g}{unit}" for number in (finding.change.value, *ends))
