@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from bench import Comparison, Dataset, DataSpec, Estimate, GenbenchError, UnknownName, extractor, metric
 from bench.errors import DuplicateName
-from bench.registry import Entry, Registry, generator, registry
+from bench.registry import GROUP, Entry, Registry, generator, registry
 
 
 class FakePoint:
     """Stands for an entry point; ``act`` is what importing the plugin does."""
 
     def __init__(self, name: str, act: object, dist: str = "other") -> None:
-        self.name, self.value, self._act = name, name, act
+        self.name, self.value, self.module, self._act = name, name, "bench", act
         self.dist = type("Dist", (), {"name": dist})
 
     def load(self) -> None:
@@ -124,6 +126,20 @@ def test_a_plugin_that_fails_is_named_and_stops_nobody(monkeypatch: pytest.Monke
     assert fresh.failures["bad"] == what
     with pytest.raises(UnknownName, match=rf"plugin 'bad' could not be imported: {what}"):
         fresh.get("suites", "half")
+
+
+def test_a_package_that_stands_before_ours_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder called metrics where somebody works: else there would be no metric, and nobody would know why."""
+    point = importlib.metadata.EntryPoint("metrics", "metrics.features", GROUP)
+    hidden = importlib.util.spec_from_loader("metrics", None, is_package=True)
+    assert hidden is not None
+    hidden.submodule_search_locations = [str(tmp_path / "metrics")]
+    monkeypatch.setattr("bench.registry._is_ours", lambda point: True)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: hidden)
+    fresh = Registry()
+    monkeypatch.setattr("bench.registry._entry_points", lambda: (point,))
+    with pytest.raises(UnknownName, match=r"metrics stands before genbench's own package 'metrics'"):
+        fresh.get("metrics", "fd")
 
 
 def test_a_plugin_cannot_take_the_place_of_a_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
