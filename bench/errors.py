@@ -161,10 +161,10 @@ def nearest(name: str, known: Sequence[str]) -> list[str]:
 
 
 def hint(name: str, known: Iterable[str], akin: Sequence[str] = ()) -> str:
-    """``; did you mean 'vae'?`` when a known name is near, else those that are akin, else the list of what there is."""
+    """``; did you mean 'vae'?`` when a known name goes on from it or is near, else those akin, else what there is."""
     names = sorted(map(str, known))
     longer = [known for known in names if known.startswith(f"{name}_")][:1]  # fd_lenet, of fd
-    if near := nearest(name, names) or longer or akin:
+    if near := longer or nearest(name, names) or akin:
         return f"; did you mean {' or '.join(map(shown, near))}?"
     if len(names) > MOST_NAMED:
         return f"; there are {len(names)}, which `genbench list` shows"

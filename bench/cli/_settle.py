@@ -19,7 +19,7 @@ MOST = 20  # seeds a side that are run without being asked for by number
 
 
 class Side(NamedTuple):
-    """What a side lacks: its suite, the values set, the run ids of what it has and of what is missing."""
+    """A suite of a side that lacks some: the values set, all trials that are wanted there, and those missing."""
 
     path: str
     suite: str
@@ -41,16 +41,18 @@ def settle(paths: Sequence[str], gate: Gate, jobs: int) -> None:
         if seeds > MOST
     ]
     sides: list[Side] = []
+    stuck = False
     for path in paths if wanted else ():
         try:
             sides += _lacking(path, wanted)
         except GenbenchError as error:
             reasons.append(str(error))
+            stuck = True
     if not sides:
         raise GenbenchError("\n".join(f"--settle: {reason}" for reason in reasons or ["no side lacks a seed"]))
     for reason in reasons:
         print(printable(f"--settle: {reason}"), file=sys.stderr)
-    if len({side.path for side in sides}) < len(paths) and any(f.paired and f.seeds for f in gate.blocking):
+    if stuck and any(f.paired and f.seeds for f in gate.blocking):
         raise GenbenchError("--settle: more seeds of one side add nothing to pairs of seeds")
     for side in sides:
         print(printable(f"{side.path}: {_estimate(side, jobs)}"), file=sys.stderr)

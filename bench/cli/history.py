@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,7 +58,7 @@ def run(
         records, ignored = read_side(path)
         for note in ignored:
             print(printable(f"{path}: {note}"), file=sys.stderr)
-        sides[str(path)] = records
+        sides[folder if path == Path(folder) else str(path.relative_to(folder))] = records
     policy = MARGIN.with_margins(margins or [])
     found = history(as_one(sides), np.random.default_rng(SEED), metrics=metrics or [], policy=policy)
     if not found:
@@ -77,19 +79,20 @@ def _worse(found: list[Series], accepted: list[str]) -> list[str]:
 
     Raises GenbenchError for an accepted one that no series holds.
     """
-    commits = {point.commit for series in found for point in series.points}
+    commits, meant = {point.commit for series in found for point in series.points}, set[str]()
     for commit in accepted:
-        meant = {c for c in commits if commit and c.startswith(commit)}
-        if len(meant) != 1:
-            which = f"fits {len(meant)} of the commits here" if meant else "no number here is of that commit"
+        fitting = {commit} & commits or {c for c in commits if commit and c.startswith(commit)}
+        if len(fitting) != 1:
+            which = f"fits {len(fitting)} of the commits here" if fitting else "no number here is of that commit"
             raise GenbenchError(f"--accept {shown(commit)}: {which}")
-    newest = [s.points[s.changes[-1].at].commit for s in found if s.changes and s.worse(s.changes[-1])]
-    return sorted({printed(c) for c in newest if not c.startswith(tuple(accepted))})
+        meant |= fitting
+    newest = {s.points[s.changes[-1].at].commit for s in found if s.changes and s.worse(s.changes[-1])}
+    return sorted(map(printed, newest - meant))
 
 
 def printed(commit: str) -> str:
-    """As short as git prints one; a run that names no commit is told in full."""
-    return commit if " " in commit else commit[:12]
+    """As short as git prints one; a folder that names no commit is told in full."""
+    return commit[:12] if re.fullmatch("[0-9a-f]{40}", commit) else commit
 
 
 def _print(found: list[Series], *, every: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +16,7 @@ from bench.errors import GenbenchError, printable
 from bench.registry import command
 
 if TYPE_CHECKING:
-    from bench.results.board import Column
+    from bench.results.board import Board, Column
     from bench.results.selection import Candidate, Choice
 
 SEED = 0  # of the draws that probabilities are taken from
@@ -45,11 +46,9 @@ def run(
 
     Constraints first, then the best quality tier, then the cheapest inside it; without an objective, the front.
     """
-    import numpy as np
-
     from bench.results.board import leaderboards
     from bench.results.groups import newest
-    from bench.results.selection import Condition, column_of, select
+    from bench.results.selection import Condition
     from bench.results.store import read_side
 
     if minimize and maximize:
@@ -62,25 +61,35 @@ def run(
         of = f" of {dataset}" if dataset else ""
         raise GenbenchError(f"{folder}: no generator has a number{of} yet")
     goal, conditions = minimize or maximize, [Condition.read(text) for text in where or []]
-    choices, without = [], []
-    for board in boards:
-        try:
-            if goal:
-                _check_direction(column_of(board, goal, compared=True), "lower" if minimize else "higher")
-            rng = np.random.default_rng(SEED)
-            choices.append(select(board, rng, objective=goal, conditions=conditions, price=price, front=front or []))
-        except GenbenchError as error:  # of several datasets one may be measured otherwise
-            without.append(error)
-    if not choices:
-        raise GenbenchError("\n".join(dict.fromkeys(map(str, without))))
-    for reason in without:
-        print(printable(f"no choice: {reason}"), file=sys.stderr)
+    asked = {"objective": goal, "conditions": conditions, "price": price, "front": front or []}
+    choices = _choices(boards, "lower" if minimize else "higher", asked)
     if as_json:
         print(json.dumps([_facts(choice) for choice in choices], indent=1))
     else:
         for choice in choices:
             _print(choice)
     return 0 if all(choice.chosen for choice in choices) else 1
+
+
+def _choices(boards: Sequence[Board], direction: str, asked: dict[str, Any]) -> list[Choice]:
+    """That of each board that has what is asked for; of the others why not is printed. Raises where none has."""
+    import numpy as np
+
+    from bench.results.selection import column_of, select
+
+    choices, without = [], []
+    for board in boards:
+        try:
+            if asked["objective"]:
+                _check_direction(column_of(board, asked["objective"], compared=True), direction)
+            choices.append(select(board, np.random.default_rng(SEED), **asked))
+        except GenbenchError as error:  # of several datasets one may be measured otherwise
+            without.append(str(error))
+    if not choices:
+        raise GenbenchError("\n".join(dict.fromkeys(without)))
+    for reason in without:
+        print(printable(f"no choice: {reason}"), file=sys.stderr)
+    return choices
 
 
 def _check_direction(column: Column, asked: str) -> None:

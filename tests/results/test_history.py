@@ -180,6 +180,13 @@ class TestHistory:
         assert run_command(["history", str(tmp_path / "all"), "--accept", "c1"]) == 2
         assert "fits 10 of the commits here" in capsys.readouterr().err
         assert run_command(["history", str(tmp_path / "all"), "--margin", "sample_throughputt=9%"]) == 2
+        other = tmp_path / "days"
+        for r in SLOWER:
+            bare = r.model_copy(update={"environment": {**r.environment, "commit": None}})
+            write_bundle(other / r.created[:10] / "bundle.json", Records([bare]))
+        assert run_command(["history", str(other)]) == 1  # folders in full: short they would all be one
+        assert "--accept 2020-01-10/bundle.json" in capsys.readouterr().out.replace("--accept\n", "--accept ")
+        assert run_command(["history", str(other), "--accept", "2020-01-10/bundle.json"]) == 0
         few = tmp_path / "few"
         for r in SLOWER[:5]:
             write_bundle(few / f"{r.created[:10]}.json", Records([r]))

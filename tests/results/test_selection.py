@@ -80,13 +80,20 @@ class TestSelect:
         assert names(choice) == ["alike"] and sum(c.best or 0 for c in choice.candidates) == pytest.approx(1)
 
     def test_one_that_hardly_keeps_the_conditions_gives_way(self) -> None:
-        edge = trials("edge", [10.0, 10.1, 9.9], 100, 5e8)  # at the bound of both
-        safe = trials("safe", [20.0, 20.1, 19.9], 400)
-        bounds = ("peak_rss_bytes <= 500100000", "sample_throughput >= 101")
-        choice = choose(edge, safe, objective="fd_lenet", where=bounds)
-        assert {c.row.name: c.why for c in choice.candidates} == {"edge": "", "safe": ""}
-        chosen = {c.row.name: c.keeps for c in choice.chosen}
-        assert chosen, "one of them keeps all"
+        several = ("kid_lenet", "self_bleu", "nn_ratio_lenet", "latency_p50", "perplexity", "vendi_lenet")
+
+        def side(name: str, fd: float, rest: float) -> list[RunRecord]:
+            scores = [{"fd_lenet": fd + s / 10, **dict.fromkeys(several, rest + s)} for s in (-1, 0, 1)]
+            return [record(name, seed, scores=its) for seed, its in enumerate(scores)]
+
+        # Each of six means at its bound: together they are kept once in 64 times.
+        choice = choose(
+            side("edge", 10.0, 50.0), side("safe", 20.0, 5.0), objective="fd_lenet",
+            where=tuple(f"{metric} <= 50" for metric in several),
+        )  # fmt: skip
+        found = {c.row.name: c for c in choice.candidates}
+        assert not found["edge"].why and found["edge"].tier == "a" and found["edge"].keeps < 0.05
+        assert names(choice) == ["safe"] and found["safe"].keeps > 0.95
 
     def test_what_beats_real_data_is_not_taken(self) -> None:
         choice = choose(GOOD, ALIKE, trials("real", [20.0, 20.1, 19.9], 50), FAST, objective="fd_lenet")
@@ -162,6 +169,8 @@ class TestSelect:
 
     def test_of_several_protocols_one_is_to_be_named(self) -> None:
         other = [record("b", 0, measurements=(measured("fd_lenet", 3.0, protocol={"n_fake": 9}),))]
+        with pytest.raises(GenbenchError, match="did you mean 'fd_lenet'"):
+            choose(GOOD, objective="fd")  # as suites call it
         with pytest.raises(GenbenchError, match="measured in 2 ways"):
             choose(GOOD, other, objective="fd_lenet")
 
