@@ -96,6 +96,9 @@ def _in_range(value: Any) -> Any:
     return value
 
 
+UNDATED = "1970-01-01T00:00:00+00:00"  # of what says no date: older than all that do
+
+
 def _moment(created: str) -> str:
     if not re.fullmatch(_UTC, created):
         raise ValueError("should be a time in UTC, such as 2030-01-02T03:04:05+00:00")
@@ -336,6 +339,11 @@ class RunRecord(Frozen):
         if self.status == "skipped" and self.measurements:
             raise ValueError("a record that is skipped has no measurements")
         return self
+
+    @property
+    def day(self) -> str:
+        """The day it was made on, "" where it says none."""
+        return "" if self.created == UNDATED else self.created[:10]
 
     @property
     def imported(self) -> bool:

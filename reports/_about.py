@@ -19,7 +19,7 @@ from bench.statistics import summarise
 from reports._cells import show, with_unit
 from reports._content import Content, Section, machines_of, spent
 from reports._escaping import visible
-from reports._figures import curve, learning
+from reports._losses import curve, learning
 from reports._numbers import duration
 from reports._page import address, cut, drawn, name_tag, rendered
 from reports._samples import open_sample

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -50,7 +51,7 @@ def show(cell: Cell, column: Column) -> Shown:
 def _interval(cell: Cell, column: Column) -> tuple[str, str]:
     assert cell.summary and cell.interval
     mean, low, high = (x / scale_of(column).factor for x in (cell.summary.mean, cell.interval.lo, cell.interval.hi))
-    places = places_of(mean, abs(high - low) / 2)
+    places = places_of(mean, abs(high - low) / 2, 2)  # to the ends of an interval a digit more than to a spread
     if places is None:
         return plain(mean), f"[{plain(low)}, {plain(high)}]"
     return fixed(mean, places), f"[{fixed(low, places)}, {fixed(high, places)}]"
@@ -58,6 +59,11 @@ def _interval(cell: Cell, column: Column) -> tuple[str, str]:
 
 def with_unit(cell: Cell, column: Column) -> str:
     return f"{show(cell, column)} {scale_of(column).unit}".strip()
+
+
+def letters(tier: str) -> str:
+    """``a c e``: side by side they read as a word."""
+    return " ".join(re.findall(r"[a-z]\d*", tier))
 
 
 def explain(cell: Cell, column: Column) -> str:

@@ -150,7 +150,7 @@ def _gathered(records: Iterable[RunRecord], run_folder: Path, notes: Sequence[st
     current, older = newest(records)
     boards = _as_planned(leaderboards(current), records)
     unfinished = records.unfinished if isinstance(records, Records) else []
-    days = sorted({record.created[:10] for record in current})
+    days = sorted({record.day for record in current} - {""})
     return Content(
         suites=sorted({record.plan.suite for record in current} | {found.planned.suite for found in unfinished}),
         unfinished=[_pending(found) for found in unfinished],

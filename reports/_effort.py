@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from bench.results.board import Board, Row
 from reports._cells import DIRECTIONS
 from reports._colours import colour, marker
-from reports._figures import LOG_FROM, Point, fits, label_points, opened, powers, short, styled
+from reports._figures import LOG_FROM, Point, fits, name_points, opened, powers, reach, short, styled
+from reports._svg import PAPER
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,9 +33,9 @@ def effort_lines(board: Board) -> dict[str, list[Point]]:
 
 def _point(row: Row, board: Board) -> Point:
     assert board.effort and board.main
-    x, y = row.cells[board.effort.key].summary, row.cells[board.main.key].summary
-    assert x and y
-    return Point(row.name, x.mean, y.mean, None, y.sd)
+    x, known = row.mean(board.effort), row.cells[board.main.key]
+    assert x is not None and known.summary
+    return Point(row.name, x, known.summary.mean, quality_error=reach(known), bound=known.bound)
 
 
 def _shared_name(rows: Sequence[Row]) -> str:
@@ -59,8 +60,9 @@ def effort(board: Board, slots: Mapping[str, int]) -> Figure | None:
         for line in lines.values():
             look: dict[str, Any] = {"color": colour(slots[line[0].name]), "marker": marker(slots[line[0].name])}
             xs, ys = [p.speed for p in line], [p.quality for p in line]
-            axes.errorbar(xs, ys, yerr=[p.quality_error or 0 for p in line], markersize=5, linewidth=1.4,
-                          elinewidth=0.8, **look)  # fmt: skip
+            bars = [[p.quality_error[side] for p in line] for side in (0, 1)]
+            fill = PAPER if any(p.bound for p in line) else look["color"]
+            axes.errorbar(xs, ys, yerr=bars, markersize=5, linewidth=1.4, elinewidth=0.8, markerfacecolor=fill, **look)
         heights = [point.quality for point in points]
         if min(heights) > 0 and max(heights) / min(heights) > LOG_FROM:
             axes.set_yscale("log")
@@ -68,8 +70,8 @@ def effort(board: Board, slots: Mapping[str, int]) -> Figure | None:
         axes.set_xscale("log")
         axes.margins(x=0.14, y=0.14)
         powers(axes.xaxis, *axes.get_xlim())
-        label_points(axes, [line[0]._replace(name=name) for name, line in lines.items()], figure.dpi)
         axes.set_xlabel(f"{short(board.effort.label)} (evaluations a sample), lower is cheaper")
         axes.set_ylabel(f"{short(board.main.label)}, {DIRECTIONS[board.main.better]}")
         opened(axes)
+        name_points(axes, [line[0]._replace(name=name) for name, line in lines.items()], figure)
     return figure

@@ -14,10 +14,11 @@ from markupsafe import Markup, escape
 
 from bench.results.board import Standing
 from bench.results.ranks import BEYOND, RULE
-from reports._cells import ARROWS, DIRECTIONS, describe, explain, scale_of, show
+from reports._cells import ARROWS, DIRECTIONS, describe, explain, letters, scale_of, show
 from reports._colours import CONTROL, DARK, LIGHT
 from reports._content import MOST_NAMED, listed
 from reports._escaping import ENTRY, LISTING, LONG_NAME, NAME, SHORT_NAME, TIP, WHOLE, ending, visible
+from reports._figures import BARS
 from reports._numbers import duration
 from reports._svg import inline_svg
 
@@ -64,7 +65,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(listed=listed, base64=in_base64, cut=cut, name_tag=name_tag, ending=ending)
-    environment.globals.update(duration=duration, place_text=place_text, tiers=TIERS)
+    environment.filters.update(letters=letters)
+    environment.globals.update(duration=duration, place_text=place_text, tiers=TIERS, bars=BARS)
     environment.globals.update(show=show, explain=explain, describe=describe, scale_of=scale_of)
     environment.globals.update(arrows=ARROWS, directions=DIRECTIONS, rule=RULE, beyond=BEYOND, MOST_NAMED=MOST_NAMED)
     environment.globals.update(SHORT_NAME=SHORT_NAME, LONG_NAME=LONG_NAME, TIP=TIP, ENTRY=ENTRY, LISTING=LISTING)

@@ -193,7 +193,8 @@ def _fastest(entries: Sequence[Entry], board: Board) -> str:
         first, *others = sorted((entry.known for entry in timed), key=lambda known: -known.mean)
         if 0 < 1.05 * others[0].mean < first.mean and all(told(first, other) for other in others):
             name = next(entry.name for entry in timed if entry.known is first)
-            return f"Of these, {name} samples fastest, at {_times(first.mean, others[0].mean)} the speed of the next"
+            ahead, number = _times(first.mean, others[0].mean), {2: "two", 3: "three"}.get(len(names), len(names))
+            return f"Of the {number}, {name} samples fastest, at {ahead} the speed of the next"
     return ""
 
 

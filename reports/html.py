@@ -17,7 +17,8 @@ from reports._cells import ARROWS, meanings, scale_of, seen_as, show
 from reports._content import Content, Section, gaps, gather
 from reports._effort import effort
 from reports._escaping import NAME
-from reports._figures import costs, curve, learning, tradeoff
+from reports._figures import costs, tradeoff
+from reports._losses import curve, learning
 from reports._overall import numbers, overall
 from reports._page import address, cut, drawn, rendered
 from reports._quality import quality, sparks

@@ -55,7 +55,7 @@ def write_eval_results(records: list[RunRecord], run_folder: Path, target: Path,
                 task_id=column.label,
                 value=_mean(cell),
                 dataset_revision=board.fingerprint,
-                date=max(record.created for record in row.group.records),
+                date=max((r.created for r in row.group.records if r.day), default=None),
                 notes=_notes(column, cell),
             )
         )

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from bench import RunRecord, report, write_atomic
 from bench.results.board import Board, Column, Row
 from bench.results.ranks import BEYOND, RULE
-from reports._cells import ARROWS, heading, meanings, show
+from reports._cells import ARROWS, heading, letters, meanings, show
 from reports._content import MOST_NAMED, Content, Pending, Section, Trouble, gaps, gather, listed
 from reports._effort import effort
 from reports._escaping import LISTING, NAME, WHOLE, ending, visible
-from reports._figures import costs, curves, learning, sheet, to_png, tradeoff
+from reports._figures import costs, sheet, to_png, tradeoff
+from reports._losses import curves, learning
 from reports._overall import numbers, overall
 from reports._quality import quality
 from reports._samples import Sample, missing
@@ -103,7 +104,7 @@ def _place(row: Row) -> tuple[str, str]:
         whole = row.standing.done == row.standing.tried
         return ("–" if whole else f"{row.standing.done}/{row.standing.tried}"), ""
     at, low, high = row.standing.place
-    return f"{at} ({low}–{high})" if low != high else str(at), row.standing.tier
+    return f"{at} ({low}–{high})" if low != high else str(at), letters(row.standing.tier)
 
 
 def _name(row: Row) -> str:

@@ -91,7 +91,7 @@ def print_gate(gate: Gate, *, every: bool) -> None:
     rows = [
         {
             "": WORDS[f.verdict] if f.blocking else WORDS[f.verdict].lower(),
-            "what": f"{f.where}: {f.metric}",
+            "what": f"{f.where}: {f.what}",
             "from": side_text(f.baseline),
             "to": side_text(f.candidate),
             "change": change_text(f),
@@ -102,8 +102,10 @@ def print_gate(gate: Gate, *, every: bool) -> None:
     print_table("", rows, wrapped=["what", "change"])
     for finding in shown:
         if told := settling_text(finding):
-            print_text(f"{finding.where}: {finding.metric}: {told} ({finding.method})")
+            print_text(f"{finding.where}: {finding.what}: {told} ({finding.method})")
     for note in gate.notes:
         print_text(f"not compared: {note}")
+    for line in gate.settings:
+        print_text(f"ran otherwise: {line}")
     hidden = len(gate.findings) - len(shown)
     print_text(headline(gate) + (f"; {hidden} more do not block (--all)" if hidden else ""))

@@ -45,6 +45,8 @@ def run(
     """Choose a model under constraints.
 
     Constraints first, then the best quality tier, then the cheapest inside it; without an objective, the front.
+    Exits with 0 if something was chosen for every dataset that has what is asked for, 1 if nothing keeps the
+    conditions on one of them, 2 for a wrong command.
     """
     from bench.results.board import leaderboards
     from bench.results.groups import newest
@@ -162,6 +164,8 @@ def _said(choice: Choice) -> str:
                 f" By its mean {choice.leader.row.name} is better, and the data are too few to tell: {more}, were the"
             )
             told += " difference as it seems."
+    if choice.bounds:
+        told += f" Of {', '.join(choice.bounds)} only bounds are known, taken as they stand: they may be better."
     if choice.fixed:
         told += f" Taken as exact, as nothing tells how they scatter: {', '.join(choice.fixed)}; train several seeds."
     return told
@@ -183,6 +187,7 @@ def _facts(choice: Choice) -> dict[str, Any]:
         "chosen": [candidate.row.name for candidate in choice.chosen],
         "candidates": [facts(candidate) for candidate in choice.candidates],
         "taken_as_exact": list(choice.fixed),
+        "of_bounds": list(choice.bounds),
         "best_by_its_mean": choice.leader.row.name if choice.leader else None,
         "seeds_that_would_tell": choice.seeds,
     }

@@ -402,7 +402,7 @@ def _placed(rows: Sequence[Row], main: Column | None) -> list[Row]:
     places = dict(zip(whole, stands, strict=True))
     tests = int(np.isfinite(p[np.triu_indices(len(p), 1)]).sum())
     alone = {row.name for row in rows if len(row.group.records) == 1 and row.group.first.training_id}
-    placed, compared = [], any(cell.mark in ("best", "tied") for cell in cells.values())
+    placed, marked = [], {cell.mark for cell in cells.values()}
     for row in rows:
         if row.group.control:
             placed.append(row)
@@ -412,8 +412,8 @@ def _placed(rows: Sequence[Row], main: Column | None) -> list[Row]:
         why = cell.why or (NO_MERIT if cell.mark == "beyond" else "")
         standing = Standing(place, tier, done, tried[row.name], why, bool(worse), tests, row.name in alone)
         if cell.mark != "beyond":
-            mark: Mark = "best" if place and place.rank == 1 else "tied"
-            cell = replace(cell, mark=mark if compared and place and not worse else "")
+            mark: Mark = "best" if place and place.rank == 1 and "best" in marked else "tied"
+            cell = replace(cell, mark=mark if marked & {"best", "tied"} and place and not worse else "")
         placed.append(replace(row, standing=standing, cells={**row.cells, main.key: cell}))
     return placed
 

@@ -106,7 +106,7 @@ def _trial(record: RunRecord, devices: Mapping[str, str]) -> str:
 def _devices(records: Iterable[RunRecord]) -> dict[str, str]:
     """Where each plan ran; a trial that was killed knows no device and is counted with its fellows."""
     ran = ((record, record.environment.get("device")) for record in records)
-    return {canonical([r.plan.generator, _result(r)]): str(device) for r, device in ran if device}
+    return {canonical([r.plan.generator, settings_of(r)]): str(device) for r, device in ran if device}
 
 
 def _name(generator: str, variants: list[list[RunRecord]], devices: Mapping[str, str]) -> list[Group]:
@@ -114,7 +114,7 @@ def _name(generator: str, variants: list[list[RunRecord]], devices: Mapping[str,
     groups = []
     for label, records in zip(labels, variants, strict=True):
         # A model whose training was stopped says so wherever it is named, even where no other is beside it.
-        stop = _result(records[0]).get("stopped_at")
+        stop = settings_of(records[0]).get("stopped_at")
         if stop is not None and "stopped_at" not in label:
             label = ", ".join(filter(None, (label, f"stopped_at={stop}")))
         groups.append(Group(_named(generator, label), tuple(sorted(records, key=lambda r: r.plan.seed))))
@@ -123,11 +123,11 @@ def _name(generator: str, variants: list[list[RunRecord]], devices: Mapping[str,
 
 def _setting(record: RunRecord, devices: Mapping[str, str]) -> dict[str, Any]:
     """All that a record says about how its model came to be, the seed apart."""
-    fellows = devices.get(canonical([record.plan.generator, _result(record)]))
-    return {**_result(record), "device": record.environment.get("device") or fellows}
+    fellows = devices.get(canonical([record.plan.generator, settings_of(record)]))
+    return {**settings_of(record), "device": record.environment.get("device") or fellows}
 
 
-def _result(record: RunRecord) -> dict[str, Any]:
+def settings_of(record: RunRecord) -> dict[str, Any]:
     """What decides the model that was measured, but for seed and machine; what is unsaid is the default of suites."""
     plan = record.plan
     budget = {key: value for key, value in plan.budget.items() if key not in _NO_RESULT}

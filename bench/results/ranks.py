@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import special
 
 from bench.record import Interval
-from bench.statistics import Difference, Summary, reach_toward, seeds_to_tell, welch_difference
+from bench.statistics import Difference, Summary, reach_toward, seeds_to_tell
 
 Mark = Literal["", "best", "tied", "beyond"]
 RULE = (
     "not told to be worse than it at 95 %, each by itself: over seeds by Welch's t-test; of one seed by the interval "
-    "within its run, which knows nothing of other seeds; nothing is marked where there is neither; in the column that "
+    "within its run, which knows nothing of other seeds; nothing is marked where there is neither; where the best mean "
+    "is better than that of real data, beside real data instead; two bounds by what they vouch for; in the column that "
     "orders the board by tests of all pairs together (Holm), as tiers and places are"
 )
 NO_MERIT = "told to be better than real data itself, which is no merit"
@@ -47,6 +48,25 @@ class Evidence:
         return reach_toward(toward, self.mean, self.interval) / float(special.ndtri((1 + self.interval.level) / 2))
 
 
+class _Numbers(NamedTuple):
+    """What is known of many numbers, an array each, NaN for unknown; ``down`` and ``up`` as ``Evidence.error``."""
+
+    mean: np.ndarray
+    sd: np.ndarray
+    n: np.ndarray
+    down: np.ndarray
+    up: np.ndarray
+
+    @classmethod
+    def of(cls, known: Iterable[Evidence]) -> _Numbers:
+        rows = [(e.mean, e.summary.sd, e.summary.n, e.error(-math.inf), e.error(math.inf)) for e in known]
+        return cls(*np.array(rows, float).reshape(-1, 5).T)
+
+    def as_column(self) -> _Numbers:
+        """``(n, 1)`` each, to be held against all of a row."""
+        return _Numbers(*(array[:, None] for array in self))
+
+
 def marks(known: Mapping[str, Evidence], better: str, real: Evidence | None = None) -> dict[str, Mark]:
     """``best`` for the best mean, ``tied`` for those not told to be worse.
 
@@ -54,24 +74,28 @@ def marks(known: Mapping[str, Evidence], better: str, real: Evidence | None = No
     intervals tell from any other.
 
     real: what real data scores, where models are to be like it. Numbers told to be better than that are ``beyond``, and
-        nothing is the best: texts less alike than real ones are no better than those too much alike.
+        nothing is the best: texts less alike than real ones are no better than those too much alike. Where the best
+        mean is better than that and not told to be, nothing is the best either, and ``tied`` is what is not told to be
+        worse than real data.
     """
-    sign = -1 if better == "higher" else 1
-    beyond = [name for name, e in known.items() if real and sign * e.mean < sign * real.mean and told(e, real)]
-    if beyond and better != "none":
-        return dict.fromkeys(beyond, "beyond")
-    if better == "none" or len(known) < 2:
+    if better == "none" or not known:
         return {}
-    first, *others = sorted(known, key=lambda name: known[name].mean, reverse=better == "higher")
+    names, numbers, sign = list(known), _Numbers.of(known.values()), -1 if better == "higher" else 1
+    first = names[int(np.argmin(sign * numbers.mean))]
     best = known[first]
-    found: dict[str, Mark] = {first: "best"}
-    for name in others:
-        if same(known[name], best):
-            found[name] = "best"
-        elif not told_worse(known[name], best):
-            found[name] = "tied"
-    comparable = any(same(known[name], best) or difference(known[name], best) for name in others)
-    return found if comparable else {}
+    if real and sign * best.mean < sign * real.mean:
+        beyond = (sign * numbers.mean < sign * real.mean) & _apart(numbers, _Numbers.of([real]))
+        if beyond.any():
+            return {name: "beyond" for name, is_so in zip(names, beyond, strict=True) if is_so}
+        best = real
+    if len(known) < 2:
+        return {}
+    beside = _Numbers.of([best])
+    alike, apart, unknown = _same(numbers, beside), _apart(numbers, beside), np.isnan(_differences(numbers, beside)[1])
+    if all((unknown & ~alike)[i] for i, name in enumerate(names) if name != first or best is real):
+        return {}
+    worse = apart & (best.bound | ~np.array([e.bound for e in known.values()]))
+    return {name: "best" if alike[i] and best is not real else "tied" for i, name in enumerate(names) if not worse[i]}
 
 
 def told_worse(number: Evidence, best: Evidence) -> bool:
@@ -81,8 +105,7 @@ def told_worse(number: Evidence, best: Evidence) -> bool:
 
 def told(a: Evidence, b: Evidence) -> bool:
     """Whether the two are told apart at 95 %; never where nothing is known of how they scatter."""
-    found = difference(a, b)
-    return found is not None and not same(a, b) and abs(found.value) > found.reach(LEVEL) * (1 + _ROUNDING)
+    return bool(_apart(_Numbers.of([a]), _Numbers.of([b]))[0])
 
 
 def same(a: Evidence, b: Evidence) -> bool:
@@ -97,22 +120,8 @@ def difference(a: Evidence, b: Evidence) -> Difference | None:
     the other (Zou & Donner 2008). One beside several: the one scatters as the several do (Student 1908, equal spreads),
     and no less than within its own run; so do several whose own scatter did not show (``Cell.evidence``).
     """
-    value, first, second = a.mean - b.mean, _spread(a, b), _spread(b, a)
-    if first is None or second is None:
-        return None
-    if a.summary.sd is not None and b.summary.sd is not None:
-        return welch_difference(a.summary, b.summary)
-    error = math.hypot(first / math.sqrt(a.summary.n), second / math.sqrt(b.summary.n))
-    counts = [e.summary.n for e in (a, b) if e.summary.sd]
-    return Difference(value, error, counts[0] - 1 if counts else math.inf)
-
-
-def _spread(number: Evidence, other: Evidence) -> float | None:
-    """Standard deviation over seeds; that of a single one is what its own interval and the other's seeds say."""
-    if number.summary.sd is not None:
-        return number.summary.sd
-    said = (other.summary.sd or None, number.error(other.mean))  # that the other never moved says nothing of this one
-    return max((sd for sd in said if sd is not None), default=None)
+    value, error, freedom = (float(x[0]) for x in _differences(_Numbers.of([a]), _Numbers.of([b])))
+    return None if math.isnan(error) else Difference(value, error, freedom)
 
 
 def p_values(known: Sequence[Evidence], better: str) -> np.ndarray:
@@ -120,28 +129,47 @@ def p_values(known: Sequence[Evidence], better: str) -> np.ndarray:
 
     A bound with the worse mean is not told from what is none: the truth may be better.
     """
-    mean, sd, n = (np.array([getattr(e.summary, name) for e in known], float) for name in ("mean", "sd", "n"))
-    down, up = (np.array([e.error(end) for e in known], float) for end in (-math.inf, math.inf))
-    bound = np.array([e.bound for e in known], bool)
-    single, gap = np.isnan(sd), np.subtract.outer(mean, mean)
-    # Of a single seed: what its own interval says on the side that faces the other, and no less than the other's seeds.
-    own = np.where(gap < 0, up[:, None], down[:, None])
-    lent = np.where(sd > 0, sd, np.nan)[None, :]
-    spread = np.where(single[:, None], np.fmax(own, lent), sd[:, None])
-    part = spread / np.sqrt(n)[:, None]
-    error = np.hypot(part, part.T)
+    across, bound = _Numbers.of(known), np.array([e.bound for e in known], bool)
+    down = across.as_column()
+    gap, error, freedom = _differences(down, across)
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = (part / error) ** 2
-        welch = 1 / (share**2 / (n - 1)[:, None] + share.T**2 / (n - 1)[None, :])
-        seeds = np.where(single[:, None] & (sd > 0)[None, :], n[None, :] - 1, np.inf)
-        freedom = np.where(single[:, None] | single[None, :], np.fmin(seeds, seeds.T), welch)
-        p = 2 * special.stdtr(np.where(np.isnan(freedom), np.inf, freedom), -np.abs(gap) / error)
+        p = 2 * special.stdtr(freedom, -np.abs(gap) / error)
     p = np.where(error == 0, 0.0, p)
-    p[np.abs(gap) <= _ROUNDING * np.maximum.outer(np.abs(mean), np.abs(mean))] = 1.0
+    p[_same(down, across)] = 1.0
     worse = gap < 0 if better == "higher" else gap > 0  # the one of the row than that of the column
     open_end = worse & bound[:, None] & ~bound[None, :]
     p[np.isnan(error) | open_end | open_end.T] = np.nan
     return p
+
+
+def _differences(a: _Numbers, b: _Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of ``difference`` the value, the standard error (NaN where nothing tells) and the degrees of freedom."""
+    first, second = _spreads(a, b) / np.sqrt(a.n), _spreads(b, a) / np.sqrt(b.n)
+    error, single = np.hypot(first, second), np.isnan(a.sd) | np.isnan(b.sd)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        welch = 1 / ((first / error) ** 4 / (a.n - 1) + (second / error) ** 4 / (b.n - 1))
+        lent = np.fmin(np.where(a.sd > 0, a.n - 1, np.nan), np.where(b.sd > 0, b.n - 1, np.nan))
+    freedom = np.where(single, lent, welch)
+    return a.mean - b.mean, error, np.where(np.isnan(freedom), np.inf, freedom)
+
+
+def _spreads(a: _Numbers, b: _Numbers) -> np.ndarray:
+    """Standard deviations over seeds of ``a``; those of single ones are what their intervals and the seeds of b say."""
+    own = np.where(a.mean < b.mean, a.up, a.down)
+    lent = np.where(b.sd > 0, b.sd, np.nan)  # that the other never moved says nothing of this one
+    return np.where(np.isnan(a.sd), np.fmax(own, lent), a.sd)
+
+
+def _apart(a: _Numbers, b: _Numbers) -> np.ndarray:
+    value, error, freedom = _differences(a, b)
+    reach = special.stdtrit(freedom, (1 + LEVEL) / 2) * error
+    apart: np.ndarray = ~_same(a, b) & (np.abs(value) > reach * (1 + _ROUNDING))
+    return apart
+
+
+def _same(a: _Numbers, b: _Numbers) -> np.ndarray:
+    alike: np.ndarray = np.abs(a.mean - b.mean) <= _ROUNDING * np.maximum(np.abs(a.mean), np.abs(b.mean))
+    return alike
 
 
 def seeds_needed(a: Evidence, b: Evidence, tests: int = 1) -> int | None:
@@ -152,7 +180,8 @@ def seeds_needed(a: Evidence, b: Evidence, tests: int = 1) -> int | None:
     The spread is the one over seeds, or that within the run where there is one seed on both sides: then more may be
     needed. Returns ``MOST + 1`` where more are needed than that, and None where no spread is known.
     """
-    first, second = _spread(a, b), _spread(b, a)
-    if first is None or second is None:
+    one, other = _Numbers.of([a]), _Numbers.of([b])
+    first, second = float(_spreads(one, other)[0]), float(_spreads(other, one)[0])
+    if math.isnan(first) or math.isnan(second):
         return None
     return seeds_to_tell(0.0 if same(a, b) else a.mean - b.mean, (first, second), level=LEVEL, tests=tests)

@@ -102,6 +102,12 @@ class Choice:
         return tuple(column.label for column in self.columns if any(cells[column.key].busy for cells in inside))
 
     @property
+    def bounds(self) -> tuple[str, ...]:
+        """Those not left out of which some number that decided is a bound; they were taken to be no better than it."""
+        inside = [candidate.row for candidate in self.candidates if not candidate.why]
+        return tuple(row.name for row in inside if any(row.cells[column.key].bound for column in self.columns))
+
+    @property
     def chosen(self) -> tuple[Candidate, ...]:
         return tuple(candidate for candidate in self.candidates if candidate.chosen)
 

@@ -16,7 +16,8 @@ from bench.probes.memory import peak_rss_bytes
 from bench.results.board import leaderboards
 from bench.results.store import read_frame, write_record
 from reports._escaping import WHOLE, ending, visible
-from reports._figures import curve_table, tradeoff
+from reports._figures import tradeoff
+from reports._losses import curve_table
 from reports._numbers import plain, with_spread
 from reports._svg import inline_svg
 from reports.markdown import text

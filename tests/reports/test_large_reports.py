@@ -13,7 +13,8 @@ from bench.results.board import PICTURED, PICTURED_IN_ALL, leaderboards
 from bench.results.store import write_record
 from bench.results.variants import variant_labels
 from reports._content import gather
-from reports._figures import learning, tradeoff_points
+from reports._figures import tradeoff_points
+from reports._losses import learning
 from tests.report_records import record, save_images
 
 REPORT_WITHOUT_TORCH = """

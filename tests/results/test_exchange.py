@@ -92,6 +92,24 @@ class TestWhatArrives:
         assert [m.metric for m in found.measurements] == ["fid", "kid_subsets", "is"]
         assert all(m.interval is None for m in found.measurements)
 
+    @pytest.mark.parametrize(("value", "why"), [(float("nan"), "the file says nan"), (-5.0, "says -5, which is impos")])
+    def test_what_no_record_can_hold_is_a_reason(self, value: float, why: str, tmp_path: Path) -> None:
+        document = {**DOCUMENTS["torch-fidelity"], "frechet_inception_distance": value}
+        (found,) = read(tmp_path, "torch-fidelity", document)
+        assert why in found.omitted["fid"] and "fid" not in {m.metric for m in found.measurements}
+
+    @pytest.mark.parametrize("tool", ["lm-eval", "mteb"])
+    def test_not_a_number_is_told(self, tool: str, tmp_path: Path) -> None:
+        key = "acc,none" if tool == "lm-eval" else "cosine_spearman"
+        text = json.dumps(DOCUMENTS[tool]).replace(f'"{key}": 0.61', f'"{key}": NaN')
+        found = [r.omitted for r in read(tmp_path, tool, json.loads(text))]
+        assert {key.partition(",")[0]: "the file says nan"} in found
+
+    def test_what_says_no_date_has_none(self, tmp_path: Path) -> None:
+        (found,) = read(tmp_path, "torch-fidelity")
+        write_record(tmp_path / "run", found)
+        assert "1970" not in render(tmp_path / "run").read_text()
+
     def test_rounds_make_an_interval(self, tmp_path: Path) -> None:
         fast, slow = read(tmp_path, "pytest-benchmark")
         assert fast.measurements[0].interval.lo <= 0.0125 <= fast.measurements[0].interval.hi

@@ -132,6 +132,13 @@ class TestWhatIsCompared:
         new = runs([20.0, 20.1], "sample_throughput", environment={"cpu": "other"})
         assert check(old, new).verdict is None and "cpu one, other" in check(old, new).notes[0]
 
+    def test_settings_that_differ_are_told(self) -> None:
+        old, new = runs([1.0, 1.1]), runs([1.0, 1.1])
+        assert check(old, new).settings == ()
+        longer = [r.model_copy(update={"plan": r.plan.model_copy(update={"params": {"width": 8}})}) for r in new]
+        gate = check(old, longer)
+        assert gate.settings == ("vae on mnist: width 64, 8",) and "ran otherwise: vae on mnist" in to_markdown(gate)
+
     def test_generators_of_one_side_are_named(self) -> None:
         gate = check(runs([1.0]) + runs([1.0], name="gan"), runs([1.0]) + runs([1.0], name="flow"))
         assert len(gate.notes) == 1 and gate.verdict == "inconclusive"
@@ -149,7 +156,7 @@ class TestWhatIsCompared:
             gate = check(side() + other, side(*missing) + other)
             assert gate.verdict == "fail"
             (lost,) = (f for f in gate.blocking if f.metric == "missing")
-            assert "fd_lenet" in lost.note and "NaN" in lost.note
+            assert lost.what == "missing fd_lenet" and "NaN" in lost.note and r"missing fd\_lenet" in to_markdown(gate)
             assert check(side() + other, side(*missing) + other, rules(missing="note")).verdict != "fail"
 
     def test_a_misspelt_metric_is_refused_and_a_pattern_of_others_is_a_note(self) -> None:

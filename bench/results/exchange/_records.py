@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from scipy import special
 
 from bench.errors import DataError, named
 from bench.files import open_plain
 from bench.protocols import Aspect
-from bench.record import Better, Interval, Measurement, Plan, RunRecord, digest
+from bench.record import UNDATED, Better, Interval, Measurement, Plan, RunRecord, digest
 
 LARGEST = 2**28  # bytes of a file of results
-NOWHERE = "1970-01-01T00:00:00+00:00"  # of what says no date: older than all that do
 
 
 def read_json(path: Path) -> Any:
@@ -67,10 +67,14 @@ def imported(
     seed: int = 0,
     params: Mapping[str, Any] | None = None,
     environment: Mapping[str, Any] | None = None,
-    created: str = NOWHERE,
+    created: str = UNDATED,
     version: str = "",
+    omitted: Mapping[str, str] | None = None,
 ) -> RunRecord:
-    """A record of what a tool measured, which says so. data: what tells its data from others of the same name."""
+    """A record of what a tool measured, which says so. data: what tells its data from others of the same name.
+
+    omitted: by metric why a number of the file is none to keep (``wrong``).
+    """
     found = tuple(measurements)
     plan = Plan(
         suite=tool, generator=generator, family=generator, modality=modality, dataset=dataset,
@@ -79,20 +83,33 @@ def imported(
     )  # fmt: skip
     identity = digest([tool, generator, dataset, data, seed, plan.params, [m.model_dump(mode="json") for m in found]])
     return RunRecord(
-        run_id=identity[:16], plan=plan, status="ok", measurements=found, created=created,
+        run_id=identity[:16], plan=plan, status="ok", measurements=found, omitted=dict(omitted or {}), created=created,
         environment=dict(environment or {}),
         remarks=(f"imported from {tool}{f' {version}' if version else ''} ({path.name}): measured there, not here",),
     )  # fmt: skip
 
 
 def moment(seconds: float) -> str:
-    """UTC, as records have it."""
+    """UTC, as records have it; second 0 is no date."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def finite(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def finite(value: object) -> TypeGuard[float]:
     """Whether it is a number that a record can hold."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1e300
+    return is_number(value) and abs(value) <= 1e300
+
+
+def wrong(value: float, least: float = -math.inf, most: float = math.inf) -> str:
+    """Why a number that a file holds is none to keep; "" for one that is."""
+    if not finite(value):
+        return f"the file says {value}"
+    if not least <= value <= most:
+        return f"the file says {value:g}, which is impossible: it lies between {least:g} and {most:g}"
+    return ""
 
 
 def needed(found: list[RunRecord], path: Path, tool: str) -> list[RunRecord]:

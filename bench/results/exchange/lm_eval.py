@@ -9,7 +9,7 @@ from typing import Any
 from bench.protocols import Aspect
 from bench.record import Better, Measurement, RunRecord
 from bench.registry import importer
-from bench.results.exchange._records import finite, imported, moment, needed, number, read_json
+from bench.results.exchange._records import finite, imported, is_number, moment, needed, number, read_json, wrong
 
 TOOL = "lm-eval"
 _LIKELIHOOD = ("perplexity", "bits_per_byte", "byte_perplexity", "word_perplexity")
@@ -29,9 +29,13 @@ def read(path: Path, name: str = "", dataset: str = "") -> list[RunRecord]:
         counts = document.get("n-samples", {}).get(task, {})
         settings = {"version": document.get("versions", {}).get(task), "shots": document.get("n-shot", {}).get(task)}
         found: list[Measurement] = []
+        omitted: dict[str, str] = {}
         for key, value in scores.items():
             metric, _, which = key.partition(",")
-            if metric.endswith("_stderr") or not finite(value):
+            if metric.endswith("_stderr") or not is_number(value):
+                continue
+            if why := wrong(value):
+                omitted[metric] = why
                 continue
             error = scores.get(f"{metric}_stderr,{which}")
             aspect: Aspect = "likelihood" if metric in _LIKELIHOOD else "relevance"
@@ -49,6 +53,7 @@ def read(path: Path, name: str = "", dataset: str = "") -> list[RunRecord]:
                     TOOL, path, generator=generator, dataset=task, modality="text", measurements=_once(found),
                     data=settings, params={"model_args": str(config.get("model_args", ""))},
                     created=moment(float(document.get("date", 0))), version=str(document.get("lm_eval_version", "")),
+                    omitted={metric: why for metric, why in omitted.items() if metric not in {m.metric for m in found}},
                 )
             )  # fmt: skip
     return needed(records, path, TOOL)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.record import RunRecord
 from bench.registry import importer
-from bench.results.exchange._records import finite, imported, needed, number, read_json
+from bench.results.exchange._records import finite, imported, is_number, needed, number, read_json, wrong
 
 TOOL = "mteb"
 
@@ -30,12 +30,13 @@ def read(path: Path, name: str = "", dataset: str = "") -> list[RunRecord]:
                 for key, value in subset.items()
                 if key != "main_score" and finite(value)
             ]
+            omitted = {key: why for key, value in subset.items() if is_number(value) and (why := wrong(value))}
             data = task if which == "default" else f"{task}/{which}"
             records.append(
                 imported(
                     TOOL, path, generator=name or _model(path), dataset=data, modality="text",
                     measurements=[score, *others], data=[revision, split],
-                    version=str(document.get("mteb_version", "")),
+                    version=str(document.get("mteb_version", "")), omitted=omitted,
                 )
             )  # fmt: skip
     return needed(records, path, TOOL)

@@ -48,7 +48,7 @@ def read(path: Path, name: str = "", dataset: str = "") -> list[RunRecord]:
 def _phase(phase: str, facts: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterator[Measurement]:
     protocol = {"phase": phase, "input_shapes": scenario.get("input_shapes", {})}
     latency = facts.get("latency") or {}
-    values = [v for v in latency.get("values", []) if finite(v)]
+    values = [v for v in latency.get("values", []) if finite(v) and v >= 0]
     if values:
         yield number(
             f"{phase}_latency_p50", statistics.median(values), "efficiency", "lower", unit="s", n=len(values),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from bench.record import RunRecord
+from bench.record import UNDATED, RunRecord
 from bench.registry import importer
-from bench.results.exchange._records import NOWHERE, finite, imported, moment, needed, number, read_json
+from bench.results.exchange._records import finite, imported, moment, needed, number, read_json
 from bench.statistics import median_interval
 
 TOOL = "pytest-benchmark"
@@ -28,7 +28,7 @@ def read(path: Path, name: str = "", dataset: str = "") -> list[RunRecord]:
     records = []
     for benchmark in benchmarks:
         stats = benchmark.get("stats", {})
-        if not finite(stats.get("median")):
+        if not finite(stats.get("median")) or stats["median"] < 0:
             continue
         rounds = [v for v in stats.get("data", []) if finite(v)]
         interval = median_interval(rounds) if rounds else None
@@ -54,4 +54,4 @@ def _when(text: object) -> str:
     try:
         return moment(datetime.fromisoformat(str(text)).timestamp())
     except ValueError:
-        return NOWHERE
+        return UNDATED

@@ -6,22 +6,23 @@ KID and IS is over subsets and splits, which is not how sure they are, so there 
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 
 from bench.errors import DataError, named
 from bench.protocols import Aspect
 from bench.record import Better, RunRecord
 from bench.registry import importer
-from bench.results.exchange._records import finite, imported, needed, number, read_json
+from bench.results.exchange._records import imported, is_number, needed, number, read_json, wrong
 
 TOOL = "torch-fidelity"
-_METRICS: dict[str, tuple[str, Aspect, Better]] = {
-    "frechet_inception_distance": ("fid", "realism", "lower"),
-    "kernel_inception_distance_mean": ("kid_subsets", "realism", "lower"),
-    "inception_score_mean": ("is", "realism", "higher"),
-    "precision": ("precision_vgg16", "realism", "higher"),
-    "recall": ("recall_vgg16", "diversity", "higher"),
-    "perceptual_path_length_mean": ("ppl_mean", "realism", "lower"),
+_METRICS: dict[str, tuple[str, Aspect, Better, float, float]] = {  # and between what it lies
+    "frechet_inception_distance": ("fid", "realism", "lower", 0, inf),
+    "kernel_inception_distance_mean": ("kid_subsets", "realism", "lower", -inf, inf),
+    "inception_score_mean": ("is", "realism", "higher", 1, inf),
+    "precision": ("precision_vgg16", "realism", "higher", 0, 1),
+    "recall": ("recall_vgg16", "diversity", "higher", 0, 1),
+    "perceptual_path_length_mean": ("ppl_mean", "realism", "lower", 0, inf),
 }
 
 
@@ -33,13 +34,20 @@ def read(path: Path, name: str = "", dataset: str = "") -> list[RunRecord]:
     """
     document = read_json(path)
     scores = document if isinstance(document, dict) else {}
-    found = [
-        number(metric, scores[key], aspect, better, protocol={"tool": TOOL}, lead=place)
-        for place, (key, (metric, aspect, better)) in enumerate(_METRICS.items())
-        if finite(scores.get(key))
-    ]
+    found, omitted = [], {}
+    for place, (key, (metric, aspect, better, least, most)) in enumerate(_METRICS.items()):
+        value = scores.get(key)
+        if is_number(value) and (why := wrong(value, least, most)):
+            omitted[metric] = why
+        elif is_number(value):
+            found.append(number(metric, value, aspect, better, protocol={"tool": TOOL}, lead=place))
     if not found:
         return needed([], path, TOOL)
     if not dataset:
         raise DataError(f"{named(path)}: {TOOL} does not say of which data its numbers are: name it with --dataset")
-    return [imported(TOOL, path, generator=name or path.stem, dataset=dataset, modality="image", measurements=found)]
+    return [
+        imported(
+            TOOL, path, generator=name or path.stem, dataset=dataset, modality="image", measurements=found,
+            omitted=omitted,
+        )
+    ]  # fmt: skip

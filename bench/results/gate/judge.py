@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from bench.errors import GenbenchError, hint, shown
+from bench.errors import GenbenchError, hint, named, shown
 from bench.record import LARGEST, Interval, Measurement, RunRecord
 from bench.results.board import Board, Column, Row, leaderboards, measurements, seeds_text
 from bench.results.gate.policy import Margin, Policy, fits
-from bench.results.groups import newest
+from bench.results.groups import newest, settings_of
 from bench.results.pairs import PAIRS, SINGLE, UNSEEN, in_pairs
 from bench.results.ranks import Evidence
 from bench.results.ranks import difference as difference_of
@@ -48,7 +48,8 @@ class Finding:
 
     change: the candidate's mean less the baseline's, with its interval where one is known. loss: how much worse it is
     than the margin allows, where that is uncertain. p: of "no worse than that", adjusted for all that blocks. seeds: a
-    side, that would settle what is open; more than ``MOST`` where none would. note: what to know of it.
+    side, that would settle what is open; more than ``MOST`` where none would. note: what to know of it. lacking: of
+    what is missing the metric, "" for all of a generator.
     """
 
     dataset: str
@@ -69,6 +70,12 @@ class Finding:
     p: float | None = None
     seeds: int | None = None
     note: str = ""
+    lacking: str = ""
+
+    @property
+    def what(self) -> str:
+        """The metric, or ``missing fd_lenet``."""
+        return f"{self.metric} {self.lacking}".strip()
 
     @property
     def paired(self) -> bool:
@@ -89,10 +96,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Gate:
-    """All findings of a check. notes: what could not be compared, and why."""
+    """All findings of a check. notes: what could not be compared, and why. settings: what differs in how both ran."""
 
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
     policy: Policy = field(default_factory=Policy)
 
     @property
@@ -142,16 +150,17 @@ def check(baseline: Iterable[RunRecord], candidate: Iterable[RunRecord], policy:
         {board.dataset: board for board in leaderboards(newest(side)[0])} for side in (baseline, candidate)
     )
     findings: list[Finding] = []
-    notes = [f"{name}: only in the {side}" for name, side in _one_sided(before, after)]
+    notes, settings = [f"{name}: only in the {side}" for name, side in _one_sided(before, after)], list[str]()
     for dataset, board in before.items():
         if dataset in after:
             found, told = _on(board, after[dataset], policy)
             findings, notes = findings + found, notes + told
+            settings += _settings(board, after[dataset])
         else:
             alone = "the dataset is in the baseline alone, and so nothing is known of it"
             findings += [_missing(dataset, row.group.name, "inconclusive", alone, policy) for row in board.ranked]
     notes += _unmatched_patterns(before.values(), policy)
-    return Gate(tuple(_with_verdicts(findings, policy)), tuple(notes), policy)
+    return Gate(tuple(_with_verdicts(findings, policy)), tuple(notes), tuple(settings), policy)
 
 
 def _unmatched_patterns(boards: Iterable[Board], policy: Policy) -> list[str]:
@@ -169,10 +178,24 @@ def _unmatched_patterns(boards: Iterable[Board], policy: Policy) -> list[str]:
     return lines
 
 
-def _missing(dataset: str, generator: str, verdict: Verdict, note: str, policy: Policy) -> Finding:
+def _settings(before: Board, after: Board) -> Iterator[str]:
+    """A line for each generator that ran otherwise on the two sides: that alone may be why its numbers differ."""
+    rows = {row.group.name: row for row in after.ranked}
+    for old in before.ranked:
+        if (new := rows.get(old.group.name)) and (apart := _apart(*(settings_of(r.group.first) for r in (old, new)))):
+            yield f"{old.name} on {before.dataset}: {apart}"
+
+
+def _apart(old: Mapping[str, object], new: Mapping[str, object]) -> str:
+    """``width 64, 128; lr 0.1, None``: in what two differ."""
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return "; ".join(f"{name} {named(str(old.get(name)))}, {named(str(new.get(name)))}" for name in names)
+
+
+def _missing(dataset: str, generator: str, verdict: Verdict, note: str, policy: Policy, lacking: str = "") -> Finding:
     return Finding(
         dataset, generator, MISSING, "", "none", Margin(amount=0, relative=True), policy.missing == "fail", True,
-        verdict, "exact", note=note,
+        verdict, "exact", note=note, lacking=lacking,
     )  # fmt: skip
 
 
@@ -189,8 +212,8 @@ def _gone(old: Row, new: Row, column: Column, policy: Policy) -> Iterator[Findin
     record = well[lost[0]]
     otherwise = any(m.metric == column.metric for m in record.measurements)
     why = "not measured alike" if otherwise else record.omitted.get(column.metric, "not measured")
-    note = f"{column.label}, {seeds_text(lost)}: {why}"
-    yield _missing(record.plan.dataset, old.name, "inconclusive" if otherwise else "fail", note, policy)
+    verdict: Verdict = "inconclusive" if otherwise else "fail"
+    yield _missing(record.plan.dataset, old.name, verdict, f"{seeds_text(lost)}: {why}", policy, column.label)
 
 
 def _one_sided(before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[tuple[str, str]]:
@@ -234,11 +257,8 @@ def _unmatched(before: Board, after: Board) -> list[str]:
     """The metrics that both sides have and never alike, and in what they differ."""
     notes, shared = [], {c.metric for c in before.columns} & {c.metric for c in after.columns}
     for metric in sorted(shared - {c.metric for c in before.columns if c.key in {d.key for d in after.columns}}):
-        old, new = before.find(metric)[0].protocol, after.find(metric)[0].protocol
-        apart = [
-            f"{name} {old.get(name)}, {new.get(name)}" for name in {**old, **new} if old.get(name) != new.get(name)
-        ]
-        notes.append(f"{metric} on {before.dataset}: not measured alike on both sides ({'; '.join(apart)})")
+        apart = _apart(before.find(metric)[0].protocol, after.find(metric)[0].protocol)
+        notes.append(f"{metric} on {before.dataset}: not measured alike on both sides ({apart})")
     return notes
 
 

@@ -71,6 +71,7 @@ def to_markdown(gate: Gate) -> str:
         folded = f"<details><summary>{len(rest)} more numbers, which do not block</summary>"
         lines += [folded, "", *_table(rest), "</details>", ""]
     lines += [f"- {_cell(note)}" for note in gate.notes]
+    lines += [f"- ran otherwise: {_cell(line)}" for line in gate.settings]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -84,7 +85,7 @@ def _table(findings: Sequence[Finding]) -> list[str]:
         return []
     rows = [
         (
-            WORDS[f.verdict], f.generator, f.dataset, f.metric, side_text(f.baseline), side_text(f.candidate),
+            WORDS[f.verdict], f.generator, f.dataset, f.what, side_text(f.baseline), side_text(f.candidate),
             change_text(f), str(f.margin), f.method, settling_text(f),
         )
         for f in findings
@@ -102,9 +103,13 @@ def _cell(text: str) -> str:
 
 def to_json(gate: Gate) -> str:
     """One document, with all that the findings hold."""
-    found = [_facts(finding) for finding in gate.findings]
-    policy = gate.policy.model_dump(mode="json")
-    document = {"verdict": gate.verdict, "findings": found, "notes": gate.notes, "policy": policy}
+    document = {
+        "verdict": gate.verdict,
+        "findings": [_facts(finding) for finding in gate.findings],
+        "notes": gate.notes,
+        "settings": gate.settings,
+        "policy": gate.policy.model_dump(mode="json"),
+    }
     return json.dumps(document, indent=1) + "\n"
 
 
@@ -118,6 +123,7 @@ def _facts(finding: Finding) -> dict[str, Any]:
         "change": finding.change.value if finding.change else None,
         "interval": finding.interval.model_dump() if finding.interval else None,
         "note": finding.note,
+        "lacking": finding.lacking or None,
     }
 
 
@@ -128,7 +134,7 @@ def to_junit(gate: Gate) -> str:
     counts = {"tests": len(gate.findings), "failures": failures, "skipped": skipped, "errors": 0}
     suite = ElementTree.Element("testsuite", {k: str(n) for k, n in counts.items()}, name="genbench check")
     for finding in gate.findings:
-        case = ElementTree.SubElement(suite, "testcase", classname=legal(finding.where), name=legal(finding.metric))
+        case = ElementTree.SubElement(suite, "testcase", classname=legal(finding.where), name=legal(finding.what))
         said = legal(f"{change_text(finding)}; margin {finding.margin}; {finding.method}. {settling_text(finding)}")
         if finding.verdict == "fail" and finding.blocking:
             ElementTree.SubElement(case, "failure", message=said, type="regression")
@@ -151,7 +157,7 @@ def to_sarif(gate: Gate) -> str:
         {
             "ruleId": f.metric,
             "level": _LEVELS[f.verdict] if f.blocking else "note",
-            "message": {"text": f"{f.where}: {f.metric} {change_text(f)}; margin {f.margin}. {settling_text(f)}"},
+            "message": {"text": f"{f.where}: {f.what} {change_text(f)}; margin {f.margin}. {settling_text(f)}"},
             "locations": [{"logicalLocations": [{"fullyQualifiedName": f"{f.dataset}/{f.generator}"}]}],
         }
         for f in told
