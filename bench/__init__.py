@@ -109,8 +109,10 @@ if TYPE_CHECKING:
         rate_interval,
         ratio_error,
         ratio_interval,
+        ratio_parts,
         reach_toward,
         score_interval,
+        stretches,
         summarise,
         wilson_interval,
     )
@@ -154,8 +156,8 @@ _HOMES = {
     "bench.results.selection": "Choice",
     "bench.statistics": (
         "Summary bounded_interval difference_interval effective_trials median_interval normal_interval "
-        "proportion_interval rate_interval ratio_error ratio_interval reach_toward score_interval summarise "
-        "wilson_interval"
+        "proportion_interval rate_interval ratio_error ratio_interval ratio_parts reach_toward score_interval "
+        "stretches summarise wilson_interval"
     ),
     "bench.results.store": "Records Unfinished frame read_frame read_records",
     "bench.streams": "Rows normal uniform",
@@ -408,6 +410,7 @@ __all__ = [
     "rate_interval",
     "ratio_error",
     "ratio_interval",
+    "ratio_parts",
     "reach_toward",
     "read_frame",
     "read_records",
@@ -421,6 +424,7 @@ __all__ = [
     "select",
     "sha256",
     "spacing",
+    "stretches",
     "summarise",
     "time_calls",
     "uniform",

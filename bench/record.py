@@ -119,6 +119,7 @@ Label = Annotated[str, Field(pattern=r"\S")]
 Number = Annotated[float, AfterValidator(_in_range), Field(json_schema_extra={"maximum": LARGEST, "minimum": -LARGEST})]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Table = Annotated[dict[str, Any], AfterValidator(_in_range)]
+Parts = Annotated[tuple[Number, ...], Field(max_length=100)]
 Protocol = Annotated[Mapping[str, str | int | float | bool], AfterValidator(_in_range)]
 
 
@@ -156,6 +157,8 @@ class Estimate(Frozen):
     n: number of samples, windows or calls behind the value.
     protocol: everything another evaluator must match for the two numbers to be comparable.
     kind: ``bound`` when the truth is only known to be at least as good as the value.
+    parts: what each part of the test data adds to the error of the value (``bench.ratio_parts``), the same parts for
+        all that is measured by this protocol: two models that find the same parts hard are told apart by them sooner.
     """
 
     value: float
@@ -163,6 +166,7 @@ class Estimate(Frozen):
     interval: Interval | None = None
     kind: Literal["point", "bound"] = "point"
     protocol: Protocol = Field(default_factory=dict)
+    parts: Parts = ()
 
     @field_validator("protocol", mode="before")
     @classmethod
@@ -200,6 +204,10 @@ class Measurement(Frozen):
         "extractor's; empty: behind all others",
     )
     exact: bool = Field(default=False, description="the same in every run of the same code, whatever seed and machine")
+    parts: Parts = Field(
+        default=(), description="what each part of the test data adds to the value's error: their norm is its standard "
+        "error, that of the difference from another model's the standard error of that",
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _inside(self) -> Measurement:

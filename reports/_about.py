@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from bench import DataError, RunRecord, preview_of
 from bench.results.board import Board, Cell, Column, Row, measurements
-from bench.results.pairs import SINGLE, Contrast, compare
+from bench.results.pairs import BY_PARTS, SINGLE, Contrast, compare
 from bench.statistics import summarise
 from reports._cells import show, with_unit
 from reports._content import Content, Section, machines_of, spent
@@ -187,7 +187,7 @@ def _of_two(content: Content, section: Section, pair: tuple[Row, Row], number: i
         pair=[(row, address(board.dataset, row.name), samples.get(row.name)) for row in pair],
         told=[(row, told[side]) for row, side in zip(pair, ("first", "second"), strict=True)],
         facing=[_facing(c) for c in contrasts],
-        single=any(c.method == SINGLE for c in contrasts),
+        single=any(c.method in (SINGLE, BY_PARTS) for c in contrasts),
     )
 
 

@@ -70,14 +70,14 @@ def number_text(cell: Cell, column: Column) -> str:
 
 
 def _said(contrasts: list[Contrast], first: str, second: str) -> str:
-    from bench.results.pairs import SINGLE
+    from bench.results.pairs import BY_PARTS, SINGLE
 
     told = []
     for side, name in (("first", first), ("second", second)):
         if labels := [c.column.label for c in contrasts if c.better == side]:
             told.append(f"{name} is told to be better in {', '.join(labels)}")
     rest = f"at 95 %, of {len(contrasts)} numbers, the share of false ones among such claims kept at 5 %"
-    if any(c.method == SINGLE for c in contrasts):
+    if any(c.method in (SINGLE, BY_PARTS) for c in contrasts):
         rest += "; by single runs, which know nothing of other seeds"
     return f"{'; '.join(told) or 'neither is told to be better in anything'} ({rest})."
 

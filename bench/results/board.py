@@ -73,6 +73,7 @@ class Cell:
     """Mean and spread of one column for one group. ``why``: what is missing and for what reason.
 
     busy: whether some of it was timed while other processes kept the machine busy, so that it is told from no other.
+    parts: of a single number what each part of the test data adds to its error.
     """
 
     summary: Summary | None = None
@@ -83,6 +84,7 @@ class Cell:
     mark: Mark = ""
     exact: bool = False
     busy: bool = False
+    parts: tuple[float, ...] = ()
 
     @property
     def evidence(self) -> Evidence | None:
@@ -91,7 +93,7 @@ class Cell:
             return None
         unseen = self.summary.sd == 0 and not self.exact
         known = Summary(self.summary.mean, None, self.summary.n) if unseen else self.summary
-        return Evidence(known, self.interval, self.bound)
+        return Evidence(known, self.interval, self.bound, self.parts)
 
 
 @dataclass(frozen=True)
@@ -342,6 +344,7 @@ def _cell(group: Group, column: Column, found: Sequence[Number]) -> Cell:
         why=why,
         exact=all(m.exact for m in measurements),
         busy=column.timed and any(busy(record) for record, _ in found),
+        parts=measurements[0].parts if len(measurements) == 1 else (),
     )
 
 

@@ -9,15 +9,17 @@ from typing import Literal
 from bench.errors import GenbenchError, hint, shown
 from bench.record import Interval
 from bench.results.board import Board, Cell, Column, Row, measurements
-from bench.results.ranks import LEVEL, difference
+from bench.results.ranks import LEVEL, Evidence, difference, in_parts
 from bench.statistics import Difference, adjusted, paired_difference, reach_interval
 
 Side = Literal["first", "second", ""]
 EXACT = "exact"
 PAIRS = 5  # seeds of both sides from which on they are taken as pairs: of fewer the mean scatters too freely
 BUSY = "taken while other work kept the machine busy"
+BESIDE = "one seed beside several"
 UNSEEN = "no scatter was seen, as a coarse number may by chance"
-SINGLE = "intervals within single runs"  # which know nothing of other seeds
+SINGLE = "intervals within single runs"  # which know nothing of other seeds, and nor do
+BY_PARTS = "part by part of the test data, in single runs"
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,13 @@ def _contrast(board: Board, a: Row, b: Row, column: Column) -> Contrast:
     between = difference(first.evidence, second.evidence)
     if between is None:
         return Contrast(column, first, second, "nothing tells how either scatters")
-    alone = SINGLE if max(len(one), len(other)) == 1 else "one seed beside several"
+    alone = single_method(first.evidence, second.evidence) if max(len(one), len(other)) == 1 else BESIDE
     return Contrast(column, first, second, "Welch" if min(len(one), len(other)) > 1 else alone, between)
+
+
+def single_method(a: Evidence, b: Evidence) -> str:
+    """How two numbers of one seed each are told apart."""
+    return BY_PARTS if in_parts(a, b) else SINGLE
 
 
 def in_pairs(

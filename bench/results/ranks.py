@@ -16,9 +16,10 @@ from bench.statistics import Difference, Summary, reach_toward, seeds_to_tell
 Mark = Literal["", "best", "tied", "beyond"]
 RULE = (
     "not told to be worse than it at 95 %, each by itself: over seeds by Welch's t-test; of one seed by the interval "
-    "within its run, which knows nothing of other seeds; nothing is marked where there is neither; where the best mean "
-    "is better than that of real data, beside real data instead; two bounds by what they vouch for; in the column that "
-    "orders the board by tests of all pairs together (Holm), as tiers and places are"
+    "within its run, or part by part of the test data, which know nothing of other seeds; nothing is marked where "
+    "there is neither; where the best mean is better than that of real data, beside real data instead; two bounds by "
+    "what they vouch for; in the column that orders the board by tests of all pairs together (Holm), as tiers and "
+    "places are"
 )
 NO_MERIT = "told to be better than real data itself, which is no merit"
 BEYOND = f"{NO_MERIT}: nothing in its column is called best, and in the column that orders a board it has no place"
@@ -30,12 +31,14 @@ _ROUNDING = 1e-9  # of the arithmetic, as a share
 class Evidence:
     """What is known of one number: over several seeds their spread, of one seed the interval within its run.
 
-    bound: the truth is at least as good as the number.
+    bound: the truth is at least as good as the number. parts: of one seed what each part of the test data adds to its
+    error.
     """
 
     summary: Summary
     interval: Interval | None = None
     bound: bool = False
+    parts: tuple[float, ...] = ()
 
     @property
     def mean(self) -> float:
@@ -49,22 +52,27 @@ class Evidence:
 
 
 class _Numbers(NamedTuple):
-    """What is known of many numbers, an array each, NaN for unknown; ``down`` and ``up`` as ``Evidence.error``."""
+    """What is known of many numbers, an array each, NaN for unknown; ``down`` and ``up`` as ``Evidence.error``.
+
+    parts: ``(numbers, parts)``.
+    """
 
     mean: np.ndarray
     sd: np.ndarray
     n: np.ndarray
     down: np.ndarray
     up: np.ndarray
+    parts: np.ndarray
 
     @classmethod
     def of(cls, known: Iterable[Evidence]) -> _Numbers:
+        known = list(known)
         rows = [(e.mean, e.summary.sd, e.summary.n, e.error(-math.inf), e.error(math.inf)) for e in known]
-        return cls(*np.array(rows, float).reshape(-1, 5).T)
-
-    def as_column(self) -> _Numbers:
-        """``(n, 1)`` each, to be held against all of a row."""
-        return _Numbers(*(array[:, None] for array in self))
+        parts = np.full((len(known), max((len(e.parts) for e in known), default=0)), np.nan)
+        for row, e in zip(parts, known, strict=True):
+            row[: len(e.parts)] = e.parts  # of fewer parts they are of other data, and the rest stays unknown
+        mean, sd, n, down, up = np.array(rows, float).reshape(-1, 5).T
+        return cls(mean, sd, n, down, up, parts)
 
 
 def marks(known: Mapping[str, Evidence], better: str, real: Evidence | None = None) -> dict[str, Mark]:
@@ -84,14 +92,15 @@ def marks(known: Mapping[str, Evidence], better: str, real: Evidence | None = No
     first = names[int(np.argmin(sign * numbers.mean))]
     best = known[first]
     if real and sign * best.mean < sign * real.mean:
-        beyond = (sign * numbers.mean < sign * real.mean) & _apart(numbers, _Numbers.of([real]))
+        beyond = (sign * numbers.mean < sign * real.mean) & _apart(numbers, _Numbers.of([real]))[:, 0]
         if beyond.any():
             return {name: "beyond" for name, is_so in zip(names, beyond, strict=True) if is_so}
         best = real
     if len(known) < 2:
         return {}
     beside = _Numbers.of([best])
-    alike, apart, unknown = _same(numbers, beside), _apart(numbers, beside), np.isnan(_differences(numbers, beside)[1])
+    alike, apart = _same(numbers, beside)[:, 0], _apart(numbers, beside)[:, 0]
+    unknown = np.isnan(_differences(numbers, beside)[1])[:, 0]
     if all((unknown & ~alike)[i] for i, name in enumerate(names) if name != first or best is real):
         return {}
     worse = apart & (best.bound | ~np.array([e.bound for e in known.values()]))
@@ -105,7 +114,7 @@ def told_worse(number: Evidence, best: Evidence) -> bool:
 
 def told(a: Evidence, b: Evidence) -> bool:
     """Whether the two are told apart at 95 %; never where nothing is known of how they scatter."""
-    return bool(_apart(_Numbers.of([a]), _Numbers.of([b]))[0])
+    return bool(_apart(_Numbers.of([a]), _Numbers.of([b])).item())
 
 
 def same(a: Evidence, b: Evidence) -> bool:
@@ -116,11 +125,12 @@ def same(a: Evidence, b: Evidence) -> bool:
 def difference(a: Evidence, b: Evidence) -> Difference | None:
     """``a`` less ``b``, as sure as the data make it; None where nothing tells.
 
-    Several seeds on both sides: Welch (1947). One on both: the intervals within the runs, of each the half that faces
-    the other (Zou & Donner 2008). One beside several: the one scatters as the several do (Student 1908, equal spreads),
-    and no less than within its own run; so do several whose own scatter did not show (``Cell.evidence``).
+    Several seeds on both sides: Welch (1947). One on both: part by part of the test data, where both say how they did
+    on each (Student's t); else the intervals within the runs, of each the half that faces the other (Zou & Donner
+    2008). One beside several: the one scatters as the several do (Student 1908, equal spreads), and no less than within
+    its own run; so do several whose own scatter did not show (``Cell.evidence``).
     """
-    value, error, freedom = (float(x[0]) for x in _differences(_Numbers.of([a]), _Numbers.of([b])))
+    value, error, freedom = (x.item() for x in _differences(_Numbers.of([a]), _Numbers.of([b])))
     return None if math.isnan(error) else Difference(value, error, freedom)
 
 
@@ -129,35 +139,54 @@ def p_values(known: Sequence[Evidence], better: str) -> np.ndarray:
 
     A bound with the worse mean is not told from what is none: the truth may be better.
     """
-    across, bound = _Numbers.of(known), np.array([e.bound for e in known], bool)
-    down = across.as_column()
-    gap, error, freedom = _differences(down, across)
+    numbers, bound = _Numbers.of(known), np.array([e.bound for e in known], bool)
+    gap, error, freedom = _differences(numbers, numbers)
     with np.errstate(divide="ignore", invalid="ignore"):
         p = 2 * special.stdtr(freedom, -np.abs(gap) / error)
     p = np.where(error == 0, 0.0, p)
-    p[_same(down, across)] = 1.0
+    p[_same(numbers, numbers)] = 1.0
     worse = gap < 0 if better == "higher" else gap > 0  # the one of the row than that of the column
     open_end = worse & bound[:, None] & ~bound[None, :]
     p[np.isnan(error) | open_end | open_end.T] = np.nan
     return p
 
 
+def in_parts(a: Evidence, b: Evidence) -> int:
+    """In how many parts of the test data ``difference`` takes both; 0 where it does not."""
+    pairs = bool(a.parts) and len(a.parts) == len(b.parts)
+    return len(a.parts) if pairs and a.summary.n == b.summary.n == 1 else 0
+
+
 def _differences(a: _Numbers, b: _Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of ``difference`` the value, the standard error (NaN where nothing tells) and the degrees of freedom."""
-    first, second = _spreads(a, b) / np.sqrt(a.n), _spreads(b, a) / np.sqrt(b.n)
-    error, single = np.hypot(first, second), np.isnan(a.sd) | np.isnan(b.sd)
+    """Of ``difference`` of each pair, ``(a, b)``, the value, the standard error (NaN where nothing tells) and the
+    degrees of freedom.
+    """
+    first, second = _spreads(a, b) / np.sqrt(a.n)[:, None], (_spreads(b, a) / np.sqrt(b.n)[:, None]).T
+    error, single = np.hypot(first, second), np.isnan(a.sd)[:, None] | np.isnan(b.sd)
     with np.errstate(divide="ignore", invalid="ignore"):
-        welch = 1 / ((first / error) ** 4 / (a.n - 1) + (second / error) ** 4 / (b.n - 1))
-        lent = np.fmin(np.where(a.sd > 0, a.n - 1, np.nan), np.where(b.sd > 0, b.n - 1, np.nan))
+        welch = 1 / ((first / error) ** 4 / (a.n - 1)[:, None] + (second / error) ** 4 / (b.n - 1))
+        lent = np.fmin(np.where(a.sd > 0, a.n - 1, np.nan)[:, None], np.where(b.sd > 0, b.n - 1, np.nan))
     freedom = np.where(single, lent, welch)
-    return a.mean - b.mean, error, np.where(np.isnan(freedom), np.inf, freedom)
+    paired = _errors_of_parts(a.parts, b.parts)
+    by_parts = ~np.isnan(paired)
+    error, freedom = np.where(by_parts, paired, error), np.where(by_parts, a.parts.shape[1] - 1, freedom)
+    return np.subtract.outer(a.mean, b.mean), error, np.where(np.isnan(freedom), np.inf, freedom)
+
+
+def _errors_of_parts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Norms of the differences of rows, ``(rows of a, rows of b)``; NaN where a part of either is unknown."""
+    if not a.size or a.shape[1] != b.shape[1]:
+        return np.full((len(a), len(b)), np.nan)
+    squares = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
+    norms: np.ndarray = np.sqrt(np.maximum(squares, 0))
+    return norms
 
 
 def _spreads(a: _Numbers, b: _Numbers) -> np.ndarray:
-    """Standard deviations over seeds of ``a``; those of single ones are what their intervals and the seeds of b say."""
-    own = np.where(a.mean < b.mean, a.up, a.down)
+    """Standard deviations over seeds of ``a``, ``(a, b)``; of a single one what its interval and the seeds of b say."""
+    own = np.where(np.less.outer(a.mean, b.mean), a.up[:, None], a.down[:, None])
     lent = np.where(b.sd > 0, b.sd, np.nan)  # that the other never moved says nothing of this one
-    return np.where(np.isnan(a.sd), np.fmax(own, lent), a.sd)
+    return np.where(np.isnan(a.sd)[:, None], np.fmax(own, lent), a.sd[:, None])
 
 
 def _apart(a: _Numbers, b: _Numbers) -> np.ndarray:
@@ -168,7 +197,8 @@ def _apart(a: _Numbers, b: _Numbers) -> np.ndarray:
 
 
 def _same(a: _Numbers, b: _Numbers) -> np.ndarray:
-    alike: np.ndarray = np.abs(a.mean - b.mean) <= _ROUNDING * np.maximum(np.abs(a.mean), np.abs(b.mean))
+    size = np.maximum.outer(np.abs(a.mean), np.abs(b.mean))
+    alike: np.ndarray = np.abs(np.subtract.outer(a.mean, b.mean)) <= _ROUNDING * size
     return alike
 
 
@@ -181,7 +211,7 @@ def seeds_needed(a: Evidence, b: Evidence, tests: int = 1) -> int | None:
     needed. Returns ``MOST + 1`` where more are needed than that, and None where no spread is known.
     """
     one, other = _Numbers.of([a]), _Numbers.of([b])
-    first, second = float(_spreads(one, other)[0]), float(_spreads(other, one)[0])
+    first, second = _spreads(one, other).item(), _spreads(other, one).item()
     if math.isnan(first) or math.isnan(second):
         return None
     return seeds_to_tell(0.0 if same(a, b) else a.mean - b.mean, (first, second), level=LEVEL, tests=tests)

@@ -176,7 +176,10 @@ def column_of(board: Board, name: str, *, compared: bool = False) -> Column:
 def _drawn(
     rows: Sequence[Row], columns: Iterable[Column], rng: np.random.Generator
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """By column what the means might be, ``(DRAWS, rows)``, NaN for no number; and whose are taken as exact."""
+    """By column what the means might be, ``(DRAWS, rows)``, NaN for no number; and whose are taken as exact.
+
+    Numbers of single runs on the same parts of the test data move together, as those do (``Evidence.parts``).
+    """
     found, fixed = {}, dict[str, None]()
     for column in columns:
         cells = {row.name: row.cells[column.key] for row in rows}
@@ -186,6 +189,11 @@ def _drawn(
             {n: (mean, 0.0 if math.isnan(error) else error, freedom) for n, (mean, error, freedom) in known.items()},
             rng, DRAWS,
         )  # fmt: skip
+        parts = {i: np.array(cell.parts) for i, cell in enumerate(cells.values()) if cell.parts}
+        chance = rng.standard_normal((DRAWS, max(map(len, parts.values())))) if parts else None
+        for i, its in parts.items():
+            assert chance is not None
+            found[column.key][:, i] = known[rows[i].name][0] + chance[:, : len(its)] @ its
     return found, tuple(fixed)
 
 

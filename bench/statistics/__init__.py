@@ -20,6 +20,7 @@ from bench.statistics.comparing import (
 )
 from bench.statistics.intervals import (
     ALIKE,
+    STRETCHES,
     Summary,
     bounded_interval,
     difference_interval,
@@ -30,9 +31,11 @@ from bench.statistics.intervals import (
     rate_interval,
     ratio_error,
     ratio_interval,
+    ratio_parts,
     reach_interval,
     reach_toward,
     score_interval,
+    stretches,
     summarise,
     wilson_interval,
 )
@@ -55,6 +58,7 @@ from bench.statistics.resampling import bootstrap_interval, resampled
 __all__ = [
     "ALIKE",
     "MOST",
+    "STRETCHES",
     "Change",
     "Difference",
     "Ranks",
@@ -89,12 +93,14 @@ __all__ = [
     "rate_interval",
     "ratio_error",
     "ratio_interval",
+    "ratio_parts",
     "reach_interval",
     "reach_toward",
     "resampled",
     "score_interval",
     "seeds_to_tell",
     "simulated_power",
+    "stretches",
     "summarise",
     "told_apart",
     "verdict_of",

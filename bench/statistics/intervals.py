@@ -12,6 +12,7 @@ from scipy import special
 from bench.record import LARGEST, Estimate, Interval
 
 ALIKE = "nothing varies, exact if nothing ever does"
+STRETCHES = 100  # enough to tell a spread by, and few enough to be kept in a record
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,31 @@ def ratio_error(numerators: Sequence[float] | np.ndarray, denominators: Sequence
         return None
     residual = x - x.sum() / n.sum() * n
     return math.sqrt(len(x) / (len(x) - 1) * float((residual**2).sum())) / float(n.sum())
+
+
+def ratio_parts(
+    numerators: Sequence[float] | np.ndarray, denominators: Sequence[float] | np.ndarray
+) -> tuple[float, ...]:
+    """What each unit adds to the error of sum(numerators) / sum(denominators), as ``Estimate.parts``.
+
+    The root of the sum of their squares is ``ratio_error``. Of more units than ``STRETCHES``, of stretches of
+    neighbours. Nothing for fewer than two units.
+    """
+    x, n = stretches(numerators), stretches(denominators)
+    if len(x) < 2:
+        return ()
+    residual = (x - x.sum() / n.sum() * n) / n.sum() * math.sqrt(len(x) / (len(x) - 1))
+    return tuple(float(f"{part:.6g}") for part in residual)
+
+
+def stretches(units: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Sums of units ``(n,)`` over at most ``STRETCHES`` stretches of neighbours: nearly independent, where units that
+    lie side by side are alike.
+    """
+    units = np.asarray(units, float)
+    if len(units) <= STRETCHES:
+        return units
+    return np.add.reduceat(units, np.linspace(0, len(units), STRETCHES, endpoint=False).astype(int))
 
 
 def normal_interval(

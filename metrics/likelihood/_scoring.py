@@ -38,6 +38,8 @@ from bench import (
     Verbatim,
     alive,
     ratio_interval,
+    ratio_parts,
+    stretches,
 )
 from metrics.likelihood._examples import finite
 
@@ -45,9 +47,6 @@ Windows = Literal["disjoint", "sliding", "stateful"]
 Unit = Literal["token", "byte", "char", "word"]
 Protocol = Mapping[str, str | int | float | bool]
 SPLIT: Literal["test"] = "test"
-# Neighbouring windows of a text are alike. So many stretches of them are long enough to be nearly independent, and
-# enough to tell their spread by.
-STRETCHES = 100
 
 
 @dataclass(frozen=True)
@@ -70,15 +69,14 @@ class Score:
             interval=self._interval(),
             kind="bound" if self.bound else "point",
             protocol={**self.protocol, "unit": self.unit},
+            parts=ratio_parts(self.nats, self.count),
         )
 
     def _interval(self) -> Interval | None:
         """Over the windows, or over stretches of neighbouring ones where there are more windows than stretches."""
-        if len(self.nats) <= STRETCHES:
-            return ratio_interval(self.nats, self.count)
-        edges = np.linspace(0, len(self.nats), STRETCHES, endpoint=False).astype(int)
-        found = ratio_interval(np.add.reduceat(self.nats, edges), np.add.reduceat(self.count, edges))
-        return found and found.model_copy(update={"method": f"delta method over {STRETCHES} stretches of windows"})
+        nats = stretches(self.nats)  # neighbouring windows of a text are alike
+        over = "windows" if len(nats) == len(self.nats) else f"{len(nats)} stretches of windows"
+        return ratio_interval(nats, stretches(self.count), method=f"delta method over {over}")
 
 
 def score(trial: Trial, unit: Unit, windows: Windows = "disjoint") -> Score:
@@ -94,20 +92,22 @@ def score(trial: Trial, unit: Unit, windows: Windows = "disjoint") -> Score:
 
 def perplexity_of(trial: Trial, unit: Unit, windows: Windows = "disjoint") -> Estimate:
     """exp(nats / units) of the test split. Raises Omitted where that is more than a float holds."""
-    return transformed(score(trial, unit, windows).rate(), _exp)
+    rate = score(trial, unit, windows).rate()
+    return transformed(rate, _exp, _exp(rate.value))
 
 
 def bits_of(trial: Trial, unit: Unit, windows: Windows = "disjoint") -> Estimate:
     """nats / (ln 2 x units) of the test split."""
-    return transformed(score(trial, unit, windows).rate(), lambda nats: nats / math.log(2))
+    return transformed(score(trial, unit, windows).rate(), lambda nats: nats / math.log(2), 1 / math.log(2))
 
 
-def transformed(estimate: Estimate, function: Callable[[float], float]) -> Estimate:
-    """The estimate under an increasing function, its interval carried along end by end."""
+def transformed(estimate: Estimate, function: Callable[[float], float], slope: float) -> Estimate:
+    """The estimate under an increasing function, its interval carried along end by end, its parts by the slope."""
     value, interval = function(estimate.value), estimate.interval
     if interval is not None:
         interval = interval.model_copy(update={"lo": function(interval.lo), "hi": function(interval.hi)})
-    return estimate.model_copy(update={"value": value, "interval": interval})
+    parts = tuple(slope * part for part in estimate.parts)
+    return estimate.model_copy(update={"value": value, "interval": interval, "parts": parts})
 
 
 @torch.no_grad()

@@ -27,6 +27,7 @@ from bench import (
     metric,
     modality_of,
     ratio_interval,
+    ratio_parts,
     spacing,
     uniform,
 )
@@ -67,4 +68,5 @@ def bits_of(nats: np.ndarray, dimensions: int | np.ndarray, cell: float = 1) -> 
     sizes = np.broadcast_to(dimensions, nats.shape).astype(np.float64)
     bits = finite(nats) / math.log(2) - sizes * math.log2(cell)
     interval = ratio_interval(bits, sizes, method="normal, over examples")
-    return Estimate(value=float(bits.sum() / sizes.sum()), n=len(bits), interval=interval)
+    value, parts = float(bits.sum() / sizes.sum()), ratio_parts(bits, sizes)
+    return Estimate(value=value, n=len(bits), interval=interval, parts=parts)

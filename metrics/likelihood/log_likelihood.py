@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from bench import Estimate, Likelihood, Omitted, Trial, metric, modality_of, normal_interval
+from bench import Estimate, Likelihood, Omitted, Trial, metric, modality_of, normal_interval, ratio_parts
 from metrics.likelihood._examples import finite, nats_of, told
 
 
@@ -42,4 +42,5 @@ def mean_of(log_p: np.ndarray) -> Estimate:
     if n < 2:
         return Estimate(value=value, n=n)
     error = float(nats.std(ddof=1)) / math.sqrt(n)
-    return Estimate(value=value, n=n, interval=normal_interval(value, error, "normal, over examples"))
+    interval, parts = normal_interval(value, error, "normal, over examples"), ratio_parts(nats, np.ones(n))
+    return Estimate(value=value, n=n, interval=interval, parts=parts)

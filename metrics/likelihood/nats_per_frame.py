@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench import Estimate, Likelihood, Omitted, Trial, metric, ratio_interval
+from bench import Estimate, Likelihood, Omitted, Trial, metric, ratio_interval, ratio_parts
 from metrics.likelihood._examples import nats_of, told
 
 
@@ -25,4 +25,5 @@ def nats_per_frame(trial: Trial[Likelihood]) -> Estimate:
 def per_frame(nats: np.ndarray, frames: np.ndarray) -> Estimate:
     """All nats over all frames, of pieces that have so many of each, ``(pieces,)``; normal interval over pieces."""
     interval = ratio_interval(nats, frames, method="normal, over pieces")
-    return Estimate(value=float(nats.sum() / frames.sum()), n=int(frames.sum()), interval=interval)
+    value, parts = float(nats.sum() / frames.sum()), ratio_parts(nats, frames)
+    return Estimate(value=value, n=int(frames.sum()), interval=interval, parts=parts)

@@ -10,6 +10,7 @@ import pytest
 from bench import Estimate, Interval
 from bench.record import LARGEST
 from bench.statistics import (
+    STRETCHES,
     Summary,
     bounded_interval,
     difference_interval,
@@ -18,9 +19,12 @@ from bench.statistics import (
     normal_interval,
     proportion_interval,
     rate_interval,
+    ratio_error,
     ratio_interval,
+    ratio_parts,
     reach_toward,
     score_interval,
+    stretches,
     summarise,
 )
 from tests.metrics.coverage import assert_honest
@@ -74,7 +78,20 @@ def test_ratio_interval_covers_the_truth() -> None:
 
 
 def test_ratio_interval_needs_two_units() -> None:
-    assert ratio_interval([1.0], [2.0]) is None
+    assert ratio_interval([1.0], [2.0]) is None and ratio_parts([1.0], [2.0]) == ()
+
+
+@pytest.mark.parametrize("n", [2, 80, 100, 101, 5000])
+def test_the_parts_of_an_error_are_the_error(n: int) -> None:
+    """Of many units in stretches, which of independent units is the same but for chance (a tenth, of 100 of them)."""
+    rng = np.random.default_rng(n)
+    size = rng.integers(50, 150, n)
+    nats = size * 2.0 + rng.normal(0, 10, n)
+    parts, error = ratio_parts(nats, size), ratio_error(nats, size)
+    assert len(parts) == min(n, STRETCHES) and error
+    assert math.hypot(*parts) == pytest.approx(error, rel=1e-5 if n <= STRETCHES else 0.25)
+    assert math.fsum(parts) == pytest.approx(0, abs=1e-4 * error)
+    assert stretches(nats).sum() == pytest.approx(nats.sum())
 
 
 def test_an_interval_knows_both_ends() -> None:

@@ -13,7 +13,7 @@ import bench
 from bench import GenbenchError, RunRecord
 from bench.cli._main import run_command
 from bench.results.board import Board, leaderboards
-from bench.results.pairs import UNSEEN, compare
+from bench.results.pairs import BY_PARTS, SINGLE, UNSEEN, compare
 from bench.results.ranks import NO_MERIT
 from bench.results.selection import Choice, Condition, select
 from bench.results.store import write_record
@@ -55,6 +55,33 @@ class TestSelect:
         choice = choose(GOOD, ALIKE, FAST, objective="fd_lenet")
         assert names(choice) == ["alike"]
         assert {c.row.name: c.tier for c in choice.candidates} == {"alike": "a", "good": "a", "fast": "b"}
+
+    @pytest.mark.parametrize("together", [True, False])
+    def test_what_both_find_hard_is_no_doubt_between_them(self, together: bool) -> None:
+        """Single runs whose intervals overlap by far: with the parts of their data the better one is sure."""
+        rng = np.random.default_rng(0)
+        hard = rng.normal(2, 0.5, 80)
+        runs = []
+        for name, better in (("near", 0.03), ("far", 0.0)):
+            nats, ones = hard - better + rng.normal(0, 0.01, 80), np.ones(80)
+            number = measured(
+                "bits_per_byte", float(nats.mean()), interval=bench.ratio_interval(nats, ones),
+                parts=bench.ratio_parts(nats, ones) if together else (),
+            )  # fmt: skip
+            runs.append([record(name, measurements=(number,))])
+        choice = choose(*runs, objective="bits_per_byte")
+        (near,) = (c for c in choice.candidates if c.row.name == "near")
+        assert near.best is not None and (near.best > 0.999 if together else near.best < 0.8)
+        assert {c.tier for c in choice.candidates} == ({"a", "b"} if together else {"a"})
+        (contrast,) = compare(board(*runs), "near", "far")
+        assert contrast.better == ("first" if together else "")
+        assert contrast.method == (BY_PARTS if together else SINGLE)
+
+    def test_a_bound_is_told_to_be_one(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        for name, kind in (("flow", "point"), ("vae", "bound")):
+            write_record(tmp_path, record(name, measurements=(measured("bits_per_byte", 2.0, kind=kind),)))
+        assert run_command(["select", str(tmp_path), "--minimize", "bits_per_byte"]) == 0
+        assert "Of vae only bounds are known" in capsys.readouterr().out.replace("\n", " ")
 
     def test_a_choice_by_price_says_what_would_tell(self) -> None:
         """alike is cheaper, and good a little better by its mean."""

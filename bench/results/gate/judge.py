@@ -18,7 +18,7 @@ from bench.record import LARGEST, Interval, Measurement, RunRecord
 from bench.results.board import Board, Column, Row, leaderboards, measurements, seeds_text
 from bench.results.gate.policy import Margin, Policy, fits
 from bench.results.groups import newest, settings_of
-from bench.results.pairs import PAIRS, SINGLE, UNSEEN, in_pairs
+from bench.results.pairs import PAIRS, UNSEEN, in_pairs, single_method
 from bench.results.ranks import Evidence
 from bench.results.ranks import difference as difference_of
 from bench.statistics import (
@@ -136,7 +136,9 @@ class _Side(NamedTuple):
     @property
     def evidence(self) -> Evidence:
         only = self.numbers[0].interval if len(self.numbers) == 1 else None
-        return Evidence(summarise(list(self.values.values())), only, any(m.kind == "bound" for m in self.numbers))
+        parts = self.numbers[0].parts if len(self.numbers) == 1 else ()
+        bound = any(m.kind == "bound" for m in self.numbers)
+        return Evidence(summarise(list(self.values.values())), only, bound, parts)
 
 
 def check(baseline: Iterable[RunRecord], candidate: Iterable[RunRecord], policy: Policy | None = None) -> Gate:
@@ -361,7 +363,7 @@ def _judged(finding: Finding, a: _Side, b: _Side, policy: Policy) -> Finding:
         method = f"Welch, {counts[0]} and {_counted(counts[1])}"
     elif not (a.trained or b.trained) and (found := difference_of(after, before)):
         change, loss = found, found._replace(value=now * after.mean - then * before.mean)
-        method = SINGLE
+        method = single_method(after, before)
     else:
         few = "one seed a side" if max(counts) == 1 else "one seed on a side"
         return replace(finding, method=few, seeds=3, note="how it scatters from seed to seed is not known")
