@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from bench.modalities._pictures import Pictures
     from bench.modalities._sequences import Sequences
     from bench.probes.pulse import alive
-    from bench.probes.stopwatch import time_calls
+    from bench.probes.stopwatch import Timing, time_calls
     from bench.protocols import (
         Batch,
         Dataset,
@@ -103,9 +103,12 @@ if TYPE_CHECKING:
         bounded_interval,
         difference_interval,
         effective_trials,
+        fewest_for_quantile,
         median_interval,
         normal_interval,
         proportion_interval,
+        quantile,
+        quantile_interval,
         rate_interval,
         ratio_error,
         ratio_interval,
@@ -141,7 +144,7 @@ _HOMES = {
     "bench.files": "cache_folder open_plain sha256 without_home write_atomic",
     "bench.measure.moments": "Moments",
     "bench.probes.pulse": "alive",
-    "bench.probes.stopwatch": "time_calls",
+    "bench.probes.stopwatch": "Timing time_calls",
     "bench.protocols": (
         "Batch Dataset DataSpec Evaluated ExampleLoss Extractor Features Generator Likelihood Paced Reconstructor "
         "Refitting Sequential Split SplitName Streaming Textual Trainable Verbatim"
@@ -155,9 +158,9 @@ _HOMES = {
     "bench.results.render": "render",
     "bench.results.selection": "Choice",
     "bench.statistics": (
-        "Summary bounded_interval difference_interval effective_trials median_interval normal_interval "
-        "proportion_interval rate_interval ratio_error ratio_interval ratio_parts reach_toward score_interval "
-        "stretches summarise wilson_interval"
+        "Summary bounded_interval difference_interval effective_trials fewest_for_quantile median_interval "
+        "normal_interval proportion_interval quantile quantile_interval rate_interval ratio_error ratio_interval "
+        "ratio_parts reach_toward score_interval stretches summarise wilson_interval"
     ),
     "bench.results.store": "Records Unfinished frame read_frame read_records",
     "bench.streams": "Rows normal uniform",
@@ -364,6 +367,7 @@ __all__ = [
     "Summary",
     "TextDataset",
     "Textual",
+    "Timing",
     "TooFew",
     "Trainable",
     "Trial",
@@ -392,6 +396,7 @@ __all__ = [
     "executor",
     "extractor",
     "fault",
+    "fewest_for_quantile",
     "frame",
     "generator",
     "importer",
@@ -407,6 +412,8 @@ __all__ = [
     "preview",
     "preview_of",
     "proportion_interval",
+    "quantile",
+    "quantile_interval",
     "rate_interval",
     "ratio_error",
     "ratio_interval",

@@ -159,6 +159,7 @@ class Estimate(Frozen):
     kind: ``bound`` when the truth is only known to be at least as good as the value.
     parts: what each part of the test data adds to the error of the value (``bench.ratio_parts``), the same parts for
         all that is measured by this protocol: two models that find the same parts hard are told apart by them sooner.
+    busy: whether other work kept the machine busy while it was timed; None where nobody looked.
     """
 
     value: float
@@ -167,6 +168,7 @@ class Estimate(Frozen):
     kind: Literal["point", "bound"] = "point"
     protocol: Protocol = Field(default_factory=dict)
     parts: Parts = ()
+    busy: bool | None = None
 
     @field_validator("protocol", mode="before")
     @classmethod
@@ -208,6 +210,10 @@ class Measurement(Frozen):
         default=(), description="what each part of the test data adds to the value's error: their norm is its standard "
         "error, that of the difference from another model's the standard error of that",
     )  # fmt: skip
+    busy: bool | None = Field(
+        default=None,
+        description="whether other work kept the machine busy while it was timed; null where nobody looked",
+    )
 
     @model_validator(mode="after")
     def _inside(self) -> Measurement:
@@ -319,6 +325,9 @@ class RunRecord(Frozen):
         json_schema_extra={"properties": {name: {"type": ["string", "null"]} for name in _MACHINE}},
     )
     samples: str | None = Field(default=None, description="file under samples/")
+    timings: str | None = Field(
+        default=None, description="file of all that was read off the clocks, by scenario, in samples/"
+    )
     continued: str | None = Field(
         default=None, description="file under samples/: how the model goes on from given beginnings, and its surprise"
     )
@@ -361,7 +370,7 @@ class RunRecord(Frozen):
     @property
     def files(self) -> list[str]:
         """Of what lies beside it under samples/, the names."""
-        return [name for name in (self.samples, self.continued, self.nearest) if name]
+        return [name for name in (self.samples, self.continued, self.nearest, self.timings) if name]
 
     def to_json(self) -> str:
         return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -99,6 +99,7 @@ class _Run:
     remarks: list[str] = field(default_factory=list)
     samples: str | None = None
     continued: str | None = None
+    timings: str | None = None
     nearest: str | None = None
     kept_step: int | None = None
     failure: Failure | None = None  # of a training that was stopped, or of the first metric that broke
@@ -197,6 +198,7 @@ def _kept(run: _Run) -> dict[str, Any]:
         "environment": {**environment(torch.device(run.plan.device)), "jobs": run.plan.jobs, "load": _load(run)},
         "samples": run.samples,
         "continued": run.continued,
+        "timings": run.timings,
         "nearest": run.nearest,
     }
 
@@ -266,11 +268,20 @@ def _measure_all(run: _Run) -> None:
         for name in plan.metrics:
             run.emit({"phase": "metrics", "metric": name})
             _measure(run, find_metric(name, plan.modality), trial)
+            _keep_timings(run, trial)
             run.tell()
     with run.phase("continue"):
         _continue(run, model, dataset, device)
     with run.phase("nearest"):
         _nearest(run, kept, dataset)
+
+
+def _keep_timings(run: _Run, trial: Trial) -> None:
+    """All values as they were read, so that other statistics of them can be had later."""
+    if trial.timings:
+        run.timings = f"{run.plan.run_id}.timings.json"
+        raw = {scenario: timing.raw for scenario, timing in trial.timings.items()}
+        write_atomic(run.out / "samples" / run.timings, json.dumps(raw))
 
 
 def _continue(run: _Run, model: Generator, dataset: Dataset, device: torch.device) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
@@ -16,6 +16,7 @@ from bench.modalities import Modality, modality_of
 from bench.modalities._examples import Examples, Stored, arrays_of, numbers
 from bench.modalities._sequences import joined
 from bench.probes.pulse import alive
+from bench.probes.stopwatch import Timing, time_calls
 from bench.protocols import Batch, Dataset, DataSpec, Generator, Reconstructor, unmet
 from bench.record import Estimate
 from bench.registry import MetricEntry, Side
@@ -66,6 +67,7 @@ class Trial(Comparison, Generic[Model]):
         self.model, self.dataset = model, dataset
         self.n_samples, self.batch_size = n_samples, batch_size
         self.costs = costs
+        self.timings: dict[str, Timing] = {}
         # How the run was set up (device, threads, jobs): part of every cost metric's protocol.
         self.conditions = dict(conditions or {"device": str(device)})
 
@@ -94,6 +96,15 @@ class Trial(Comparison, Generic[Model]):
         """The test split in the form of ``samples``."""
         self.reads("reference")
         return arrays_of(self.held_out, self.modality)
+
+    def time(self, scenario: str, call: Callable[[], object], *, each: bool = True) -> Timing:
+        """The timing of a call under this name, made the first time it is asked for; all its values join the record.
+
+        each: as of ``time_calls``.
+        """
+        if scenario not in self.timings:
+            self.timings[scenario] = time_calls(call, self.device, each=each)
+        return self.timings[scenario]
 
     def only_upper_half(self, margin: float = 0.0) -> bool:
         """Whether no sample ever falls below the middle of [-1, 1], where more than 1 % of the data does.

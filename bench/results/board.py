@@ -343,7 +343,7 @@ def _cell(group: Group, column: Column, found: Sequence[Number]) -> Cell:
         samples=min(m.n for m in measurements),
         why=why,
         exact=all(m.exact for m in measurements),
-        busy=column.timed and any(busy(record) for record, _ in found),
+        busy=column.timed and any(busy(record) if m.busy is None else m.busy for record, m in found),
         parts=measurements[0].parts if len(measurements) == 1 else (),
     )
 

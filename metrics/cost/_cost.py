@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench import Costs, Omitted, Trial
+from bench import Costs, Estimate, Omitted, Timing, Trial
 
 
 def costs(trial: Trial) -> Costs:
@@ -10,3 +10,14 @@ def costs(trial: Trial) -> Costs:
     if trial.costs is None:
         raise Omitted("only a run measures what training takes")
     return trial.costs
+
+
+def told(estimate: Estimate, trial: Trial, timing: Timing, scenario: str, batch_size: int) -> Estimate:
+    """The estimate with what a time says of itself, and whether other work kept the machine busy meanwhile."""
+    protocol = {**trial.conditions, "batch_size": batch_size, "scenario": scenario}
+    return estimate.model_copy(update={"protocol": protocol, "busy": timing.busy})
+
+
+def draw_anew(trial: Trial, n: int) -> object:
+    """n samples from a stream of their own, so that timing never moves the samples that are judged."""
+    return trial.model.sample(n, trial.rng("timing"))

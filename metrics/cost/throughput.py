@@ -1,25 +1,16 @@
-"""Examples a second: total work over total time while training, the median of timed batches while sampling."""
+"""Examples a second, while training and while sampling: total work over total time, the device idle at both ends."""
 
 from __future__ import annotations
 
-import statistics
+from collections.abc import Sequence
 
 import numpy as np
 
-from bench import (
-    Estimate,
-    Omitted,
-    Trainable,
-    Trial,
-    median_interval,
-    metric,
-    normal_interval,
-    ratio_error,
-    time_calls,
-)
-from metrics.cost._cost import costs
+from bench import Estimate, Omitted, Trainable, Trial, metric, normal_interval, ratio_error
+from metrics.cost._cost import costs, draw_anew, told
 
-STRETCHES = 30  # of training: enough to tell their spread by, and long enough that one says little of the next
+STRETCHES = 30  # enough to tell a spread by, and long enough that one says little of the next
+SCENARIO = "offline"
 
 
 @metric("train_throughput", aspect="efficiency", unit="examples/s", better="higher", least=0)
@@ -28,27 +19,33 @@ def train_throughput(trial: Trial[Trainable]) -> Estimate:
     spent = costs(trial)
     if spent.train_examples == 0:
         raise Omitted("nothing was trained: the weights were loaded")
-    protocol = {**trial.conditions, "batch_size": trial.batch_size}
-    value = spent.train_examples / spent.train_seconds
-    # How sure that is, from the pace of at most so many stretches; unknown where it was noted but once.
-    ends = np.linspace(0, len(spent.pace), min(STRETCHES, len(spent.pace)) + 1).round().astype(int)[1:] - 1
-    steps, seconds = np.diff([(0, 0.0), *(spent.pace[end] for end in ends)], axis=0).T
-    error = ratio_error(steps * (spent.train_examples / max(1, steps.sum())), seconds)
-    method = f"delta method over {len(steps)} stretches of training"
-    interval = None if error is None else normal_interval(value, error, method, lo=0)
-    return Estimate(value=value, n=spent.train_examples, interval=interval, protocol=protocol)
+    steps, seconds = np.diff([(0, 0.0), *spent.pace], axis=0).T if spent.pace else (np.zeros(0), np.zeros(0))
+    examples = steps * (spent.train_examples / max(1, steps.sum()))
+    found = rate(spent.train_examples, spent.train_seconds, examples, seconds, "training")
+    protocol = {**trial.conditions, "batch_size": trial.batch_size, "scenario": "training"}
+    return found.model_copy(update={"protocol": protocol})
 
 
 @metric("sample_throughput", aspect="efficiency", unit="examples/s", better="higher", least=0, lead=1)
 def sample_throughput(trial: Trial) -> Estimate:
-    """Examples drawn per second, in batches, warmed up; the median batch decides."""
+    """Examples drawn per second, batch after batch, warmed up: all of them over all of the time."""
     size = min(trial.batch_size, trial.n_samples)
-    seconds = time_calls(lambda: draw_anew(trial, size), trial.device)
-    interval = median_interval([size / s for s in seconds])
-    value = size / statistics.median(seconds)
-    return Estimate(value=value, n=len(seconds), interval=interval, protocol={**trial.conditions, "batch_size": size})
+    timing = trial.time(SCENARIO, lambda: draw_anew(trial, size), each=False)
+    drawn = size * len(timing.calls)
+    found = rate(drawn, timing.total, np.full(len(timing.calls), size), timing.calls, "calls")
+    return told(found.model_copy(update={"n": len(timing.calls)}), trial, timing, SCENARIO, size)
 
 
-def draw_anew(trial: Trial, n: int) -> object:
-    """n samples from a stream of their own, so that timing never moves the samples that are judged."""
-    return trial.model.sample(n, trial.rng("timing"))
+def rate(
+    work: int, seconds: float, parts: Sequence[float] | np.ndarray, spent: Sequence[float] | np.ndarray, of: str
+) -> Estimate:
+    """Work over time, and how sure that is from the pace of at most so many stretches; unknown where there is but one.
+
+    parts, spent: the work done and the seconds it took, ``(n,)`` each, in order.
+    """
+    ends = np.linspace(0, len(parts), min(STRETCHES, len(parts)) + 1).round().astype(int)[1:]
+    work_of, seconds_of = (np.diff(np.cumsum(x)[ends - 1], prepend=0.0) if len(x) else x for x in (parts, spent))
+    error = ratio_error(work_of, seconds_of)
+    value, method = work / seconds, f"delta method over {len(ends)} stretches of {of}"
+    interval = None if error is None else normal_interval(value, error, method, lo=0)
+    return Estimate(value=value, n=work, interval=interval)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,18 @@ class TestWhatThereIsNone:
         why = "no extractor that reads audio is registered, and features are made by one"
         for found in records(table, tmp_path).values():
             assert found.omitted.items() >= {"fd": why, "kid": why}.items()
+
+    def test_all_that_was_read_off_the_clocks_is_kept(self, tmp_path: Path) -> None:
+        table = suite({"digits": {}}, {IMAGE_FAMILY: {}}, metrics=["latency_p50", "sample_throughput"], controls=False)
+        (found,) = records(table, tmp_path).values()
+        assert found.timings in found.files and found.timings
+        raw = json.loads((tmp_path / "samples" / found.timings).read_text())
+        latency, rate = found.measurements
+        assert {*raw} == {"single-stream", "offline"} and latency.n == len(raw["single-stream"]["calls"])
+        assert latency.value in raw["single-stream"]["calls"]
+        drawn = rate.protocol["batch_size"] * len(raw["offline"]["calls"])
+        assert rate.value == pytest.approx(drawn / raw["offline"]["total"])
+        assert latency.busy is raw["single-stream"]["load"]["busy"]
 
     def test_where_nothing_is_named_it_is_said_once(self, tmp_path: Path) -> None:
         plan = plan_trials(check_suite(suite({"test/waves": {}}, {"test/line": {}}), "test"), "cpu")[0]

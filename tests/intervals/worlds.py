@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import Batch, Costs, Estimate, Omitted, Trial, median_interval, spacing
+from bench import Batch, Costs, Estimate, Omitted, Trial, spacing
 from bench.datasets._text import TextDataset
 from bench.measure.comparison import Comparison, Space, measure
 from bench.measure.feature_store import FeatureSet
 from bench.protocols import SplitName
 from bench.registry import MetricEntry, Side, registry
-from metrics.cost.throughput import train_throughput
+from metrics.cost.latency import percentile
+from metrics.cost.throughput import rate, train_throughput
 from metrics.features.class_accuracy import class_accuracy
 from metrics.features.prompt_similarity import prompt_similarity
 from metrics.features.rfd import paired_distance
@@ -112,10 +113,7 @@ def found(metrics: Sequence[str], comparison: Comparison) -> Found:
 
 
 def _estimate(entry: MetricEntry, comparison: Comparison) -> Estimate | str:
-    try:
-        return measure(entry, comparison)
-    except Omitted as reason:
-        return str(reason)
+    return _or_why(lambda: measure(entry, comparison))
 
 
 def every(of: str, novelty: bool) -> list[str]:
@@ -296,7 +294,8 @@ def likelihoods(d: Drawing) -> Found:
 # Numbers of each example --------------------------------------------------------------------------------------------
 
 NUMBERS = (
-    "clip_score", "class_accuracy", "judge_perplexity", "judge_gap", "latency_p50", "mse", "prompt_similarity", "psnr",
+    "clip_score", "class_accuracy", "judge_perplexity", "judge_gap", "latency_p50", "latency_p90",
+    "latency_p99", "mse", "prompt_similarity", "psnr",
     "rfd", "sample_throughput", "train_throughput", "ssim", "bits_per_dim",
     "log_likelihood", "nats_per_frame",
 )  # fmt: skip
@@ -319,7 +318,7 @@ def numbers(d: Drawing) -> Found:
     worse = 1 + SHIFT[relation]
     tokens, their_tokens = rng.integers(10, 40, n), rng.integers(10, 40, n)
     nats, their_nats = 2 * worse * tokens * spread(law, rng, n), 2 * their_tokens * spread(law, rng, n)
-    seconds = list(1e-3 * worse * spread(law, rng, n))
+    seconds = tuple(1e-3 * worse * spread(law, rng, n))
     meant = rng.normal(size=(n, DIMENSIONS))
     pictures = rng.integers(60, 196, size=(n, 1, 12, 12))
     noise = 6 * worse * spread(law, rng, n)[:, None, None, None] * rng.normal(size=pictures.shape)
@@ -331,8 +330,10 @@ def numbers(d: Drawing) -> Found:
     every_one: Mapping[str, Callable[[], Estimate]] = {
         "judge_perplexity": lambda: perplexity(nats, tokens),
         "judge_gap": lambda: gap(nats, tokens, their_nats, their_tokens),
-        "latency_p50": lambda: _median(seconds),
-        "sample_throughput": lambda: _median([64 / s for s in seconds]),
+        "latency_p50": lambda: percentile(seconds, 0.5),
+        "latency_p90": lambda: percentile(seconds, 0.9),
+        "latency_p99": lambda: percentile(seconds, 0.99),
+        "sample_throughput": lambda: rate(64 * n, float(np.sum(seconds)), np.full(n, 64), seconds, "calls"),
         "clip_score": lambda: clip_score(made, meant),
         "prompt_similarity": lambda: prompt_similarity(made, meant),
         "class_accuracy": lambda: class_accuracy(torch.nn.functional.one_hot(answers, MODES).double(), labels),
@@ -345,7 +346,14 @@ def numbers(d: Drawing) -> Found:
         "nats_per_frame": lambda: per_frame(nats, tokens),
         "train_throughput": lambda: pace_of(np.array(seconds)),
     }
-    return {name: every_one[name]() for name in d.names}
+    return {name: _or_why(every_one[name]) for name in d.names}
+
+
+def _or_why(work: Callable[[], Estimate]) -> Estimate | str:
+    try:
+        return work()
+    except Omitted as reason:
+        return str(reason)
 
 
 def pace_of(seconds: Array, notes: int = 100) -> Estimate:
@@ -354,10 +362,6 @@ def pace_of(seconds: Array, notes: int = 100) -> Estimate:
     pace = [(int(end), float(seconds[:end].sum())) for end in ends]
     spent = Costs(float(seconds.sum()), len(seconds), 0, None, "", pace=pace)
     return train_throughput(cast(Trial[Any], SimpleNamespace(costs=spent, conditions={}, batch_size=1)))
-
-
-def _median(values: list[float]) -> Estimate:
-    return Estimate(value=float(np.median(values)), n=len(values), interval=median_interval(values))
 
 
 WORLDS = (

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from bench import Estimate, Omitted, Trial
+from bench import Estimate, Omitted, TooFew, Trial
 from bench.datasets.digits import digits
 from bench.measure.names import find_metric
 from bench.measure.trial import Costs
+from bench.probes.load import Load
 from generators.controls import Noise
+from metrics.cost.latency import percentile
 
 CPU = torch.device("cpu")
 
@@ -69,9 +71,34 @@ class TestCost:
         clock = iter(range(10**6))
         monkeypatch.setattr("time.perf_counter", lambda: next(clock))
         trial = trial_of(Noise(digits()), digits(), costs=self.costs)
-        assert compute("latency_p50", trial).value == 1
-        found = compute("sample_throughput", trial)
-        assert (found.value, found.n, found.protocol["batch_size"]) == (32, 9, 32)
+        found = compute("latency_p50", trial)
+        assert found.protocol["scenario"] == "single-stream" and found.interval and found.value == found.interval.lo
+        drawn = compute("sample_throughput", trial)
+        assert drawn.n == 9 and (drawn.protocol["batch_size"], drawn.protocol["scenario"]) == (32, "offline")
+
+    def test_a_percentile_takes_the_calls_that_it_needs(self) -> None:
+        calls = tuple(float(i) for i in range(1, 1001))
+        assert (percentile(calls, 0.5).value, percentile(calls, 0.9).value, percentile(calls, 0.99).value) == (
+            500,
+            900,
+            990,
+        )
+        assert percentile(calls[:662], 0.99).n == 662 and percentile(calls[:64], 0.9).n == 64
+        for few, q in ((63, 0.9), (661, 0.99)):
+            with pytest.raises(TooFew, match=f"{few} calls were timed, and the percentile takes {few + 1}"):
+                percentile(calls[:few], q)
+
+    def test_what_is_timed_is_timed_once_and_says_whether_the_machine_was_busy(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        trial = trial_of(Noise(digits()), digits(), costs=self.costs)
+        for crowded in (True, False):
+            monkeypatch.setattr(Load, "busy", lambda self, needed, crowded=crowded: crowded)
+            trial.timings.clear()
+            assert compute("latency_p50", trial).busy is crowded
+            timing = trial.timings["single-stream"]
+            compute("latency_p90", trial)
+            assert trial.timings == {"single-stream": timing}
 
     def test_timing_does_not_move_the_samples(self) -> None:
         plain, timed = (trial_of(Noise(digits()), digits(), 8, costs=self.costs) for _ in range(2))

@@ -333,6 +333,12 @@ def test_what_was_timed_beside_other_work_is_told_from_nothing() -> None:
     board = board_of(fast + beside)
     assert "fastest" not in verdict(board) and marked(board, "sample_throughput") == {"a": "", "b": ""}
     assert {c.column.metric: c.method for c in compare(board, "a", "b")}["sample_throughput"] == BUSY
+    # What looked at its own seconds knows better than the trial as a whole.
+    quiet = [
+        r.model_copy(update={"measurements": tuple(m.model_copy(update={"busy": False}) for m in r.measurements)})
+        for r in beside
+    ]
+    assert "a samples fastest" in verdict(board_of(fast + quiet))
 
 
 def test_one_label_with_different_data_is_two_boards() -> None:
