@@ -119,7 +119,7 @@ Label = Annotated[str, Field(pattern=r"\S")]
 Number = Annotated[float, AfterValidator(_in_range), Field(json_schema_extra={"maximum": LARGEST, "minimum": -LARGEST})]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Table = Annotated[dict[str, Any], AfterValidator(_in_range)]
-Parts = Annotated[tuple[Number, ...], Field(max_length=100)]
+Parts = Annotated[tuple[Number, ...], Field(max_length=100)]  # none, or at least two
 Protocol = Annotated[Mapping[str, str | int | float | bool], AfterValidator(_in_range)]
 
 
@@ -207,8 +207,8 @@ class Measurement(Frozen):
     )
     exact: bool = Field(default=False, description="the same in every run of the same code, whatever seed and machine")
     parts: Parts = Field(
-        default=(), description="what each part of the test data adds to the value's error: their norm is its standard "
-        "error, that of the difference from another model's the standard error of that",
+        default=(), description="what each part of the test data adds to the value's error: the norm of their "
+        "differences from another model's is the standard error of how far the two are apart",
     )  # fmt: skip
     busy: bool | None = Field(
         default=None,
@@ -356,6 +356,11 @@ class RunRecord(Frozen):
         if self.status == "skipped" and self.measurements:
             raise ValueError("a record that is skipped has no measurements")
         return self
+
+    @property
+    def trained(self) -> bool:
+        """Whether its model was trained here: then another training would have come to another one."""
+        return self.training_id is not None and self.plan.load is None
 
     @property
     def day(self) -> str:

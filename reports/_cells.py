@@ -15,6 +15,11 @@ from reports._numbers import Scale, fixed, places_of, plain, scale, with_spread
 ARROWS = {"lower": "↓", "higher": "↑", "none": ""}
 DIRECTIONS = {"lower": "lower is better", "higher": "higher is better", "none": "not ranked"}
 MISSING = "–"
+_MARKS = {
+    "best": "best mean",
+    "tied": "not told to be worse than the best, or than real data where the best mean passes that",
+    "beyond": BEYOND,
+}
 _LONGEST = 300  # characters of one setting in a tooltip
 
 
@@ -82,7 +87,7 @@ def explain(cell: Cell, column: Column) -> str:
         if cell.bound:
             parts.append("a bound: the true value is at least as good")
         if cell.mark:
-            parts.append({"best": "best mean", "tied": "not to be told from the best", "beyond": BEYOND}[cell.mark])
+            parts.append(_MARKS[cell.mark])
     if cell.why:
         parts.append(f"missing: {cell.why}")
     return "; ".join(parts)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bench.results.board import Board, Row
 from reports._cells import DIRECTIONS
 from reports._colours import colour, marker
-from reports._figures import LOG_FROM, Point, fits, name_points, opened, powers, reach, short, styled
+from reports._figures import Point, fits, name_points, note_clipped, opened, reach, scale_axes, short, styled
 from reports._svg import PAPER
 
 if TYPE_CHECKING:
@@ -63,13 +63,8 @@ def effort(board: Board, slots: Mapping[str, int]) -> Figure | None:
             bars = [[p.quality_error[side] for p in line] for side in (0, 1)]
             fill = PAPER if any(p.bound for p in line) else look["color"]
             axes.errorbar(xs, ys, yerr=bars, markersize=5, linewidth=1.4, elinewidth=0.8, markerfacecolor=fill, **look)
-        heights = [point.quality for point in points]
-        if min(heights) > 0 and max(heights) / min(heights) > LOG_FROM:
-            axes.set_yscale("log")
-            powers(axes.yaxis, min(heights), max(heights))
-        axes.set_xscale("log")
-        axes.margins(x=0.14, y=0.14)
-        powers(axes.xaxis, *axes.get_xlim())
+        scale_axes(axes, points, [])
+        note_clipped(axes, points, slots)
         axes.set_xlabel(f"{short(board.effort.label)} (evaluations a sample), lower is cheaper")
         axes.set_ylabel(f"{short(board.main.label)}, {DIRECTIONS[board.main.better]}")
         opened(axes)

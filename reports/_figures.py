@@ -49,6 +49,7 @@ _FAR = 3  # a yardstick this many times beyond the last generator is named at th
 _FASTER = 1.25  # a generator that is not pictured has a point where it is this much faster than all better ones
 LOG_FROM = 30  # a y axis that spans more than this factor is drawn in logarithms
 DRAWABLE = 1e100  # sizes beyond this, or below its inverse, have no place on an axis
+_TALL = 3  # times the span of the points that a linear axis goes on for an error bar; beyond, an arrow
 _REACH = 10  # an error bar may make a logarithmic axis this many times longer than its points need; beyond, an arrow
 _ACROSS = 5  # generators beside each other on a sheet of samples
 _NAME = 28  # characters of a name in a figure
@@ -88,12 +89,17 @@ class Point(NamedTuple):
 
 
 def reach(cell: Cell) -> Reach:
-    """A standard deviation over seeds, or the interval within a single run, down and up; 0 where neither is known."""
+    """A standard deviation over seeds, or the interval within a single run, down and up; 0 where neither is known.
+
+    No more than can be drawn.
+    """
     if cell.summary is None:
         return 0.0, 0.0
     if cell.interval:
-        return max(0.0, cell.summary.mean - cell.interval.lo), max(0.0, cell.interval.hi - cell.summary.mean)
-    return cell.summary.sd or 0.0, cell.summary.sd or 0.0
+        ends = cell.summary.mean - cell.interval.lo, cell.interval.hi - cell.summary.mean
+        return min(DRAWABLE, max(0.0, ends[0])), min(DRAWABLE, max(0.0, ends[1]))
+    sd = min(DRAWABLE, cell.summary.sd or 0.0)
+    return sd, sd
 
 
 def tradeoff_points(board: Board) -> tuple[Column | None, list[Point]]:
@@ -116,11 +122,7 @@ def _point(row: Row, speed: Column, quality: Column) -> Point | None:
     if x is None or x <= 0 or known.summary is None:
         return None
     point = Point(row.name, x, known.summary.mean, reach(row.cells[speed.key]), reach(known), known.bound)
-    return point if _drawable(point) else None
-
-
-def _drawable(point: Point) -> bool:
-    return all(map(fits, (point.speed, point.quality, *point.speed_error, *point.quality_error)))
+    return point if fits(point.speed) and fits(point.quality) else None
 
 
 def fits(value: float) -> bool:
@@ -143,8 +145,8 @@ def tradeoff(board: Board, slots: Mapping[str, int]) -> Figure | None:
         references = [(name, mean) for name, mean in yardsticks if mean is not None and fits(mean)]
         highest = max(point.quality for point in points)
         shown = [pair for pair in references if pair[1] <= _FAR * highest or highest <= 0]
-        _scale_axes(axes, points, [y for _, y in shown])
-        _note_clipped(axes, points, slots)
+        scale_axes(axes, points, [y for _, y in shown])
+        note_clipped(axes, points, slots)
         _draw_yardsticks(axes, shown, [pair for pair in references if pair not in shown])
         _note_absent(axes, board, speed)
         axes.set_xlabel(f"{short(speed.label)} ({short(speed.unit)}), higher is better")
@@ -181,7 +183,8 @@ def costs(board: Board, slots: Mapping[str, int]) -> Figure | None:
         ):
             _draw_front(axes, points, higher=False, lower=main.better == "lower")
             _scatter(axes, points, slots)
-            _scale_axes(axes, points, [])
+            scale_axes(axes, points, [])
+            note_clipped(axes, points, slots)
             axes.set_xlabel(f"{title}, lower is better")
             opened(axes)
         figure.axes[0].set_ylabel(f"{short(main.label)}, {DIRECTIONS[main.better]}")
@@ -195,7 +198,7 @@ def _training_point(row: Row, quality: Column) -> Point | None:
     if not seconds or known.summary is None:
         return None
     point = Point(row.name, seconds, known.summary.mean, quality_error=reach(known), bound=known.bound)
-    return point if _drawable(point) else None
+    return point if fits(point.speed) and fits(point.quality) else None
 
 
 def _draw_front(axes: Axes, points: Sequence[Point], *, higher: bool, lower: bool) -> None:
@@ -219,7 +222,7 @@ def _scatter(axes: Axes, points: Sequence[Point], slots: Mapping[str, int]) -> N
         )  # fmt: skip
 
 
-def _scale_axes(axes: Axes, points: Sequence[Point], references: Sequence[float]) -> None:
+def scale_axes(axes: Axes, points: Sequence[Point], references: Sequence[float]) -> None:
     """Speed in logarithms; quality too where yardsticks would press the generators into one line.
 
     Error bars lie within, but where they would reach 0 or stretch a logarithmic axis too far.
@@ -235,9 +238,12 @@ def _scale_axes(axes: Axes, points: Sequence[Point], references: Sequence[float]
         low, high = _log_range(heights)
         axes.set_ylim(low / (high / low) ** 0.12, high * (high / low) ** 0.12)
     else:
-        axes.margins(y=0.12)
-        if min(means) > 0 and axes.get_ylim()[0] < 0:
-            axes.set_ylim(bottom=0)
+        # As far as bars go, but for those that would press all points into one line.
+        span = (max(means) - min(means)) or abs(means[0]) or 1.0
+        bottom = max(min(y - down for y, (down, _) in heights), min(means) - _TALL * span)
+        top = min(max(y + up for y, (_, up) in heights), max(means) + _TALL * span)
+        room = 0.12 * ((top - bottom) or span)
+        axes.set_ylim(bottom - room if bottom - room > 0 or min(means) <= 0 else 0.0, top + room)
     powers(axes.xaxis, *axes.get_xlim())
     if axes.get_yscale() == "log":
         powers(axes.yaxis, *axes.get_ylim())
@@ -260,7 +266,7 @@ def _log_range(numbers: Sequence[tuple[float, Reach]]) -> tuple[float, float]:
     return min([low, *(end for end in ends if end >= low / _REACH)]), min(max(ends), high * _REACH)
 
 
-def _note_clipped(axes: Axes, points: Sequence[Point], slots: Mapping[str, int]) -> None:
+def note_clipped(axes: Axes, points: Sequence[Point], slots: Mapping[str, int]) -> None:
     """An arrow where an error bar goes on beyond the axes."""
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     for p in points:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from bench.results.board import Board, Column, Row
-from bench.results.ranks import Evidence, difference, same, seeds_needed, told, told_worse
+from bench.results.ranks import Evidence, by_parts, difference, same, seeds_needed, told, told_worse
 from bench.statistics import MOST
 from reports._cells import with_unit
 
@@ -89,7 +89,8 @@ def _nothing(board: Board) -> str:
 def _won(best: Entry, others: Sequence[Entry], main: Column, board: Board) -> str:
     single = [entry.known.summary.n == 1 for entry in (best, *others)]
     if all(single):
-        basis = ", as far as the intervals within single runs can tell"
+        parts = all(by_parts(best.known, entry.known) for entry in others)
+        basis = f", as far as {'the parts of the test data' if parts else 'the intervals within single runs'} can tell"
     elif any(single[1:]):
         basis = ", though some of its rivals have one seed only"
     else:

@@ -97,9 +97,10 @@ def as_schema_1(document: dict[str, Any]) -> dict[str, Any]:
                "params", "budget")  # fmt: skip
     plan = document["plan"]
     load = f"{plan['load']} (sha256:{plan['load_digest']})" if plan["load"] else None
-    rest = {name: value for name, value in document.items() if name not in ("schema", "plan", "continued", "nearest")}
+    later = ("schema", "plan", "continued", "nearest", "timings")
+    rest = {name: value for name, value in document.items() if name not in later}
     rest["measurements"] = [
-        {k: v for k, v in m.items() if k not in ("lead", "exact")} for m in document["measurements"]
+        {k: v for k, v in m.items() if k not in ("lead", "exact", "parts", "busy")} for m in document["measurements"]
     ]
     return {"schema": 1, **{name: plan[name] for name in of_plan}, "load": load, **rest}
 

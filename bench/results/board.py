@@ -73,7 +73,7 @@ class Cell:
     """Mean and spread of one column for one group. ``why``: what is missing and for what reason.
 
     busy: whether some of it was timed while other processes kept the machine busy, so that it is told from no other.
-    parts: of a single number what each part of the test data adds to its error.
+    parts: of a single number of a model that was not trained here what each part of the test data adds to its error.
     """
 
     summary: Summary | None = None
@@ -344,7 +344,8 @@ def _cell(group: Group, column: Column, found: Sequence[Number]) -> Cell:
         why=why,
         exact=all(m.exact for m in measurements),
         busy=column.timed and any(busy(record) if m.busy is None else m.busy for record, m in found),
-        parts=measurements[0].parts if len(measurements) == 1 else (),
+        # Of a training of ours they would tell that from others of its own recipe.
+        parts=found[0][1].parts if len(found) == 1 and not found[0][0].trained else (),
     )
 
 
@@ -404,7 +405,7 @@ def _placed(rows: Sequence[Row], main: Column | None) -> list[Row]:
     stands = zip(rank_intervals(losses, p), compact_letters(losses, p), behind, strict=True)
     places = dict(zip(whole, stands, strict=True))
     tests = int(np.isfinite(p[np.triu_indices(len(p), 1)]).sum())
-    alone = {row.name for row in rows if len(row.group.records) == 1 and row.group.first.training_id}
+    alone = {row.name for row in rows if len(row.group.records) == 1 and row.group.first.trained}
     placed, marked = [], {cell.mark for cell in cells.values()}
     for row in rows:
         if row.group.control:
@@ -415,7 +416,7 @@ def _placed(rows: Sequence[Row], main: Column | None) -> list[Row]:
         why = cell.why or (NO_MERIT if cell.mark == "beyond" else "")
         standing = Standing(place, tier, done, tried[row.name], why, bool(worse), tests, row.name in alone)
         if cell.mark != "beyond":
-            mark: Mark = "best" if place and place.rank == 1 and "best" in marked else "tied"
+            mark: Mark = "best" if place and place.rank == 1 else "tied"
             cell = replace(cell, mark=mark if marked & {"best", "tied"} and place and not worse else "")
         placed.append(replace(row, standing=standing, cells={**row.cells, main.key: cell}))
     return placed

@@ -12,12 +12,13 @@ from pathlib import Path
 from bench.errors import DataError, GenbenchError, named
 from bench.files import open_plain
 from bench.measure.names import find_metric
-from bench.record import CurvePoint, RunRecord
+from bench.record import CurvePoint, Interval, RunRecord
 from bench.registry import MetricEntry
 from bench.results.store import is_bundle, read_record
 
 _SLACK = 0.2  # by which examples seen and steps may differ: a last batch may be short
 _AHEAD = timedelta(days=1)  # by which a clock may be wrong
+_APART = 30  # times that two errors of one number may be apart
 _BYTES = 4  # of a learned number, at least in training
 
 
@@ -91,6 +92,8 @@ def _counts(record: RunRecord) -> Iterator[str]:
         sizes = [v for k, v in m.protocol.items() if k in ("n_fake", "n_real", "n_train") and isinstance(v, int)]
         if m.aspect in ("realism", "diversity") and sizes and m.n > sum(sizes):
             yield f"{m.metric} rests on {m.n} rows, of which its protocol has {sum(sizes)}"
+        if m.parts and m.interval and not _of_one_size(math.hypot(*m.parts), m.interval):
+            yield f"{m.metric} has an interval and parts of the test data that deny one another"
         if m.kind == "bound" and m.better == "none":
             yield f"{m.metric} is a bound, and nobody knows of what side"
         if m.exact and m.unit == "1" and not float(m.value).is_integer():
@@ -101,6 +104,12 @@ def _counts(record: RunRecord) -> Iterator[str]:
         yield f"is ok after {record.steps} of {planned} steps"
     if record.kept_step is not None and record.steps is not None and record.kept_step > record.steps:
         yield f"kept the model of step {record.kept_step} of {record.steps}"
+
+
+def _of_one_size(error: float, interval: Interval) -> bool:
+    """Whether the error by parts is about that of the interval: neighbouring parts may be alike, or the opposite."""
+    reach = (interval.hi - interval.lo) / 2
+    return reach / _APART <= 2 * error <= reach * _APART
 
 
 def _curve(curve: Iterable[CurvePoint], steps: int | None) -> Iterator[str]:

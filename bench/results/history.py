@@ -74,7 +74,8 @@ def history(
             raise GenbenchError(f"no {shown(pattern)} here{hint(pattern, sorted(known))}")
     found: dict[str, dict[str, list[tuple[RunRecord, Measurement]]]] = defaultdict(lambda: defaultdict(list))
     for record in sorted(records, key=lambda r: (r.created, r.run_id)):
-        commit = str(record.environment.get("commit") or "") or f"run {record.run_id} of {record.created}"
+        when = f" of {record.created}" if record.day else ""
+        commit = str(record.environment.get("commit") or "") or f"run {record.run_id}{when}"
         for m in record.measurements:
             if (not metrics or fits(m.metric, metrics)) and m.better != "none" and not record.plan.control:
                 found[_key(record, m)][commit].append((record, m))

@@ -9,7 +9,7 @@ from typing import Literal
 from bench.errors import GenbenchError, hint, shown
 from bench.record import Interval
 from bench.results.board import Board, Cell, Column, Row, measurements
-from bench.results.ranks import LEVEL, Evidence, difference, in_parts
+from bench.results.ranks import LEVEL, Evidence, by_parts, difference
 from bench.statistics import Difference, adjusted, paired_difference, reach_interval
 
 Side = Literal["first", "second", ""]
@@ -90,7 +90,7 @@ def _contrast(board: Board, a: Row, b: Row, column: Column) -> Contrast:
 
 def single_method(a: Evidence, b: Evidence) -> str:
     """How two numbers of one seed each are told apart."""
-    return BY_PARTS if in_parts(a, b) else SINGLE
+    return BY_PARTS if by_parts(a, b) else SINGLE
 
 
 def in_pairs(

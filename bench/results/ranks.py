@@ -25,6 +25,7 @@ NO_MERIT = "told to be better than real data itself, which is no merit"
 BEYOND = f"{NO_MERIT}: nothing in its column is called best, and in the column that orders a board it has no place"
 LEVEL = 0.95
 _ROUNDING = 1e-9  # of the arithmetic, as a share
+_FINEST = 1e-6  # share of two errors that their difference must be to be more than rounding
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Evidence:
 class _Numbers(NamedTuple):
     """What is known of many numbers, an array each, NaN for unknown; ``down`` and ``up`` as ``Evidence.error``.
 
-    parts: ``(numbers, parts)``.
+    parts: ``(numbers, most)``, of single runs those of each, 0 behind them; many: how many these are, 0 for none.
     """
 
     mean: np.ndarray
@@ -63,16 +64,19 @@ class _Numbers(NamedTuple):
     down: np.ndarray
     up: np.ndarray
     parts: np.ndarray
+    many: np.ndarray
 
     @classmethod
     def of(cls, known: Iterable[Evidence]) -> _Numbers:
         known = list(known)
         rows = [(e.mean, e.summary.sd, e.summary.n, e.error(-math.inf), e.error(math.inf)) for e in known]
-        parts = np.full((len(known), max((len(e.parts) for e in known), default=0)), np.nan)
-        for row, e in zip(parts, known, strict=True):
-            row[: len(e.parts)] = e.parts  # of fewer parts they are of other data, and the rest stays unknown
         mean, sd, n, down, up = np.array(rows, float).reshape(-1, 5).T
-        return cls(mean, sd, n, down, up, parts)
+        of_single = [e.parts if e.summary.n == 1 else () for e in known]
+        many = np.array([len(parts) for parts in of_single], int)
+        parts = np.zeros((len(known), max(many, default=0)))
+        for row, its in zip(parts, of_single, strict=True):
+            row[: len(its)] = its
+        return cls(mean, sd, n, down, up, parts, many)
 
 
 def marks(known: Mapping[str, Evidence], better: str, real: Evidence | None = None) -> dict[str, Mark]:
@@ -151,10 +155,9 @@ def p_values(known: Sequence[Evidence], better: str) -> np.ndarray:
     return p
 
 
-def in_parts(a: Evidence, b: Evidence) -> int:
-    """In how many parts of the test data ``difference`` takes both; 0 where it does not."""
-    pairs = bool(a.parts) and len(a.parts) == len(b.parts)
-    return len(a.parts) if pairs and a.summary.n == b.summary.n == 1 else 0
+def by_parts(a: Evidence, b: Evidence) -> bool:
+    """Whether ``difference`` is taken part by part of the test data."""
+    return not math.isnan(_errors_of_parts(_Numbers.of([a]), _Numbers.of([b])).item())
 
 
 def _differences(a: _Numbers, b: _Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -167,19 +170,25 @@ def _differences(a: _Numbers, b: _Numbers) -> tuple[np.ndarray, np.ndarray, np.n
         welch = 1 / ((first / error) ** 4 / (a.n - 1)[:, None] + (second / error) ** 4 / (b.n - 1))
         lent = np.fmin(np.where(a.sd > 0, a.n - 1, np.nan)[:, None], np.where(b.sd > 0, b.n - 1, np.nan))
     freedom = np.where(single, lent, welch)
-    paired = _errors_of_parts(a.parts, b.parts)
-    by_parts = ~np.isnan(paired)
-    error, freedom = np.where(by_parts, paired, error), np.where(by_parts, a.parts.shape[1] - 1, freedom)
+    paired = _errors_of_parts(a, b)
+    known = ~np.isnan(paired)
+    error, freedom = np.where(known, paired, error), np.where(known, a.many[:, None] - 1, freedom)
     return np.subtract.outer(a.mean, b.mean), error, np.where(np.isnan(freedom), np.inf, freedom)
 
 
-def _errors_of_parts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Norms of the differences of rows, ``(rows of a, rows of b)``; NaN where a part of either is unknown."""
-    if not a.size or a.shape[1] != b.shape[1]:
-        return np.full((len(a), len(b)), np.nan)
-    squares = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
-    norms: np.ndarray = np.sqrt(np.maximum(squares, 0))
-    return norms
+def _errors_of_parts(a: _Numbers, b: _Numbers) -> np.ndarray:
+    """Norms of the differences of parts, ``(a, b)``; NaN of those that are not of as many, and of less than a number
+    holds of them: that two agree on every part is more than chance, and no scatter to tell them apart by.
+    """
+    errors = np.full((len(a.parts), len(b.parts)), np.nan)
+    size = max((float(np.abs(x.parts).max(initial=0)) for x in (a, b)), default=0) or 1.0  # squares may not be numbers
+    width = max(a.parts.shape[1], b.parts.shape[1])
+    one, other = (np.pad(x.parts / size, ((0, 0), (0, width - x.parts.shape[1]))) for x in (a, b))
+    for i in np.flatnonzero(a.many):
+        found = np.linalg.norm(other - one[i], axis=1)
+        least = _FINEST * np.hypot(np.linalg.norm(one[i]), np.linalg.norm(other, axis=1))
+        errors[i] = np.where((b.many == a.many[i]) & (found > least), found * size, np.nan)
+    return errors
 
 
 def _spreads(a: _Numbers, b: _Numbers) -> np.ndarray:
@@ -207,11 +216,14 @@ def seeds_needed(a: Evidence, b: Evidence, tests: int = 1) -> int | None:
 
     tests: that are made together and share the error.
 
-    The spread is the one over seeds, or that within the run where there is one seed on both sides: then more may be
-    needed. Returns ``MOST + 1`` where more are needed than that, and None where no spread is known.
+    The spread is the one over seeds, or that within the run where there is one seed on both sides (part by part of the
+    test data, where ``difference`` is): then more may be needed. Returns ``MOST + 1`` where more are needed than that,
+    and None where no spread is known.
     """
     one, other = _Numbers.of([a]), _Numbers.of([b])
     first, second = _spreads(one, other).item(), _spreads(other, one).item()
+    if by_parts(a, b):
+        first = second = _errors_of_parts(one, other).item() / math.sqrt(2)
     if math.isnan(first) or math.isnan(second):
         return None
     return seeds_to_tell(0.0 if same(a, b) else a.mean - b.mean, (first, second), level=LEVEL, tests=tests)

@@ -190,10 +190,10 @@ def _drawn(
             rng, DRAWS,
         )  # fmt: skip
         parts = {i: np.array(cell.parts) for i, cell in enumerate(cells.values()) if cell.parts}
-        chance = rng.standard_normal((DRAWS, max(map(len, parts.values())))) if parts else None
-        for i, its in parts.items():
-            assert chance is not None
-            found[column.key][:, i] = known[rows[i].name][0] + chance[:, : len(its)] @ its
+        for k in sorted({len(its) for its in parts.values()}):  # as many are the same parts: one chance for all of them
+            chance = rng.standard_normal((DRAWS, k)) * np.sqrt((k - 1) / rng.chisquare(k - 1, (DRAWS, 1)))
+            for i in (i for i, its in parts.items() if len(its) == k):
+                found[column.key][:, i] = known[rows[i].name][0] + chance @ parts[i]
     return found, tuple(fixed)
 
 

@@ -13,6 +13,7 @@ from bench.record import LARGEST, Estimate, Interval
 
 ALIKE = "nothing varies, exact if nothing ever does"
 STRETCHES = 100  # enough to tell a spread by, and few enough to be kept in a record
+LEAST_PARTS = 10  # of fewer units the error of a ratio is told too small too often
 
 
 @dataclass(frozen=True)
@@ -104,13 +105,13 @@ def ratio_parts(
     """What each unit adds to the error of sum(numerators) / sum(denominators), as ``Estimate.parts``.
 
     The root of the sum of their squares is ``ratio_error``. Of more units than ``STRETCHES``, of stretches of
-    neighbours. Nothing for fewer than two units.
+    neighbours. Nothing for fewer than ``LEAST_PARTS`` units.
     """
     x, n = stretches(numerators), stretches(denominators)
-    if len(x) < 2:
+    if len(x) < LEAST_PARTS:
         return ()
     residual = (x - x.sum() / n.sum() * n) / n.sum() * math.sqrt(len(x) / (len(x) - 1))
-    return tuple(float(f"{part:.6g}") for part in residual)
+    return tuple(residual.tolist())
 
 
 def stretches(units: Sequence[float] | np.ndarray) -> np.ndarray:

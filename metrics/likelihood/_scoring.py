@@ -92,22 +92,22 @@ def score(trial: Trial, unit: Unit, windows: Windows = "disjoint") -> Score:
 
 def perplexity_of(trial: Trial, unit: Unit, windows: Windows = "disjoint") -> Estimate:
     """exp(nats / units) of the test split. Raises Omitted where that is more than a float holds."""
-    rate = score(trial, unit, windows).rate()
-    return transformed(rate, _exp, _exp(rate.value))
+    return transformed(score(trial, unit, windows).rate(), _exp)
 
 
 def bits_of(trial: Trial, unit: Unit, windows: Windows = "disjoint") -> Estimate:
     """nats / (ln 2 x units) of the test split."""
-    return transformed(score(trial, unit, windows).rate(), lambda nats: nats / math.log(2), 1 / math.log(2))
+    rate = score(trial, unit, windows).rate()
+    bits = transformed(rate, lambda nats: nats / math.log(2))
+    return bits.model_copy(update={"parts": tuple(part / math.log(2) for part in rate.parts)})
 
 
-def transformed(estimate: Estimate, function: Callable[[float], float], slope: float) -> Estimate:
-    """The estimate under an increasing function, its interval carried along end by end, its parts by the slope."""
+def transformed(estimate: Estimate, function: Callable[[float], float]) -> Estimate:
+    """The estimate under an increasing function, its interval carried along end by end; its parts are given up."""
     value, interval = function(estimate.value), estimate.interval
     if interval is not None:
         interval = interval.model_copy(update={"lo": function(interval.lo), "hi": function(interval.hi)})
-    parts = tuple(slope * part for part in estimate.parts)
-    return estimate.model_copy(update={"value": value, "interval": interval, "parts": parts})
+    return estimate.model_copy(update={"value": value, "interval": interval, "parts": ()})
 
 
 @torch.no_grad()

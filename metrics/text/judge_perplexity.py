@@ -35,9 +35,7 @@ def perplexity(nats: np.ndarray, tokens: np.ndarray) -> Estimate:
     """
     rate = mean_nats(nats, tokens)
     interval = cut(ratio_interval(nats, tokens, method=METHOD), 0, np.inf)
-    return transformed(
-        Estimate(value=rate, n=int(tokens.sum()), interval=interval), lambda x: float(np.exp(x)), float(np.exp(rate))
-    )
+    return transformed(Estimate(value=rate, n=int(tokens.sum()), interval=interval), lambda x: float(np.exp(x)))
 
 
 def gap(nats: np.ndarray, tokens: np.ndarray, their_nats: np.ndarray, their_tokens: np.ndarray) -> Estimate:

@@ -20,12 +20,14 @@ from bench.datasets._vector import VectorDataset
 from bench.datasets.digits import digits
 from bench.protocols import Likelihood, Sequential, SplitName, Textual, Verbatim, capabilities, unmet
 from bench.registry import GeneratorEntry
+from bench.statistics import STRETCHES
 from bench.testing import families_for, made_up
 from metrics.likelihood._scoring import Score, count_units, disjoint_nats, score, sliding_nats, stateful_nats
 from metrics.likelihood.bits_per_byte import bits_per_byte, bits_per_byte_sliding, bits_per_byte_stateful
 from metrics.likelihood.bits_per_char import bits_per_char
 from metrics.likelihood.bits_per_dim import bits_of, bits_per_dim
 from metrics.likelihood.log_likelihood import log_likelihood, mean_of
+from metrics.likelihood.nats_per_frame import per_frame
 from metrics.likelihood.perplexity import (
     perplexity,
     perplexity_byte,
@@ -419,6 +421,16 @@ class TestInterval:
             assert interval is not None
             hits += interval.lo < 2 < interval.hi
         assert 0.90 <= hits / repeats <= 0.98
+
+    def test_bits_hold_their_parts_and_perplexities_do_not(self, dataset: TextDataset) -> None:
+        """What the parts add up to is the error that the interval is made of."""
+        text, rows = trial_of(CHAIN, dataset), np.random.default_rng(0).normal(50, 10, 80)
+        of_rows = [bits_of(rows, 64), per_frame(rows, np.full(80, 7)), mean_of(rows)]
+        for estimate in [bits_per_byte(text), bits_per_char(text), *of_rows]:
+            around = interval_of(estimate)
+            assert len(estimate.parts) in (80, STRETCHES)
+            assert math.hypot(*estimate.parts) == pytest.approx((around.hi - around.lo) / 2 / 1.959964, rel=1e-5)
+        assert perplexity(text).parts == ()
 
     def test_the_value_does_not_depend_on_how_windows_are_joined(self) -> None:
         rng = np.random.default_rng(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sqlite3
 import warnings
 from pathlib import Path
@@ -104,6 +105,16 @@ class TestWhatArrives:
         text = json.dumps(DOCUMENTS[tool]).replace(f'"{key}": 0.61', f'"{key}": NaN')
         found = [r.omitted for r in read(tmp_path, tool, json.loads(text))]
         assert {key.partition(",")[0]: "the file says nan"} in found
+
+    @pytest.mark.parametrize(("tool", "key"), [("mteb", "main_score"), ("pytest-benchmark", "median")])
+    def test_a_file_of_nothing_else_is_no_empty_one(self, tool: str, key: str, tmp_path: Path) -> None:
+        text = re.sub(rf'"{key}": [0-9.]+', f'"{key}": NaN', json.dumps(DOCUMENTS[tool]))
+        found = read(tmp_path, tool, json.loads(text))
+        assert found and all("the file says nan" in r.omitted.values() for r in found)
+        only = read(tmp_path, "torch-fidelity", {"frechet_inception_distance": float("inf")})
+        assert only[0].omitted == {"fid": "the file says inf"} and not only[0].measurements
+        (rounded,) = read(tmp_path, "torch-fidelity", {"frechet_inception_distance": -1e-9})
+        assert [m.metric for m in rounded.measurements] == ["fid"]
 
     def test_what_says_no_date_has_none(self, tmp_path: Path) -> None:
         (found,) = read(tmp_path, "torch-fidelity")

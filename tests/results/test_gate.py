@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from bench import GenbenchError, RunRecord
+from bench import GenbenchError, RunRecord, ratio_interval, ratio_parts
 from bench.record import CurvePoint, Failure
 from bench.results.gate import Gate, Margin, Policy, check, read_policy, to_json, to_junit, to_markdown, to_sarif
 from bench.statistics import MOST
@@ -131,6 +132,21 @@ class TestWhatIsCompared:
         old = runs([10.0, 10.1], "sample_throughput", environment={"cpu": "one"})
         new = runs([20.0, 20.1], "sample_throughput", environment={"cpu": "other"})
         assert check(old, new).verdict is None and "cpu one, other" in check(old, new).notes[0]
+
+    def test_by_parts_the_margin_keeps_its_level(self) -> None:
+        """Of models that nothing here trained: where the loss is the margin, either verdict is as rare as promised."""
+        rng, verdicts = np.random.default_rng(0), Counter[str | None]()
+        for _ in range(300):
+            hard = rng.normal(3, 1, 60)
+            base = hard + rng.normal(0, 0.03, 60)
+            sides = [base, 1.05 * hard + rng.normal(0, 0.03, 60)]
+            old, new = (
+                [record("lm", measurements=(measured("bits_per_byte", float(x.mean()), interval=ratio_interval(x, one),
+                                                     parts=ratio_parts(x, one)),))]
+                for x, one in ((x, np.ones(60)) for x in sides)
+            )  # fmt: skip
+            verdicts[check(old, new).verdict] += 1
+        assert verdicts["fail"] < 0.09 * 300 and verdicts["pass"] < 0.09 * 300
 
     def test_settings_that_differ_are_told(self) -> None:
         old, new = runs([1.0, 1.1]), runs([1.0, 1.1])

@@ -14,7 +14,7 @@ import reports.html
 import reports.markdown
 from bench import RunRecord, Summary, ratio_interval, ratio_parts, summarise
 from bench.record import LARGEST
-from bench.results.ranks import RULE, Evidence, difference, in_parts, marks, p_values, same, seeds_needed, told
+from bench.results.ranks import RULE, Evidence, by_parts, difference, marks, p_values, same, seeds_needed, told
 from bench.statistics import MOST
 from reports._content import gather
 from tests.report_records import interval, measured, record
@@ -406,7 +406,7 @@ def test_all_pairs_at_once_are_as_pair_by_pair() -> None:
     known = [over(float(m), float(s), int(n)) for m, s, n in zip(*rng.uniform(1, 9, (3, 6)), strict=True) if int(n) > 1]
     known += [run(float(m), float(m - 1), float(m + 2)) for m in rng.uniform(1, 9, 4)]
     known += [over(3.0, 0.0, 2), over(3.0, 0.0, 4), over(4.0, 0.0, 3), over(5.0, None, 1), over(3.0, None, 1)]
-    known += [scored(rng.normal(m, 1, 30)) for m in (2.0, 2.1, 3.0)]
+    known += [scored(rng.normal(m, 1, n)) for m, n in ((2.0, 30), (2.1, 30), (3.0, 29), (3.1, 29))]
     p = p_values(known, "lower")
     for i, a in enumerate(known):
         for j, b in enumerate(known):
@@ -430,7 +430,7 @@ def test_models_that_find_the_same_data_hard_are_told_apart_part_by_part() -> No
         a, b, c = scored(one), scored(other), scored(better - 0.1)
         found = difference(a, b)
         theirs = stats.ttest_rel(one, other)
-        assert found and found.p == pytest.approx(theirs.pvalue, rel=1e-3) and in_parts(a, b) == 60
+        assert found and found.p == pytest.approx(theirs.pvalue, rel=1e-3) and by_parts(a, b)
         false += told(a, b)
         by_intervals += told(Evidence(c.summary, c.interval), Evidence(b.summary, b.interval))
         assert told(c, b) == (stats.ttest_rel(better - 0.1, other).pvalue < 0.05)
@@ -441,8 +441,24 @@ def test_models_that_find_the_same_data_hard_are_told_apart_part_by_part() -> No
 def test_parts_are_for_single_runs_of_the_same_parts() -> None:
     rng = np.random.default_rng(0)
     a, b, short = scored(rng.normal(3, 1, 60)), scored(rng.normal(3, 1, 60)), scored(rng.normal(3, 1, 59))
-    assert in_parts(a, b) and not in_parts(a, short) and not in_parts(a, over(3.0, 0.1, 3))
+    assert by_parts(a, b) and not by_parts(a, short) and not by_parts(a, over(3.0, 0.1, 3))
     assert difference(a, short) == difference(Evidence(a.summary, a.interval), short)
+    assert not by_parts(Evidence(Summary(3.0, 0.1, 3), parts=a.parts), b)
+
+
+def test_models_that_agree_on_every_part_show_no_scatter() -> None:
+    """But for a shift, or the rounding of what they add to: then the intervals within the runs are all there is."""
+    nats = np.random.default_rng(0).normal(3, 1, 60)
+    a, shifted, rounded = scored(nats), scored(nats + 0.01), scored(nats * (1 + 1e-12))
+    assert not by_parts(a, shifted) and not told(a, shifted) and not told(a, rounded)
+    assert seeds_needed(a, scored(nats + np.random.default_rng(1).normal(0.01, 0.1, 60))) in range(2, 400)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_parts_of_any_size_are_compared(size: float) -> None:
+    nats = np.random.default_rng(0).normal(3, 1, 60)
+    a, b = (Evidence(Summary(3 * size, None, 1), parts=tuple(size * (nats - i) / 60)) for i in (nats.mean(), 0.0))
+    assert by_parts(a, b) and not told(a, b)
 
 
 def test_a_bound_is_not_told_to_be_worse_than_what_is_none() -> None:

@@ -17,6 +17,7 @@ from bench.protocols import Aspect
 from bench.record import UNDATED, Better, Interval, Measurement, Plan, RunRecord, digest
 
 LARGEST = 2**28  # bytes of a file of results
+_SLACK = 1e-6  # of the arithmetic of others
 
 
 def read_json(path: Path) -> Any:
@@ -106,8 +107,8 @@ def finite(value: object) -> TypeGuard[float]:
 def wrong(value: float, least: float = -math.inf, most: float = math.inf) -> str:
     """Why a number that a file holds is none to keep; "" for one that is."""
     if not finite(value):
-        return f"the file says {value}"
-    if not least <= value <= most:
+        return f"the file says {named(str(value))}"
+    if not least - _SLACK <= value <= most + _SLACK:
         return f"the file says {value:g}, which is impossible: it lies between {least:g} and {most:g}"
     return ""
 

@@ -47,7 +47,7 @@ def read(path: Path, name: str = "", dataset: str = "") -> list[RunRecord]:
                     error=error if finite(error) else None, lead=len(found),
                 )
             )  # fmt: skip
-        if found:
+        if found or omitted:
             records.append(
                 imported(
                     TOOL, path, generator=generator, dataset=task, modality="text", measurements=_once(found),

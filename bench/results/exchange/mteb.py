@@ -9,6 +9,7 @@ from bench.registry import importer
 from bench.results.exchange._records import finite, imported, is_number, needed, number, read_json, wrong
 
 TOOL = "mteb"
+_LEADS = "main_score"
 
 
 @importer(TOOL)
@@ -22,20 +23,19 @@ def read(path: Path, name: str = "", dataset: str = "") -> list[RunRecord]:
     for split, subsets in splits.items():
         for subset in subsets:
             which = str(subset.get("hf_subset", "default"))
-            if not finite(subset.get("main_score")):
+            if not is_number(subset.get("main_score")):
                 continue
-            score = number("main_score", subset["main_score"], "relevance", "higher", protocol={"split": split}, lead=0)
-            others = [
-                number(key, value, "relevance", "higher", protocol={"split": split})
-                for key, value in subset.items()
-                if key != "main_score" and finite(value)
+            found = [
+                number(key, value, "relevance", "higher", protocol={"split": split}, lead=0 if key == _LEADS else None)
+                for key, value in sorted(subset.items(), key=lambda item: item[0] != _LEADS)
+                if finite(value)
             ]
             omitted = {key: why for key, value in subset.items() if is_number(value) and (why := wrong(value))}
             data = task if which == "default" else f"{task}/{which}"
             records.append(
                 imported(
                     TOOL, path, generator=name or _model(path), dataset=data, modality="text",
-                    measurements=[score, *others], data=[revision, split],
+                    measurements=found, data=[revision, split],
                     version=str(document.get("mteb_version", "")), omitted=omitted,
                 )
             )  # fmt: skip

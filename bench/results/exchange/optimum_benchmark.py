@@ -2,7 +2,8 @@
 
 Its latencies are taken from the values that it keeps, as medians with intervals. Its throughputs are not: that of
 training multiplies by the number of steps what is a mean over them, and that of generation counts tokens as samples.
-What can be said of them is in the latencies. A peak of 0 bytes is one that it could not see, and is left out.
+What can be said of them is in the latencies; of a phase one of whose values is none that a clock can show there is no
+latency. A peak of 0 bytes is one that it could not see, and is left out.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def read(path: Path, name: str = "", dataset: str = "") -> list[RunRecord]:
 def _phase(phase: str, facts: Mapping[str, Any], scenario: Mapping[str, Any]) -> Iterator[Measurement]:
     protocol = {"phase": phase, "input_shapes": scenario.get("input_shapes", {})}
     latency = facts.get("latency") or {}
-    values = [v for v in latency.get("values", []) if finite(v) and v >= 0]
-    if values:
+    values = latency.get("values", [])
+    if values and all(finite(v) and v >= 0 for v in values):
         yield number(
             f"{phase}_latency_p50", statistics.median(values), "efficiency", "lower", unit="s", n=len(values),
             interval=median_interval(values), protocol=protocol, lead=0,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.record import UNDATED, RunRecord
 from bench.registry import importer
-from bench.results.exchange._records import finite, imported, moment, needed, number, read_json
+from bench.results.exchange._records import finite, imported, is_number, moment, needed, number, read_json, wrong
 from bench.statistics import median_interval
 
 TOOL = "pytest-benchmark"
@@ -28,21 +28,22 @@ def read(path: Path, name: str = "", dataset: str = "") -> list[RunRecord]:
     records = []
     for benchmark in benchmarks:
         stats = benchmark.get("stats", {})
-        if not finite(stats.get("median")) or stats["median"] < 0:
+        if not is_number(stats.get("median")):
             continue
+        why = wrong(stats["median"], 0)
         rounds = [v for v in stats.get("data", []) if finite(v)]
         interval = median_interval(rounds) if rounds else None
         if interval and not interval.lo <= stats["median"] <= interval.hi:
             interval = None  # of rounds that are not those of the median
-        seconds = number(
+        seconds = () if why else (number(
             "seconds_p50", stats["median"], "efficiency", "lower", unit="s", n=int(stats.get("rounds", 0)),
             interval=interval, lead=0,
-        )  # fmt: skip
+        ),)  # fmt: skip
         records.append(
             imported(
                 TOOL, path, generator=str(benchmark.get("name")),
                 dataset=dataset or str(benchmark.get("group") or name or "benchmarks"), modality="vector",
-                measurements=[seconds],
+                measurements=seconds, omitted={"seconds_p50": why} if why else {},
                 environment={"cpu": cpu, **({"commit": commit} if commit else {})},
                 created=_when(document.get("datetime")), version=str(document.get("version", "")),
             )

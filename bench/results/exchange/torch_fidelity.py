@@ -41,7 +41,7 @@ def read(path: Path, name: str = "", dataset: str = "") -> list[RunRecord]:
             omitted[metric] = why
         elif is_number(value):
             found.append(number(metric, value, aspect, better, protocol={"tool": TOOL}, lead=place))
-    if not found:
+    if not found and not omitted:
         return needed([], path, TOOL)
     if not dataset:
         raise DataError(f"{named(path)}: {TOOL} does not say of which data its numbers are: name it with --dataset")

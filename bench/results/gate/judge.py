@@ -157,7 +157,7 @@ def check(baseline: Iterable[RunRecord], candidate: Iterable[RunRecord], policy:
         if dataset in after:
             found, told = _on(board, after[dataset], policy)
             findings, notes = findings + found, notes + told
-            settings += _settings(board, after[dataset])
+            settings += _settings(board, after[dataset]) if board.fingerprint == after[dataset].fingerprint else ()
         else:
             alone = "the dataset is in the baseline alone, and so nothing is known of it"
             findings += [_missing(dataset, row.group.name, "inconclusive", alone, policy) for row in board.ranked]
@@ -184,14 +184,24 @@ def _settings(before: Board, after: Board) -> Iterator[str]:
     """A line for each generator that ran otherwise on the two sides: that alone may be why its numbers differ."""
     rows = {row.group.name: row for row in after.ranked}
     for old in before.ranked:
-        if (new := rows.get(old.group.name)) and (apart := _apart(*(settings_of(r.group.first) for r in (old, new)))):
+        if (new := rows.get(old.group.name)) and (apart := _apart(_ran(old), _ran(new))):
             yield f"{old.name} on {before.dataset}: {apart}"
+
+
+def _ran(row: Row) -> dict[str, object]:
+    return {name: value for name, value in settings_of(row.group.first).items() if name != "suite"}
 
 
 def _apart(old: Mapping[str, object], new: Mapping[str, object]) -> str:
     """``width 64, 128; lr 0.1, None``: in what two differ."""
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    return "; ".join(f"{name} {named(str(old.get(name)))}, {named(str(new.get(name)))}" for name in names)
+
+    def both(name: str) -> str:
+        values = old.get(name), new.get(name)
+        show = shown if str(values[0]) == str(values[1]) else lambda value: named(str(value))
+        return f"{named(name)} {show(values[0])}, {show(values[1])}"
+
+    return "; ".join(map(both, names))
 
 
 def _missing(dataset: str, generator: str, verdict: Verdict, note: str, policy: Policy, lacking: str = "") -> Finding:
@@ -314,7 +324,7 @@ def _side(row: Row, column: Column) -> _Side | None:
     found = list(measurements(row, column))
     if not found:
         return None
-    trained = any(record.training_id is not None for record, _ in found)
+    trained = any(record.trained for record, _ in found)
     return _Side({record.plan.seed: m.value for record, m in found}, [m for _, m in found], trained)
 
 
@@ -362,7 +372,7 @@ def _judged(finding: Finding, a: _Side, b: _Side, policy: Policy) -> Finding:
         loss = welch_difference(_scaled(after.summary, now), _scaled(before.summary, then))
         method = f"Welch, {counts[0]} and {_counted(counts[1])}"
     elif not (a.trained or b.trained) and (found := difference_of(after, before)):
-        change, loss = found, found._replace(value=now * after.mean - then * before.mean)
+        change, loss = found, difference_of(_times(after, now), _times(before, then)) or found
         method = single_method(after, before)
     else:
         few = "one seed a side" if max(counts) == 1 else "one seed on a side"
@@ -410,6 +420,15 @@ def _loss(finding: Finding) -> tuple[float, float, float]:
 def _pairs(a: _Side, b: _Side, policy: Policy) -> tuple[list[float], list[float]] | None:
     """The numbers of either side by seed, where they are to be taken as pairs."""
     return None if policy.paired is False else in_pairs(a.values, b.values, 2 if policy.paired else PAIRS)
+
+
+def _times(number: Evidence, factor: float) -> Evidence:
+    """The evidence of a multiple."""
+    around = number.interval
+    ends = sorted(factor * end for end in (around.lo, around.hi)) if around else []
+    interval = around.model_copy(update={"lo": ends[0], "hi": ends[1]}) if around else None
+    parts = tuple(factor * part for part in number.parts)
+    return Evidence(_scaled(number.summary, factor), interval, number.bound, parts)
 
 
 def _scaled(summary: Summary, factor: float) -> Summary:
