@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from bench.modalities._examples import content_hash
     from bench.modalities._pictures import Pictures
     from bench.modalities._sequences import Sequences
+    from bench.probes.flops import count_flops
     from bench.probes.pulse import alive
     from bench.probes.stopwatch import Timing, time_calls
     from bench.protocols import (
@@ -144,6 +145,7 @@ _HOMES = {
     "bench.files": "cache_folder open_plain sha256 without_home write_atomic",
     "bench.measure.moments": "Moments",
     "bench.probes.pulse": "alive",
+    "bench.probes.flops": "count_flops",
     "bench.probes.stopwatch": "Timing time_calls",
     "bench.protocols": (
         "Batch Dataset DataSpec Evaluated ExampleLoss Extractor Features Generator Likelihood Paced Reconstructor "
@@ -385,6 +387,7 @@ __all__ = [
     "check",
     "command",
     "content_hash",
+    "count_flops",
     "dataset",
     "decoding",
     "dequantise",

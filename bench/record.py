@@ -335,6 +335,7 @@ class RunRecord(Frozen):
         default=None,
         description="file under samples/: the training examples nearest to the first samples, in their order",
     )
+    hashes: dict[str, str] = Field(default_factory=dict, description="SHA-256 of these files, in hex, by their names")
     created: Annotated[str, AfterValidator(_moment)] = Field(
         description="UTC, ISO 8601", json_schema_extra={"pattern": _UTC}
     )

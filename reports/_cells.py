@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from bench.results.board import Cell, Column
+from bench.results.board import Cell, Column, Standing
 from bench.results.ranks import BEYOND
 from reports._escaping import visible
 from reports._numbers import Scale, fixed, places_of, plain, scale, with_spread
@@ -15,6 +15,7 @@ from reports._numbers import Scale, fixed, places_of, plain, scale, with_spread
 ARROWS = {"lower": "↓", "higher": "↑", "none": ""}
 DIRECTIONS = {"lower": "lower is better", "higher": "higher is better", "none": "not ranked"}
 MISSING = "–"
+BUSY = "timed while other work kept the machine busy, and told from nothing"
 _MARKS = {
     "best": "best mean",
     "tied": "not told to be worse than the best, or than real data where the best mean passes that",
@@ -66,6 +67,19 @@ def with_unit(cell: Cell, column: Column) -> str:
     return f"{show(cell, column)} {scale_of(column).unit}".strip()
 
 
+def place_text(standing: Standing) -> str:
+    """What a place says, in words."""
+    if standing.place is None and standing.done == standing.tried:
+        return f"not ranked: {standing.why}"
+    if standing.place is None:
+        missing = f"{standing.done} of {standing.tried} trials have a number, and a mean of those is no mean of all"
+        return f"not ranked: {missing}{f' ({standing.why})' if standing.why else ''}"
+    at, low, high = standing.place
+    if standing.single:
+        return f"place {at} ({low} to {high} by intervals within single runs, which know nothing of other seeds)"
+    return f"place {at}; at 95 % it may be {low} to {high}" if low != high else f"place {at}, at 95 %"
+
+
 def letters(tier: str) -> str:
     """``a c e``: side by side they read as a word."""
     return " ".join(re.findall(r"[a-z]\d*", tier))
@@ -88,6 +102,8 @@ def explain(cell: Cell, column: Column) -> str:
             parts.append("a bound: the true value is at least as good")
         if cell.mark:
             parts.append(_MARKS[cell.mark])
+        if cell.busy:
+            parts.append(BUSY)
     if cell.why:
         parts.append(f"missing: {cell.why}")
     return "; ".join(parts)

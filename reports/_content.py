@@ -13,6 +13,7 @@ from bench import Plan, Records, RunRecord, Unfinished
 from bench.results.across import Across, across
 from bench.results.board import Board, Cell, Column, Row, busy, leaderboards, seeds_text
 from bench.results.groups import given_up, newest
+from reports._cells import place_text
 from reports._colours import slots
 from reports._continued import Beginning, beginnings
 from reports._samples import Sample, gallery
@@ -35,6 +36,13 @@ class Section:
     def data(self) -> str:
         """Enough of the dataset's fingerprint to know it by."""
         return self.board.fingerprint[:19]
+
+    @property
+    def unranked(self) -> list[str]:
+        """A line for each of the first generators without a place, and why: not all see a tooltip."""
+        apart = [row for row in self.board.ranked if row.standing and row.standing.place is None]
+        lines = [f"{row.name} is {place_text(row.standing)}" for row in apart[:MOST_NAMED] if row.standing]
+        return [*lines, *([f"{len(apart) - MOST_NAMED} more are not ranked"] if len(apart) > MOST_NAMED else [])]
 
     @property
     def undrawn(self) -> str:

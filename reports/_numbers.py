@@ -19,6 +19,7 @@ _LADDERS: dict[str, tuple[tuple[float, float, str], ...]] = {
     "s": ((1, 1, "s"), (1e-3, 1e-3, "ms"), (0, 1e-6, "µs")),
     "1": ((1e-3, 1, ""), (1e-6, 1e-3, "×10⁻³"), (0, 1e-6, "×10⁻⁶")),
 }
+_LONG = 10_000  # of a unit: then the next is taken, however few are so large
 _PLAIN_FROM = 0.1  # a column without a unit that holds such a number, as shares do, is not scaled
 _MOST_DIGITS = 6
 _HUGE, _FINEST = 1e15, 9  # from this size on, and with more places than these, a number is written in powers of ten
@@ -27,12 +28,17 @@ _HUGE, _FINEST = 1e15, 9  # from this size on, and with more places than these, 
 def scale(unit: str, typical: float, largest: float = 0.0) -> Scale:
     """One scale for a whole column, by its typical magnitude, so that its numbers compare at a glance.
 
-    largest: magnitude in it. What has no unit is scaled only where all is small: a share of 1 is not 1,000 thousandths.
+    largest: magnitude in it, for which a larger unit may be taken. What has no unit is scaled only where all is small:
+    a share of 1 is not 1,000 thousandths.
     """
     if unit == "1" and largest >= _PLAIN_FROM:
         return Scale(1, "")
-    for start, factor, name in _LADDERS.get(unit, ()):
+    ladder = _LADDERS.get(unit, ())
+    for step, (start, factor, name) in enumerate(ladder):
         if typical and typical >= start:
+            while step and largest >= _LONG * factor:  # 90 ms and 0.5 ms beside one another, not 90,000 µs
+                step -= 1
+                _, factor, name = ladder[step]
             return Scale(factor, name)
     return Scale(1, "" if unit == "1" else unit)
 

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from bench.results.board import Standing
 from bench.results.ranks import BEYOND, RULE
-from reports._cells import ARROWS, DIRECTIONS, describe, explain, letters, scale_of, show
+from reports._cells import ARROWS, BUSY, DIRECTIONS, describe, explain, letters, place_text, scale_of, show
 from reports._colours import CONTROL, DARK, LIGHT
 from reports._content import MOST_NAMED, listed
 from reports._escaping import ENTRY, LISTING, LONG_NAME, NAME, SHORT_NAME, TIP, WHOLE, ending, visible
@@ -66,7 +65,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(listed=listed, base64=in_base64, cut=cut, name_tag=name_tag, ending=ending)
     environment.filters.update(letters=letters)
-    environment.globals.update(duration=duration, place_text=place_text, tiers=TIERS, bars=BARS)
+    environment.globals.update(duration=duration, place_text=place_text, tiers=TIERS, bars=BARS, busy=BUSY)
     environment.globals.update(show=show, explain=explain, describe=describe, scale_of=scale_of)
     environment.globals.update(arrows=ARROWS, directions=DIRECTIONS, rule=RULE, beyond=BEYOND, MOST_NAMED=MOST_NAMED)
     environment.globals.update(SHORT_NAME=SHORT_NAME, LONG_NAME=LONG_NAME, TIP=TIP, ENTRY=ENTRY, LISTING=LISTING)
@@ -95,19 +94,6 @@ def name_tag(name: str, longest: int = NAME, breaks: str = "") -> Markup:
     if len(name) <= longest:
         return shown
     return Markup('<span title="{}">{}</span>').format(visible(name, TIP, keep=""), shown)
-
-
-def place_text(standing: Standing) -> str:
-    """What a place says, in words."""
-    if standing.place is None and standing.done == standing.tried:
-        return f"not ranked: {standing.why}"
-    if standing.place is None:
-        missing = f"{standing.done} of {standing.tried} trials have a number, and a mean of those is no mean of all"
-        return f"not ranked: {missing}{f' ({standing.why})' if standing.why else ''}"
-    at, low, high = standing.place
-    if standing.single:
-        return f"place {at} ({low} to {high} by intervals within single runs, which know nothing of other seeds)"
-    return f"place {at}; at 95 % it may be {low} to {high}" if low != high else f"place {at}, at 95 %"
 
 
 def drawn(figure: Figure | None, name: str, label: str) -> Markup | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bench import RunRecord, report, write_atomic
 from bench.results.board import Board, Column, Row
 from bench.results.ranks import BEYOND, RULE
-from reports._cells import ARROWS, heading, letters, meanings, show
+from reports._cells import ARROWS, BUSY, heading, letters, meanings, show
 from reports._content import MOST_NAMED, Content, Pending, Section, Trouble, gaps, gather, listed
 from reports._effort import effort
 from reports._escaping import LISTING, NAME, WHOLE, ending, visible
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 LEGEND = (
     f"**Bold**: best mean. ≈: {RULE}. †: {BEYOND}. ±: standard deviation over seeds, none where they agree. "
     "[ ]: interval within one run. Neither, of one seed: spread not measured. Behind a place those that it may have at "
-    "95 %, all together; two that share a letter of their tiers are not told apart. Yardsticks (*italic*) are unranked."
+    f"95 %, all together; two that share a letter of their tiers are not told apart. ‡: {BUSY}. "
+    "Yardsticks (*italic*) are unranked."
 )
 
 
@@ -79,6 +80,7 @@ def _section(section: Section, content: Content, target: Path, number: int) -> l
     parts = [f"## {name(board.dataset)}", about]
     if board.columns:
         parts += [_leaderboard(board, board.headline, places=board.main is not None), LEGEND]
+        parts += [text(line) for line in section.unranked]
     parts += [section.undrawn, *_samples(section.samples, target, number), *_continued(section)]
     parts += _figures(board, content, target, number)
     if board.headline != board.columns:
@@ -114,7 +116,8 @@ def _name(row: Row) -> str:
 def _cell(row: Row, column: Column) -> str:
     cell = row.cells[column.key]
     shown = text(str(show(cell, column)))
-    return {"best": f"**{shown}**", "tied": f"{shown} ≈", "beyond": f"{shown} †", "": shown}[cell.mark]
+    busy = " ‡" if cell.busy else ""
+    return {"best": f"**{shown}**", "tied": f"{shown} ≈", "beyond": f"{shown} †", "": f"{shown}{busy}"}[cell.mark]
 
 
 def _meanings(columns: Iterable[Column]) -> str:

@@ -148,8 +148,7 @@ def _said(choice: Choice) -> str:
                 else f"not told from the best by {choice.objective.label} ({len(tier)} are not)"
             )
         if len(likely) > 1 and choice.price:
-            held = f"the {len(likely)} that hold the best with 95% probability"
-            why += f", and of {held} the cheapest by {choice.price.label}"
+            why += f", and of the {len(likely)} that may well be the best the cheapest by {choice.price.label}"
         told = f"On {on} take {taken.row.name}: {why}."
         if choice.conditions:
             told += f" That it keeps the conditions is {taken.keeps:.0%} probable."

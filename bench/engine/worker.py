@@ -39,7 +39,7 @@ from bench.engine.plan import TrialPlan, checkpoint_path
 from bench.engine.training import Keep, Progress, Schedule, advance, best_path, load, load_last, refit, train
 from bench.engine.validation import look
 from bench.errors import GenbenchError, Omitted, TrialError, Unsupported, said
-from bench.files import write_atomic
+from bench.files import sha256, write_atomic
 from bench.measure.continuation import continuations
 from bench.measure.names import find_metric
 from bench.measure.trial import Costs, Trial, measure_model
@@ -101,6 +101,7 @@ class _Run:
     continued: str | None = None
     timings: str | None = None
     nearest: str | None = None
+    hashes: dict[str, str] = field(default_factory=dict)
     kept_step: int | None = None
     failure: Failure | None = None  # of a training that was stopped, or of the first metric that broke
 
@@ -109,6 +110,12 @@ class _Run:
         self.emit({"phase": name})
         with self.phases(name):
             yield
+
+    def keep(self, name: str | None) -> str | None:
+        """Note what the file of this name under samples/ holds, so that nobody changes it unseen."""
+        if name:
+            self.hashes[name] = sha256(self.out / "samples" / name)
+        return name
 
     def tell(self) -> None:
         """Send what is there, so that it is kept if this process comes to a sudden end."""
@@ -200,6 +207,7 @@ def _kept(run: _Run) -> dict[str, Any]:
         "continued": run.continued,
         "timings": run.timings,
         "nearest": run.nearest,
+        "hashes": run.hashes,
     }
 
 
@@ -259,7 +267,7 @@ def _measure_all(run: _Run) -> None:
     with run.phase("sample"):
         # What else was drawn is measured and forgotten, or videos would fill the disk.
         kept = trial.drawn[: plan.budget.keep_samples]
-        run.samples = save_samples(run.out / "samples", plan.run_id, kept, dataset)
+        run.samples = run.keep(save_samples(run.out / "samples", plan.run_id, kept, dataset))
     # Read before any metric runs, or an extractor's memory would count as the model's.
     trial.costs = _costs(run, device)
     if trial.only_upper_half():
@@ -282,6 +290,7 @@ def _keep_timings(run: _Run, trial: Trial) -> None:
         run.timings = f"{run.plan.run_id}.timings.json"
         raw = {scenario: timing.raw for scenario, timing in trial.timings.items()}
         write_atomic(run.out / "samples" / run.timings, json.dumps(raw))
+        run.keep(run.timings)
 
 
 def _continue(run: _Run, model: Generator, dataset: Dataset, device: torch.device) -> None:
@@ -294,6 +303,7 @@ def _continue(run: _Run, model: Generator, dataset: Dataset, device: torch.devic
     if written:
         run.continued = f"{run.plan.run_id}.continued.json"
         write_atomic(run.out / "samples" / run.continued, json.dumps(written, ensure_ascii=False))
+        run.keep(run.continued)
 
 
 def _nearest(run: _Run, kept: Stored, dataset: Dataset) -> None:
@@ -308,7 +318,7 @@ def _nearest(run: _Run, kept: Stored, dataset: Dataset) -> None:
     except Exception as error:
         run.remark(f"no nearest training examples are shown: {said(error)}")
         return
-    run.nearest = save_samples(run.out / "samples", f"{run.plan.run_id}.nearest", found, dataset)
+    run.nearest = run.keep(save_samples(run.out / "samples", f"{run.plan.run_id}.nearest", found, dataset))
 
 
 def _build(plan: TrialPlan, dataset: Dataset, device: torch.device) -> Generator:

@@ -20,7 +20,7 @@ def count_flops(call: Callable[[], object]) -> int:
     """FLOPs of what ``call`` does, backward passes included. While it is counted, it takes longer."""
     from torch.utils.flop_counter import FlopCounterMode  # a fifth of a second to import
 
-    counter = FlopCounterMode(display=False, custom_mapping=_RECURRENT)
+    counter = FlopCounterMode(display=False, custom_mapping=_MORE)
     counter.mod_tracker = _Everywhere()  # type: ignore[assignment]
     with counter:
         call()
@@ -52,8 +52,23 @@ def _twice(forward: Callable[..., int]) -> Callable[..., int]:
     return lambda *args, **more: 2 * forward(*args, **more)
 
 
-# Whole recurrent layers, for which PyTorch's counter has no formula.
-_RECURRENT: dict[Any, Callable[..., int]] = {
+def _attention(query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
+    """As PyTorch counts that of GPUs: two products, whether or not a mask hides half of them."""
+    from torch.utils.flop_counter import sdpa_flop_count
+
+    return int(sdpa_flop_count(query, key, value))
+
+
+def _attention_backward(grad: Shape, query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
+    from torch.utils.flop_counter import sdpa_backward_flop_count
+
+    return int(sdpa_backward_flop_count(grad, query, key, value))
+
+
+# Whole recurrent layers, and attention on the CPU, for which PyTorch's counter has no formula.
+_MORE: dict[Any, Callable[..., int]] = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
     torch.ops.aten.mkldnn_rnn_layer: _mkldnn,
     torch.ops.aten.mkldnn_rnn_layer_backward: _twice(_mkldnn),
     torch.ops.aten._cudnn_rnn: _cudnn,

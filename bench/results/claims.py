@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -53,6 +54,11 @@ def _samples(record: RunRecord, path: Path) -> Iterator[str]:
             with open_plain(path.parent.parent / "samples" / name) as file:
                 if name.endswith(".npz") and not zipfile.is_zipfile(file):
                     yield f"its samples are damaged: samples/{named(name)}"
+                    continue
+                file.seek(0)
+                told = record.hashes.get(name)
+                if told and hashlib.sha256(file.read()).hexdigest() != told:
+                    yield f"its samples are not those that it was made with: samples/{named(name)} has another hash"
         except (DataError, OSError) as error:
             yield f"its samples are not there: samples/{named(name)} ({error})"
 

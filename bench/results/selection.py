@@ -21,6 +21,7 @@ from bench.statistics import compact_letters, leads, mean_draws, non_dominated, 
 
 DRAWS = 4000
 HOLDS = 0.95
+RARE = 0.05  # of how often the most likely one is the best
 _OPERATORS: Mapping[str, Callable[[np.ndarray, float], np.ndarray]] = {
     "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt,
 }  # fmt: skip
@@ -62,8 +63,9 @@ class Candidate:
     why: for which reason it was left out; "" for one that was not. tier: of what was left, letters; two that share one
     are not told apart. keeps: the probability that it keeps all constraints. best: that it does, and none that does is
     better of those not left out; where nothing is to be best, that none is as good in everything and better in
-    something. likely: whether it is one of the fewest that hold the best with a probability of 95 %, where any keeps
-    all constraints, and of the best tier where that has such.
+    something. likely: whether it is one of the fewest that hold the best with a probability of 95 %, each at least a
+    twentieth as likely as the most likely one, where any keeps all constraints, and of the best tier where that has
+    such.
     """
 
     row: Row
@@ -276,12 +278,17 @@ def _best(
 def _likely(inside: Sequence[int], share: np.ndarray) -> set[int]:
     """The fewest that hold the best with the probability ``HOLDS``, by how often each is it; all where none ever is.
 
-    A tier alone may hold many that are hardly ever the best: too few data to tell them from it, and from one another.
+    None that is hardly ever the best is among them, be it what the probability lacks. A tier alone may hold many such:
+    too few data to tell them from it, and from one another.
     """
     order = sorted(inside, key=lambda i: -share[i])
     before = np.cumsum([0.0, *(share[i] for i in order)])
-    enough = HOLDS * before[-1]
-    return {i for i, sum_before in zip(order, before, strict=False) if sum_before < enough or not before[-1]}
+    enough, least = HOLDS * before[-1], RARE * share.max(initial=0.0)
+    return {
+        i
+        for i, sum_before in zip(order, before, strict=False)
+        if not before[-1] or (sum_before < enough and share[i] >= least)
+    }
 
 
 def _leader(inside: Sequence[Candidate], main: Column) -> tuple[Candidate | None, int | None]:
@@ -290,7 +297,11 @@ def _leader(inside: Sequence[Candidate], main: Column) -> tuple[Candidate | None
     known = [(e, c) for c in inside if (e := c.row.cells[main.key].evidence)]
     best, leader = min(known, key=lambda pair: sign * pair[0].mean, default=(None, None))
     chosen = next((e for e, c in known if c.chosen), None)
-    return leader, seeds_needed(chosen, best) if best and chosen and best is not chosen else None
+    if not (best and chosen) or best is chosen:
+        return leader, None
+    needed = seeds_needed(chosen, best)
+    # With those that there are it was not told.
+    return leader, None if needed is None else max(needed, 1 + min(best.summary.n, chosen.summary.n))
 
 
 def _front(

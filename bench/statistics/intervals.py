@@ -11,6 +11,8 @@ from scipy import special
 
 from bench.record import LARGEST, Estimate, Interval
 
+_ROUNDING = 1e-12  # share by which numbers that are one may differ, summed in another order
+_LONGEST = 1e12  # a whole number that is written in full
 ALIKE = "nothing varies, exact if nothing ever does"
 STRETCHES = 100  # enough to tell a spread by, and few enough to be kept in a record
 LEAST_PARTS = 10  # of fewer units the error of a ratio is told too small too often
@@ -25,17 +27,25 @@ class Summary:
     n: int
 
     def __str__(self) -> str:
-        """``4.21 ± 0.5``, for a line of text; a table of a page rounds by its column."""
+        """``4.21 ± 0.5``, for a line of text, whole numbers in full; a table of a page rounds by its column."""
+        if not self.sd and self.mean.is_integer() and abs(self.mean) < _LONGEST:
+            return f"{self.mean:,.0f}"
         return f"{self.mean:.4g}" + (f" ± {self.sd:.1g}" if self.sd else "")
 
 
 def summarise(values: Sequence[float]) -> Summary:
-    """Mean and standard deviation of at least one value. Raises ValueError for none."""
+    """Mean and standard deviation of at least one value. Raises ValueError for none.
+
+    Values that are one but for rounding have none: their mean is not always one of them, and lies some digit beside.
+    """
     if not values:
         raise ValueError("no values to summarise")
-    mean = math.fsum(values) / len(values)
-    sd = math.dist(values, [mean] * len(values)) / math.sqrt(len(values) - 1) if len(values) > 1 else None
-    return Summary(mean, sd, len(values))
+    mean, low, high = math.fsum(values) / len(values), min(values), max(values)
+    if len(values) == 1:
+        return Summary(mean, None, 1)
+    if high - low <= _ROUNDING * max(abs(low), abs(high)):
+        return Summary(mean if low < high else low, 0.0, len(values))
+    return Summary(mean, math.dist(values, [mean] * len(values)) / math.sqrt(len(values) - 1), len(values))
 
 
 def median_interval(values: Sequence[float], level: float = 0.95) -> Interval | None:

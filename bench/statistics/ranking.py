@@ -54,15 +54,13 @@ def rank_intervals(means: Sequence[float], p: np.ndarray, level: float = 0.95) -
 def compact_letters(means: Sequence[float], p: np.ndarray, level: float = 0.95) -> list[str]:
     """Tiers as letters: two that share one are not told apart, and two that share none are (Piepho 2004).
 
-    By ``told_apart``. ``a`` stands for the tier of the best mean.
+    By ``told_apart``: a tier is a largest set of which no two are. ``a`` stands for the tier of the best mean.
     """
+    import networkx as nx  # a third of a second
+
     n = len(means)
-    tiers = {frozenset(range(n))} if n else set()
-    for i, j in zip(*np.nonzero(np.triu(told_apart(p, level))), strict=True):
-        # Insert: a tier that holds both is split. Absorb: one within another goes.
-        parts = {part for tier in tiers if {i, j} <= tier for part in (tier - {i}, tier - {j})}
-        kept = {tier for tier in tiers if not {i, j} <= tier}
-        tiers = kept | {part for part in parts if not any(part <= other for other in kept | parts - {part})}
+    alike = nx.from_numpy_array(~told_apart(p, level) & ~np.eye(n, dtype=bool)) if n else nx.Graph()
+    tiers = map(frozenset, nx.find_cliques(alike))
     place = {k: at for at, k in enumerate(sorted(range(n), key=lambda k: means[k]))}
     ordered = sorted(tiers, key=lambda tier: sorted(place[k] for k in tier))
     named = list(zip(ordered, _letters(), strict=False))

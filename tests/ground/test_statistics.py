@@ -44,6 +44,14 @@ def test_what_never_moves_has_no_spread_at_any_scale() -> None:
         assert summarise([value, value]) == Summary(value, 0.0, 2)
 
 
+@pytest.mark.parametrize("n", [2, 3, 5, 7, 10])
+def test_values_that_are_one_but_for_rounding_have_no_spread(n: int) -> None:
+    """Or a mean that lies a digit beside them would make any two of them told apart."""
+    values = np.random.default_rng(0).uniform(0.001, 1, 200)
+    assert all(summarise([float(v)] * n) == Summary(float(v), 0.0, n) for v in values)
+    assert all(summarise([float(v), float(v) * (1 + 1e-14)]).sd == 0 for v in values)
+
+
 @pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
 def test_a_summary_is_numpys_at_every_scale(scale: float) -> None:
     values = np.random.default_rng(0).normal(3, 1, 7)

@@ -102,6 +102,8 @@ NO_INTERVAL: Mapping[str, str] = {
     "longest_copy": "a maximum",
     "parameters": "a count",
     "nfe": "a count",
+    "sample_flops": "a count",
+    "checkpoint_bytes": "a count",
     "peak_rss_bytes": "what one process reached",
     "peak_gpu_bytes": "what one process reached",
 }

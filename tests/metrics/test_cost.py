@@ -105,6 +105,24 @@ class TestCost:
         compute("latency_p50", timed)
         assert torch.equal(plain.samples, timed.samples)
 
+    def test_operations_of_a_sample_are_counted_by_hand(self) -> None:
+        """A layer from 3 numbers to 64 pixels: two operations a weight, whatever the batch."""
+
+        class Linear(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.layer = torch.nn.Linear(3, 64)
+
+            def sample(self, n: int, rng: torch.Generator, condition: Any = None) -> torch.Tensor:
+                made: torch.Tensor = self.layer(torch.randn(n, 3, generator=rng)).tanh().view(n, 1, 8, 8)
+                return made
+
+        model = Linear()
+        assert {compute("sample_flops", trial_of(model, digits(), n)).value for n in (1, 8, 64)} == {2 * 3 * 64}
+        model.register_buffer("counter", torch.zeros((), dtype=torch.int64))
+        model.twin = model.layer
+        assert compute("checkpoint_bytes", trial_of(model, digits())).value == 4 * (3 * 64 + 64) + 8
+
     def test_shared_parameters_count_once(self) -> None:
         net = torch.nn.Module()
         net.a, net.b = torch.nn.Linear(3, 4), torch.nn.Linear(3, 4)

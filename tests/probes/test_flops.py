@@ -23,6 +23,20 @@ def test_a_convolution_is_a_product_at_every_place() -> None:
     assert count_flops(lambda: net(torch.zeros(BATCH, 3, 9, 9))) == 2 * BATCH * 9 * 9 * 6 * (3 * 5 * 5)
 
 
+@pytest.mark.parametrize("causal", [True, False])
+def test_attention_is_two_products(causal: bool) -> None:
+    """The same on a CPU as on a GPU: scores, and what they weigh; backwards five, one of them the scores anew."""
+    heads, width = 4, 8
+    q, k, v = (torch.randn(BATCH, heads, TIME, width, requires_grad=True) for _ in range(3))
+    product = 2 * BATCH * heads * TIME * TIME * width
+
+    def attend() -> torch.Tensor:
+        return nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
+
+    assert count_flops(attend) == 2 * product
+    assert count_flops(lambda: attend().sum().backward()) == 7 * product
+
+
 @pytest.mark.parametrize(("kind", "gates"), [(nn.RNN, 1), (nn.GRU, 3), (nn.LSTM, 4)])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_recurrent_layer_is_its_products_at_every_step(kind: type[nn.RNN], gates: int, layers: int) -> None:

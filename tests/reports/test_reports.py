@@ -26,13 +26,12 @@ from bench.results.board import Board, leaderboards
 from bench.results.groups import given_up, newest
 from bench.results.pairs import BUSY, compare
 from bench.results.ranks import BEYOND, NO_MERIT
-from reports._cells import explain, show
+from reports._cells import explain, place_text, show
 from reports._content import gather
 from reports._escaping import visible
 from reports._figures import costs, sheet, tradeoff
 from reports._losses import curve, curve_table, curves
 from reports._numbers import duration, plain, scale, with_spread
-from reports._page import place_text
 from reports._quality import sparks
 from reports._samples import gallery
 from reports._svg import inline_svg
@@ -130,6 +129,7 @@ def test_digits_follow_the_spread(value: float, spread: float | None, expected: 
 def test_units_are_chosen_for_the_column() -> None:
     assert scale("B", 750 * 2**20).unit == "MiB"
     assert scale("s", 0.0035).unit == "ms"
+    assert scale("s", 0.0005, 0.09).unit == "ms" and scale("B", 2**21, 2**40).unit == "GiB"
     assert scale("examples/s", 5).unit == "examples/s"
     assert scale("1", 0).factor == 1
     assert plain(0.5) == "0.500"
@@ -210,7 +210,7 @@ def test_what_is_better_than_real_data_is_no_merit(tmp_path: Path) -> None:
         "gpt": "beyond", "lstm": "", "real": "", "noise": "",
     }  # fmt: skip
     within = board_of(diverse("gpt", [0.1, 0.13, 0.12]) + others)  # not told from real data
-    assert marked(within, "self_bleu") == {"gpt": "tied", "lstm": "", "real": "", "noise": ""}
+    assert marked(within, "self_bleu") == {"gpt": "best", "lstm": "", "real": "", "noise": ""}
     for write in PAGES:
         text = write(diverse("gpt", [0.043, 0.044, 0.042]) + others, tmp_path, tmp_path, []).read_text()
         assert re.search("0.0430 ± 0.0010 ?†", re.sub("<[^>]*>", "", text)) and BEYOND in text
@@ -224,13 +224,15 @@ def test_nobody_needs_to_be_as_slow_as_real_data() -> None:
 
 def test_the_verdict_says_where_the_best_is_better_than_real_data() -> None:
     fds = {"vae": 2.0, "dcgan": 30.0, "real": 6.0}
-    board = board_of([r for n, v in fds.items() for r in seeds(n, "fd_lenet", [v, v + 0.1])])
+    records = [r for n, v in fds.items() for r in seeds(n, "fd_lenet", [v, v + 0.1])]
+    board = board_of(records)
     assert verdict(board).startswith(
         "vae (2.05 ± 0.07) is better by fd_lenet than real data itself, which is no merit, and stands aside. dcgan has"
     )
     first, second = board.ranked
     assert first.name == "dcgan" and second.standing and second.standing.place is None
     assert place_text(second.standing) == f"not ranked: {NO_MERIT}"
+    assert f"{second.name} is not ranked: {NO_MERIT}" in gather(records, Path(), []).sections[0].unranked
     both = board_of([r for n, v in {**fds, "dcgan": 4.0}.items() for r in seeds(n, "fd_lenet", [v, v + 0.1])])
     assert "But that is better than real data itself, which is no merit." in verdict(both)
 

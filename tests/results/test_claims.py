@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import DataError, OutputError, RunRecord
+from bench import DataError, OutputError, RunRecord, ratio_interval, ratio_parts
 from bench.cli._main import run_command
+from bench.files import sha256
 from bench.record import CurvePoint
 from bench.results.claims import contradictions, problems
 from bench.results.merge import Merged, merge
@@ -93,6 +94,14 @@ def test_another_tools_number_of_that_name_may_be_anything() -> None:
 
 
 class TestFiles:
+    def test_an_interval_and_its_parts_are_of_one_error(self) -> None:
+        rows, ones = np.random.default_rng(0).normal(3, 1, 80), np.ones(80)
+        facts = {"interval": ratio_interval(rows, ones), "parts": ratio_parts(rows, ones)}
+        number = measured("bits_per_byte", float(rows.mean()), **facts)
+        assert list(contradictions(good(measurements=(number,)))) == []
+        narrow = number.model_copy(update={"parts": tuple(1e-9 * part for part in number.parts)})
+        assert any("deny one another" in problem for problem in contradictions(good(measurements=(narrow,))))
+
     def test_a_record_of_the_future_is_not_believed(self, tmp_path: Path) -> None:
         path = write_record(tmp_path, good(created="2999-01-01T00:00:00+00:00"))
         assert "was made in the future" in problems(path)[0]
@@ -102,6 +111,12 @@ class TestFiles:
         path = tmp_path / "records" / f"{r.run_id}.json"
         (tmp_path / "samples" / str(r.samples)).write_bytes(b"no zip")
         assert "its samples are damaged" in problems(path)[0]
+        r = with_samples(tmp_path, good())
+        whole = tmp_path / "samples" / str(r.samples)
+        path = write_record(tmp_path, r.model_copy(update={"hashes": {str(r.samples): sha256(whole)}}))
+        assert problems(path) == []
+        np.savez(whole, samples=np.zeros((3, 1, 8, 8), np.uint8))
+        assert "has another hash" in problems(path)[0]
         (tmp_path / "samples" / str(r.samples)).unlink()
         assert "its samples are not there" in problems(path)[0]
         outside = write_record(tmp_path, good(samples="../../etc/passwd"))

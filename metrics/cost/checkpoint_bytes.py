@@ -1,0 +1,16 @@
+"""Size of a model as it is kept."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from bench import Estimate, Omitted, Trial, metric
+
+
+@metric("checkpoint_bytes", aspect="efficiency", unit="B", better="lower", least=0, exact=True)
+def checkpoint_bytes(trial: Trial) -> Estimate:
+    """Bytes of all that a checkpoint holds of the model, averages and buffers too; what is shared counts once."""
+    if not isinstance(trial.model, nn.Module):
+        raise Omitted("not a torch module")
+    stored = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in trial.model.state_dict().values()}
+    return Estimate(value=sum(stored.values()), n=1)
