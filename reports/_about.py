@@ -1,4 +1,4 @@
-"""The pages beside the index: one of each generator that is pictured, and one of each two of them side by side."""
+"""The pages beside the index: one of each of the first generators, and one of each two that are pictured."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def pages(content: Content, run_folder: Path) -> Iterator[tuple[str, str]]:
     """Each page's file name and its text."""
     for number, section in enumerate(content.sections, 1):
         board = section.board
-        for row in board.pictured:
+        for row in board.paged:
             yield address(board.dataset, row.name), _of_one(content, section, row, number, run_folder)
         for pair in combinations(_paired(board), 2):
             yield address(board.dataset, *(row.name for row in pair)), _of_two(content, section, pair, number)
@@ -87,7 +87,8 @@ def _paired(board: Board) -> list[Row]:
 
 def _of_one(content: Content, section: Section, row: Row, number: int, run_folder: Path) -> str:
     board, plan = section.board, row.group.first.plan
-    others = [] if row.group.control else [other for other in _paired(board) if other is not row]
+    paired = _paired(board)
+    others = [other for other in paired if other is not row] if any(row is one for one in paired) else []
     omitted = {(metric, why): None for record in row.group.records for metric, why in record.omitted.items()}
     figure = None
     if row.name in content.slots and any(row is found for found in learning(board)):

@@ -125,7 +125,7 @@ class Table:
 def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
     """One page with everything in it: tables, samples, figures, failures, and how to run it again.
 
-    Beside it, in ``pages``, one of each generator that is pictured, and one of each two of them; those of generators
+    Beside it, in ``pages``, one of each of the first generators, and one of each two that are pictured; those of generators
     that are no longer there go.
     """
     content = gather(records, run_folder, notes)
@@ -182,7 +182,7 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         "unranked": section.unranked,
         "yardsticks": list(tables(board, room, of_yardsticks=True)),
         "strip": heads[:_IN_STRIP],
-        "pages": {row.name: f"pages/{address(board.dataset, row.name)}" for row in board.pictured},
+        "pages": {row.name: f"pages/{address(board.dataset, row.name)}" for row in board.paged},
         "thumbs": {sample.name: sample for sample in section.samples},
         "sparks": sparks(board),
         "trained": any(row.training_seconds is not None for row in board.ranked),

@@ -23,6 +23,7 @@ from bench.results.variants import canonical, variant_labels
 from bench.statistics import Ranks, Summary, compact_letters, rank_intervals, summarise, told_apart
 
 PICTURED, PICTURED_IN_ALL = 16, 32  # generators whose samples and curves are drawn: of a board, and of a page
+PAGED = 48  # generators of a board that have a page of their own, pictured or not
 FEW, MOST = 6, 8  # columns that a board shows all at once, and that are looked at first where they are more
 Key = str
 Place = tuple[float, ...]
@@ -159,6 +160,11 @@ class Board:
     @property
     def ranked(self) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if not row.group.control)
+
+    @property
+    def paged(self) -> tuple[Row, ...]:
+        """Those that have a page of their own: of the ranked as many as one may read, and the yardsticks pictured."""
+        return *self.ranked[:PAGED], *(row for row in self.pictured if row.group.control)
 
     @property
     def controls(self) -> tuple[Row, ...]:

@@ -11,7 +11,7 @@ import pytest
 
 import reports.html
 from bench import RunRecord
-from bench.results.board import leaderboards
+from bench.results.board import PICTURED, leaderboards
 from bench.results.pairs import compare
 from reports._about import paper_link
 from reports._page import address
@@ -45,6 +45,14 @@ def test_each_generator_and_each_two_have_a_page(tmp_path: Path) -> None:
     ones = {address("mnist", name) for name in ("vae", "gan", "flow", "real")}
     pairs = {address("mnist", *pair) for pair in (("vae", "flow"), ("vae", "gan"), ("flow", "gan"))}  # as they rank
     assert pages.keys() == {"index.html"} | ones | pairs
+
+
+def test_one_that_is_not_pictured_has_a_page_and_a_link_to_it(tmp_path: Path) -> None:
+    found = [record(f"g{i:02}", scores={"fd_lenet": float(i)}) for i in range(PICTURED + 3)]
+    pages = written(found, tmp_path)
+    last = address("mnist", f"g{PICTURED + 2:02}")
+    assert f'href="pages/{last}"' in pages["index.html"] and "fd_lenet" in pages[last]
+    assert len(pages) == 1 + (PICTURED + 3) + PICTURED * (PICTURED - 1) // 2
 
 
 def test_every_link_leads_to_a_page(tmp_path: Path) -> None:
