@@ -57,7 +57,7 @@ def show(cell: Cell, column: Column) -> Shown:
 def _interval(cell: Cell, column: Column) -> tuple[str, str]:
     assert cell.summary and cell.interval
     mean, low, high = (x / scale_of(column).factor for x in (cell.summary.mean, cell.interval.lo, cell.interval.hi))
-    places = places_of(mean, abs(high - low) / 2, 2)  # to the ends of an interval a digit more than to a spread
+    places = places_of(mean, abs(high - low) / 2, two=True)  # to the ends of an interval a digit more than to a spread
     if places is None:
         return plain(mean), f"[{plain(low)}, {plain(high)}]"
     return fixed(mean, places), f"[{fixed(low, places)}, {fixed(high, places)}]"

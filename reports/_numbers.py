@@ -54,15 +54,15 @@ def with_spread(value: float, spread: float | None) -> tuple[str, str]:
     return (plain(value), "0") if places is None else (fixed(value, places), fixed(spread, places))
 
 
-def places_of(value: float, spread: float | None, digits: int = 1) -> int | None:
+def places_of(value: float, spread: float | None, two: bool = False) -> int | None:
     """How many places after the point a value with this spread has; None where the spread is unknown or 0.
 
-    digits: in which the spread is written, one more if the first is 1, but no more than two.
+    two: whether the spread is written in two digits; else in one, or two if the first is 1.
     """
     most = _places(value, _MOST_DIGITS) if value else 999
     if not spread or spread < 10.0**-most / 2:
         return None
-    return min(_place(spread) + (digits == 2 or _written(spread).startswith("1")), most)
+    return min(_place(spread) + (two or _written(spread).startswith("1")), most)
 
 
 def plain(value: float) -> str:

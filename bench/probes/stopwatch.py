@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -67,55 +67,6 @@ class Timing:
         }  # fmt: skip
 
 
-class Clock(Protocol):
-    """What tells when a device has come to a point of its work."""
-
-    def idle(self) -> None:
-        """Wait until the device has done all that was asked of it."""
-
-    def mark(self) -> Any:
-        """A point in its work, without waiting for it."""
-
-    def apart(self, start: Any, end: Any) -> float:
-        """Seconds that the device worked from one mark to another, once it has passed both."""
-
-
-class HostClock:
-    """Of a device that is the host itself, whose calls end when they return."""
-
-    def idle(self) -> None:
-        pass
-
-    def mark(self) -> float:
-        return time.perf_counter()
-
-    def apart(self, start: float, end: float) -> float:
-        return end - start
-
-
-class CudaClock:
-    """Of a GPU, by events that it passes in its own order of work."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-
-    def idle(self) -> None:
-        torch.cuda.synchronize(self.device)
-
-    def mark(self) -> Any:
-        event = torch.cuda.Event(enable_timing=True)
-        event.record()
-        return event
-
-    def apart(self, start: Any, end: Any) -> float:
-        milliseconds: float = start.elapsed_time(end)
-        return milliseconds / 1000
-
-
-def clock_of(device: torch.device) -> Clock:
-    return CudaClock(device) if device.type == "cuda" else HostClock()
-
-
 def time_calls(
     call: Callable[[], object],
     device: torch.device,
@@ -131,52 +82,66 @@ def time_calls(
     idle at both ends alone, as throughput is. Nine calls are the fewest whose 95 % interval of the median does not rest
     on the two extremes.
     """
-    clock, before = clock_of(device), reading()
-    alone = _Calls(call, clock)
-    first = alone.wait()
-    warmup: list[float] = []
-    while not (settled := _settled(warmup)) and len(warmup) < WARMUP_CALLS:
-        if len(warmup) > 1 and sum(warmup) > WARMUP_SHARE * min_seconds:
+    before, warming = reading(), _Calls(call, device)
+    first = warming.make(alone=True)
+    while not (settled := _settled(warming.seconds[1:])) and len(warming.seconds) <= WARMUP_CALLS:
+        if len(warming.seconds) > 2 and sum(warming.seconds[1:]) > WARMUP_SHARE * min_seconds:
             break
-        warmup.append(alone.wait())
-    timed = _Calls(call, clock)
+        warming.make(alone=True)
+    timed = _Calls(call, device)
+    idle(device)
     started = time.perf_counter()
-    while len(timed.walls) < max_calls:
-        if len(timed.walls) >= min_calls and time.perf_counter() - started >= min_seconds:
+    while len(timed.seconds) < max_calls:
+        if len(timed.seconds) >= min_calls and time.perf_counter() - started >= min_seconds:
             break
-        timed.wait() if each else timed.follow()
-    clock.idle()
-    total = time.perf_counter() - started
-    on_device = None if isinstance(clock, HostClock) else tuple(clock.apart(*pair) for pair in timed.marks)
-    calls = tuple(timed.walls) if each or on_device is None else on_device
-    return Timing(first, tuple(warmup), settled, calls, total, on_device, between(before, reading()))
+        timed.make(alone=each)
+    idle(device)
+    total, on_device = time.perf_counter() - started, timed.on_device()
+    calls = tuple(timed.seconds) if each or on_device is None else on_device
+    warmup = tuple(warming.seconds[1:])
+    return Timing(first, warmup, settled, calls, total, on_device, between(before, reading()))
 
 
 class _Calls:
-    """Calls, their seconds by the wall's clock, and the device's marks before and after them."""
+    """Calls, their seconds by the wall's clock, and of a GPU the events that it passed before and after each."""
 
-    def __init__(self, call: Callable[[], object], clock: Clock) -> None:
-        self.call, self.clock = call, clock
-        self.walls: list[float] = []
-        self.marks: list[tuple[Any, Any]] = []
-        clock.idle()
+    def __init__(self, call: Callable[[], object], device: torch.device) -> None:
+        self.call, self.device = call, device
+        self.seconds: list[float] = []
+        self.events: list[tuple[Any, Any]] = []
 
-    def follow(self) -> None:
-        """One that follows the last without waiting for the device."""
-        began, mark = time.perf_counter(), self.clock.mark()
+    def make(self, *, alone: bool) -> float:
+        """One more; alone: the device is idle before and after it."""
+        if alone:
+            idle(self.device)
+        began, event = time.perf_counter(), self._passed()
         self.call()
-        self.marks.append((mark, self.clock.mark()))
-        self.walls.append(time.perf_counter() - began)
+        if event is not None:
+            self.events.append((event, self._passed()))
+        if alone:
+            idle(self.device)
+        self.seconds.append(time.perf_counter() - began)
+        return self.seconds[-1]
 
-    def wait(self) -> float:
-        """One before and after which the device is idle; its seconds."""
-        self.clock.idle()
-        began, mark = time.perf_counter(), self.clock.mark()
-        self.call()
-        self.marks.append((mark, self.clock.mark()))
-        self.clock.idle()
-        self.walls.append(time.perf_counter() - began)
-        return self.walls[-1]
+    def on_device(self) -> tuple[float, ...] | None:
+        """Seconds between the events of each, once the device is idle; None where it has none."""
+        if self.device.type != "cuda":
+            return None
+        return tuple(start.elapsed_time(end) / 1000 for start, end in self.events)
+
+    def _passed(self) -> Any:
+        """An event that the device passes when it comes to it, and nobody waits for; None without one."""
+        if self.device.type != "cuda":
+            return None
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+
+def idle(device: torch.device) -> None:
+    """Wait until the device has done all that was asked of it; the host itself has when a call returns."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _settled(seconds: Sequence[float]) -> bool:

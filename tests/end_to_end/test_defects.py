@@ -157,7 +157,7 @@ class TestHarnesses:
         monkeypatch.setattr(torch.cuda, "Event", lambda **_: MagicMock(elapsed_time=lambda end: 1.0))
         time_calls(lambda: seen.append("call"), torch.device("cuda"), min_calls=3, min_seconds=0)
         told = "".join({"idle": "-", "call": "c"}[what] for what in seen)
-        assert "c" * 2 not in told and told.count("c") >= 3 and told.strip("-c") == ""
+        assert re.fullmatch("(-+c-)+-*", told) and told.count("c") >= 3
 
     def test_d15_a_clock_that_is_set_back_moves_no_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
         backwards: Iterator[float] = iter(range(10**6, 0, -1))
