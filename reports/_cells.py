@@ -80,6 +80,16 @@ def place_text(standing: Standing) -> str:
     return f"place {at}; at 95 % it may be {low} to {high}" if low != high else f"place {at}, at 95 %"
 
 
+def place_and_tier(standing: Standing | None) -> tuple[str, str]:
+    """The place with those that it may have, or how many of the trials have a number, "–" for all; and the tier."""
+    if standing is None:
+        return "", ""
+    if standing.place is None:
+        return ("–" if standing.done == standing.tried else f"{standing.done}/{standing.tried}"), ""
+    at, low, high = standing.place
+    return f"{at} ({low}–{high})" if low != high else str(at), letters(standing.tier)
+
+
 def letters(tier: str) -> str:
     """``a c e``: side by side they read as a word."""
     return " ".join(re.findall(r"[a-z]\d*", tier))

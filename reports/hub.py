@@ -91,7 +91,8 @@ def _notes(column: Column, cell: Cell) -> str:
     if cell.interval:
         spread.append(f"{cell.interval.level:.0%} interval {cell.interval.lo:.5g} to {cell.interval.hi:.5g}")
     bound = ["a bound"] if cell.bound else []
-    return "; ".join([column.unit, *bound, *spread, *(f"{k} {v}" for k, v in column.protocol.items())])
+    unit = [column.unit] if column.unit != "1" else []
+    return "; ".join([*unit, *bound, *spread, *(f"{k} {v}" for k, v in column.protocol.items())])
 
 
 def _file(name: str, all_names: Any) -> str:

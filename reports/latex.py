@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench import RunRecord, report, write_atomic
 from bench.results.board import Board, Column, Row
-from reports._cells import scale_of, show
+from reports._cells import place_and_tier, scale_of, show
 from reports._content import gather
 from reports._escaping import NAME, visible
 
@@ -15,7 +15,7 @@ _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "≤": r"$\le$", "≥": r"$\ge$", "±": r"$\pm$", "≈": r"$\approx$", "−": "$-$", "†": r"\dag{}", "µ": r"\textmu{}",
-    "×": r"$\times$", "∞": r"$\infty$",
+    "×": r"$\times$", "–": "--", "∞": r"$\infty$",
 }  # fmt: skip
 
 
@@ -29,14 +29,14 @@ def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[
 
 def _table(board: Board) -> str:
     columns = board.headline
-    heads = [_heading(column) for column in columns]
+    heads = ["place", "tier", *(_heading(column) for column in columns)]
     ranked = [_row(row, columns) for row in board.ranked]
     controls = [_row(row, columns) for row in board.controls]
     lines = [
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{_caption(board)}}}",
-        rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
+        rf"\begin{{tabular}}{{lrl{'r' * len(columns)}}}",
         r"\toprule",
         " & ".join(["", *heads]) + r" \\",
         r"\midrule",
@@ -59,8 +59,11 @@ def _caption(board: Board) -> str:
         f"{column.protocol['n_fake']:,} samples"
         for column in board.headline if isinstance(column.protocol.get("n_fake"), int)
     )  # fmt: skip
-    parts = [f"{board.dataset}, {of} seed{plural}{spread}", *sizes]
-    return f"{tex('; '.join(parts))}. Bold: the best mean, told from others or not. Italics: yardsticks."
+    parts = [f"{tex(board.dataset)}, {of} seed{plural}{spread}", *map(tex, sizes)]
+    return (
+        f"{'; '.join(parts)}. Behind a place those that it may have at 95\\,\\%; two that share a letter are not told "
+        "apart. Bold: the best mean, told from others or not. Italics: yardsticks."
+    )
 
 
 def _heading(column: Column) -> str:
@@ -70,7 +73,7 @@ def _heading(column: Column) -> str:
 
 def _row(row: Row, columns: tuple[Column, ...]) -> str:
     name = tex(row.name)
-    cells = [rf"\textit{{{name}}}" if row.group.control else name]
+    cells = [rf"\textit{{{name}}}" if row.group.control else name, *map(tex, place_and_tier(row.standing))]
     for column in columns:
         cell = row.cells[column.key]
         shown = show(cell, column)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bench import RunRecord, report, write_atomic
 from bench.results.board import Board, Column, Row
 from bench.results.ranks import BEYOND, RULE
-from reports._cells import ARROWS, BUSY, heading, letters, meanings, show
+from reports._cells import ARROWS, BUSY, heading, meanings, place_and_tier, show
 from reports._content import MOST_NAMED, Content, Pending, Section, Trouble, gaps, gather, listed
 from reports._effort import effort
 from reports._escaping import LISTING, NAME, WHOLE, ending, visible
@@ -92,21 +92,10 @@ def _section(section: Section, content: Content, target: Path, number: int) -> l
 def _leaderboard(board: Board, columns: Sequence[Column], *, places: bool = False) -> str:
     header = ["generator", *(["place", "tier"] if places else []), *(name(heading(column)) for column in columns)]
     rows = [
-        [_name(row), *(_place(row) if places else []), *(_cell(row, column) for column in columns)]
+        [_name(row), *(place_and_tier(row.standing) if places else []), *(_cell(row, column) for column in columns)]
         for row in board.rows
     ]
     return table(header, rows)
-
-
-def _place(row: Row) -> tuple[str, str]:
-    """The place with those that it may have, or how many of the trials have a number, "–" for all; and the tier."""
-    if row.standing is None:
-        return "", ""
-    if row.standing.place is None:
-        whole = row.standing.done == row.standing.tried
-        return ("–" if whole else f"{row.standing.done}/{row.standing.tried}"), ""
-    at, low, high = row.standing.place
-    return f"{at} ({low}–{high})" if low != high else str(at), letters(row.standing.tier)
 
 
 def _name(row: Row) -> str:

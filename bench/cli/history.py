@@ -42,6 +42,10 @@ def run(
         typer.Option("--accept", metavar="COMMIT", help="Changes that began there are meant; again for more."),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Print series that never changed, too.")] = False,
+    plot: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Draw the series: those that changed, or all; .svg, .png or .pdf."),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Find where numbers changed over commits.
@@ -64,6 +68,11 @@ def run(
     if not found:
         raise GenbenchError(f"{folder}: no metric has two points yet: a point is a commit, or a folder that names none")
     worse = _worse(found, accepted or [])
+    if plot:
+        from bench.cli._plot import plot_history
+
+        changed = [series for series in found if series.changes]
+        plot_history(found if every or not changed else changed, plot, printed)
     if as_json:
         print(json.dumps([asdict(series) for series in found], indent=1))
     else:

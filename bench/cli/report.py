@@ -19,7 +19,7 @@ def report(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="One of `genbench list reports`, and again for more; all if left out.",
+            help="One of `genbench list reports`, and again for more; left out, those that are not to be asked for.",
             autocompletion=names_of("reports"),
         ),
     ] = None,

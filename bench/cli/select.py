@@ -109,13 +109,14 @@ def _row(candidate: Candidate, choice: Choice) -> dict[str, str]:
         **cells,
         **({"keeps the conditions": f"{candidate.keeps:.0%}"} if choice.conditions else {}),
         "best" if choice.objective else "on the front": "" if candidate.best is None else f"{candidate.best:.0%}",
+        "not taken because": choice.passed_over(candidate),
     }
 
 
 def _print(choice: Choice) -> None:
     rows = [_row(candidate, choice) for candidate in choice.candidates if not candidate.why]
     if rows:
-        print_table(choice.board.dataset, rows, wrapped=["generator"])
+        print_table(choice.board.dataset, rows, wrapped=["generator", "not taken because"])
     print_text(_said(choice))
     outside = [{"generator": c.row.name, "left out because": c.why} for c in choice.candidates if c.why]
     if outside:
@@ -175,6 +176,7 @@ def _facts(choice: Choice) -> dict[str, Any]:
         numbers = {column.label: candidate.row.mean(column) for column in choice.columns}
         return {
             "generator": candidate.row.name, "chosen": candidate.chosen, "left_out": candidate.why or None,
+            "passed_over": choice.passed_over(candidate) or None,
             "tier": candidate.tier or None, "may_be_best": candidate.likely,
             "probability_keeps_conditions": candidate.keeps, "probability_best": candidate.best, "numbers": numbers,
         }  # fmt: skip

@@ -81,10 +81,11 @@ class Candidate:
 class Choice:
     """The answer for one dataset: the chosen first, then the runners-up, then those left out.
 
-    objective: what was to be best; None where the answer is a front. price: what is cheap inside a tier. columns: those
-    that decided. fixed: names whose numbers scatter in a way nobody knows; they were taken as exact. leader: the best
-    by its mean of those not left out. seeds: a side, that would tell it from the chosen one, were the difference as it
-    seems; more than ``MOST`` where none would, None where they are one or nobody knows how they scatter.
+    objective: what was to be best; None where the answer is a front. price: what is cheap inside a tier. front: what
+    was traded off where nothing was to be best. columns: those that decided. fixed: names whose numbers scatter in a
+    way nobody knows; they were taken as exact. leader: the best by its mean of those not left out. seeds: a side, that
+    would tell it from the chosen one, were the difference as it seems; more than ``MOST`` where none would, None where
+    they are one or nobody knows how they scatter.
     """
 
     board: Board
@@ -96,6 +97,24 @@ class Choice:
     leader: Candidate | None = None
     seeds: int | None = None
     conditions: tuple[Condition, ...] = ()
+    front: tuple[Column, ...] = ()
+
+    def passed_over(self, candidate: Candidate) -> str:
+        """Why one that was admitted was not taken; "" for one that was, or was left out."""
+        if candidate.why or candidate.chosen:
+            return ""
+        if self.objective is None:
+            better = next(taken for taken in self.chosen if _as_good(taken.row, candidate.row, self.front))
+            return f"{better.row.name} is as good in all, and better in some"
+        if candidate.likely:
+            (taken,) = self.chosen
+            prices = [self.price and row.mean(self.price) for row in (candidate.row, taken.row)]
+            if self.price and prices[0] != prices[1]:
+                return f"no {self.price.label}" if prices[0] is None else f"dearer by {self.price.label}"
+            return f"worse by its mean of {self.objective.label}"
+        if not leads(candidate.tier):
+            return f"told to be worse by {self.objective.label}"
+        return f"hardly ever the best{' that keeps the conditions' if self.conditions else ''}"
 
     @property
     def busy(self) -> tuple[str, ...]:
@@ -154,7 +173,10 @@ def select(
         candidates[i] = candidate
     order = sorted(candidates, key=lambda c: (bool(c.why), not c.chosen, c.tier, -(c.best or 0)))
     leader, seeds = _leader([candidates[i] for i in inside], main) if main else (None, None)
-    return Choice(board, main, cheap if main else None, columns, tuple(order), fixed, leader, seeds, tuple(conditions))
+    return Choice(
+        board, main, cheap if main else None, columns, tuple(order), fixed, leader, seeds, tuple(conditions),
+        front=() if main else tuple(wanted),
+    )  # fmt: skip
 
 
 def column_of(board: Board, name: str, *, compared: bool = False) -> Column:
@@ -220,6 +242,11 @@ def _kept(
     for condition, column in zip(conditions, asked, strict=True):
         kept &= condition.holds(draws[column.key])
     return kept
+
+
+def _as_good(row: Row, other: Row, columns: Iterable[Column]) -> bool:
+    pairs = [(column, row.mean(column), other.mean(column)) for column in columns]
+    return all(a is not None and b is not None and (a >= b if c.better == "higher" else a <= b) for c, a, b in pairs)
 
 
 def _losses(column: Column, draws: np.ndarray) -> np.ndarray:

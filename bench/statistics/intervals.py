@@ -30,7 +30,13 @@ class Summary:
         """``4.21 ± 0.5``, for a line of text, whole numbers in full; a table of a page rounds by its column."""
         if not self.sd and self.mean.is_integer() and abs(self.mean) < _LONGEST:
             return f"{self.mean:,.0f}"
-        return f"{self.mean:.4g}" + (f" ± {self.sd:.1g}" if self.sd else "")
+        return _written(self.mean, 4) + (f" ± {_written(self.sd, 1)}" if self.sd else "")
+
+
+def _written(value: float, digits: int) -> str:
+    """In so many significant digits: 14,060 rather than 1.406e+04."""
+    text = f"{value:.{digits}g}"
+    return f"{float(text):,.0f}" if "e+" in text and abs(value) < _LONGEST else text
 
 
 def summarise(values: Sequence[float]) -> Summary:

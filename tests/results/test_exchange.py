@@ -201,6 +201,7 @@ class TestExports:
         rows = [line for line in text.splitlines() if line.endswith(r"\\")]
         assert len({row.replace(r"\&", "").count("&") for row in rows}) == 1
         assert "{mnist, 1 to 2 seeds: mean and standard deviation" in text and "Bold: the best" in text
+        assert rows[0].startswith(" & place & tier & ") and " & 1 (1--2) & a & " in rows[1]
         assert text.count("{") == text.count("}") and text.count(r"\begin") == text.count(r"\end")
 
     def test_a_model_card_says_every_number(self, folder: Path) -> None:

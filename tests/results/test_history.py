@@ -171,6 +171,14 @@ class TestHistory:
         assert "c10" in said and "worse" in said and "(-" in said and "█" in said
         assert run_command(["history", str(tmp_path / "all"), "--json"]) == 1
         assert len(json.loads(capsys.readouterr().out)[0]["points"]) == 20
+        for kind, begins in (("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")):
+            plot = tmp_path / f"history.{kind}"
+            assert run_command(["history", str(tmp_path / "all"), "--plot", str(plot)]) == 1
+            assert plot.read_bytes().startswith(begins)
+        drawn = (tmp_path / "history.svg").read_text()
+        assert "worse" in drawn and "c10" in drawn and "sample_throughput" in drawn and "better" in drawn
+        assert run_command(["history", str(tmp_path / "all"), "--plot", "history.txt"]) == 2
+        assert "name a file that ends in .svg, .png or .pdf" in capsys.readouterr().err
         assert run_command(["history", str(tmp_path / "all"), "--margin", "90%"]) == 0
         capsys.readouterr()
         assert run_command(["history", str(tmp_path / "all")]) == 1 and "--accept c10" in capsys.readouterr().out

@@ -56,6 +56,14 @@ class TestSelect:
         assert names(choice) == ["alike"]
         assert {c.row.name: c.tier for c in choice.candidates} == {"alike": "a", "good": "a", "fast": "b"}
 
+    def test_each_that_is_not_taken_is_told_why(self) -> None:
+        choice = choose(GOOD, ALIKE, FAST, HUGE, where=("peak_rss_bytes <= 5e8",), objective="fd_lenet")
+        assert {c.row.name: choice.passed_over(c) for c in choice.candidates} == {
+            "alike": "", "huge": "", "good": "dearer by sample_throughput", "fast": "told to be worse by fd_lenet",
+        }  # fmt: skip
+        front = choose(GOOD, trials("slower", [12.0, 12.4, 11.6], 20))
+        assert [front.passed_over(c) for c in front.candidates] == ["", "good is as good in all, and better in some"]
+
     @pytest.mark.parametrize("together", [True, False])
     def test_what_both_find_hard_is_no_doubt_between_them(self, together: bool) -> None:
         """Single runs whose intervals overlap by far: with the parts of their data the better one is sure."""
