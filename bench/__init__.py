@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from bench.escapes import acts, escape
     from bench.files import cache_folder, open_plain, sha256, without_home, write_atomic
     from bench.foreign import decoding, fault, locate
+    from bench.measure.alone import Alone
     from bench.measure.comparison import Comparison, Space
     from bench.measure.feature_store import FeatureSet
     from bench.measure.moments import Moments
@@ -55,10 +56,13 @@ if TYPE_CHECKING:
     from bench.modalities._pictures import Pictures
     from bench.modalities._sequences import Sequences
     from bench.probes.flops import count_flops
+    from bench.probes.peaks import peak_flops
     from bench.probes.pulse import alive
     from bench.probes.stopwatch import Timing, time_calls
+    from bench.probes.tracing import idle_share
     from bench.protocols import (
         Batch,
+        BatchStreaming,
         Dataset,
         DataSpec,
         Evaluated,
@@ -79,7 +83,7 @@ if TYPE_CHECKING:
         Verbatim,
     )
     from bench.reading import Source
-    from bench.record import Estimate, Failure, Interval, Measurement, Plan, RunRecord
+    from bench.record import CurvePoint, Estimate, Failure, Interval, Measurement, Plan, RunRecord
     from bench.registry import (
         Presets,
         command,
@@ -145,13 +149,16 @@ _HOMES = {
     "bench.files": "cache_folder open_plain sha256 without_home write_atomic",
     "bench.measure.moments": "Moments",
     "bench.probes.pulse": "alive",
+    "bench.measure.alone": "Alone",
     "bench.probes.flops": "count_flops",
+    "bench.probes.peaks": "peak_flops",
+    "bench.probes.tracing": "idle_share",
     "bench.probes.stopwatch": "Timing time_calls",
     "bench.protocols": (
-        "Batch Dataset DataSpec Evaluated ExampleLoss Extractor Features Generator Likelihood Paced Reconstructor "
-        "Refitting Sequential Split SplitName Streaming Textual Trainable Verbatim"
+        "Batch BatchStreaming Dataset DataSpec Evaluated ExampleLoss Extractor Features Generator Likelihood Paced "
+        "Reconstructor Refitting Sequential Split SplitName Streaming Textual Trainable Verbatim"
     ),
-    "bench.record": "Estimate Failure Interval Measurement Plan RunRecord",
+    "bench.record": "CurvePoint Estimate Failure Interval Measurement Plan RunRecord",
     "bench.registry": (
         "Presets command dataset discover executor extractor generator importer metric modality preview preview_of "
         "report"
@@ -322,10 +329,13 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "Alone",
     "Batch",
+    "BatchStreaming",
     "Choice",
     "Comparison",
     "Costs",
+    "CurvePoint",
     "DataError",
     "DataSpec",
     "DataWarning",
@@ -402,6 +412,7 @@ __all__ = [
     "fewest_for_quantile",
     "frame",
     "generator",
+    "idle_share",
     "importer",
     "locate",
     "median_interval",
@@ -412,6 +423,7 @@ __all__ = [
     "normal",
     "normal_interval",
     "open_plain",
+    "peak_flops",
     "preview",
     "preview_of",
     "proportion_interval",

@@ -245,6 +245,15 @@ class Streaming(Generator, Protocol):
 
 
 @runtime_checkable
+class BatchStreaming(Streaming, Protocol):
+    """One that hands out several works side by side, a piece of each at a time, in one pass through its net."""
+
+    def stream_batch(self, prompts: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
+        """As ``stream`` of each of ``prompts`` ``(batch, tokens)``: ``(batch,)`` tokens (or frames) at a time."""
+        ...
+
+
+@runtime_checkable
 class Evaluated(Generator, Protocol):
     """A generator whose sample is a number of evaluations of one net, which decides its cost."""
 
@@ -286,6 +295,7 @@ CAPABILITIES: dict[str, type] = {
     "score examples": ExampleLoss,
     "reconstruct": Reconstructor,
     "stream": Streaming,
+    "stream batches": BatchStreaming,
     "count evaluations": Evaluated,
 }
 _MEMBERS = {
@@ -296,6 +306,7 @@ _MEMBERS = {
     "score examples": ("example_loss",),
     "reconstruct": ("reconstruct",),
     "stream": ("stream",),
+    "stream batches": ("stream_batch",),
     "count evaluations": ("nfe",),
 }
 

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, get_arg
 from bench.code_digest import source_digest
 from bench.doors import RUN_AS, Door, door
 from bench.errors import DuplicateName, GenbenchError, UnknownName, expect, hint, said, shown
+from bench.files import sha256
 from bench.protocols import MODALITIES, Aspect, Dataset, DataSpec, Extractor, Generator, Modality, Role
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ class MetricEntry(Entry):
         empty: behind them all.
     curve: its place among those that are looked at in training where a suite names none, lower first; None: not.
     slow: left out of ``bench.evaluate`` where it is not asked for by name.
+    asked: taken only where somebody names it, or, of efficiency, where a suite asks for a profile.
     exact: the same in every run of the same code, so that any change is one.
     locate: says where a model that it asks lies; None where it asks none.
     """
@@ -165,6 +167,7 @@ class MetricEntry(Entry):
     lead: tuple[int, ...] = ()
     curve: int | None = None
     slow: bool = False
+    asked: bool = False
     exact: bool = False
     check: Callable[[str], object] | None = None
     content: Callable[..., str] = lambda *rest: ""
@@ -229,17 +232,28 @@ class ExtractorEntry(Entry):
     @property
     def here(self) -> bool:
         """Whether its weights are on this machine."""
-        return self.state != "absent"
+        return self._file is not None
 
     @property
     def state(self) -> str:
-        """What identifies it: its source and its weight file (by size and time, its hash is checked on loading)."""
-        try:
-            path = Path(self.locate())
-        except Exception:  # DataError, but a plugin may raise anything: `genbench doctor` says what
+        """What identifies it: its source and what its file of weights holds, wherever that came from and when."""
+        if self._file is None:
             return "absent"
-        found = path.stat() if path.is_file() else None
-        return f"{self.digest} {found.st_size} {found.st_mtime_ns}" if found else self.digest
+        found = self._file.stat() if self._file.is_file() else None
+        return f"{self.digest} {_content(self._file, found.st_size, found.st_mtime_ns)}" if found else self.digest
+
+    @property
+    def _file(self) -> Path | None:
+        try:
+            return Path(self.locate())
+        except Exception:  # DataError, but a plugin may raise anything: `genbench doctor` says what
+            return None
+
+
+@functools.cache
+def _content(path: Path, size: int, changed: int) -> str:
+    """The hash of a file, which is read once as long as it has this size and was changed at this time."""
+    return sha256(path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -522,6 +536,7 @@ def metric(
     lead: int | None = None,
     curve: int | None = None,
     slow: bool = False,
+    asked: bool = False,
     exact: bool = False,
     check: Callable[[str], object] | None = None,
     content: Callable[..., str] = lambda *rest: "",
@@ -541,6 +556,7 @@ def metric(
     lead: 0 or more; the lowest of realism and likelihood orders a board, that of another aspect, or of bytes, is shown.
     curve: 0 or more, of what is cheap: where a suite names nothing, the lowest that applies is looked at in training.
     slow: takes minutes without a GPU: where no metric is named, ``bench.evaluate`` leaves it out and says so.
+    asked: takes time that few want to spend: only where it is named, and, of efficiency, with ``profile = true``.
     exact: the same in every run of the same code: a gate takes any change for one.
     check: of a metric ``name:``, raises GenbenchError for a rest that stands for nothing, as soon as it is named.
     content: of a metric that reads files: a digest of them, as of a family; called with the rest of its name.
@@ -555,7 +571,7 @@ def metric(
             compute=compute, of=of, needs=needs, sides=_SIDES[of] if sides is None else tuple(sides), on=_named(on),
             aspect=aspect, unit=unit, better=better, least=least, most=most, paper=paper,
             extractors=None if extractors is None else frozenset(extractors), classic=dict(classic or {}),
-            lead=() if lead is None else (lead,), curve=curve, slow=slow, exact=exact,
+            lead=() if lead is None else (lead,), curve=curve, slow=slow, asked=asked, exact=exact,
             check=check, content=content, locate=locate, **_common(name, compute),
         )  # fmt: skip
         registry.add("metrics", entry)

@@ -198,22 +198,28 @@ class Sequence(Autoregressive):
         Without one it has no end. What lies beyond the window of a net that has one is handled as the family says.
         Raises GenbenchError for tokens that the data has not.
         """
-        self.head.check(Batch(prompt[None]))
-        device = next(self.parameters()).device
-        state, seen = self.net.begin(), self.drawing.nothing_seen(1, device)
-        if seen is not None and len(prompt):
-            seen[0, prompt.to(device)] = True
-        start = self.head.start(1, device)
+        return (pieces[0] for pieces in self.stream_batch(prompt[None], rng))
+
+    def stream_batch(self, prompts: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
+        """The same of several side by side, ``(n, steps, ...)`` to ``(n, ...)`` at a time, until all have ended."""
+        self.head.check(Batch(prompts))
+        n, device = len(prompts), next(self.parameters()).device
+        state, seen = self.net.begin(), self.drawing.nothing_seen(n, device)
+        if seen is not None:
+            seen.scatter_(1, prompts.to(device), value=True)
+        start, ended = self.head.start(n, device), torch.zeros(n, dtype=torch.bool, device=device)
         with torch.inference_mode():
-            said, state = self(torch.cat([start, prompt.to(start)])[None], state)
+            said, state = self(torch.cat([start[:, None], prompts.to(start)], dim=1), state)
             out = said[:, -1]
         while True:
-            u = torch.rand(1, *self.head.draws, generator=rng)
+            u = torch.rand(n, *self.head.draws, generator=rng)
             with torch.inference_mode():
-                drawn = self.drawing.draw(out, u, seen)
-            yield drawn[0].clone()
-            if self.drawing.stop and bool(self.drawing.ends(drawn)):
-                return
+                drawn = self.drawing.draw(out, u.to(device), seen)
+            yield drawn.clone()
+            if self.drawing.stop:
+                ended = ended | self.drawing.ends(drawn)
+                if bool(ended.all()):
+                    return
             with torch.inference_mode():
                 out, state = self.step(drawn, state)
 

@@ -101,7 +101,6 @@ class BlockDiffusion(MaskedDiffusion):
             x = torch.cat([x, self._next(x, each, cache)], dim=1)
         return x
 
-    @torch.no_grad()
     def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
         """Continue ``prompt`` ``(tokens,)``, which may be empty, without end: a block is drawn, its tokens handed out.
 
@@ -109,17 +108,22 @@ class BlockDiffusion(MaskedDiffusion):
         the window is full, the newer half of its blocks is read again as if it came first.
         Raises GenbenchError for tokens that the data has not.
         """
-        Tokens(self.vocab).check(Batch(prompt[None]))
-        x, cache = prompt.to(next(self.parameters()).device, torch.int64)[None], Cache(self.window)
+        return (tokens[0] for tokens in self.stream_batch(prompt[None], rng))
+
+    @torch.no_grad()
+    def stream_batch(self, prompts: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
+        """The same of several side by side, ``(n, tokens)`` to ``(n,)`` at a time."""
+        Tokens(self.vocab).check(Batch(prompts))
+        x, cache = prompts.to(next(self.parameters()).device, torch.int64), Cache(self.window)
         half = self.window // self.block // 2 * self.block
         while True:
             given = x.shape[1] % self.block
             if x.shape[1] - given >= self.window:
                 x, cache = x[:, x.shape[1] - given - half :], Cache(self.window)
-            u = torch.rand(1, self.steps, 2, self.block, generator=rng).to(x.device)
+            u = torch.rand(len(x), self.steps, 2, self.block, generator=rng).to(x.device)
             new = self._next(x, u, cache)[:, given:]
             x = torch.cat([x, new], dim=1)
-            yield from new[0]
+            yield from new.unbind(1)
 
     def _next(self, x: Tensor, u: Tensor, cache: Cache) -> Tensor:
         """The block that ``x`` ``(n, tokens)`` ends in, or that comes behind it, ``(n, block)``.

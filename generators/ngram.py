@@ -82,11 +82,15 @@ class NGram:
 
     def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
         """Continue ``prompt`` ``(steps, ...)``, which may be empty, step by step, without end."""
-        x = prompt.cpu()[None]
+        return (steps[0] for steps in self.stream_batch(prompt[None], rng))
+
+    def stream_batch(self, prompts: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
+        """The same of several side by side, ``(n, steps, ...)`` to ``(n, ...)`` at a time."""
+        x = prompts.cpu()
         while True:
-            x = torch.cat([x, self.law.draw(x, torch.rand(1, *self.head.draws, generator=rng))[:, None]], dim=1)
+            x = torch.cat([x, self.law.draw(x, torch.rand(len(x), *self.head.draws, generator=rng))[:, None]], dim=1)
             x = x[:, -max(1, self.law.reach) :]
-            yield x[0, -1]
+            yield x[:, -1]
 
 
 class Keys:

@@ -44,6 +44,9 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="K=V", help="Change one value of the suite, and again for more."),
     ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Measure all that a model costs, which takes a minute more a trial.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the trials, and which are done, and stop.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="With --dry-run: all that is planned as one JSON document.")
@@ -54,13 +57,14 @@ def run(
         raise GenbenchError("--json prints what is planned: add --dry-run")
     from bench.engine import runner  # imports torch
 
+    overrides = [*(overrides or []), *(["profile=true"] if profile else [])]
     if dry_run:
         registry.get("executors", executor)  # a wrong name is told before the run
-        plans = runner.plan(suite, out, device, overrides or [])
+        plans = runner.plan(suite, out, device, overrides)
         show = _print_json if as_json else _print_plan
         show(plans, Path(out or runner.default_out(plans)))
         return 0
-    outcome = runner.run(suite, out=out, jobs=jobs, device=device, overrides=overrides or [], executor=executor)
+    outcome = runner.run(suite, out=out, jobs=jobs, device=device, overrides=overrides, executor=executor)
     _conclude(outcome)
     return 0 if outcome.complete else 1
 

@@ -17,7 +17,7 @@ from bench.engine.budget import Budget
 from bench.engine.suite import DatasetUse, GeneratorUse, Suite
 from bench.errors import DataError, GenbenchError, SuiteError, calling
 from bench.files import sha256
-from bench.measure.names import expand, find_metric, reasons
+from bench.measure.names import expand, find_metric, profiled, reasons
 from bench.modalities import modality_of
 from bench.protocols import Dataset
 from bench.record import Precision, Setup, digest
@@ -33,7 +33,7 @@ class TrialPlan(Setup):
     """All that one worker needs to know, and all that decides its result.
 
     ``load`` is a whole path here. omitted: metrics that the suite names and such data has none of, with the reason.
-    sampling: names of ``params`` that no training rests on.
+    sampling: names of ``params`` that no training rests on. profile: whether all that it costs is measured.
     """
 
     source: str
@@ -43,6 +43,7 @@ class TrialPlan(Setup):
     metrics: tuple[str, ...]
     omitted: dict[str, str]
     curve_metrics: tuple[str, ...]
+    profile: bool = False
     precision: Precision
     compile: bool
     device: str
@@ -106,6 +107,9 @@ def plan_trials(suite: Suite, device: str, command: str = "") -> list[TrialPlan]
             dataset = _load(data, suite)
             named = suite.metrics, dataset.spec, suite.extractors, suite.without
             metrics, omitted = expand(*named), reasons(*named)
+            if suite.profile:
+                more = expand(profiled(), dataset.spec, suite.extractors, suite.without)
+                metrics = tuple(dict.fromkeys((*metrics, *more)))
             _warn_of_curves(suite, data, dataset)
             measured_by = _measured_by(metrics, data)  # once: it looks at every file that they rest on
             plans += [
@@ -209,6 +213,7 @@ def _plan(
         metrics=metrics,
         omitted=omitted,
         curve_metrics=curve,
+        profile=suite.profile,
         precision=use.precision,
         compile=use.compile,
         device=device,

@@ -7,6 +7,7 @@ without = ["judge_gap"]         # measures or metrics that nobody wants to wait 
 extractors = ["lenet"]          # left out: all whose weights are here and that fit the data
 controls = true                 # let the yardsticks that there are for such data join in
 curve_metrics = ["fd_lenet"]    # taken at every look at the validation split; left out: one that is cheap
+profile = true                  # measure all that a model costs, which takes a minute more; left out: false
 precision = "bf16"              # left out: "fp32"; like `compile` also of one generator
 [budget]                        # equal for all, unless a generator says otherwise
 train_steps = 2000              # or train_examples, train_seconds, train_flops
@@ -55,6 +56,7 @@ SECTIONS = (
     "extractors",
     "controls",
     "curve_metrics",
+    "profile",
     "precision",
     "compile",
     "budget",
@@ -113,6 +115,7 @@ class Suite:
     extractors: tuple[str, ...] | None
     controls: bool
     curve: tuple[str, ...] | None
+    profile: bool
     budget: Budget
     datasets: tuple[DatasetUse, ...]
     generators: tuple[GeneratorUse, ...]
@@ -236,6 +239,7 @@ class _Checker:
             extractors=self.names(table, "extractors", lambda name: registry.get("extractors", name)),
             controls=self.typed(table, "controls", bool, True),
             curve=self.names(table, "curve_metrics", check_name),
+            profile=self.typed(table, "profile", bool, False),
             budget=budget,
             datasets=datasets,
             generators=self.uses(table, "generators", lambda label, t: self.generator(label, t, budget, arithmetic)),

@@ -28,6 +28,7 @@ from bench.engine.budget import Target
 from bench.engine.checkpoint import apply_checkpoint, is_whole, read_checkpoint, restore, save_checkpoint
 from bench.engine.state import Baseline, apply, capture
 from bench.errors import DataError, TrialError
+from bench.probes.energy import Meter
 from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes
 from bench.protocols import Paced, Refitting, Split, Trainable
 from bench.record import Better, CurvePoint
@@ -93,6 +94,7 @@ def _passes(before: float, after: float, every: float) -> bool:
 class Progress:
     """What a training has come to; kept in the checkpoint. ``seconds``: of its steps and, in the end, of ``refit``.
 
+    joules: of its steps, where a counter tells; None where one of its processes had none.
     peaks_end: whether something else than the model has been in this process's memory since its peaks were noted.
     best_step, best_value: of the best look at the validation split, where the model that is best there is kept.
     """
@@ -108,6 +110,7 @@ class Progress:
     peaks_end: bool = False
     best_step: Count | None = None
     best_value: float | None = None
+    joules: NonNegativeFloat | None = None
 
     def note_peaks(self, device: torch.device, last: bool = False) -> None:
         """last: from now on they are not the model's alone."""
@@ -154,30 +157,24 @@ def train(
     progress = _resume(model, checkpoint, schedule)
     if progress.step:
         on_resume(progress)
-    saved, stopped, told = progress.step, False, ""
-
-    def save(path: Path) -> None:
-        nonlocal told
-        progress.complete = schedule.done(progress)
-        progress.note_peaks(device)
-        state = capture(model, baseline)
-        if state.lost != told:
-            log.warning(_LOST.format(told := state.lost))
-        save_checkpoint(path, state, {**about, "progress": vars(progress)})
-
+    saved, stopped = progress.step, False
+    meter = Meter(device, progress.joules if progress.step else 0.0)
+    keeper = _Keeper(model, baseline, progress, meter, about)
     while not schedule.done(progress) and not stopped:
         if not (stopped := stop()):
             before = schedule.share(progress)
+            meter.start()
             with baseline.step():
                 losses = _advance(model, data, schedule, progress, seed, device)
             looked = schedule.evaluated_after(before, progress)
             if looked or schedule.done(progress):
                 progress.seconds += refit(model, data, progress.step, seed) * schedule.done(progress)
             if looked:
+                meter.stop()
                 metrics = evaluate(partial(progress.note_peaks, device, last=True))
                 _note(schedule, progress, metrics)
                 if keep and keep.improves(metrics, progress):
-                    save(best_path(checkpoint))
+                    keeper.save(best_path(checkpoint), schedule, device)
             elif schedule.noted_after(before, progress):
                 _note(schedule, progress, {})
             on_step(progress, losses)
@@ -186,10 +183,33 @@ def train(
         due = progress.step % schedule.checkpoint_every == 0 or schedule.done(progress)
         if (due or stopped) and progress.step > saved:
             saved = progress.step
-            save(checkpoint)
+            keeper.save(checkpoint, schedule, device)
     # What follows must not depend on where it was resumed.
     seed_globals(stream_seed(seed, "global", schedule.end(progress)))
     return progress
+
+
+@dataclass
+class _Keeper:
+    """Writes checkpoints of a training, and says once what they lack."""
+
+    model: Trainable
+    baseline: Baseline
+    progress: Progress
+    meter: Meter
+    about: Mapping[str, Any]
+    told: str = ""
+
+    def save(self, path: Path, schedule: Schedule, device: torch.device) -> None:
+        self.meter.stop()
+        self.progress.joules = self.meter.joules
+        self.progress.complete = schedule.done(self.progress)
+        self.progress.note_peaks(device)
+        state = capture(self.model, self.baseline)
+        if state.lost != self.told:
+            log.warning(_LOST.format(state.lost))
+            self.told = state.lost
+        save_checkpoint(path, state, {**self.about, "progress": vars(self.progress)})
 
 
 def best_path(checkpoint: Path) -> Path:

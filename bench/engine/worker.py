@@ -5,7 +5,8 @@ standard input and answers with JSON lines on standard output: ``{"resumed": ...
 checkpoint, ``{"step": ...}`` while training, ``{"phase": ...}`` at every phase and metric, ``{"beat": 1}`` at other
 signs of life, ``{"so_far": ...}`` as the record grows, and at last ``{"record": ...}``. Standard input stays open as
 long as the parent lives; when it closes, the worker ends, so that a killed run leaves no orphan that writes on.
-With ``--as-it-is`` it trains no further, and measures the last checkpoint.
+With ``--as-it-is`` it trains no further, and measures the last checkpoint; with ``--alone`` it does nothing but sample
+from it, and answers what that takes.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from typing import Any, TextIO
 import torch
 from pydantic import ValidationError
 
+from bench.engine.alone import ALONE, measure_alone
 from bench.engine.arithmetic import prepared
 from bench.engine.artifacts import save_samples
 from bench.engine.checkpoint import read_checkpoint, restore
@@ -40,18 +42,21 @@ from bench.engine.training import Keep, Progress, Schedule, advance, best_path, 
 from bench.engine.validation import look
 from bench.errors import GenbenchError, Omitted, TrialError, Unsupported, said
 from bench.files import sha256, write_atomic
+from bench.measure.alone import Alone, sampling_alone
 from bench.measure.continuation import continuations
 from bench.measure.names import find_metric
 from bench.measure.trial import Costs, Trial, measure_model
 from bench.modalities import NotFinite, Stored, modality_of
+from bench.probes.energy import Meter
 from bench.probes.flops import count_flops
 from bench.probes.load import Reading, between, reading
 from bench.probes.machine import environment
-from bench.probes.memory import peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
+from bench.probes.memory import out_of_memory, peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
+from bench.probes.nvml import Unreadable, processes
 from bench.probes.pulse import alive, listen
 from bench.probes.stopwatch import Phases
 from bench.protocols import Dataset, Generator, Paced, Trainable
-from bench.record import Failure, FailureKind, Measurement, RunRecord, Setup, Status, legible
+from bench.record import CurvePoint, Failure, FailureKind, Measurement, RunRecord, Setup, Status, legible
 from bench.registry import MetricEntry, registry
 from bench.streams import seed_globals, stream_seed
 
@@ -59,6 +64,7 @@ Emit = Callable[[Mapping[str, Any]], None]
 WORKER_FLAG = "GENBENCH_WORKER"
 AS_IT_IS = "--as-it-is"
 NEAREST = 12  # samples beside which the nearest training example is kept
+PARTLY = "a process that trained it had no counter of energy"
 COUNTED = 12  # steps whose FLOPs are counted: not all are alike, and of critics 1, 2 or 5 to a generator's
 HALF = (
     "none of its samples falls below the middle (0) of [-1, 1], and the data does: "
@@ -103,6 +109,7 @@ class _Run:
     nearest: str | None = None
     hashes: dict[str, str] = field(default_factory=dict)
     kept_step: int | None = None
+    flops_per_step: float | None = None
     failure: Failure | None = None  # of a training that was stopped, or of the first metric that broke
 
     @contextlib.contextmanager
@@ -220,8 +227,7 @@ def _load(run: _Run) -> dict[str, Any]:
 
 def _failure(error: Exception) -> Failure:
     text = _message(error)
-    out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in text
-    kind: FailureKind = "memory" if out_of_memory else "exception"
+    kind: FailureKind = "memory" if out_of_memory(error) else "exception"
     if isinstance(error, _OutOfTime):
         kind = "timeout"
     told = isinstance(error, GenbenchError)  # its message is meant for the user; a traceback adds nothing
@@ -237,11 +243,8 @@ def _message(error: Exception) -> str:
 
 def _measure_all(run: _Run) -> None:
     plan, device = run.plan, torch.device(run.plan.device)
-    # The same arithmetic every time: no TF32, no autotuned kernels, peaks counted from here.
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
-    reset_peak_gpu(device)
+    _fix_arithmetic()
+    reset_peak_gpu(device)  # peaks are counted from here
     with run.phase("data"):
         dataset: Dataset = registry.get("datasets", plan.source).make(**plan.options)
     with run.phase("build"):
@@ -253,6 +256,7 @@ def _measure_all(run: _Run) -> None:
     trial = Trial(
         model,
         dataset,
+        alone=lambda: measure_alone(plan, run.out),
         seed=plan.seed,
         n_samples=plan.budget.samples,
         batch_size=plan.budget.batch_size,
@@ -282,6 +286,35 @@ def _measure_all(run: _Run) -> None:
         _continue(run, model, dataset, device)
     with run.phase("nearest"):
         _nearest(run, kept, dataset)
+
+
+def _fix_arithmetic() -> None:
+    """The same every time: no TF32, no autotuned kernels."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+
+
+def sample_alone(plan: TrialPlan, out: Path) -> Alone:
+    """Measure the trained model of a trial in this process, which is to be a fresh one, by what sampling takes."""
+    try:
+        before: set[int] | str = processes()
+    except Unreadable as error:
+        before = str(error)
+    device = torch.device(plan.device)
+    if problem := _open_doors(plan):
+        raise TrialError(problem.message)
+    _fix_arithmetic()
+    dataset: Dataset = registry.get("datasets", plan.source).make(**plan.options)
+    run = _Run(plan, out, lambda event: None, as_it_is=True)
+    run.flops_per_step = _flops_per_step(run, dataset, device)
+    started = time.perf_counter()
+    model = _build(plan, dataset, device)
+    _train_or_load(run, model, dataset, device)
+    load = time.perf_counter() - started
+    del dataset
+    size = min(plan.budget.batch_size, plan.budget.samples)
+    return sampling_alone(model, batch_size=size, seed=plan.seed, device=device, load=load, before=before)
 
 
 def _keep_timings(run: _Run, trial: Trial) -> None:
@@ -368,7 +401,7 @@ def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.
             load(Path(plan.load), model, dataset.train, seed=plan.seed)
         elif run.as_it_is:
             checkpoint = checkpoint_path(run.out, plan)
-            schedule = _schedule(plan, _flops_per_step(run, dataset, device))
+            schedule = _schedule(plan, run.flops_per_step or _flops_per_step(run, dataset, device))
             run.progress, lost = load_last(model, checkpoint, schedule, seed=plan.seed)
             if not run.progress.complete:
                 refit(model, dataset.train, run.progress.step, plan.seed)
@@ -430,7 +463,7 @@ def _schedule(plan: TrialPlan, flops_per_step: float | None = None) -> Schedule:
 def _flops_per_step(run: _Run, dataset: Dataset, device: torch.device) -> float | None:
     """Mean FLOPs of a few steps, where anything rests on them: counted on a model of its own, for it takes time."""
     plan = run.plan
-    if plan.budget.target.unit != "flops" and not plan.curve_metrics:
+    if plan.budget.target.unit != "flops" and not plan.curve_metrics and not plan.profile:
         return None
     model = _build(plan, dataset, device)
     assert isinstance(model, Trainable)
@@ -446,6 +479,7 @@ def _flops_per_step(run: _Run, dataset: Dataset, device: torch.device) -> float 
     if not flops and plan.budget.target.unit == "flops":
         raise TrialError("train_flops cannot end this training: its steps hold no operation that is counted")
     reset_peak_gpu(device)
+    run.flops_per_step = flops
     return flops
 
 
@@ -469,7 +503,7 @@ def _note_stop(run: _Run, progress: Progress, lost: str = "") -> None:
 
 
 def _costs(run: _Run, device: torch.device) -> Costs:
-    progress = run.progress or Progress()
+    progress, meter = run.progress or Progress(), Meter(device)
     gpu, why = peak_gpu_bytes(device)
     rss = progress.peak_rss_bytes if progress.peaks_end else max(peak_rss_bytes(), progress.peak_rss_bytes)
     if gpu is not None:
@@ -480,7 +514,11 @@ def _costs(run: _Run, device: torch.device) -> Costs:
         peak_rss_bytes=rss,
         peak_gpu_bytes=gpu,
         why_no_gpu=why,
-        pace=[(point["step"], point["seconds"]) for point in progress.curve],
+        joules=progress.joules,
+        energy=meter.source or meter.why if progress.joules is not None or not meter.source else PARTLY,
+        flops=None if run.flops_per_step is None else run.flops_per_step / run.plan.budget.batch_size,
+        precision=run.plan.precision,
+        curve=[CurvePoint.model_validate(point) for point in progress.curve],
     )
 
 
@@ -507,19 +545,39 @@ def _measure(run: _Run, entry: MetricEntry, trial: Trial) -> None:
 def main() -> None:
     """Entry point of the worker process."""
     os.environ[WORKER_FLAG] = "1"
+    if ALONE in sys.argv[2:]:
+        _answer_alone()
+        return
     if sys.platform == "linux":  # when the parent dies, a worker that is stopped (SIGSTOP) goes on, to find out and end
         ctypes.CDLL(None).prctl(1, signal.SIGCONT)  # PR_SET_PDEATHSIG
-    plan = TrialPlan.model_validate(json.loads(sys.stdin.readline()))
+    plan, channel = _plan_and_channel()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Standard output is for messages alone: what models and libraries print goes to the log instead.
-    channel = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # whatever a family prints, it does not fail by it
     out, as_it_is = Path(sys.argv[1]), AS_IT_IS in sys.argv[2:]
     listen(_Seldom(lambda: _send(channel, {"beat": 1})))
     record = run_trial(plan, out, lambda event: _send(channel, event), as_it_is=as_it_is)
     _send(channel, {"record": record.model_dump(mode="json")})
+
+
+def _plan_and_channel() -> tuple[TrialPlan, TextIO]:
+    """What is asked, and where it is answered.
+
+    Standard output is for messages alone: what models and libraries print goes to the log instead.
+    """
+    plan = TrialPlan.model_validate(json.loads(sys.stdin.readline()))
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # whatever a family prints, it does not fail by it
+    return plan, channel
+
+
+def _answer_alone() -> None:
+    """What ``measure_alone`` asks of another process; its parent waits, and ends it with its own group."""
+    plan, channel = _plan_and_channel()
+    try:
+        _send(channel, {"alone": asdict(sample_alone(plan, Path(sys.argv[1])))})
+    except Exception as error:  # of a family it may be any
+        _send(channel, {"error": _message(error)})
 
 
 def _open_doors(plan: TrialPlan) -> Failure | None:

@@ -102,12 +102,20 @@ def expand(
 ) -> tuple[str, ...]:
     """Full names of the metrics for data of this form.
 
-    asked: names or measures; None for all.  extractors: those to use; None for all that are here and fit.
-    without: names or measures to leave out.
+    asked: names or measures; None for all but those that are to be asked for.  extractors: those to use; None for all
+    that are here and fit.  without: names or measures to leave out.
     """
-    every = [name for name in (registry.all("metrics") if asked is None else asked) if name not in without]
+    entries = registry.all("metrics")
+    names = [name for name in entries if not entries[name].asked] if asked is None else asked
+    every = [name for name in names if name not in without]
     found = [full for name in every for full in _full_names(name, spec, extractors, explicit=asked is not None)]
     return tuple(dict.fromkeys(full for full in found if full not in without))
+
+
+def profiled() -> list[str]:
+    """What a profile takes beside what is taken everywhere: the measures of cost that are to be asked for."""
+    every: Iterable[MetricEntry] = registry.all("metrics").values()
+    return [entry.name for entry in every if entry.asked and entry.aspect == "efficiency"]
 
 
 def reasons(

@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import TypeVar  # with a default, which that of Python 3.11 cannot have
 
 from bench.errors import Omitted, TrialError
+from bench.measure.alone import Alone
 from bench.measure.comparison import Comparison, measure
 from bench.modalities import Modality, modality_of
 from bench.modalities._examples import Examples, Stored, arrays_of, numbers
@@ -18,7 +19,7 @@ from bench.modalities._sequences import joined
 from bench.probes.pulse import alive
 from bench.probes.stopwatch import Timing, time_calls
 from bench.protocols import Batch, Dataset, DataSpec, Generator, Reconstructor, unmet
-from bench.record import Estimate
+from bench.record import CurvePoint, Estimate, Precision
 from bench.registry import MetricEntry, Side
 
 Model = TypeVar("Model", bound=Generator, default=Generator, covariant=True)
@@ -28,8 +29,9 @@ Model = TypeVar("Model", bound=Generator, default=Generator, covariant=True)
 class Costs:
     """What training and sampling took. Peaks are of the worker's whole process, metrics not included.
 
-    ``why_no_gpu`` is the reason where ``peak_gpu_bytes`` is None. ``pace``: steps and seconds of training so far, at
-    points along it.
+    ``why_no_gpu`` is the reason where ``peak_gpu_bytes`` is None. joules: of the training, by the counter that
+    ``energy`` names; None for the reason that it gives. flops: of one training example, where anybody counted them.
+    precision: of its products. curve: the training's points so far.
     """
 
     train_seconds: float
@@ -37,7 +39,11 @@ class Costs:
     peak_rss_bytes: int
     peak_gpu_bytes: int | None
     why_no_gpu: str | None
-    pace: Sequence[tuple[int, float]] = ()
+    joules: float | None = None
+    energy: str = "not measured"
+    flops: float | None = None
+    precision: Precision = "fp32"
+    curve: Sequence[CurvePoint] = ()
 
 
 class Trial(Comparison, Generic[Model]):
@@ -61,12 +67,14 @@ class Trial(Comparison, Generic[Model]):
         batch_size: int,
         device: torch.device,
         costs: Costs | None = None,
+        alone: Callable[[], Alone] | None = None,
         conditions: Mapping[str, str | int] | None = None,
     ) -> None:
         super().__init__(dataset.spec.modality, seed=seed, device=device)
         self.model, self.dataset = model, dataset
         self.n_samples, self.batch_size = n_samples, batch_size
         self.costs = costs
+        self._alone = alone
         self.timings: dict[str, Timing] = {}
         # How the run was set up (device, threads, jobs): part of every cost metric's protocol.
         self.conditions = dict(conditions or {"device": str(device)})
@@ -105,6 +113,18 @@ class Trial(Comparison, Generic[Model]):
         if scenario not in self.timings:
             self.timings[scenario] = time_calls(call, self.device, each=each)
         return self.timings[scenario]
+
+    def alone(self) -> Alone:
+        """What sampling takes in a process of its own, which is started for it once.
+
+        Raises Omitted outside a run, and TrialError where that process comes to nothing.
+        """
+        return self.once(type(self)._measured_alone)
+
+    def _measured_alone(self) -> Alone:
+        if self._alone is None:
+            raise Omitted("only a run starts a process for it")
+        return self._alone()
 
     def only_upper_half(self, margin: float = 0.0) -> bool:
         """Whether no sample ever falls below the middle of [-1, 1], where more than 1 % of the data does.

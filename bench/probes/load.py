@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 STAT = Path("/proc/stat")
+QUOTA = Path("/sys/fs/cgroup/cpu.stat")  # of a container
+HEAT = Path("/sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_total_time_ms")
 # What a machine that does nothing else does all the same: the display of a run, the system's housekeeping.
 IDLE_CORES = 0.25
-STOLEN = 0.05
+STOLEN = 0.05  # share of the time; of what a quota or heat holds back, too
 
 
 @dataclass(frozen=True)
 class Reading:
     """Clocks at one moment, in seconds: the wall's, of this process, of all cores in use, and what a host kept back.
 
-    load: mean number of runnable processes over the last minute.  None where the system does not say.
+    load: mean number of runnable processes over the last minute.  held: while a container's quota, or heat, held the
+    processor back.  None where the system does not say.
     """
 
     wall: float
@@ -25,6 +29,7 @@ class Reading:
     busy: float | None
     stolen: float | None
     load: float | None
+    held: float | None = None
 
 
 def reading() -> Reading:
@@ -36,7 +41,18 @@ def reading() -> Reading:
     except OSError:
         load = None
     busy, stolen = _cores()
-    return Reading(time.monotonic(), own, busy, stolen, load)
+    return Reading(time.monotonic(), own, busy, stolen, load, _held())
+
+
+def _held() -> float | None:
+    """Seconds for which a quota or heat held the processor back, whichever the system tells of."""
+    found = []
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        lines = dict(line.split() for line in QUOTA.read_text().splitlines())
+        found.append(int(lines["throttled_usec"]) / 1e6)
+    with contextlib.suppress(OSError, ValueError):
+        found.append(int(HEAT.read_text()) / 1e3)
+    return sum(found) if found else None
 
 
 def _cores() -> tuple[float, float] | tuple[None, None]:
@@ -54,7 +70,8 @@ class Load:
     """What went on between two readings.
 
     others: cores that other processes kept in use, on average.  stolen: share of all cores that the host of a virtual
-    machine kept back.  before: the average load when it began.  None where the system does not say.
+    machine kept back.  before: the average load when it began.  held: share of the time for which a container's quota,
+    or heat, held the processor back.  None where the system does not say.
     """
 
     seconds: float
@@ -63,11 +80,12 @@ class Load:
     stolen: float | None
     before: float | None
     cores: int
+    held: float | None = None
 
     def busy(self, needed: int) -> bool:
-        """Whether fewer than ``needed`` cores were left for this process."""
+        """Whether fewer than ``needed`` cores were left for this process, or they were held back."""
         crowded = self.others is not None and self.others > max(0, self.cores - needed) + IDLE_CORES
-        return crowded or (self.stolen or 0.0) > STOLEN
+        return crowded or (self.stolen or 0.0) > STOLEN or (self.held or 0.0) > STOLEN
 
 
 def between(first: Reading, last: Reading, cores: int | None = None) -> Load:
@@ -79,7 +97,8 @@ def between(first: Reading, last: Reading, cores: int | None = None) -> Load:
     else:
         others = None if last.load is None else max(0.0, last.load - own / wall)
     stolen = None if first.stolen is None or last.stolen is None else (last.stolen - first.stolen) / (wall * cores)
-    return Load(wall, own, others, stolen, first.load, cores)
+    held = None if first.held is None or last.held is None else (last.held - first.held) / wall
+    return Load(wall, own, others, stolen, first.load, cores, held)
 
 
 def now(seconds: float = 0.5) -> Load:

@@ -14,7 +14,10 @@ from typing import Any
 import torch
 
 from bench.errors import DeviceError
+from bench.probes.nvml import Unreadable, gpu
 
+CPUINFO, CGROUP = Path("/proc/cpuinfo"), Path("/sys/fs/cgroup")
+_CPU0 = Path("/sys/devices/system/cpu/cpu0")
 LIBRARIES = ("genbench", "torch", "torchvision", "torch-fidelity", "numpy", "scipy", "pandas")
 
 
@@ -25,15 +28,63 @@ def environment(device: torch.device) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
-        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "usable_cores": usable_cores(),
+        "quota": cpu_quota(),
+        "governor": _line(_CPU0 / "cpufreq" / "scaling_governor"),
+        "cpu_mhz": _clock(),
+        **_gpu(device),
         "device": device.type,
         "threads": torch.get_num_threads(),
         "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "cuda": torch.version.cuda if device.type == "cuda" else None,
+        "cudnn": torch.backends.cudnn.version() if device.type == "cuda" else None,
         "tf32": torch.backends.cuda.matmul.allow_tf32,
+        "matmul_precision": torch.get_float32_matmul_precision(),
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "cudnn_deterministic": torch.backends.cudnn.deterministic,
         "commit": commit(),
     }
+
+
+def _gpu(device: torch.device) -> dict[str, Any]:
+    """Its name, its driver, and its clocks as they are; None where there is none, or NVML does not say."""
+    found: dict[str, Any] = {"gpu": None, "driver": None, "gpu_clocks": None}
+    if device.type == "cuda":
+        found["gpu"] = torch.cuda.get_device_name(device)
+        with contextlib.suppress(Unreadable):
+            found["driver"] = gpu(device).driver()
+            found["gpu_clocks"] = gpu(device).clocks()
+    return found
+
+
+def _line(path: Path) -> str | None:
+    """What a file of the system says in its first line; None where it is not there."""
+    try:
+        return path.read_text().split("\n", 1)[0].strip() or None
+    except OSError:
+        return None
+
+
+def _clock() -> float | None:
+    """Mean of all cores' clocks, in MHz, as they are."""
+    clocks = [float(line.split(":")[1]) for line in _lines(CPUINFO) if line.startswith("cpu MHz")]
+    return round(sum(clocks) / len(clocks)) if clocks else None
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def cpu_quota() -> float | None:
+    """Cores' worth of time that a container may use; None without a limit."""
+    words = (_line(CGROUP / "cpu.max") or "").split()
+    if not words:  # the first version of control groups
+        words = [_line(CGROUP / "cpu" / f"cpu.cfs_{name}_us") or "" for name in ("quota", "period")]
+    try:
+        quota, period = map(int, words)
+    except ValueError:  # "max" is no limit
+        return None
+    return quota / period if quota > 0 else None
 
 
 def commit() -> str | None:
@@ -52,9 +103,7 @@ def commit() -> str | None:
 
 
 def cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    names = [line.split(":", 1)[1].strip() for line in _lines(CPUINFO) if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
 

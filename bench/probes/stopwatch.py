@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 
+from bench.probes.energy import Meter
 from bench.probes.load import Load, between, reading
+from bench.probes.nvml import USUAL, Unreadable, gpu
 
 WINDOW = 3  # calls over which the running median is taken
 SETTLED = 0.02  # share by which it may still move from one call to the next
@@ -42,7 +44,8 @@ class Timing:
     running median had settled, which ``settled`` says. calls: of each that counts, in order. total: from the beginning
     of these to their end, the device idle at both. on_device: of each from the moment at which the device came to it to
     that at which it was done, by its own events, waits for the host in between included; None without one. load: what
-    else kept the machine busy meanwhile.
+    else kept the machine busy meanwhile. held_back: why the GPU ran slower than it was asked to. joules: of all that
+    counts, by the counter of ``energy``; None where there is none, and there it says why.
     """
 
     first: float
@@ -52,11 +55,15 @@ class Timing:
     total: float
     on_device: tuple[float, ...] | None
     load: Load
+    held_back: tuple[str, ...] = ()
+    joules: float | None = None
+    energy: str = ""
 
     @property
     def busy(self) -> bool:
-        """Whether too few cores were left for it; with a device of its own it takes one."""
-        return self.load.busy(1 if self.on_device is not None else torch.get_num_threads())
+        """Whether too few cores were left for it, or heat slowed its device; with one of its own it takes one core."""
+        slowed = any(reason != USUAL for reason in self.held_back)
+        return slowed or self.load.busy(1 if self.on_device is not None else torch.get_num_threads())
 
     @property
     def raw(self) -> dict[str, Any]:
@@ -64,6 +71,7 @@ class Timing:
         return {
             "first": self.first, "warmup": self.warmup, "settled": self.settled, "calls": self.calls,
             "total": self.total, "on_device": self.on_device, "load": {**asdict(self.load), "busy": self.busy},
+            "held_back": self.held_back, "joules": self.joules, "energy": self.energy,
         }  # fmt: skip
 
 
@@ -82,7 +90,7 @@ def time_calls(
     idle at both ends alone, as throughput is. Nine calls are the fewest whose 95 % interval of the median does not rest
     on the two extremes.
     """
-    before, warming = reading(), _Calls(call, device)
+    before, warming, meter = reading(), _Calls(call, device), Meter(device)
     first = warming.make(alone=True)
     while not (settled := _settled(warming.seconds[1:])) and len(warming.seconds) <= WARMUP_CALLS:
         if len(warming.seconds) > 2 and sum(warming.seconds[1:]) > WARMUP_SHARE * min_seconds:
@@ -90,6 +98,7 @@ def time_calls(
         warming.make(alone=True)
     timed = _Calls(call, device)
     idle(device)
+    meter.start()
     started = time.perf_counter()
     while len(timed.seconds) < max_calls:
         if len(timed.seconds) >= min_calls and time.perf_counter() - started >= min_seconds:
@@ -97,9 +106,20 @@ def time_calls(
         timed.make(alone=each)
     idle(device)
     total, on_device = time.perf_counter() - started, timed.on_device()
+    meter.stop()
     calls = tuple(timed.seconds) if each or on_device is None else on_device
-    warmup = tuple(warming.seconds[1:])
-    return Timing(first, warmup, settled, calls, total, on_device, between(before, reading()))
+    return Timing(
+        first, tuple(warming.seconds[1:]), settled, calls, total, on_device, between(before, reading()),
+        _held_back(device), meter.joules, meter.source or meter.why,
+    )  # fmt: skip
+
+
+def _held_back(device: torch.device) -> tuple[str, ...]:
+    """Why the GPU holds its clocks back at this moment; nothing where NVML does not say, as the environment shows."""
+    try:
+        return tuple(gpu(device).clocks()["held_back"])
+    except Unreadable:
+        return ()
 
 
 class _Calls:

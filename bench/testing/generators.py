@@ -24,6 +24,7 @@ from bench.parameters import resolve
 from bench.protocols import (
     CAPABILITIES,
     Batch,
+    BatchStreaming,
     Dataset,
     DataSpec,
     Evaluated,
@@ -420,6 +421,25 @@ class GeneratorPromises(Promises):
             )
             modality_of(spec).quantise(first, spec)  # raises TrialError
             assert torch.equal(first, again), f"{entry.name}: one seed gave two streams: draw from rng alone"
+
+    def test_streams_side_by_side_are_streams(self, entry: GeneratorEntry, data: Dataset) -> None:
+        """One alone is what ``stream`` gives; of three with one prompt and other random numbers not all are one."""
+        model, prompt = trained(entry, data, self.preset), data.train.batch(torch.arange(1)).data[:, :3]
+        if not isinstance(model, BatchStreaming):
+            return
+        many = data.spec.shape[0]
+
+        def drawn(n: int) -> Tensor:
+            pieces = model.stream_batch(prompt.expand(n, *prompt.shape[1:]), stream(0, "s"))
+            return torch.stack(list(itertools.islice(pieces, many)), dim=1)
+
+        alone = torch.stack(list(itertools.islice(model.stream(prompt[0], stream(0, "s")), many)))
+        assert torch.equal(drawn(1)[0], alone), f"{entry.name}: stream_batch of one is not what stream gives"
+        three = drawn(3)
+        assert three.shape == (3, many, *data.spec.shape[1:]), (
+            f"{entry.name}: {many} pieces of three streams have shape {tuple(three.shape)} side by side"
+        )
+        assert not (three == three[:1]).all(), f"{entry.name}: three streams are one: each needs its own draws"
 
 
 def check_scores(what: str, score: Callable[[Batch], Tensor], data: Dataset) -> None:

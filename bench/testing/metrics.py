@@ -21,7 +21,7 @@ from bench.measure.trial import Costs, Trial, measure_model
 from bench.modalities import modality_of
 from bench.modalities._examples import Examples, content_hash
 from bench.protocols import Trainable
-from bench.record import Estimate
+from bench.record import CurvePoint, Estimate
 from bench.registry import MetricEntry, Side, registry
 from bench.streams import seed_globals, stream
 from bench.testing._base import Promises, listed
@@ -31,7 +31,8 @@ from bench.testing.made_up import SPECS, UNUSUAL, VARIANTS, made_up
 
 WIDTH, CLASSES = SPECS["vector"].shape[0], 4
 WORDS = ["in", "the", "beginning", "was", "light", "and", "it", "saw", "all", "that", "a", "day", "made", "of", "water"]
-COSTS = Costs(2.0, 640, 10**8, 10**8, None, [(10, 1.0), (20, 2.0)])
+CURVE = [CurvePoint(step=10 * i, seconds=float(i), losses={"loss": 1.0}, metrics={"quality": 50.0 / i}) for i in (1, 2)]
+COSTS = Costs(2.0, 640, 10**8, 10**8, None, 70.0, "a counter", 1e6, "fp32", CURVE)
 
 
 class MetricPromises(Promises):

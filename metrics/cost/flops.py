@@ -1,9 +1,12 @@
-"""Floating point operations for one sample: what it costs whatever the machine."""
+"""Floating point operations for one example, to train on and to draw: what it costs whatever the machine.
+
+How much of a machine's peak the training reached (MFU: PaLM, arXiv:2204.02311, appendix B) follows from them.
+"""
 
 from __future__ import annotations
 
-from bench import Estimate, Trial, count_flops, metric
-from metrics.cost._cost import draw_anew
+from bench import Estimate, Omitted, Trainable, Trial, count_flops, metric, peak_flops
+from metrics.cost._cost import costs, draw_anew
 
 
 @metric("sample_flops", aspect="efficiency", unit="FLOP", better="lower", least=0, exact=True)
@@ -14,3 +17,25 @@ def sample_flops(trial: Trial) -> Estimate:
     """
     size = min(trial.batch_size, trial.n_samples)
     return Estimate(value=count_flops(lambda: draw_anew(trial, size)) / size, n=1, protocol={"batch_size": size})
+
+
+@metric("training_flops", aspect="efficiency", unit="FLOP", better="lower", least=0, exact=True)
+def training_flops(trial: Trial[Trainable]) -> Estimate:
+    """Operations of a training step, gradients included, for each example of its batch; the mean of a few steps."""
+    spent = costs(trial)
+    if spent.flops is None:
+        raise Omitted("not counted: ask for a profile, or for looks on the way (budget.evaluate_every)")
+    return Estimate(value=spent.flops, n=1, protocol={"batch_size": trial.batch_size})
+
+
+@metric("mfu", aspect="efficiency", unit="1", better="higher", least=0)
+def mfu(trial: Trial[Trainable]) -> Estimate:
+    """Share of the device's peak that the training's operations reached (model FLOPs utilisation)."""
+    spent = costs(trial)
+    if spent.flops is None or spent.train_examples == 0:
+        raise Omitted("the operations of a training step were not counted")
+    peak = peak_flops(trial.device, spent.precision)
+    value = spent.flops * spent.train_examples / spent.train_seconds / peak
+    return Estimate(
+        value=value, n=1, protocol={**trial.conditions, "batch_size": trial.batch_size, "peak": f"{peak:g}"}
+    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench import Estimate, Omitted, Trainable, Trial, metric, normal_interval, ratio_error
+from bench import Estimate, Omitted, Timing, Trainable, Trial, metric, normal_interval, ratio_error
 from metrics.cost._cost import costs, draw_anew, told
 
 STRETCHES = 30  # enough to tell a spread by, and long enough that one says little of the next
@@ -19,7 +19,8 @@ def train_throughput(trial: Trial[Trainable]) -> Estimate:
     spent = costs(trial)
     if spent.train_examples == 0:
         raise Omitted("nothing was trained: the weights were loaded")
-    steps, seconds = np.diff([(0, 0.0), *spent.pace], axis=0).T if spent.pace else (np.zeros(0), np.zeros(0))
+    pace = [(point.step, point.seconds) for point in spent.curve]
+    steps, seconds = np.diff([(0, 0.0), *pace], axis=0).T if pace else (np.zeros(0), np.zeros(0))
     examples = steps * (spent.train_examples / max(1, steps.sum()))
     found = rate(spent.train_examples, spent.train_seconds, examples, seconds, "training")
     protocol = {**trial.conditions, "batch_size": trial.batch_size, "scenario": "training"}
@@ -29,11 +30,16 @@ def train_throughput(trial: Trial[Trainable]) -> Estimate:
 @metric("sample_throughput", aspect="efficiency", unit="examples/s", better="higher", least=0, lead=1)
 def sample_throughput(trial: Trial) -> Estimate:
     """Examples drawn per second, batch after batch, warmed up: all of them over all of the time."""
-    size = min(trial.batch_size, trial.n_samples)
-    timing = trial.time(SCENARIO, lambda: draw_anew(trial, size), each=False)
+    size, timing = offline(trial)
     drawn = size * len(timing.calls)
     found = rate(drawn, timing.total, np.full(len(timing.calls), size), timing.calls, "calls")
     return told(found.model_copy(update={"n": len(timing.calls)}), trial, timing, SCENARIO, size)
+
+
+def offline(trial: Trial) -> tuple[int, Timing]:
+    """The size of a batch, and the timing of batch after batch, made once a trial."""
+    size = min(trial.batch_size, trial.n_samples)
+    return size, trial.time(SCENARIO, lambda: draw_anew(trial, size), each=False)
 
 
 def rate(

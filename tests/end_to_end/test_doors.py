@@ -62,6 +62,7 @@ def sizes(out: Path) -> dict[str, float]:
     return {record.plan.generator: record.measurements[0].value for record in records}
 
 
+@pytest.mark.slow
 def test_a_module_beside_the_script_and_a_script_with_arguments_are_found(suite: Path, out: Path) -> None:
     """The script asks for its arguments while it is loaded, and needs no guard for what the module registers."""
     folder = suite.parent / "project"

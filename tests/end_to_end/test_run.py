@@ -522,6 +522,7 @@ def test_calls_from_python_are_checked_too(small: Path, out: Path) -> None:
 
 
 class TestFolder:
+    @pytest.mark.slow
     def test_half_written_and_foreign_records_are_named_and_left_alone(self, small: Path, out: Path) -> None:
         folder = out / "records"
         folder.mkdir(parents=True)
@@ -535,6 +536,7 @@ class TestFolder:
         page = (out / "report" / "index.html").read_text()
         assert all(f"{name}.json" in page for name in ("half", "foreign", "future"))
 
+    @pytest.mark.slow
     def test_a_record_damaged_after_the_fact_is_made_again(self, small: Path, out: Path) -> None:
         run(small, out=out, overrides=["controls=false"])
         (path,) = out.glob("records/*.json")

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import Batch, Costs, Estimate, Omitted, Trial, spacing
+from bench import Batch, Costs, CurvePoint, Estimate, Omitted, Trial, spacing
 from bench.datasets._text import TextDataset
 from bench.measure.comparison import Comparison, Space, measure
 from bench.measure.feature_store import FeatureSet
@@ -104,9 +104,26 @@ NO_INTERVAL: Mapping[str, str] = {
     "nfe": "a count",
     "sample_flops": "a count",
     "checkpoint_bytes": "a count",
-    "peak_rss_bytes": "what one process reached",
-    "peak_gpu_bytes": "what one process reached",
-}
+    "training_flops": "a count",
+    "best_batch_size": "one of a few sizes",
+    "largest_batch": "one of a few sizes",
+    **dict.fromkeys(
+        (
+            "peak_rss_bytes", "peak_gpu_bytes", "sample_rss_bytes", "sample_gpu_bytes", "sample_gpu_requested_bytes",
+            "sample_gpu_reserved_bytes", "sample_gpu_process_bytes", "load_seconds", "first_batch_seconds",
+            "best_throughput", "train_energy", "sample_energy", "mfu", "host_bound",
+        ),
+        "what one process reached",
+    ),
+    **dict.fromkeys(("first_token_p50", "inter_token_p50", "inter_token_p99"), "a percentile of calls, as latency's"),
+    **dict.fromkeys(
+        (
+            "token_throughput", "frame_throughput", "realtime_factor", "train_token_throughput",
+            "stream_throughput_1", "stream_throughput_8", "stream_throughput_64",
+        ),
+        "work over time, as sample_throughput",
+    ),
+}  # fmt: skip
 
 
 def found(metrics: Sequence[str], comparison: Comparison) -> Found:
@@ -361,8 +378,8 @@ def _or_why(work: Callable[[], Estimate]) -> Estimate | str:
 def pace_of(seconds: Array, notes: int = 100) -> Estimate:
     """Of a training whose steps took so long, noted so often."""
     ends = np.linspace(0, len(seconds), notes + 1).astype(int)[1:]
-    pace = [(int(end), float(seconds[:end].sum())) for end in ends]
-    spent = Costs(float(seconds.sum()), len(seconds), 0, None, "", pace=pace)
+    points = [CurvePoint(step=int(end), seconds=float(seconds[:end].sum()), losses={}) for end in ends]
+    spent = Costs(float(seconds.sum()), len(seconds), 0, None, "", curve=points)
     return train_throughput(cast(Trial[Any], SimpleNamespace(costs=spent, conditions={}, batch_size=1)))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench import Estimate, Omitted, TooFew, Trial
+from bench import CurvePoint, Estimate, Omitted, TooFew, Trial
 from bench.datasets.digits import digits
 from bench.measure.names import find_metric
 from bench.measure.trial import Costs
@@ -29,8 +29,9 @@ def trial_of(model: Any, dataset: Any, n: int = 64, **changes: Any) -> Trial:
 
 def interval_of(durations: list[float]) -> tuple[float, float]:
     """That of ``train_throughput`` for 640 examples in steps that took so many seconds each."""
-    pace = list(enumerate(accumulate(durations), 1))
-    costs = Costs(sum(durations), 640, 123, None, "no GPU was used", pace=pace)
+    ends = enumerate(accumulate(durations), 1)
+    curve = [CurvePoint(step=step, seconds=seconds, losses={}) for step, seconds in ends]
+    costs = Costs(sum(durations), 640, 123, None, "no GPU was used", curve=curve)
     found = compute("train_throughput", trial_of(Noise(digits()), digits(), costs=costs)).interval
     assert found is not None
     return found.lo, found.hi
@@ -57,7 +58,7 @@ class TestCost:
         assert (hi - lo) / (hi + lo) > 0.15
 
     def test_a_pace_that_was_noted_once_has_none(self) -> None:
-        costs = Costs(2.0, 640, 123, None, "no GPU was used", pace=[(20, 2.0)])
+        costs = Costs(2.0, 640, 123, None, "no GPU was used", curve=[CurvePoint(step=20, seconds=2.0, losses={})])
         assert compute("train_throughput", trial_of(Noise(digits()), digits(), costs=costs)).interval is None
 
     def test_memory_without_a_gpu_is_a_reason(self) -> None:

@@ -190,6 +190,7 @@ class TestInterval:
         found = [mauve(Clusters(labels(rng, p, 300), labels(rng, q, 300), 30)) for rng in rngs]
         assert covered(found) > 0.9 - 2 * 0.039
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("measure", [mauve, frontier_integral])
     def test_it_covers(self, measure: Measure, drawn: list[Clusters]) -> None:
         """With clusters found anew each time."""

@@ -152,6 +152,7 @@ def coverages(draw: Draw, seeds: range) -> dict[str, float]:
 
 
 class TestIntervals:
+    @pytest.mark.slow
     @pytest.mark.parametrize("draw", [_shifted, _uneven, _collapsed])
     def test_they_cover_the_expectation_as_often_as_they_say(self, draw: Draw) -> None:
         """Nominal 95 %; both sets are drawn anew each time."""

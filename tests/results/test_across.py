@@ -45,6 +45,7 @@ def test_the_first_is_compared_with_each_other() -> None:
     assert third.ahead == pytest.approx((0.75 + 1) / 2)  # on one a tie of half of the pairs
 
 
+@pytest.mark.slow
 def test_the_interval_covers_what_the_best_of_all_is_unsure_of() -> None:
     """Three datasets, three seeds; what all are measured by scatters the most."""
     rng, held = np.random.default_rng(0), {"a": 0, "b": 0}

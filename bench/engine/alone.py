@@ -1,0 +1,48 @@
+"""A process of its own for a trained model, in which nothing but sampling has ever been."""
+
+from __future__ import annotations
+
+import gc
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.engine.plan import TrialPlan
+from bench.errors import TrialError
+from bench.measure.alone import Alone
+from bench.probes.pulse import beat
+
+ALONE = "--alone"
+LOOK = 1.0  # seconds between two signs of life of who waits
+
+
+def measure_alone(plan: TrialPlan, out: Path) -> Alone:
+    """Start it, wait without work, and return what it measured; on a GPU what this process caches is given back first.
+
+    Raises TrialError for a process that comes to nothing.
+    """
+    gc.collect()
+    if plan.device == "cuda":
+        torch.cuda.empty_cache()
+    words = [sys.executable, "-P", "-m", "bench.engine.worker", str(out), ALONE]
+    asked = json.dumps(plan.model_copy(update={"profile": False}).model_dump()).encode() + b"\n"
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        given: bytes | None = asked
+        while True:
+            try:
+                answer, _ = process.communicate(given, timeout=LOOK)
+                break
+            except subprocess.TimeoutExpired:
+                given = None
+                beat()
+    lines = answer.splitlines()
+    found: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+    if "alone" not in found:
+        why = found.get("error", f"it ended with exit code {process.returncode}")
+        raise TrialError(f"in a process that only samples: {why}")
+    measured = found["alone"]
+    return Alone(**{**measured, "sweep": {int(size): rate for size, rate in measured["sweep"].items()}})

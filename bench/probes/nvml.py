@@ -1,0 +1,107 @@
+"""What a GPU says of itself and torch does not, through NVIDIA's management library (NVML)."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+
+T = TypeVar("T")
+# Why a GPU holds its clocks below what it was asked for, by their names in NVML; a cap of power is its normal state.
+_HELD_BACK = ("HwSlowdown", "HwThermalSlowdown", "HwPowerBrakeSlowdown", "SwThermalSlowdown", "SwPowerCap")
+USUAL = "SwPowerCap"
+
+
+class Unreadable(Exception):
+    """NVML is not here, or does not say this of this GPU; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU. Every method raises Unreadable where NVML does not say."""
+
+    nvml: Any
+    handle: Any
+
+    def joules(self) -> float:
+        """Energy of the whole GPU since its driver was loaded."""
+        return float(self._ask(self.nvml.nvmlDeviceGetTotalEnergyConsumption)) / 1000
+
+    def used_bytes(self) -> int:
+        """Memory in use by all that runs on it."""
+        return int(self._ask(self.nvml.nvmlDeviceGetMemoryInfo).used)
+
+    def process_bytes(self) -> dict[int, int | None]:
+        """Memory by process, as the system of the host numbers them: in a container no number may be this process's."""
+        found = self._ask(self.nvml.nvmlDeviceGetComputeRunningProcesses)
+        return {int(process.pid): process.usedGpuMemory for process in found}
+
+    def clocks(self) -> dict[str, Any]:
+        """Clocks in MHz, temperature in °C, and for what reasons it holds its clocks back."""
+        mask = self._ask(self.nvml.nvmlDeviceGetCurrentClocksEventReasons)
+        return {
+            "sm_mhz": self._ask(self.nvml.nvmlDeviceGetClockInfo, self.nvml.NVML_CLOCK_SM),
+            "memory_mhz": self._ask(self.nvml.nvmlDeviceGetClockInfo, self.nvml.NVML_CLOCK_MEM),
+            "celsius": self._ask(self.nvml.nvmlDeviceGetTemperature, self.nvml.NVML_TEMPERATURE_GPU),
+            "held_back": [name for name in _HELD_BACK if mask & self._bit(name)],
+        }
+
+    def driver(self) -> str:
+        try:
+            return str(self.nvml.nvmlSystemGetDriverVersion())
+        except self.nvml.NVMLError as error:
+            raise Unreadable(f"NVML: {error}") from error
+
+    def _bit(self, name: str) -> int:
+        """Newer drivers call them event reasons, older ones throttle reasons."""
+        return int(
+            getattr(self.nvml, f"nvmlClocksEventReason{name}", 0)
+            or getattr(self.nvml, f"nvmlClocksThrottleReason{name}", 0)
+        )
+
+    def _ask(self, question: Callable[..., T], *more: Any) -> T:
+        try:
+            return question(self.handle, *more)
+        except self.nvml.NVMLError as error:
+            raise Unreadable(f"NVML: {error}") from error
+
+
+@functools.cache
+def gpu(device: torch.device) -> Gpu:
+    """The GPU that torch calls so. Raises Unreadable, as for a device that is none."""
+    if device.type != "cuda":
+        raise Unreadable("no GPU was used")
+    nvml = _library(os.getpid())
+    try:
+        uuid = torch.cuda.get_device_properties(device).uuid
+        return Gpu(nvml, nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"))
+    except nvml.NVMLError as error:
+        raise Unreadable(f"NVML: {error}") from error
+
+
+@functools.cache
+def _library(process: int) -> Any:
+    """The module, ready to be asked. process: whose; one that was forked asks anew."""
+    try:
+        import pynvml
+    except ImportError:
+        raise Unreadable('NVML needs its package: pip install "genbench[gpu]"') from None
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        raise Unreadable(f"NVML: {error}") from error
+    return pynvml
+
+
+def processes() -> set[int]:
+    """The numbers of all processes that compute on any GPU; no context is made for it. Raises Unreadable."""
+    nvml = _library(os.getpid())
+    try:
+        handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
+        return {int(p.pid) for handle in handles for p in nvml.nvmlDeviceGetComputeRunningProcesses(handle)}
+    except nvml.NVMLError as error:
+        raise Unreadable(f"NVML: {error}") from error

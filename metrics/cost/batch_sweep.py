@@ -1,0 +1,41 @@
+"""Sampling at batch sizes 1, 2, 4, 8 and so on in a fresh process, until that gains nothing twice or does not fit."""
+
+from __future__ import annotations
+
+from bench import Estimate, Omitted, Trial, metric
+
+SWEEP = "1, 2, 4, ..., until 5 % are gained no more"
+
+
+@metric("best_throughput", aspect="efficiency", unit="examples/s", better="higher", least=0, asked=True)
+def best_throughput(trial: Trial) -> Estimate:
+    """Examples a second at the batch size at which they are most."""
+    sweep = _sweep(trial)
+    return Estimate(value=max(sweep.values()), n=len(sweep), protocol=_protocol(trial))
+
+
+@metric("best_batch_size", aspect="efficiency", unit="examples", better="none", least=0, asked=True)
+def best_batch_size(trial: Trial) -> Estimate:
+    """The batch size at which examples a second are most."""
+    sweep = _sweep(trial)
+    return Estimate(value=max(sweep, key=lambda size: sweep[size]), n=len(sweep), protocol=_protocol(trial))
+
+
+@metric("largest_batch", aspect="efficiency", unit="examples", better="higher", least=0, asked=True)
+def largest_batch(trial: Trial) -> Estimate:
+    """The largest of these batches that fits into memory; twice as many did not."""
+    found = trial.alone()
+    if found.beyond is None:
+        raise Omitted(f"{found.fits:,} fit, and more were not tried: they would be no faster, or take too long")
+    return Estimate(value=found.fits, n=len(found.sweep), protocol=_protocol(trial))
+
+
+def _sweep(trial: Trial) -> dict[int, float]:
+    sweep = dict(trial.alone().sweep)
+    if not sweep:
+        raise Omitted("not one example fits into memory")
+    return sweep
+
+
+def _protocol(trial: Trial) -> dict[str, str | int]:
+    return {**trial.conditions, "batch_sizes": SWEEP, "process": "its own"}
