@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from bench.modalities._examples import content_hash
     from bench.modalities._pictures import Pictures
     from bench.modalities._sequences import Sequences
+    from bench.probes.energy import Meter
     from bench.probes.flops import count_flops
     from bench.probes.peaks import peak_flops
     from bench.probes.pulse import alive
@@ -150,6 +151,7 @@ _HOMES = {
     "bench.measure.moments": "Moments",
     "bench.probes.pulse": "alive",
     "bench.measure.alone": "Alone",
+    "bench.probes.energy": "Meter",
     "bench.probes.flops": "count_flops",
     "bench.probes.peaks": "peak_flops",
     "bench.probes.tracing": "idle_share",
@@ -356,6 +358,7 @@ __all__ = [
     "Interval",
     "Likelihood",
     "Measurement",
+    "Meter",
     "Modality",
     "Moments",
     "Omitted",

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bench.engine.state import State, capture
 from bench.errors import GenbenchError, Omitted, said
+from bench.measure.alone import Alone
 from bench.measure.comparison import COUNTS, Space, measure
 from bench.measure.evaluation import Given
 from bench.measure.feature_store import FeatureSet
@@ -33,6 +34,8 @@ WIDTH, CLASSES = SPECS["vector"].shape[0], 4
 WORDS = ["in", "the", "beginning", "was", "light", "and", "it", "saw", "all", "that", "a", "day", "made", "of", "water"]
 CURVE = [CurvePoint(step=10 * i, seconds=float(i), losses={"loss": 1.0}, metrics={"quality": 50.0 / i}) for i in (1, 2)]
 COSTS = Costs(2.0, 640, 10**8, 10**8, None, 70.0, "a counter", 1e6, "fp32", CURVE)
+GPU_PEAKS = {"allocated": 10**8, "requested": 10**8, "reserved": 10**8, "process": 10**9}
+ALONE = Alone(1.0, 0.1, 10**8, 8, {1: 10.0, 2: 15.0}, fits=2, beyond=4, gpu=GPU_PEAKS)
 
 
 class MetricPromises(Promises):
@@ -265,7 +268,9 @@ def trials(entry: MetricEntry) -> Iterator[Trial]:
             data = made_up(spec)
             if TEST in family.presets and takes(family, spec):
                 model = trained(family, data)
-                yield Trial(model, data, seed=0, n_samples=20, batch_size=8, device=CPU, costs=COSTS)
+                yield Trial(
+                    model, data, seed=0, n_samples=20, batch_size=8, device=CPU, costs=COSTS, alone=lambda: ALONE
+                )
 
 
 def state_of(model: Any) -> State:

@@ -5,7 +5,7 @@ They count all that runs there: on a machine shared with others, an upper bound 
 
 from __future__ import annotations
 
-from bench import Estimate, Omitted, Trainable, Trial, metric
+from bench import Estimate, Meter, Omitted, Trainable, Trial, metric
 from metrics.cost._cost import costs, told
 from metrics.cost.throughput import SCENARIO, offline
 
@@ -26,6 +26,8 @@ def train_energy(trial: Trial[Trainable]) -> Estimate:
 @metric("sample_energy", aspect="efficiency", unit="J/example", better="lower", least=0)
 def sample_energy(trial: Trial) -> Estimate:
     """Joules for each example of a batch, over as many batches as throughput is measured on."""
+    if not (meter := Meter(trial.device)).source:
+        raise Omitted(meter.why)
     size, timing = offline(trial)
     if timing.joules is None:
         raise Omitted(timing.energy)

@@ -113,8 +113,11 @@ class Coin(nn.Module):
         return self.draw(Rows(rng, n).uniform(*self.spec.shape))
 
     def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
+        return (pieces[0] for pieces in self.stream_batch(prompt[None], rng))
+
+    def stream_batch(self, prompts: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
         while True:
-            yield self.draw(torch.rand((), generator=rng))
+            yield self.draw(torch.rand(len(prompts), generator=rng))
 
 
 class DependsOnItsBatch(Line):
@@ -315,6 +318,11 @@ class Ends(Coin):
         return itertools.islice(super().stream(prompt, rng), self.spec.shape[0])
 
 
+class SaysTheSameToAll(Coin):
+    def stream_batch(self, prompts: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
+        return (piece.expand(len(prompts)) for piece in super().stream_batch(prompts[:1], rng))
+
+
 class SaysWhatItIsNot(Coin):
     log_prob_of = "loss"
 
@@ -378,6 +386,7 @@ GENERATORS: Mapping[type, Mapping[str, str]] = {
     LosesItsPlace: {STEPS: "in two parts, handed its state, is not that of the whole"},
     LooksAtPadding: {ALONE: "look at batch.mask"},
     Ends: {STREAM: "stream ended after 8 pieces of 24"},
+    SaysTheSameToAll: {"streams_side_by_side_are_streams": "three streams are one: each needs its own draws"},
     SaysWhatItIsNot: {ALONE: "log_prob_of is 'loss'"},
 }
 
