@@ -301,20 +301,28 @@ def sample_alone(plan: TrialPlan, out: Path) -> Alone:
         before: set[int] | str = processes()
     except Unreadable as error:
         before = str(error)
-    device = torch.device(plan.device)
+    device, clock = torch.device(plan.device), Phases()
+    model, _ = load_trained(plan, out, clock)
+    size, load = min(plan.budget.batch_size, plan.budget.samples), clock.seconds["load"]
+    return sampling_alone(model, batch_size=size, seed=plan.seed, device=device, load=load, before=before)
+
+
+def load_trained(plan: TrialPlan, out: Path, clock: Phases | None = None) -> tuple[Generator, Dataset]:
+    """The model of a trial as its last checkpoint holds it, and its data. clock: given the seconds of "load".
+
+    Raises TrialError or DataError where that cannot be.
+    """
+    clock, device = clock or Phases(), torch.device(plan.device)
     if problem := _open_doors(plan):
         raise TrialError(problem.message)
     _fix_arithmetic()
     dataset: Dataset = registry.get("datasets", plan.source).make(**plan.options)
     run = _Run(plan, out, lambda event: None, as_it_is=True)
     run.flops_per_step = _flops_per_step(run, dataset, device)
-    started = time.perf_counter()
-    model = _build(plan, dataset, device)
-    _train_or_load(run, model, dataset, device)
-    load = time.perf_counter() - started
-    del dataset
-    size = min(plan.budget.batch_size, plan.budget.samples)
-    return sampling_alone(model, batch_size=size, seed=plan.seed, device=device, load=load, before=before)
+    with clock("load"):
+        model = _build(plan, dataset, device)
+        _train_or_load(run, model, dataset, device)
+    return model, dataset
 
 
 def _keep_timings(run: _Run, trial: Trial) -> None:

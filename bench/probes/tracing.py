@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,14 +44,14 @@ def resting(spans: list[tuple[float, float]]) -> float:
     return max(0.0, 1 - busy / whole) if whole > 0 else 0.0
 
 
-def trace(call: Callable[[], object], device: torch.device, target: Path, calls: int = 3) -> None:
-    """Write what the host and the device do in a few calls as a trace for chrome://tracing or Perfetto."""
+def trace(call: Callable[[], object], device: torch.device, target: Path) -> None:
+    """Write what the host and the device do in a call, the second one, as a trace for chrome://tracing or Perfetto."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # what it says of a GPU that is not there
     from torch.profiler import ProfilerActivity, profile
 
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
     call()
-    with profile(activities=activities, record_shapes=True, profile_memory=True) as traced:
-        for _ in range(calls):
-            call()
+    with profile(activities=activities, record_shapes=True) as traced:
+        call()
     target.parent.mkdir(parents=True, exist_ok=True)
     traced.export_chrome_trace(str(target))
