@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from bench.results.board import Cell, Column, Standing
+from bench.results.board import BAND, Board, Cell, Column, Standing
 from bench.results.ranks import BEYOND
 from reports._escaping import visible
 from reports._numbers import Scale, fixed, places_of, plain, scale, with_spread
@@ -78,6 +78,21 @@ def place_text(standing: Standing) -> str:
     if standing.single:
         return f"place {at} ({low} to {high} by intervals within single runs, which know nothing of other seeds)"
     return f"place {at}; at 95 % it may be {low} to {high}" if low != high else f"place {at}, at 95 %"
+
+
+def band_text(board: Board) -> str:
+    """Of whom the costs are compared; "" where nothing orders the board by quality."""
+    main = board.main
+    if main is None or board.band is None:
+        return ""
+    means = [row.mean(main) or 0.0 for row in board.ranked if row.name in board.band]
+    if min(means, default=0.0) <= 0:
+        which = f"are not told to be worse by {main.label} than the first"
+    elif main.better == "higher":
+        which = f"have at least 1/{BAND:g} of the best mean of {main.label}"
+    else:
+        which = f"have at most {BAND:g} times the best mean of {main.label}"
+    return f"Speed, memory and other costs are compared among those that {which}"
 
 
 def place_and_tier(standing: Standing | None) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from bench import Plan, Records, RunRecord, Unfinished
 from bench.results.across import Across, across
 from bench.results.board import Board, Cell, Column, Row, busy, leaderboards, seeds_text
 from bench.results.groups import given_up, newest
-from reports._cells import place_text
+from reports._cells import band_text, place_text
 from reports._colours import slots
 from reports._continued import Beginning, beginnings
 from reports._samples import Sample, gallery
@@ -43,6 +43,11 @@ class Section:
         apart = [row for row in self.board.ranked if row.standing and row.standing.place is None]
         lines = [f"{row.name} is {place_text(row.standing)}" for row in apart[:MOST_NAMED] if row.standing]
         return [*lines, *([f"{len(apart) - MOST_NAMED} more are not ranked"] if len(apart) > MOST_NAMED else [])]
+
+    @property
+    def band(self) -> str:
+        """Of whom the costs are compared."""
+        return band_text(self.board)
 
     @property
     def undrawn(self) -> str:

@@ -180,6 +180,7 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         "headline": _table(board, room, spans, headline, [c.label for c in headline], BESIDE) if headline else None,
         "tables": list(tables(board, room)),
         "unranked": section.unranked,
+        "band": section.band,
         "yardsticks": list(tables(board, room, of_yardsticks=True)),
         "strip": heads[:_IN_STRIP],
         "pages": {row.name: f"pages/{address(board.dataset, row.name)}" for row in board.paged},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bench import RunRecord, report, write_atomic
 from bench.results.board import Board, Column, Row
 from bench.results.ranks import BEYOND, RULE
-from reports._cells import ARROWS, BUSY, heading, meanings, place_and_tier, show
+from reports._cells import ARROWS, BUSY, band_text, heading, meanings, place_and_tier, show
 from reports._content import MOST_NAMED, Content, Pending, Section, Trouble, gaps, gather, listed
 from reports._effort import effort
 from reports._escaping import LISTING, NAME, WHOLE, ending, visible
@@ -79,7 +79,8 @@ def _section(section: Section, content: Content, target: Path, number: int) -> l
     about = f"{name(board.modality)} · {text(section.data)} · suite {name(', '.join(board.suites))}"
     parts = [f"## {name(board.dataset)}", about]
     if board.columns:
-        parts += [_leaderboard(board, board.headline, places=board.main is not None), LEGEND]
+        band = f" {text(told)}." if (told := band_text(board)) else ""
+        parts += [_leaderboard(board, board.headline, places=board.main is not None), LEGEND + band]
         parts += [text(line) for line in section.unranked]
     parts += [section.undrawn, *_samples(section.samples, target, number), *_continued(section)]
     parts += _figures(board, content, target, number)

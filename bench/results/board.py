@@ -24,6 +24,7 @@ from bench.statistics import Ranks, Summary, compact_letters, rank_intervals, su
 
 PICTURED, PICTURED_IN_ALL = 16, 32  # generators whose samples and curves are drawn: of a board, and of a page
 PAGED = 48  # generators of a board that have a page of their own, pictured or not
+BAND = 2.0  # times the best mean of quality: a cost counts only of what is at most so much worse
 FEW, MOST = 6, 8  # columns that a board shows all at once, and that are looked at first where they are more
 Key = str
 Place = tuple[float, ...]
@@ -146,6 +147,7 @@ class Board:
     groups: all that were tried.
     rows: those that could run: ranked by ``main``, then those without a number for it, then the yardsticks.
     pictured: those of the rows whose samples and curves a page draws: the first of the ranked, and the yardsticks.
+    band: the generators good enough for their costs to be compared; None where no quality orders the board.
     """
 
     dataset: str
@@ -156,6 +158,7 @@ class Board:
     rows: tuple[Row, ...]
     main: Column | None
     pictured: tuple[Row, ...]
+    band: frozenset[str] | None = None
 
     @property
     def ranked(self) -> tuple[Row, ...]:
@@ -238,6 +241,8 @@ def _board(dataset: str, records: Sequence[RunRecord], pictured: int) -> Board:
     rows = _rows(shown, columns, numbers)
     main = main_column(columns, rows)
     rows = _placed(rows, main)
+    band = quality_band(rows, main)
+    rows = _with_costs_marked(rows, columns, band)
     ordered = tuple(sorted(rows, key=lambda row: _order(row, main)))
     ranked, controls = ([row for row in ordered if row.group.control is control] for control in (False, True))
     return Board(
@@ -249,7 +254,36 @@ def _board(dataset: str, records: Sequence[RunRecord], pictured: int) -> Board:
         rows=ordered,
         main=main,
         pictured=(*ranked[:pictured], *controls[:pictured]),
+        band=band,
     )
+
+
+def quality_band(rows: Iterable[Row], main: Column | None) -> frozenset[str] | None:
+    """Those at most ``BAND`` times as bad as the best; where its mean is 0 or below, those not told to be worse."""
+    if main is None or main.aspect not in ORDERING:
+        return None
+    placed = [row for row in rows if row.standing and row.standing.place]
+    means = {row.name: mean for row in placed if (mean := row.mean(main)) is not None}
+    if not means:
+        return None
+    best = (max if main.better == "higher" else min)(means.values())
+    if best <= 0:
+        return frozenset(row.name for row in placed if row.standing and not row.standing.behind)
+    if main.better == "higher":
+        return frozenset(name for name, mean in means.items() if mean >= best / BAND)
+    return frozenset(name for name, mean in means.items() if mean <= BAND * best)
+
+
+def _with_costs_marked(rows: Sequence[Row], columns: Iterable[Column], band: frozenset[str] | None) -> list[Row]:
+    """The cheapest are marked among those in the band: what makes noise is fast."""
+    cells = [dict(row.cells) for row in rows]
+    for column in (c for c in columns if c.aspect == "efficiency"):
+        inside = [i for i, row in enumerate(rows) if not row.group.control and (band is None or row.name in band)]
+        known = {i: e for i in inside if not cells[i][column.key].busy and (e := cells[i][column.key].evidence)}
+        best = marks({rows[i].name: e for i, e in known.items()}, column.better)
+        for i in known:
+            cells[i][column.key] = replace(cells[i][column.key], mark=best.get(rows[i].name, ""))
+    return [replace(row, cells=its) for row, its in zip(rows, cells, strict=True)]
 
 
 def _numbers(records: Iterable[RunRecord]) -> Numbers:
@@ -326,12 +360,15 @@ def _rows(groups: Sequence[Group], columns: Iterable[Column], numbers: Numbers) 
         for record, measurement in numbers[column.key]:
             found[place[id(record)]].append((record, measurement))
         made = [_cell(group, column, its) for group, its in zip(groups, found, strict=True)]
+        if column.aspect == "efficiency":  # what costs count for is not known before the quality is
+            for row, cell in zip(cells, made, strict=True):
+                row[column.key] = cell
+            continue
         # The best are marked, yardsticks left aside but for real data: what models are to be like.
-        models = ((g.name, c) for g, c in zip(groups, made, strict=True) if not g.control and not c.busy)
+        models = ((g.name, c) for g, c in zip(groups, made, strict=True) if not g.control)
         compared = {name: e for name, c in models if (e := c.evidence)}
         real = [e for g, c in zip(groups, made, strict=True) if g.role == "ceiling" and (e := c.evidence)]
-        ceiling = real[0] if real and column.aspect != "efficiency" else None
-        best = marks(compared, column.better, ceiling)
+        best = marks(compared, column.better, real[0] if real else None)
         for group, row, cell in zip(groups, cells, made, strict=True):
             row[column.key] = replace(cell, mark=best.get(group.name, ""))
     return [Row(group, row) for group, row in zip(groups, cells, strict=True)]
