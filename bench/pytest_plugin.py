@@ -1,7 +1,11 @@
-"""A gate as a test, in any project that has genbench installed.
+"""A gate, and what a generator costs, as tests in any project that has genbench installed.
 
     def test_quality(genbench_check):
         genbench_check("suite.toml", baseline="baseline.json")
+
+    def test_cost(genbench_profile):
+        costs = genbench_profile("acme/net", dataset="mnist5k")
+        assert costs["latency_p90"].value < 0.02
 
 pytest finds it by its entry point, in every session of an environment that has genbench: nothing else is imported until
 the fixture is used.
@@ -9,14 +13,14 @@ the fixture is used.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 if TYPE_CHECKING:
-    from bench.record import RunRecord
+    from bench.record import Measurement, RunRecord
     from bench.results.gate import Gate
 
 UPDATE = "--genbench-update"
@@ -42,6 +46,25 @@ class Check(Protocol):
         overrides: Sequence[str] = (),
         inconclusive: str = "fail",
     ) -> Gate: ...
+
+
+class Profile(Protocol):
+    """Measure all that a generator costs, as ``genbench profile`` does: by metric, what was measured.
+
+    A metric that could not be measured fails the test that asks for it, with the reason; so does a trial that failed.
+    how: preset, load, seconds, batch_size, device, settings and also (further metrics) of ``bench.engine.profiling``.
+    """
+
+    def __call__(self, generator: str, dataset: str, **how: Any) -> Mapping[str, Measurement]: ...
+
+
+class _Measured(dict[str, "Measurement"]):
+    def __init__(self, record: RunRecord) -> None:
+        super().__init__((m.metric, m) for m in record.measurements)
+        self.omitted = record.omitted
+
+    def __missing__(self, metric: str) -> Measurement:
+        pytest.fail(f"no {metric}: {self.omitted.get(metric, 'it is no measure of cost that was asked for')}", False)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -85,6 +108,21 @@ def genbench_check(request: pytest.FixtureRequest, tmp_path: Path) -> Check:
         return judged
 
     return check
+
+
+@pytest.fixture
+def genbench_profile(tmp_path: Path) -> Profile:
+    """See ``Profile``."""
+
+    def measure(generator: str, dataset: str, **how: Any) -> Mapping[str, Measurement]:
+        from bench.engine.profiling import profile
+
+        record = profile(generator, dataset, tmp_path / "genbench", **how)
+        if record.error:
+            pytest.fail(f"{generator} on {dataset}: {record.error.message}", pytrace=False)
+        return _Measured(record)
+
+    return measure
 
 
 def _of_anywhere(record: RunRecord) -> RunRecord:

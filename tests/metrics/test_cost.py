@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
 import pytest
 import torch
+from codecarbon.input import DataSource
 
-from bench import CurvePoint, Estimate, Omitted, TooFew, Trial
+from bench import Alone, CurvePoint, Estimate, GenbenchError, Omitted, TooFew, Trial
 from bench.datasets.digits import digits
 from bench.measure.names import find_metric
 from bench.measure.trial import Costs
 from bench.probes.load import Load
+from bench.testing.made_up import SPECS, made_up
 from generators.controls import Noise
 from metrics.cost.latency import percentile
 
@@ -129,3 +132,117 @@ class TestCost:
         net.a, net.b = torch.nn.Linear(3, 4), torch.nn.Linear(3, 4)
         net.b.weight = net.a.weight
         assert compute("parameters", trial_of(net, digits())).value == 12 + 4 + 4
+
+
+POINTS = [CurvePoint(step=i, seconds=2.0 * i, losses={}, metrics={"fd": 100.0 / i, "is": float(i)}) for i in (1, 2, 4)]
+TRAINED = Costs(
+    train_seconds=8.0, train_examples=640, peak_rss_bytes=123, peak_gpu_bytes=None, why_no_gpu="no GPU was used",
+    joules=90.0, energy="a counter", flops=1e9, precision="bf16", curve=POINTS,
+)  # fmt: skip
+
+
+class TestToAQuality:
+    def at(self, goal: str, costs: Costs = TRAINED) -> Estimate:
+        return compute(f"seconds_to:{goal}", trial_of(Noise(digits()), digits(), costs=costs))
+
+    def test_the_first_look_that_is_as_good_counts_and_is_a_bound(self) -> None:
+        found = self.at("fd<=50")
+        assert (found.value, found.kind, found.n) == (4.0, "bound", 3)
+        assert self.at("is>=3").value == 8.0
+
+    def test_one_that_was_never_reached_says_how_near_it_came(self) -> None:
+        with pytest.raises(Omitted, match="never: the best of 3 looks was 25"):
+            self.at("fd<=10")
+        with pytest.raises(Omitted, match="never: the best of 3 looks was 4"):
+            self.at("is>=9")
+
+    def test_what_was_not_looked_at_says_how_to(self) -> None:
+        with pytest.raises(Omitted, match="name it in curve_metrics, and set budget"):
+            self.at("kid<=1")
+
+
+class TestOfATraining:
+    trial = trial_of(Noise(digits()), digits(), costs=TRAINED)
+
+    def test_energy_is_of_the_counter_that_it_names(self) -> None:
+        found = compute("train_energy", self.trial)
+        assert found.value == 90 and found.protocol["counter"] == "a counter"
+        without = trial_of(Noise(digits()), digits(), costs=replace(TRAINED, joules=None, energy="none is here"))
+        with pytest.raises(Omitted, match="none is here"):
+            compute("train_energy", without)
+
+    def test_emissions_are_those_of_codecarbon(self) -> None:
+        """A kilowatt-hour in Germany and in France, by the library's own table."""
+        mixes = DataSource().get_global_energy_mix_data()
+        costs = replace(TRAINED, joules=3.6e6)
+        for country in ("DEU", "fra"):
+            found = compute(f"co2:{country}", trial_of(Noise(digits()), digits(), costs=costs))
+            assert found.value == pytest.approx(mixes[country.upper()]["carbon_intensity"] / 1000, rel=1e-6)
+        with pytest.raises(GenbenchError, match="name a country by its three letters"):
+            find_metric("co2:XXX")
+
+    def test_utilisation_is_the_share_of_the_peak(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """640 examples of 1 GFLOP in 8 s are 80 GFLOP/s, of 989.4 TFLOP/s."""
+        with pytest.raises(Omitted, match="the peak of this processor is not known"):
+            compute("mfu", self.trial)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100 80GB HBM3")
+        trial = trial_of(Noise(digits()), digits(), costs=TRAINED)
+        trial.device = torch.device("cuda")
+        assert compute("mfu", trial).value == pytest.approx(80e9 / 989.4e12)
+        assert compute("training_flops", trial).value == 1e9
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+        with pytest.raises(Omitted, match="the peak of Tesla T4 in bf16 is not known"):
+            compute("mfu", trial)
+
+    def test_what_was_not_counted_says_how_to(self) -> None:
+        trial = trial_of(Noise(digits()), digits(), costs=replace(TRAINED, flops=None))
+        with pytest.raises(Omitted, match="ask for a profile"):
+            compute("training_flops", trial)
+
+
+class TestRates:
+    def test_tokens_are_examples_times_their_length(self) -> None:
+        words = made_up(SPECS["text"])
+        trial = trial_of(Noise(words), words, 8, costs=TRAINED)
+        length, examples = words.spec.shape[0], compute("sample_throughput", trial)
+        tokens = compute("token_throughput", trial)
+        assert tokens.value == pytest.approx(length * examples.value)
+        assert tokens.interval and examples.interval
+        assert tokens.interval.lo == pytest.approx(length * examples.interval.lo)
+        assert compute("train_token_throughput", trial).value == pytest.approx(length * 80)
+
+    def test_sound_is_told_in_seconds_of_it(self) -> None:
+        waves = made_up(SPECS["audio"])
+        trial = trial_of(Noise(waves), waves, 8, costs=TRAINED)
+        assert waves.spec.rate
+        seconds = waves.spec.shape[0] / waves.spec.rate
+        assert compute("realtime_factor", trial).value == pytest.approx(
+            seconds * compute("sample_throughput", trial).value
+        )
+
+
+class TestAlone:
+    found = Alone(
+        load=1.5, first=0.2, rss_bytes=10**8, batch_size=32, sweep={1: 10.0, 2: 18.0, 4: 18.1}, fits=4, beyond=8,
+        gpu={"allocated": 3, "requested": 2, "reserved": 4}, why={"process": "NVML: Not Supported"},
+    )  # fmt: skip
+
+    def test_each_number_stands_under_its_name(self) -> None:
+        trial = trial_of(Noise(digits()), digits(), alone=lambda: self.found)
+        expected = {
+            "load_seconds": 1.5, "first_batch_seconds": 0.2, "sample_rss_bytes": 10**8, "sample_gpu_bytes": 3,
+            "sample_gpu_requested_bytes": 2, "sample_gpu_reserved_bytes": 4, "best_throughput": 18.1,
+            "best_batch_size": 4, "largest_batch": 4,
+        }  # fmt: skip
+        assert {name: compute(name, trial).value for name in expected} == expected
+        with pytest.raises(Omitted, match="NVML: Not Supported"):
+            compute("sample_gpu_process_bytes", trial)
+
+    def test_a_limit_that_was_not_met_is_none(self) -> None:
+        trial = trial_of(Noise(digits()), digits(), alone=lambda: replace(self.found, beyond=None))
+        with pytest.raises(Omitted, match="4 fit, and more were not tried"):
+            compute("largest_batch", trial)
+
+    def test_outside_a_run_no_process_is_started(self) -> None:
+        with pytest.raises(Omitted, match="only a run starts a process for it"):
+            compute("load_seconds", trial_of(Noise(digits()), digits()))
