@@ -38,10 +38,10 @@ ELSEWHERE = {
     "D2 bytes of another string": "metrics/test_likelihood.py::test_words_and_bytes_are_of_one_string",
     "D5 one kind of window for all": "metrics/test_likelihood.py::test_no_two_ways_share_a_protocol",
     "D7 mean of perplexities": "metrics/test_likelihood.py::test_every_token_is_scored_once",
-    "D8 latency as 1 / throughput": "metrics/test_cost.py::test_sampling_is_timed_by_the_clock",
+    "D8 latency as 1 / throughput": "probes/test_stopwatch.py::test_throughput_overlaps_host_and_device",
     "D9 throughput from a mean latency": "metrics/test_cost.py::test_throughput_is_work_over_time",
-    "D10 tokens called samples": "metrics/test_cost.py::test_sampling_is_timed_by_the_clock",
-    "D11 0 bytes for no answer": "metrics/test_cost.py::test_memory_without_a_gpu_is_a_reason",
+    "D10 tokens called samples": "metrics/test_cost.py::test_tokens_are_examples_times_their_length",
+    "D11 0 bytes for no answer": "measure/test_alone.py::test_a_process_that_nvml_does_not_know_is_null",
     "D16 a fixed share decides": "results/test_gate.py::test_a_coarse_number_that_came_out_alike_is_no_proof",
     "D17 a global generator decides": "ground/test_comparing.py::test_it_is_drawn_from_the_generator_that_is_given",
     "D20 the spread is never used": "results/test_ranking.py::test_two_seeds_need_a_wide_gap",
@@ -53,7 +53,7 @@ ELSEWHERE = {
     ),
     "D25 no environment in the record": "end_to_end/test_run.py::test_a_record_says_everything",
     "D28 best of random batches": "metrics/test_likelihood.py::test_every_token_is_scored_once",
-    "D29 an interval from a few calls": "ground/test_statistics.py::test_median_interval_is_refused_for_too_few",
+    "D29 a percentile of a few calls": "metrics/test_cost.py::test_a_percentile_takes_the_calls_that_it_needs",
     "D30 failed shown as completed": (
         "end_to_end/test_run.py::test_a_trial_that_goes_wrong_leaves_a_record_that_says_how"
     ),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -113,3 +116,17 @@ def test_all_that_was_read_is_kept(machine: Machine) -> None:
             "first", "warmup", "settled", "calls", "total", "on_device", "load", "held_back", "joules", "energy",
         }  # fmt: skip
     assert found.raw["calls"] == found.calls and found.raw["load"]["busy"] == found.busy
+
+
+def test_a_burner_beside_the_measurement_is_noticed() -> None:
+    """As many as there are cores: whatever else runs here, none is left."""
+    burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    try:
+        time.sleep(0.3)  # until they have begun
+        found = time_calls(lambda: time.sleep(0.01), CPU)
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()
+    assert found.busy and found.load.others is not None and found.load.others > 0.5 * len(burners)
+    assert found.raw["load"]["busy"] is True
