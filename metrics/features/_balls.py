@@ -11,7 +11,8 @@ from torch import Tensor
 
 from bench import GenbenchError, Interval, Omitted, Space, effective_trials, wilson_interval
 from metrics._arrays import Array
-from metrics.features._neighbours import Nearest, Pairs, as_pair, neighbours, tiles
+from metrics.features._mmd import CubicSums, Discrepancy
+from metrics.features._neighbours import Nearest, Pairs, Watcher, as_pair, neighbours_within, tiles
 
 K = 5
 FEW = 4  # over the number of balls that a variance rests on: by how much it is raised
@@ -97,16 +98,24 @@ class Overlap:
         return f"{method}; {100 * empty:.3g} % of the {of} balls have radius 0" if empty else method
 
 
-def overlap(fake: Array, real: Array, k: int = K, strict: bool = True) -> Overlap:
-    """Of ``(n, D)`` and ``(m, D)``. Raises GenbenchError for k < 1, TooFew for fewer than k + 1 rows on a side."""
+def overlap(
+    fake: Array, real: Array, k: int = K, strict: bool = True, watch: tuple[Watcher, Watcher, Watcher] | None = None
+) -> Overlap:
+    """Of ``(n, D)`` and ``(m, D)``. Raises GenbenchError for k < 1, TooFew for fewer than k + 1 rows on a side.
+
+    watch: of the products within the samples, within the real rows, and of real rows with samples.
+    """
     if k < 1:
         raise GenbenchError(f"k must be at least 1, got {k}")
     x, y = as_pair(fake, real, k + 1)
-    fakes, reals = neighbours(x, k), neighbours(y, min(2 * k, len(y) - 1))
+    of_fakes, of_reals, across = watch or (None, None, None)
+    pairs = Pairs(y, x)
+    fakes = neighbours_within(pairs.within(pairs.y), k, of_fakes)
+    reals = neighbours_within(pairs.within(pairs.x), min(2 * k, len(y) - 1), of_reals)
     radii = reals.squared[:, k - 1]
     clipped = Balls(radii.clamp(max=squared_median(radii)), strict=False)
     sets = [Balls(radii, strict), Balls(reals.squared[:, -1], strict), clipped]
-    (whole, wide, narrow), (mirrored,) = contained(y, x, sets, [Balls(fakes.squared[:, -1], strict)], k)
+    (whole, wide, narrow), (mirrored,) = contained_in(pairs, sets, [Balls(fakes.squared[:, -1], strict)], k, across)
     return Overlap(k, strict, whole, mirrored, wide, narrow, *_within(y, reals, clipped.squared), reals, fakes)
 
 
@@ -168,9 +177,25 @@ def squared_median(squared: Tensor) -> Tensor:
     return torch.where(low == high, low, ((low.sqrt() + high.sqrt()) / 2).square())
 
 
+def one_pass(space: Space) -> tuple[Overlap, Discrepancy]:
+    """Of samples and reference: ``space.once(one_pass)`` for all measures that rest on all of their pairs."""
+    return all_pairs(space.fake, space.real)
+
+
+def all_pairs(fake: Array, real: Array) -> tuple[Overlap, Discrepancy]:
+    """All pairs of ``(n, D)`` and ``(m, D)`` once: which lie near which, and the sums of the cubic kernel.
+
+    Raises as ``overlap``, and GenbenchError where kernel values leave float64.
+    """
+    x, y = as_pair(fake, real, K + 1)
+    sums = CubicSums(x, y)
+    found = overlap(x, y, watch=(sums.fake, sums.real, sums.cross))
+    return found, sums.result()
+
+
 def shared_overlap(space: Space) -> Overlap:
     """Of samples and reference with the default k: ``space.once(shared_overlap)`` for all measures of a space."""
-    found = overlap(space.fake, space.real)
+    found, _ = space.once(one_pass)
     sides: tuple[tuple[Literal["real", "fake"], str, str], ...] = (
         ("real", "reference", "precision, density and coverage"),
         ("fake", "samples", "recall"),
@@ -191,12 +216,26 @@ def contained(
 
     listed: how many members of each ball to name.
     """
-    pairs = Pairs(x, y)
+    return contained_in(Pairs(x, y), around_x, around_y, listed)
+
+
+def contained_in(
+    pairs: Pairs,
+    around_x: Sequence[Balls],
+    around_y: Sequence[Balls],
+    listed: int = 1,
+    watch: Watcher | None = None,
+) -> tuple[list[Contained], list[Contained]]:
+    """The same of pairs of both."""
+    x, y = pairs.x.given, pairs.y.given
     reach = [_reach(pairs, balls, len(side)) for balls, side in ((around_x, x), (around_y, y))]
     in_x = [_Tally(len(x), len(y), listed, x.device) for _ in around_x]
     in_y = [_Tally(len(y), len(x), listed, x.device) for _ in around_y]
     for i, j in tiles(len(x), len(y)):
-        tile = pairs.lower(i, j)
+        products = pairs.products(i, j)
+        if watch:
+            watch(pairs, products, i, j)
+        tile = pairs.bound(products, i, j)
         a, b = (tile <= torch.maximum(reach[0][i][:, None], reach[1][j][None])).nonzero(as_tuple=True)
         lower, a, b = tile[a, b].double(), a + i.start, b + j.start
         squared = _resolved(pairs, lower, a, b, [*((s, a) for s in around_x), *((s, b) for s in around_y)])

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from bench import GenbenchError, Interval, alive, score_interval
 from metrics._arrays import Array, checked_pair
+from metrics.features._neighbours import Pairs
 
 Kernel = Callable[[Tensor, Tensor], Tensor]
 LEAST = 4  # rows a side: three leave no degree of freedom for the variance
@@ -163,7 +164,11 @@ def discrepancy(fake: Array, real: Array, kernel: Kernel, block: int = BLOCK) ->
     Raises GenbenchError as ``checked_pair`` does, and where kernel values leave float64.
     """
     x, y = checked_pair(fake, real, LEAST)
-    found = Discrepancy(_within(x, kernel, block), _within(y, kernel, block), _across(x, y, kernel, block))
+    return _finite(Discrepancy(_within(x, kernel, block), _within(y, kernel, block), _across(x, y, kernel, block)))
+
+
+def _finite(found: Discrepancy) -> Discrepancy:
+    """Raises GenbenchError for what has left the range of numbers."""
     if not all(math.isfinite(part.squares) for part in (found.fake, found.real, found.cross)):
         raise GenbenchError("kernel values are too large for float64: scale the features down")
     return found
@@ -197,28 +202,95 @@ def gaussian(sigma: float) -> Kernel:
     return kernel
 
 
-def _within(x: Tensor, kernel: Kernel, block: int) -> Within:
-    rows, squares, diagonal = x.new_zeros(len(x)), 0.0, 0.0
-    for i, j in _upper(len(x), block):
-        tile = kernel(x[i], x[j])
+class CubicSums:
+    """The cubic kernel of both sides, summed over tiles of products that another pass computes and shows.
+
+    fake, real, cross: who is to be shown those within either side, and those of real rows with samples. The products
+    are of centred rows and as exact as float32 keeps them, so that a value is right to about 1e-7 of itself; their sums
+    are float64.
+    """
+
+    def __init__(self, fake: Tensor, real: Tensor) -> None:
+        self._within = _WithinSums(fake), _WithinSums(real)
+        self._across = _AcrossSums(real, fake)
+        self.fake, self.real = map(_Cubed, self._within)
+        self.cross = _Cubed(self._across)
+
+    def result(self) -> Discrepancy:
+        """Once all tiles have passed. Raises GenbenchError where kernel values leave float64."""
+        fake, real = (sums.result() for sums in self._within)
+        turned = self._across.result()
+        return _finite(Discrepancy(fake, real, Across(turned.columns, turned.rows, turned.squares)))
+
+
+class _Cubed:
+    """(x.y / D + 1)^3 of rows about the mean c: x.y = (x - c).(y - c) + x.c + y.c - c.c."""
+
+    def __init__(self, sums: _WithinSums | _AcrossSums) -> None:
+        self.sums, self.terms = sums, dict[int, Tensor]()
+
+    def __call__(self, pairs: Pairs, products: Tensor, i: slice, j: slice) -> None:
+        width, centre = len(pairs.centre), pairs.centre
+        along = [self._along(side.given, centre) for side in (pairs.x, pairs.y)]
+        tile = products.double().mul_(pairs.scale**2 / width)
+        tile.add_((along[0][i, None] - centre @ centre) / width).add_(along[1][j] / width + 1)
+        self.sums.add(tile.pow_(3), i, j)
+
+    def _along(self, rows: Tensor, centre: Tensor) -> Tensor:
+        """x.c of each row, once, ``(n,)`` float64."""
+        if id(rows) not in self.terms:
+            self.terms[id(rows)] = torch.cat([part.double() @ centre for part in rows.split(BLOCK)])
+        return self.terms[id(rows)]
+
+
+class _WithinSums:
+    """Sums of tiles on and above the diagonal of a symmetric matrix of kernel values of ``x``'s rows."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.rows, self.squares, self.diagonal = torch.zeros(len(x), dtype=torch.float64, device=x.device), 0.0, 0.0
+
+    def add(self, tile: Tensor, i: slice, j: slice) -> None:
+        """The diagonal of one that holds it becomes 0."""
         if i == j:
-            diagonal += tile.diagonal().sum().item()
+            self.diagonal += tile.diagonal().sum().item()
             tile.fill_diagonal_(0)
         else:
-            rows[j] += tile.sum(0)
-        rows[i] += tile.sum(1)
-        squares += _squares(tile) * (1 if i == j else 2)
-    return Within(rows, squares, diagonal)
+            self.rows[j] += tile.sum(0)
+        self.rows[i] += tile.sum(1)
+        self.squares += _squares(tile) * (1 if i == j else 2)
+
+    def result(self) -> Within:
+        return Within(self.rows, self.squares, self.diagonal)
+
+
+class _AcrossSums:
+    """Sums of tiles of kernel values of the rows of both."""
+
+    def __init__(self, x: Tensor, y: Tensor) -> None:
+        self.rows, self.columns = (torch.zeros(len(side), dtype=torch.float64, device=side.device) for side in (x, y))
+        self.squares = 0.0
+
+    def add(self, tile: Tensor, i: slice, j: slice) -> None:
+        self.rows[i] += tile.sum(1)
+        self.columns[j] += tile.sum(0)
+        self.squares += _squares(tile)
+
+    def result(self) -> Across:
+        return Across(self.rows, self.columns, self.squares)
+
+
+def _within(x: Tensor, kernel: Kernel, block: int) -> Within:
+    sums = _WithinSums(x)
+    for i, j in _upper(len(x), block):
+        sums.add(kernel(x[i], x[j]), i, j)
+    return sums.result()
 
 
 def _across(x: Tensor, y: Tensor, kernel: Kernel, block: int) -> Across:
-    rows, columns, squares = x.new_zeros(len(x)), x.new_zeros(len(y)), 0.0
+    sums = _AcrossSums(x, y)
     for i, j in _tiles(len(x), len(y), block):
-        tile = kernel(x[i], y[j])
-        rows[i] += tile.sum(1)
-        columns[j] += tile.sum(0)
-        squares += _squares(tile)
-    return Across(rows, columns, squares)
+        sums.add(kernel(x[i], y[j]), i, j)
+    return sums.result()
 
 
 def _quadratic(x: Tensor, picks: Tensor, kernel: Kernel) -> Tensor:

@@ -15,10 +15,11 @@ so that no order of the rows changes a number.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -77,9 +78,23 @@ class Pairs:
         self.x = self._ready(x)
         self.y = self.x if y is x else self._ready(y)
 
+    def within(self, side: Ready) -> Pairs:
+        """Pairs of the rows of one of both sets, as they are read here."""
+        found = copy.copy(self)
+        found.x = found.y = side
+        return found
+
+    def products(self, i: Rows, j: Rows) -> Tensor:
+        """``(a, b)`` of centred rows, in units of scale^2, as exact as the coarse pass is."""
+        return self.x.coarse[i] @ self.y.coarse[j].T
+
     def lower(self, i: Rows, j: Rows) -> Tensor:
         """``(a, b)``: no squared distance in the tile, in units of scale^2, is below this."""
-        tile = torch.addmm(self.y.lower[j][None], self.x.coarse[i], self.y.coarse[j].T, alpha=-2)
+        return self.bound(self.products(i, j), i, j)
+
+    def bound(self, products: Tensor, i: Rows, j: Rows) -> Tensor:
+        """The same, of products that are there."""
+        tile = torch.add(self.y.lower[j][None], products, alpha=-2)
         return tile.add_(self.x.lower[i][:, None])
 
     def width(self, i: Tensor, j: Tensor) -> Tensor:
@@ -119,13 +134,28 @@ class Pairs:
         return Ready(rows, coarse, (norms - width).to(dtype), width)
 
 
+class Watcher(Protocol):
+    """Who is shown the tiles of products as they pass, so that no second pass is made for what else rests on them."""
+
+    def __call__(self, pairs: Pairs, products: Tensor, i: slice, j: slice) -> None: ...
+
+
 def neighbours(x: Tensor, k: int) -> Nearest:
     """For each row of ``(n, D)``, n > k, its k nearest other rows. Each pair of tiles is computed once."""
-    pairs, best = Pairs(x, x), _Best(len(x), min(k + SPARE, len(x) - 1), x.device)
-    for i, j in tiles(len(x), len(x)):
+    return neighbours_within(Pairs(x, x), k)
+
+
+def neighbours_within(pairs: Pairs, k: int, watch: Watcher | None = None) -> Nearest:
+    """The same of pairs of one set's rows."""
+    n, device = len(pairs.x), pairs.x.given.device
+    best = _Best(n, min(k + SPARE, n - 1), device)
+    for i, j in tiles(n, n):
         if i.start > j.start:
             continue
-        tile = pairs.lower(i, j)
+        products = pairs.products(i, j)
+        if watch:
+            watch(pairs, products, i, j)
+        tile = pairs.bound(products, i, j)
         if i == j:
             tile.fill_diagonal_(torch.inf)
         else:

@@ -17,10 +17,12 @@ from bench import Estimate, GenbenchError, Interval, Space, TooFew
 from bench.measure.evaluation import Given
 from bench.modalities._examples import Examples
 from bench.registry import Side
-from metrics.features import cmmd, kid
+from metrics.features import _balls, cmmd, kid
+from metrics.features._balls import Overlap, all_pairs
 from metrics.features._mmd import Discrepancy, Kernel, cubic, discrepancy, gaussian
 from metrics.features.cmmd import gaussian_distance
 from metrics.features.kid import kernel_distance, subset_kernel_distance
+from metrics.features.precision_recall import precision, recall
 
 Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
@@ -299,15 +301,41 @@ class TestBadInput:
         assert measure(x.float(), y.float()).value == pytest.approx(measure(x, y).value, rel=1e-4)
 
 
+def assert_same(found: Estimate, expected: Estimate) -> None:
+    """But for what products in float32 leave open."""
+    assert found.value == pytest.approx(expected.value, rel=1e-5)
+    for mine, theirs in zip(
+        (interval(found).lo, interval(found).hi), (interval(expected).lo, interval(expected).hi), strict=True
+    ):
+        assert mine == pytest.approx(theirs, rel=1e-5)
+    assert (found.n, found.protocol, interval(found).method) == (
+        expected.n,
+        expected.protocol,
+        interval(expected).method,
+    )
+
+
 class TestRegistered:
     def test_they_are_the_pure_functions(self) -> None:
         x, y = rows(1100, 4, 0).float(), rows(1000, 4, 1, shift=0.3).float()
         seen = space(x, y)
-        assert kid.kid(seen) == kernel_distance(x, y)
+        assert_same(kid.kid(seen), kernel_distance(x, y))
         named = {"protocol": {**subset_kernel_distance(x, y).protocol, "order": seen.comparison.reference_order}}
-        assert kid.kid_subsets(seen) == subset_kernel_distance(x, y).model_copy(update=named)
+        assert_same(kid.kid_subsets(seen), subset_kernel_distance(x, y).model_copy(update=named))
         assert cmmd.cmmd_u(seen) == gaussian_distance(x, y, "U")
         assert cmmd.cmmd_v(seen) == gaussian_distance(x, y, "V")
+
+    @pytest.mark.parametrize(("shift", "scale"), [(0.0, 1.0), (1e3, 1.0), (0.0, 1e-2), (5.0, 1e4)])
+    def test_the_pass_that_finds_neighbours_sums_the_kernel_as_float64_does(self, shift: float, scale: float) -> None:
+        """Of rows far from 0, small and large: centred, products of float32 keep what the mean would swamp."""
+        x, y = (scale * (rows(1500, 64, seed, shift=0.1 * seed) + shift) for seed in (0, 1))
+        (_, found), exact = all_pairs(x.float(), y.float()), discrepancy(x.float(), y.float(), cubic)
+        for mine, theirs in ((found.fake, exact.fake), (found.real, exact.real), (found.cross, exact.cross)):
+            assert mine.mean == pytest.approx(theirs.mean, rel=1e-9)
+            torch.testing.assert_close(mine.rows, theirs.rows, rtol=1e-6, atol=0)
+        torch.testing.assert_close(found.cross.columns, exact.cross.columns, rtol=1e-6, atol=0)
+        assert found.unbiased == pytest.approx(exact.unbiased, rel=1e-4, abs=1e-3 * exact.error)
+        assert found.error == pytest.approx(exact.error, rel=1e-4)
 
     def test_two_protocols_share_one_pass(self, monkeypatch: pytest.MonkeyPatch) -> None:
         passes: list[int] = []
@@ -316,12 +344,16 @@ class TestRegistered:
             passes.append(len(fake))
             return discrepancy(fake, real, kernel)
 
-        for module in (kid, cmmd):
-            monkeypatch.setattr(module, "discrepancy", counted)
+        def counted_pairs(fake: Tensor, real: Tensor) -> tuple[Overlap, Discrepancy]:
+            passes.append(-len(fake))
+            return all_pairs(fake, real)
+
+        monkeypatch.setattr(cmmd, "discrepancy", counted)
+        monkeypatch.setattr(_balls, "all_pairs", counted_pairs)
         seen = space(rows(1000, 4, 0), rows(1000, 4, 1))
-        for measure in (kid.kid, kid.kid_subsets, cmmd.cmmd_u, cmmd.cmmd_v):
+        for measure in (kid.kid, kid.kid_subsets, precision, recall, cmmd.cmmd_u, cmmd.cmmd_v):
             measure(seen)
-        assert passes == [1000, 1000]
+        assert passes == [-1000, 1000]
 
     def test_subsets_are_left_out_below_a_thousand(self) -> None:
         with pytest.raises(TooFew, match="at least 1000 are needed"):
