@@ -17,7 +17,8 @@ from tests.performance.timing import median, seconds
 
 pytestmark = pytest.mark.performance
 N, D, CLASSES = 5_000, 2_048, 1_008
-OURS = ["fd", "kid", "precision", "recall", "density", "coverage", "nn_ratio", "ct", "auth_pct"]
+SAME = ["fd", "kid", "precision", "recall", "density", "coverage"]  # what they measure, and what comes with it
+NOVELTY = ["nn_ratio", "ct", "auth_pct"]  # which they do not: all pairs with the training data
 
 
 def pool(seed: int, shift: float = 0.0) -> Tensor:
@@ -28,7 +29,10 @@ def pool(seed: int, shift: float = 0.0) -> Tensor:
     return found
 
 
-def test_the_image_block_with_intervals_takes_less_time_than_theirs_without(benchmark: BenchmarkFixture) -> None:
+@pytest.mark.parametrize(("metrics", "least"), [(SAME, 2.0), (SAME + NOVELTY, 1.0)], ids=["same", "with novelty"])
+def test_the_image_block_with_intervals_takes_less_time_than_theirs_without(
+    metrics: list[str], least: float, benchmark: BenchmarkFixture
+) -> None:
     fake, real, train = pool(0, 0.05), pool(1), pool(2)
     logits = 3 * torch.randn(N, CLASSES, generator=torch.Generator().manual_seed(3))
 
@@ -40,11 +44,11 @@ def test_the_image_block_with_intervals_takes_less_time_than_theirs_without(benc
         prc_features_to_metric(fake, real, save_cpu_ram=True, verbose=False)
 
     def ours() -> None:
-        table = bench.evaluate(fake, real, train=train, metrics=OURS)
+        table = bench.evaluate(fake, real, train=train, metrics=metrics)
         assert table.lo.notna().all()
         assert inception_score(logits).interval is not None
 
     rival = seconds(theirs, rounds=1)
     benchmark.pedantic(ours, rounds=1, warmup_rounds=1)
     benchmark.extra_info["times faster"] = rival / median(benchmark)
-    assert median(benchmark) < rival
+    assert least * median(benchmark) < rival
