@@ -54,7 +54,7 @@ def run(
 ) -> int:
     """Measure all that a generator costs: loading, sampling, streaming, training, memory, energy.
 
-    Exits with 1 where the trial failed.
+    Exits with 1 where the trial failed, or the generator cannot make such data.
     """
     from bench.engine.profiling import profile
 
@@ -71,7 +71,7 @@ def run(
         print(json.dumps(record.model_dump(mode="json"), indent=1))
     else:
         _print(record, generator, dataset)
-    return int(record.status == "failed")
+    return int(record.status != "ok")
 
 
 def _print(record: RunRecord, generator: str, dataset: str) -> None:
@@ -85,7 +85,7 @@ def _print(record: RunRecord, generator: str, dataset: str) -> None:
     for remark in record.remarks:
         print_text(remark)
     if record.error:
-        print(f"failed: {record.error.message}", file=sys.stderr)
+        print(f"{record.status}: {record.error.message}", file=sys.stderr)
 
 
 def _rows(measurements: Iterable[Measurement]) -> Iterator[dict[str, str]]:
@@ -120,7 +120,7 @@ def quantity(value: float, unit: str) -> str:
     for factor, prefix in _PREFIXES if unit not in _SCALES and abs(value) >= 1e4 else ():
         if abs(value) >= factor:
             return f"{_digits(value / factor)} {prefix}{what}"
-    return f"{_digits(value)}{what}"
+    return f"{_digits(value)}{' ' if unit == 'FLOP' else ''}{what}"
 
 
 def _digits(value: float) -> str:

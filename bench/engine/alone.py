@@ -6,6 +6,7 @@ import gc
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ LOOK = 1.0  # seconds between two signs of life of who waits
 def measure_alone(plan: TrialPlan, out: Path) -> Alone:
     """Start it, wait without work, and return what it measured; on a GPU what this process caches is given back first.
 
-    Raises TrialError for a process that comes to nothing.
+    Raises TrialError for a process that comes to nothing, or takes longer than ``stall_limit``.
     """
     gc.collect()
     if plan.device == "cuda":
@@ -32,6 +33,7 @@ def measure_alone(plan: TrialPlan, out: Path) -> Alone:
     asked = json.dumps(plan.model_copy(update={"profile": False}).model_dump()).encode() + b"\n"
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         given: bytes | None = asked
+        ends = time.monotonic() + plan.budget.stall_limit
         while True:
             try:
                 answer, _ = process.communicate(given, timeout=LOOK)
@@ -39,6 +41,10 @@ def measure_alone(plan: TrialPlan, out: Path) -> Alone:
             except subprocess.TimeoutExpired:
                 given = None
                 beat()
+                if time.monotonic() > ends:
+                    process.kill()
+                    process.wait()
+                    raise TrialError(f"a process that only samples took over {plan.budget.stall_limit:g} s") from None
     lines = answer.splitlines()
     found: dict[str, Any] = json.loads(lines[-1]) if lines else {}
     if "alone" not in found:

@@ -58,7 +58,7 @@ def profile(
     outcome = runner.run(suite, out=out, device=device, overrides=overrides)
     if not outcome.records:
         raise GenbenchError(f"{generator} on {dataset} came to no record: see {out}/logs")
-    if trace:
+    if trace and outcome.records[0].status == "ok":
         _trace(outcome.plans[0], out, trace)
     return outcome.records[0]
 

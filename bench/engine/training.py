@@ -167,6 +167,8 @@ def train(
             with baseline.step():
                 losses = _advance(model, data, schedule, progress, seed, device)
             looked = schedule.evaluated_after(before, progress)
+            if looked and not schedule.done(progress):
+                meter.stop()
             if looked or schedule.done(progress):
                 progress.seconds += refit(model, data, progress.step, seed) * schedule.done(progress)
             if looked:

@@ -51,7 +51,7 @@ from bench.probes.energy import Meter
 from bench.probes.flops import count_flops
 from bench.probes.load import Reading, between, reading
 from bench.probes.machine import environment
-from bench.probes.memory import out_of_memory, peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu
+from bench.probes.memory import out_of_memory, peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu, reset_peak_rss
 from bench.probes.nvml import Unreadable, processes
 from bench.probes.pulse import alive, listen
 from bench.probes.stopwatch import Phases
@@ -302,7 +302,7 @@ def sample_alone(plan: TrialPlan, out: Path) -> Alone:
     except Unreadable as error:
         before = str(error)
     device, clock = torch.device(plan.device), Phases()
-    model, _ = load_trained(plan, out, clock)
+    model = load_trained(plan, out, clock)[0]  # without the data, which is not to count
     size, load = min(plan.budget.batch_size, plan.budget.samples), clock.seconds["load"]
     return sampling_alone(model, batch_size=size, seed=plan.seed, device=device, load=load, before=before)
 
@@ -318,7 +318,9 @@ def load_trained(plan: TrialPlan, out: Path, clock: Phases | None = None) -> tup
     _fix_arithmetic()
     dataset: Dataset = registry.get("datasets", plan.source).make(**plan.options)
     run = _Run(plan, out, lambda event: None, as_it_is=True)
-    run.flops_per_step = _flops_per_step(run, dataset, device)
+    # A process that is to be fresh takes no steps to count them, but where they say how far the training is.
+    by_flops = plan.budget.target.unit == "flops" and not plan.load and not plan.control
+    run.flops_per_step = _flops_per_step(run, dataset, device) if by_flops else 0.0
     with clock("load"):
         model = _build(plan, dataset, device)
         _train_or_load(run, model, dataset, device)
@@ -409,7 +411,8 @@ def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.
             load(Path(plan.load), model, dataset.train, seed=plan.seed)
         elif run.as_it_is:
             checkpoint = checkpoint_path(run.out, plan)
-            schedule = _schedule(plan, run.flops_per_step or _flops_per_step(run, dataset, device))
+            known = run.flops_per_step
+            schedule = _schedule(plan, _flops_per_step(run, dataset, device) if known is None else known)
             run.progress, lost = load_last(model, checkpoint, schedule, seed=plan.seed)
             if not run.progress.complete:
                 refit(model, dataset.train, run.progress.step, plan.seed)
@@ -473,6 +476,16 @@ def _flops_per_step(run: _Run, dataset: Dataset, device: torch.device) -> float 
     plan = run.plan
     if plan.budget.target.unit != "flops" and not plan.curve_metrics and not plan.profile:
         return None
+    flops = _counted(plan, dataset, device)
+    if not flops and plan.budget.target.unit == "flops":
+        raise TrialError("train_flops cannot end this training: its steps hold no operation that is counted")
+    reset_peak_gpu(device)  # its model is gone, and does not count
+    reset_peak_rss()
+    run.flops_per_step = flops
+    return flops
+
+
+def _counted(plan: TrialPlan, dataset: Dataset, device: torch.device) -> float:
     model = _build(plan, dataset, device)
     assert isinstance(model, Trainable)
     steps = range(COUNTED)
@@ -483,12 +496,7 @@ def _flops_per_step(run: _Run, dataset: Dataset, device: torch.device) -> float 
                 model.pace(step / COUNTED)
             advance(model, dataset.train, plan.budget.batch_size, step, plan.seed, device)
 
-    flops = count_flops(take) / len(steps)
-    if not flops and plan.budget.target.unit == "flops":
-        raise TrialError("train_flops cannot end this training: its steps hold no operation that is counted")
-    reset_peak_gpu(device)
-    run.flops_per_step = flops
-    return flops
+    return count_flops(take) / len(steps)
 
 
 def _note_stop(run: _Run, progress: Progress, lost: str = "") -> None:
@@ -524,7 +532,9 @@ def _costs(run: _Run, device: torch.device) -> Costs:
         why_no_gpu=why,
         joules=progress.joules,
         energy=meter.source or meter.why if progress.joules is not None or not meter.source else PARTLY,
-        flops=None if run.flops_per_step is None else run.flops_per_step / run.plan.budget.batch_size,
+        flops=run.flops_per_step * progress.step / progress.examples
+        if run.flops_per_step and progress.examples
+        else None,
         precision=run.plan.precision,
         curve=[CurvePoint.model_validate(point) for point in progress.curve],
     )

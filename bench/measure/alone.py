@@ -119,13 +119,13 @@ def _sweep(model: Generator, rng: torch.Generator, device: torch.device) -> tupl
         if device.type != "cuda" and 2 * took > ROOM * (available_bytes() or math.inf):
             return sweep, fits, size
         reset_peak_rss()
-        held, draw = rss_bytes(), partial(_draw, model, size, rng, device)
+        held = rss_bytes()
         try:
+            draw = torch.no_grad()(partial(model.sample, size, rng))
             timing = time_calls(draw, device, each=False, min_calls=3, min_seconds=0.2)
         except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error):
-                raise
-            return sweep, fits, size
+            # Of another error, such as a kernel's for so large a grid, the sizes before it are known all the same.
+            return sweep, fits, size if out_of_memory(error) else None
         fits, took, sweep[size] = size, peak_rss_bytes() - held, size * len(timing.calls) / timing.total
         if time.monotonic() > ends or timing.total / len(timing.calls) > CALL_SECONDS:
             break

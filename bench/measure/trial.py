@@ -75,6 +75,7 @@ class Trial(Comparison, Generic[Model]):
         self.n_samples, self.batch_size = n_samples, batch_size
         self.costs = costs
         self._alone = alone
+        self._alone_failed: TrialError | None = None
         self.timings: dict[str, Timing] = {}
         # How the run was set up (device, threads, jobs): part of every cost metric's protocol.
         self.conditions = dict(conditions or {"device": str(device)})
@@ -124,7 +125,13 @@ class Trial(Comparison, Generic[Model]):
     def _measured_alone(self) -> Alone:
         if self._alone is None:
             raise Omitted("only a run starts a process for it")
-        return self._alone()
+        if self._alone_failed:  # it would again, for each metric that asks
+            raise self._alone_failed
+        try:
+            return self._alone()
+        except TrialError as error:
+            self._alone_failed = error
+            raise
 
     def only_upper_half(self, margin: float = 0.0) -> bool:
         """Whether no sample ever falls below the middle of [-1, 1], where more than 1 % of the data does.

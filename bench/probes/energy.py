@@ -36,15 +36,23 @@ class Meter:
 
     def start(self) -> None:
         """Count from here; one that runs goes on."""
-        if self.source and self._before is None:
-            self._before = self._read()
+        if self.source:
+            now = self._now()  # of one that runs, too: it may start over, and more than once
+            self._before = now if self._before is None else self._before
 
     def stop(self) -> None:
         """Count no further, until it is started again."""
-        if self._before is not None:
-            now, before = self._read(), self._before
-            self._spent = None if self._spent is None else self._spent + now - before
-            self._before = None
+        if self._before is not None and (now := self._now()) is not None:
+            self._spent = None if self._spent is None else self._spent + now - self._before
+        self._before = None
+
+    def _now(self) -> float | None:
+        """None, from now on, where a counter that was there can be read no more."""
+        try:
+            return self._read() if self.source else None
+        except (Unreadable, OSError, ValueError) as error:
+            self.source, self.why, self._spent = "", f"its counter of energy could be read no more: {error}", None
+            return None
 
     @property
     def joules(self) -> float | None:
@@ -62,11 +70,19 @@ def _counter(device: torch.device) -> tuple[str, Callable[[], float]]:
         read = gpu(device).joules
         read()
         return GPU, read
-    zones = [zone for zone in sorted(ZONES.glob("intel-rapl:*")) if zone.name.count(":") == 1]
+    zones = [zone for zone in sorted(ZONES.glob("intel-rapl:*")) if _is_package(zone)]
     if not zones:
         raise Unreadable(f"no counter of energy is here (RAPL, in {ZONES})")
     packages = [_Package(zone) for zone in zones]
     return PACKAGES, lambda: sum(package.joules() for package in packages)
+
+
+def _is_package(zone: Path) -> bool:
+    """And neither a part of one nor the whole platform, which holds them."""
+    try:
+        return (zone / "name").read_text().startswith("package")
+    except OSError:
+        return False
 
 
 class _Package:

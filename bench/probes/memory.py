@@ -47,13 +47,15 @@ def available_bytes() -> int | None:
         found.append(int(match[1]) * 1024)
     with contextlib.suppress(OSError, ValueError):  # "max" is no limit
         limit, used = (int((CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
-        found.append(max(0, limit - used))
+        cached = re.search(r"^inactive_file (\d+)$", (CGROUP / "memory.stat").read_text(), re.MULTILINE)
+        found.append(max(0, limit - used + (int(cached[1]) if cached else 0)))  # files are dropped for what is needed
     return min(found) if found else None
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether this is what an allocator raises that has no more to give."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+    said = ("allocate memory", "out of memory", "ALLOC_FAILED")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in str(error) for words in said)
 
 
 def reset_peak_gpu(device: torch.device) -> None:

@@ -31,10 +31,6 @@ class Gpu:
         """Energy of the whole GPU since its driver was loaded."""
         return float(self._ask(self.nvml.nvmlDeviceGetTotalEnergyConsumption)) / 1000
 
-    def used_bytes(self) -> int:
-        """Memory in use by all that runs on it."""
-        return int(self._ask(self.nvml.nvmlDeviceGetMemoryInfo).used)
-
     def process_bytes(self) -> dict[int, int | None]:
         """Memory by process, as the system of the host numbers them: in a container no number may be this process's."""
         found = self._ask(self.nvml.nvmlDeviceGetComputeRunningProcesses)
@@ -70,12 +66,16 @@ class Gpu:
             raise Unreadable(f"NVML: {error}") from error
 
 
-@functools.cache
 def gpu(device: torch.device) -> Gpu:
     """The GPU that torch calls so. Raises Unreadable, as for a device that is none."""
+    return _gpu(device, os.getpid())
+
+
+@functools.cache
+def _gpu(device: torch.device, process: int) -> Gpu:
     if device.type != "cuda":
         raise Unreadable("no GPU was used")
-    nvml = _library(os.getpid())
+    nvml = _library(process)
     try:
         uuid = torch.cuda.get_device_properties(device).uuid
         return Gpu(nvml, nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"))

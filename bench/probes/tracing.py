@@ -9,13 +9,15 @@ from typing import Any
 
 import torch
 
+from bench.errors import Omitted
+
 CALLS = 5
 
 
 def idle_share(call: Callable[[], object], device: torch.device, calls: int = CALLS) -> tuple[float, int]:
     """(share of the time between the first kernel's start and the last one's end in which none runs, calls).
 
-    Kernels that run beside each other count once.
+    Kernels that run beside each other count once. Raises Omitted where the profiler saw none.
     """
     from torch.profiler import ProfilerActivity, profile
 
@@ -24,7 +26,9 @@ def idle_share(call: Callable[[], object], device: torch.device, calls: int = CA
         for _ in range(calls):
             call()
         torch.cuda.synchronize(device)
-    return resting(_kernels(traced)), calls
+    if not (spans := _kernels(traced)):
+        raise Omitted("the profiler saw no kernel on the GPU")
+    return resting(spans), calls
 
 
 def _kernels(traced: Any) -> list[tuple[float, float]]:
@@ -35,12 +39,12 @@ def _kernels(traced: Any) -> list[tuple[float, float]]:
 
 
 def resting(spans: list[tuple[float, float]]) -> float:
-    """The share of the time from the first start to the last end in which no span lies; 0 for none."""
+    """The share of the time from the first start to the last end in which no span lies."""
     busy, end = 0.0, -float("inf")
     for start, stop in sorted(spans):
         busy += max(0.0, stop - max(start, end))
         end = max(end, stop)
-    whole = end - min((start for start, _ in spans), default=end)
+    whole = end - min(start for start, _ in spans)
     return max(0.0, 1 - busy / whole) if whole > 0 else 0.0
 
 

@@ -61,8 +61,9 @@ class Column:
 
     @property
     def timed(self) -> bool:
-        """Whether it is of the clock: a speed or a time, and neither a size nor a count."""
-        return self.aspect == "efficiency" and (self.unit == "s" or self.unit.endswith("/s"))
+        """Whether other work moves it: a speed, a time, energy or a share of time, and neither a size nor a count."""
+        shared = self.unit.split("/")[0] in ("s", "J") or self.unit.endswith("/s")
+        return self.aspect == "efficiency" and (shared or (self.unit == "1" and "device" in self.protocol))
 
     @property
     def short(self) -> str:
@@ -345,8 +346,8 @@ def _conditions(record: RunRecord, m: Measurement) -> dict[str, Any]:
 
 
 def _machine(record: RunRecord, m: Measurement) -> dict[str, Any]:
-    """Times and memory depend on the machine; a count of parameters does not."""
-    if m.aspect != "efficiency" or m.unit == "1":
+    """Times and memory depend on the machine; a count of parameters, which names no device, does not."""
+    if m.aspect != "efficiency" or (m.unit == "1" and "device" not in m.protocol):
         return {}
     return {name: record.environment[name] for name in ("cpu", "gpu") if record.environment.get(name)}
 

@@ -30,7 +30,7 @@ def pieces(trial: Trial[BatchStreaming], n: int) -> Timing:
 
 
 def _one_by_one(begin: Callable[[], Iterator[Tensor]]) -> Callable[[], object]:
-    """A call for the next piece; behind the end of one stream another begins."""
+    """A call for the next piece; behind the end of one stream another begins, whose prompt that piece pays for."""
     running = begin()
 
     def next_piece() -> object:

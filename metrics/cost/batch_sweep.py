@@ -23,7 +23,7 @@ def best_batch_size(trial: Trial) -> Estimate:
 
 @metric("largest_batch", aspect="efficiency", unit="examples", better="higher", least=0, asked=True)
 def largest_batch(trial: Trial) -> Estimate:
-    """The largest of these batches that fits into memory; twice as many did not."""
+    """The largest of these batches that fits into memory, beside the process that trained; twice as many did not."""
     found = trial.alone()
     if found.beyond is None:
         raise Omitted(f"{found.fits:,} fit, and more were not tried: they would be no faster, or take too long")

@@ -24,7 +24,9 @@ def training_flops(trial: Trial[Trainable]) -> Estimate:
     """Operations of a training step, gradients included, for each example of its batch; the mean of a few steps."""
     spent = costs(trial)
     if spent.flops is None:
-        raise Omitted("not counted: ask for a profile, or for looks on the way (budget.evaluate_every)")
+        if spent.train_examples == 0:
+            raise Omitted("nothing was trained: the weights were loaded")
+        raise Omitted("none was counted: ask for a profile, or for looks on the way (budget.evaluate_every)")
     return Estimate(value=spent.flops, n=1, protocol={"batch_size": trial.batch_size})
 
 

@@ -40,7 +40,7 @@ def seconds_to(trial: Trial[Trainable], text: str) -> Estimate:
         raise Omitted(f"{name} was not looked at on the way: name it in curve_metrics, and set budget.evaluate_every")
     first = next((seconds for seconds, found in looks if reached(found, value)), None)
     if first is not None:
-        protocol = {**trial.conditions, "batch_size": trial.batch_size, "looks": len(looks)}
+        protocol = {**trial.conditions, "batch_size": trial.batch_size}
         return Estimate(value=first, n=len(looks), kind="bound", protocol=protocol)
     best = (min if op == "<=" else max)(found for _, found in looks)
     raise Omitted(f"never: the best of {len(looks)} looks was {best:.4g}")

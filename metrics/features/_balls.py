@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench import GenbenchError, Interval, Omitted, Space, effective_trials, wilson_interval
 from metrics._arrays import Array
-from metrics.features._mmd import CubicSums, Discrepancy
+from metrics.features._mmd import CubicSums
 from metrics.features._neighbours import Nearest, Pairs, Watcher, as_pair, neighbours_within, tiles
 
 K = 5
@@ -177,20 +177,19 @@ def squared_median(squared: Tensor) -> Tensor:
     return torch.where(low == high, low, ((low.sqrt() + high.sqrt()) / 2).square())
 
 
-def one_pass(space: Space) -> tuple[Overlap, Discrepancy]:
+def one_pass(space: Space) -> tuple[Overlap, CubicSums]:
     """Of samples and reference: ``space.once(one_pass)`` for all measures that rest on all of their pairs."""
     return all_pairs(space.fake, space.real)
 
 
-def all_pairs(fake: Array, real: Array) -> tuple[Overlap, Discrepancy]:
+def all_pairs(fake: Array, real: Array) -> tuple[Overlap, CubicSums]:
     """All pairs of ``(n, D)`` and ``(m, D)`` once: which lie near which, and the sums of the cubic kernel.
 
-    Raises as ``overlap``, and GenbenchError where kernel values leave float64.
+    Raises as ``overlap``.
     """
     x, y = as_pair(fake, real, K + 1)
     sums = CubicSums(x, y)
-    found = overlap(x, y, watch=(sums.fake, sums.real, sums.cross))
-    return found, sums.result()
+    return overlap(x, y, watch=(sums.fake, sums.real, sums.cross)), sums
 
 
 def shared_overlap(space: Space) -> Overlap:

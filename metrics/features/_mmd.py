@@ -232,7 +232,7 @@ class _Cubed:
     def __call__(self, pairs: Pairs, products: Tensor, i: slice, j: slice) -> None:
         width, centre = len(pairs.centre), pairs.centre
         along = [self._along(side.given, centre) for side in (pairs.x, pairs.y)]
-        tile = products.double().mul_(pairs.scale**2 / width)
+        tile = products.to(torch.float64, copy=True).mul_(pairs.scale**2 / width)  # others read them, too
         tile.add_((along[0][i, None] - centre @ centre) / width).add_(along[1][j] / width + 1)
         self.sums.add(tile.pow_(3), i, j)
 

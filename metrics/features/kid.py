@@ -61,8 +61,8 @@ def _shared(space: Space) -> Discrepancy:
     """From the pass that finds neighbours, where there are rows enough for it."""
     if min(len(space.fake), len(space.real)) <= K:
         return discrepancy(space.fake, space.real, cubic)
-    _, found = space.once(one_pass)
-    return found
+    _, sums = space.once(one_pass)
+    return sums.result()
 
 
 def _full(found: Discrepancy) -> Estimate:

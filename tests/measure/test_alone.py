@@ -79,15 +79,17 @@ class TestSweep:
         found = measure(slow)
         assert (found.fits, found.beyond) == (2, None)
 
-    def test_another_error_is_raised(self) -> None:
+    def test_another_error_ends_it_with_what_is_known(self) -> None:
         class Broken(Costly):
             def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
                 if n > 2:
-                    raise RuntimeError("the weights are wrong")
+                    raise RuntimeError("CUDA error: invalid configuration argument")
                 return super().sample(n, rng)
 
-        with pytest.raises(RuntimeError, match="the weights are wrong"):
-            measure(Broken(), batch_size=1)
+        found = measure(Broken(), batch_size=1)
+        assert (list(found.sweep), found.fits, found.beyond) == ([1, 2], 2, None)
+        with pytest.raises(RuntimeError, match="invalid configuration"):  # of the batch that was asked for
+            measure(Broken(), batch_size=4)
 
 
 class TestMemory:
@@ -106,13 +108,15 @@ class TestMemory:
     def test_a_containers_limit_counts(self, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "memory.max").write_text("1000\n")
         (tmp_path / "memory.current").write_text("400\n")
+        (tmp_path / "memory.stat").write_text("file 300\ninactive_file 100\n")
         monkeypatch.setattr("bench.probes.memory.CGROUP", tmp_path)
-        assert available_bytes() == 600
+        assert available_bytes() == 700  # what files hold in memory is given back
         (tmp_path / "memory.max").write_text("max\n")
         assert (available_bytes() or 0) > MIB
 
     def test_what_allocators_raise_is_known(self) -> None:
         assert out_of_memory(MemoryError()) and out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+        assert out_of_memory(RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"))
         assert not out_of_memory(RuntimeError("wrong shape"))
 
 

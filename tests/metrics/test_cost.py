@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import accumulate
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from codecarbon.input import DataSource
 
-from bench import Alone, CurvePoint, Estimate, GenbenchError, Omitted, TooFew, Trial
+from bench import Alone, CurvePoint, Estimate, GenbenchError, Omitted, Timing, TooFew, Trial
 from bench.datasets.digits import digits
 from bench.measure.names import find_metric
 from bench.measure.trial import Costs
@@ -246,3 +247,38 @@ class TestAlone:
     def test_outside_a_run_no_process_is_started(self) -> None:
         with pytest.raises(Omitted, match="only a run starts a process for it"):
             compute("load_seconds", trial_of(Noise(digits()), digits()))
+
+
+class TestWhatAMachineMayNotHave:
+    """By a meter and a profiler that are made up."""
+
+    def test_energy_of_sampling_is_for_each_example(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("metrics.cost.energy.Meter", lambda device: SimpleNamespace(source="a counter", why=""))
+        trial = trial_of(Noise(digits()), digits())
+        trial.timings["offline"] = replace(OFFLINE, joules=64.0, energy="a counter")
+        found = compute("sample_energy", trial)
+        assert found.value == 0.2 and found.n == 320 and found.protocol["counter"] == "a counter"
+        trial.timings["offline"] = replace(OFFLINE, joules=64.0, energy="a counter", total=0.1)
+        with pytest.raises(Omitted, match="a counter tells of no less than"):
+            compute("sample_energy", trial)
+        trial.timings["offline"] = replace(OFFLINE, joules=None, energy="it could be read no more")
+        with pytest.raises(Omitted, match="it could be read no more"):
+            compute("sample_energy", trial)
+
+    def test_without_a_counter_nothing_is_timed_for_it(self) -> None:
+        trial = trial_of(Noise(digits()), digits())
+        with pytest.raises(Omitted, match="no counter of energy is here"):
+            compute("sample_energy", trial)
+        assert not trial.timings
+
+    def test_how_long_a_gpu_rests_is_the_profilers(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        trial = trial_of(Noise(digits()), digits())
+        with pytest.raises(Omitted, match="no GPU was used"):
+            compute("host_bound", trial)
+        trial.device, trial.timings["offline"] = torch.device("cuda"), OFFLINE
+        monkeypatch.setattr("metrics.cost.host_bound.idle_share", lambda call, device: (0.25, 5))
+        found = compute("host_bound", trial)
+        assert (found.value, found.n) == (0.25, 5) and found.protocol["batch_size"] == 32
+
+
+OFFLINE = Timing(0.1, (0.1,), True, (0.1,) * 10, 1.0, None, Load(1.0, 1.0, 0.0, 0.0, 0.0, 2))

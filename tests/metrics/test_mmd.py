@@ -17,9 +17,9 @@ from bench import Estimate, GenbenchError, Interval, Space, TooFew
 from bench.measure.evaluation import Given
 from bench.modalities._examples import Examples
 from bench.registry import Side
-from metrics.features import _balls, cmmd, kid
+from metrics.features import _balls, _neighbours, cmmd, kid
 from metrics.features._balls import Overlap, all_pairs
-from metrics.features._mmd import Discrepancy, Kernel, cubic, discrepancy, gaussian
+from metrics.features._mmd import CubicSums, Discrepancy, Kernel, cubic, discrepancy, gaussian
 from metrics.features.cmmd import gaussian_distance
 from metrics.features.kid import kernel_distance, subset_kernel_distance
 from metrics.features.precision_recall import precision, recall
@@ -329,13 +329,26 @@ class TestRegistered:
     def test_the_pass_that_finds_neighbours_sums_the_kernel_as_float64_does(self, shift: float, scale: float) -> None:
         """Of rows far from 0, small and large: centred, products of float32 keep what the mean would swamp."""
         x, y = (scale * (rows(1500, 64, seed, shift=0.1 * seed) + shift) for seed in (0, 1))
-        (_, found), exact = all_pairs(x.float(), y.float()), discrepancy(x.float(), y.float(), cubic)
+        (_, sums), exact = all_pairs(x.float(), y.float()), discrepancy(x.float(), y.float(), cubic)
+        found = sums.result()
         for mine, theirs in ((found.fake, exact.fake), (found.real, exact.real), (found.cross, exact.cross)):
             assert mine.mean == pytest.approx(theirs.mean, rel=1e-9)
             torch.testing.assert_close(mine.rows, theirs.rows, rtol=1e-6, atol=0)
         torch.testing.assert_close(found.cross.columns, exact.cross.columns, rtol=1e-6, atol=0)
         assert found.unbiased == pytest.approx(exact.unbiased, rel=1e-4, abs=1e-3 * exact.error)
         assert found.error == pytest.approx(exact.error, rel=1e-4)
+
+    @pytest.mark.parametrize("coarse", [torch.float32, torch.float64])
+    def test_who_is_shown_the_products_leaves_them_as_they_are(
+        self, coarse: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where products of float32 lose digits (TF32), the pass itself is in float64."""
+        monkeypatch.setattr(_neighbours, "coarse_type", lambda device: coarse)
+        x, y = rows(300, 8, 0), rows(300, 8, 1, shift=0.3)
+        (found, sums), alone = all_pairs(x, y), _balls.overlap(x, y)
+        assert torch.equal(found.real.points, alone.real.points) and torch.equal(found.fake.points, alone.fake.points)
+        assert torch.equal(found.fakes.squared, alone.fakes.squared)
+        assert sums.result().unbiased == pytest.approx(discrepancy(x, y, cubic).unbiased, rel=1e-6)
 
     def test_two_protocols_share_one_pass(self, monkeypatch: pytest.MonkeyPatch) -> None:
         passes: list[int] = []
@@ -344,7 +357,7 @@ class TestRegistered:
             passes.append(len(fake))
             return discrepancy(fake, real, kernel)
 
-        def counted_pairs(fake: Tensor, real: Tensor) -> tuple[Overlap, Discrepancy]:
+        def counted_pairs(fake: Tensor, real: Tensor) -> tuple[Overlap, CubicSums]:
             passes.append(-len(fake))
             return all_pairs(fake, real)
 

@@ -20,9 +20,10 @@ from bench.probes.nvml import Unreadable, gpu, processes
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
-def package(folder: Path, number: int, microjoules: int, most: int = 1000) -> Path:
+def package(folder: Path, number: int, microjoules: int, most: int = 1000, name: str = "package-0") -> Path:
     zone = folder / f"intel-rapl:{number}"
     zone.mkdir(parents=True)
+    (zone / "name").write_text(f"{name}\n")
     (zone / "max_energy_range_uj").write_text(f"{most}\n")
     (zone / "energy_uj").write_text(f"{microjoules}\n")
     return zone / "energy_uj"
@@ -35,7 +36,9 @@ class TestPackages:
 
     def test_all_packages_are_summed_and_their_parts_are_not(self, tmp_path: Path) -> None:
         first, second = package(tmp_path, 0, 100), package(tmp_path, 1, 500)
-        package(tmp_path / "intel-rapl:0", 0, 7)  # of the cores within the first
+        package(tmp_path, 2, 7, name="psys")  # the platform, which holds both
+        (tmp_path / "intel-rapl:0:0").mkdir()
+        (tmp_path / "intel-rapl:0:0" / "name").write_text("core\n")
         meter = Meter(CPU)
         meter.start()
         first.write_text("400\n")
@@ -48,8 +51,19 @@ class TestPackages:
         meter = Meter(CPU)
         meter.start()
         file.write_text("50\n")
+        meter.start()  # as every step does: it may start over again before it is stopped
+        file.write_text("20\n")
         meter.stop()
-        assert meter.joules == pytest.approx(150e-6)
+        assert meter.joules == pytest.approx(1120e-6)
+
+    def test_one_that_vanishes_on_the_way_ends_no_training(self, tmp_path: Path) -> None:
+        file = package(tmp_path, 0, 0)
+        meter = Meter(CPU)
+        meter.start()
+        file.unlink()
+        meter.stop()
+        meter.start()
+        assert meter.joules is None and "could be read no more" in meter.why
 
     def test_what_passes_while_it_stands_still_is_not_counted(self, tmp_path: Path) -> None:
         file = package(tmp_path, 0, 0)
@@ -123,9 +137,6 @@ class Library(SimpleNamespace):
     def nvmlDeviceGetTemperature(self, handle: str, which: int) -> int:
         return 61
 
-    def nvmlDeviceGetMemoryInfo(self, handle: str) -> Any:
-        return SimpleNamespace(used=5 * 2**30)
-
     def nvmlDeviceGetComputeRunningProcesses(self, handle: str) -> list[Any]:
         return [SimpleNamespace(pid=pid, usedGpuMemory=held) for pid, held in self.pids.items()]
 
@@ -136,10 +147,10 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
     monkeypatch.setitem(sys.modules, "pynvml", made)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="42"))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100 80GB HBM3")
-    for cached in (nvml.gpu, nvml._library):
+    for cached in (nvml._gpu, nvml._library):
         cached.cache_clear()
     yield made
-    for cached in (nvml.gpu, nvml._library):
+    for cached in (nvml._gpu, nvml._library):
         cached.cache_clear()
 
 

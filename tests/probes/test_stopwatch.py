@@ -118,15 +118,15 @@ def test_all_that_was_read_is_kept(machine: Machine) -> None:
     assert found.raw["calls"] == found.calls and found.raw["load"]["busy"] == found.busy
 
 
-def test_a_burner_beside_the_measurement_is_noticed() -> None:
-    """As many as there are cores: whatever else runs here, none is left."""
-    burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+def test_a_burner_beside_the_measurement_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a call that wants all cores, so that one process beside it is too many, whatever else runs here."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: os.cpu_count() or 1)
+    burner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        time.sleep(0.3)  # until they have begun
+        time.sleep(0.3)  # until it has begun
         found = time_calls(lambda: time.sleep(0.01), CPU)
     finally:
-        for burner in burners:
-            burner.kill()
-            burner.wait()
-    assert found.busy and found.load.others is not None and found.load.others > 0.5 * len(burners)
+        burner.kill()
+        burner.wait()
+    assert found.busy and found.load.others is not None and found.load.others > 0.3
     assert found.raw["load"]["busy"] is True

@@ -19,7 +19,6 @@ from bench.probes.tracing import resting, trace
         ([(0.0, 2.0), (1.0, 4.0)], 0.0),  # beside one another they count once
         ([(0.0, 4.0), (1.0, 2.0)], 0.0),
         ([(0.0, 1.0)], 0.0),
-        ([], 0.0),
     ],
 )
 def test_a_device_rests_where_no_kernel_runs(spans: list[tuple[float, float]], share: float) -> None:
