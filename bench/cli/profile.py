@@ -52,7 +52,7 @@ def run(
     device: Device = "auto",
     as_json: Json = False,
 ) -> int:
-    """Measure all that a generator costs: loading, sampling, streaming, training, memory, energy.
+    """Measure all that one generator costs.
 
     Exits with 1 where the trial failed, or the generator cannot make such data.
     """
