@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 
+from bench.errors import said
+
 STATUS, MEMINFO, CGROUP = Path("/proc/self/status"), Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
@@ -54,8 +56,9 @@ def available_bytes() -> int | None:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether this is what an allocator raises that has no more to give."""
-    said = ("allocate memory", "out of memory", "ALLOC_FAILED")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in str(error) for words in said)
+    told = said(error)  # not its own str(), which may raise anything
+    known = ("allocate memory", "out of memory", "ALLOC_FAILED")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in told for words in known)
 
 
 def reset_peak_gpu(device: torch.device) -> None:

@@ -118,7 +118,6 @@ def told(odd: Path) -> dict[str, RunRecord]:
     return {record.plan.generator: record for record in found}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "message"),
     {"odd": f"ValueError: {SEEN}", "mute": "Mute: its message cannot be printed"}.items(),
