@@ -75,13 +75,17 @@ def run(
 
 
 def _print(record: RunRecord, generator: str, dataset: str) -> None:
-    e = record.environment
-    place = e.get("gpu") or f"{e['threads']} thread{'s' if e['threads'] != 1 else ''} of {e['cpu']}"
-    print_table(f"{generator} on {dataset}, {place}", list(_rows(record.measurements)), wrapped=["how"])
+    e = record.environment  # empty where the trial's process ended before it said anything
+    place = e.get("gpu") or (f"threads: {e['threads']}, {e['cpu']}" if e else "")
+    print_table(
+        ", ".join(filter(None, [f"{generator} on {dataset}", place])), list(_rows(record.measurements)), wrapped=["how"]
+    )
     for reason, names in _by_reason(record.omitted).items():
         print_text(f"no {', '.join(names)}: {reason}")
     if any(m.busy for m in record.measurements):
         print_text("‡ was timed while other work kept the machine busy, or while heat or a quota held it back.")
+    if e.get("load", {}).get("busy"):
+        print_text("Other work kept the machine busy during the trial: times of training are not of it alone.")
     for remark in record.remarks:
         print_text(remark)
     if record.error:

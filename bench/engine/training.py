@@ -168,7 +168,7 @@ def train(
                 losses = _advance(model, data, schedule, progress, seed, device)
             looked = schedule.evaluated_after(before, progress)
             if looked and not schedule.done(progress):
-                meter.stop()
+                meter.stop()  # what is fitted for a look is no part of the training, and what is fitted last is
             if looked or schedule.done(progress):
                 progress.seconds += refit(model, data, progress.step, seed) * schedule.done(progress)
             if looked:

@@ -319,7 +319,11 @@ def load_trained(plan: TrialPlan, out: Path, clock: Phases | None = None) -> tup
     dataset: Dataset = registry.get("datasets", plan.source).make(**plan.options)
     run = _Run(plan, out, lambda event: None, as_it_is=True)
     # A process that is to be fresh takes no steps to count them, but where they say how far the training is.
-    by_flops = plan.budget.target.unit == "flops" and not plan.load and not plan.control
+    by_flops = (
+        plan.budget.target.unit == "flops"
+        and not (plan.load or plan.control)
+        and isinstance(_build(plan, dataset, device), Trainable)
+    )
     run.flops_per_step = _flops_per_step(run, dataset, device) if by_flops else 0.0
     with clock("load"):
         model = _build(plan, dataset, device)

@@ -24,21 +24,20 @@ class Meter:
 
     def __init__(self, device: torch.device, spent: float | None = 0.0) -> None:
         self.source, self.why = "", ""
-        self._spent, self._before, self._read = spent, None, _nothing
+        self._spent = spent
+        self._before: float | None = None  # what the counter said when it was started; None while it stands still
+        self._read: Callable[[], float] = lambda: 0.0
         try:
             self.source, self._read = _counter(device)
         except Unreadable as error:
             self.why = str(error)
 
-    _read: Callable[[], float]
-    _before: float | None
-    _spent: float | None
-
     def start(self) -> None:
         """Count from here; one that runs goes on."""
-        if self.source:
-            now = self._now()  # of one that runs, too: it may start over, and more than once
-            self._before = now if self._before is None else self._before
+        if self._before is None:
+            self._before = self._now()
+        elif self.source == PACKAGES:  # these start over, and more than once between two looks at them
+            self._now()
 
     def stop(self) -> None:
         """Count no further, until it is started again."""
@@ -58,10 +57,6 @@ class Meter:
     def joules(self) -> float | None:
         """What was counted until it was stopped; None where nothing can be read."""
         return self._spent if self.source else None
-
-
-def _nothing() -> float:
-    return 0.0
 
 
 def _counter(device: torch.device) -> tuple[str, Callable[[], float]]:

@@ -18,6 +18,11 @@ def told(estimate: Estimate, trial: Trial, timing: Timing, scenario: str, batch_
     return estimate.model_copy(update={"protocol": protocol, "busy": timing.busy})
 
 
+def told_alone(trial: Trial, value: float, n: int = 1, **how: str | int) -> Estimate:
+    """What a process that does nothing but sample measured. how: what else is to be alike where it is compared."""
+    return Estimate(value=value, n=n, protocol={**trial.conditions, **how, "process": "its own"})
+
+
 def draw_anew(trial: Trial, n: int) -> object:
     """n samples from a stream of their own, so that timing never moves the samples that are judged."""
     return trial.model.sample(n, trial.rng("timing"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench import Estimate, Omitted, Trial, metric
+from metrics.cost._cost import told_alone
 
 SWEEP = "1, 2, 4, ..., until 5 % are gained no more"
 
@@ -11,14 +12,14 @@ SWEEP = "1, 2, 4, ..., until 5 % are gained no more"
 def best_throughput(trial: Trial) -> Estimate:
     """Examples a second at the batch size at which they are most."""
     sweep = _sweep(trial)
-    return Estimate(value=max(sweep.values()), n=len(sweep), protocol=_protocol(trial))
+    return told_alone(trial, max(sweep.values()), len(sweep), batch_sizes=SWEEP)
 
 
 @metric("best_batch_size", aspect="efficiency", unit="examples", better="none", least=0, asked=True)
 def best_batch_size(trial: Trial) -> Estimate:
     """The batch size at which examples a second are most."""
     sweep = _sweep(trial)
-    return Estimate(value=max(sweep, key=lambda size: sweep[size]), n=len(sweep), protocol=_protocol(trial))
+    return told_alone(trial, max(sweep, key=lambda size: sweep[size]), len(sweep), batch_sizes=SWEEP)
 
 
 @metric("largest_batch", aspect="efficiency", unit="examples", better="higher", least=0, asked=True)
@@ -27,7 +28,7 @@ def largest_batch(trial: Trial) -> Estimate:
     found = trial.alone()
     if found.beyond is None:
         raise Omitted(f"{found.fits:,} fit, and more were not tried: they would be no faster, or take too long")
-    return Estimate(value=found.fits, n=len(found.sweep), protocol=_protocol(trial))
+    return told_alone(trial, found.fits, len(found.sweep), batch_sizes=SWEEP)
 
 
 def _sweep(trial: Trial) -> dict[int, float]:
@@ -35,7 +36,3 @@ def _sweep(trial: Trial) -> dict[int, float]:
     if not sweep:
         raise Omitted("not one example fits into memory")
     return sweep
-
-
-def _protocol(trial: Trial) -> dict[str, str | int]:
-    return {**trial.conditions, "batch_sizes": SWEEP, "process": "its own"}

@@ -3,45 +3,42 @@
 from __future__ import annotations
 
 from bench import Estimate, Omitted, Trial, metric
+from metrics.cost._cost import told_alone
 
 
 @metric("sample_rss_bytes", aspect="efficiency", unit="B", better="lower", least=0, asked=True)
 def sample_rss_bytes(trial: Trial) -> Estimate:
     """Most memory resident while batches are drawn: interpreter, libraries and model; the data is not there."""
-    return _told(trial, trial.alone().rss_bytes)
+    found = trial.alone()
+    return told_alone(trial, found.rss_bytes, batch_size=found.batch_size)
 
 
 @metric("sample_gpu_bytes", aspect="efficiency", unit="B", better="lower", least=0, asked=True)
 def sample_gpu_bytes(trial: Trial) -> Estimate:
     """Most bytes of the GPU that torch's allocator had given to tensors at once while batches were drawn."""
-    return _told(trial, _peak(trial, "allocated"))
+    return _peak(trial, "allocated")
 
 
 @metric("sample_gpu_requested_bytes", aspect="efficiency", unit="B", better="lower", least=0, asked=True)
 def sample_gpu_requested_bytes(trial: Trial) -> Estimate:
     """Of ``sample_gpu_bytes`` what tensors had asked for, before it was rounded up."""
-    return _told(trial, _peak(trial, "requested"))
+    return _peak(trial, "requested")
 
 
 @metric("sample_gpu_reserved_bytes", aspect="efficiency", unit="B", better="lower", least=0, asked=True)
 def sample_gpu_reserved_bytes(trial: Trial) -> Estimate:
     """Most bytes that torch's allocator had taken from the GPU: what a card must have left."""
-    return _told(trial, _peak(trial, "reserved"))
+    return _peak(trial, "reserved")
 
 
 @metric("sample_gpu_process_bytes", aspect="efficiency", unit="B", better="lower", least=0, asked=True)
 def sample_gpu_process_bytes(trial: Trial) -> Estimate:
     """Bytes of the GPU that the process held after it, by NVML: the context and the libraries' workspaces included."""
-    return _told(trial, _peak(trial, "process"))
+    return _peak(trial, "process")
 
 
-def _peak(trial: Trial, name: str) -> int:
+def _peak(trial: Trial, name: str) -> Estimate:
     found = trial.alone()
     if name not in found.gpu:
         raise Omitted(found.why[name])
-    return found.gpu[name]
-
-
-def _told(trial: Trial, value: int) -> Estimate:
-    protocol = {**trial.conditions, "batch_size": trial.alone().batch_size, "process": "its own"}
-    return Estimate(value=value, n=1, protocol=protocol)
+    return told_alone(trial, found.gpu[name], batch_size=found.batch_size)

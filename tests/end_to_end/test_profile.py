@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from bench.cli._main import run_command
+from bench.cli.profile import _print as show
 from bench.cli.profile import quantity
 from bench.pytest_plugin import Profile
+from tests.report_records import failed
 
 OF_A_FRESH_PROCESS = ("load_seconds", "first_batch_seconds", "sample_rss_bytes", "best_throughput", "best_batch_size")
 
@@ -38,6 +40,11 @@ def test_what_cannot_be_profiled_says_why(tmp_path: Path, capsys: pytest.Capture
     (tmp_path / "records").mkdir()
     assert run_command(["profile", "vae", "--dataset", "mnist5k", "--out", str(tmp_path)]) == 2
     assert "name a new folder" in capsys.readouterr().err
+
+
+def test_a_trial_that_never_answered_is_told_too(capsys: pytest.CaptureFixture[str]) -> None:
+    show(failed("vae", environment={}), "vae", "mnist5k")
+    assert "failed: ValueError: no luck" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ class TestOfATraining:
             found = compute(f"co2:{country}", trial_of(Noise(digits()), digits(), costs=costs))
             assert found.value == pytest.approx(mixes[country.upper()]["carbon_intensity"] / 1000, rel=1e-6)
         with pytest.raises(GenbenchError, match="name a country by its three letters"):
-            find_metric("co2:XXX")
+            find_metric("co2:ZZZ")
 
     def test_utilisation_is_the_share_of_the_peak(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """640 examples of 1 GFLOP in 8 s are 80 GFLOP/s, of 989.4 TFLOP/s."""
