@@ -69,10 +69,11 @@ class Pairs:
 
     def __init__(self, x: Tensor, y: Tensor) -> None:
         sides = (x,) if x is y else (x, y)
-        self.largest = max(float(side[i].abs().max()) for side in sides for i in slices(len(side)))
         total = sum((side[i].double().sum(0) for side in sides for i in slices(len(side))), x.new_zeros(()).double())
         self.centre = total / sum(len(side) for side in sides)  # (D,)
-        reach = max(float((side[i].double() - self.centre).abs().max()) for side in sides for i in slices(len(side)))
+        ends = [torch.stack([side.amin(0), side.amax(0)]).double() for side in sides]
+        self.largest = max(float(end.abs().max()) for end in ends)
+        reach = max(float((end - self.centre).abs().max()) for end in ends)
         # A power of two, so that scaling by it and back changes no digit.
         self.scale = 2.0 ** math.ceil(math.log2(max(reach, 1e-300)))
         self.x = self._ready(x)
@@ -242,9 +243,13 @@ def _settle(pairs: Pairs, best: _Best, k: int, itself: bool) -> Nearest:
     lower, place = best.bounds.double(), by_content(pairs.y.given).argsort()
     width = pairs.width(rows.repeat_interleave(best.size), best.indices.flatten()).view_as(lower)
     enough = (lower + 2 * width).kthvalue(k, dim=1).values
-    indices = best.indices.gather(1, place[best.indices].argsort(dim=1))
-    squared, order = pairs.exact_to(rows, indices).sort(dim=1, stable=True)
-    found = Nearest(squared[:, :k].contiguous(), indices.gather(1, order[:, :k]))
+    found = Nearest(lower.new_empty(len(rows), k), best.indices[:, :k].clone())
+    open_to = (lower <= enough[:, None]).sum(1)  # candidates; where they are k, only their order is left to find
+    for some, size in ((open_to == k, k), (open_to > k, best.size)):
+        candidates = best.indices[some, :size]
+        candidates = candidates.gather(1, place[candidates].argsort(dim=1))
+        squared, order = pairs.exact_to(rows[some], candidates).sort(dim=1, stable=True)
+        found.squared[some], found.indices[some] = squared[:, :k], candidates.gather(1, order[:, :k])
     others = len(pairs.y) - itself
     unsure = (lower[:, -1] <= enough).nonzero().flatten() if best.size < others else rows.new_empty(0)
     for part in slices(len(unsure), 64):

@@ -45,8 +45,6 @@ Sides of fewer than ``LEAST`` rows have no interval: their halves would be too s
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,23 +53,16 @@ import torch
 from scipy import special
 from torch import Tensor
 
-from bench import Estimate, GenbenchError, Interval, Omitted, Space, alive, metric
+from bench import Estimate, GenbenchError, Interval, Omitted, Space, metric
 from metrics._arrays import Array, by_content, checked_pair
-from metrics.features._neighbours import slices
+from metrics.features._mixture import EPOCHS, FLOOR, Rows, fit
 
 MOST = 10_000  # samples
 SPLITS = 2
 PAIRS, LEAST = 4, 40
-RATE, EPOCHS, BATCH = 0.5, 50, 10_000
-SETTLED = 5e-4  # nats a dimension: the fit ends with an epoch from which the last four lie no farther
-NEARER = 0.9  # data is drawn so far to the mean before the wide Gaussian is asked
-FLOOR = 1e-6  # of sigma^2, where features have variance 1
 COLLAPSED = 0.1  # of the sigma that real examples have at the median: a Gaussian below it stands on a copy
-CACHED = 2**25  # squared distances kept between steps: 128 MiB
-BLOCK = 2**18  # squared distances of a tile: 2 MiB, which stay in the cache
 SIDES: tuple[Literal["samples", "reference", "train"], ...] = ("samples", "reference", "train")
 PAPER = "arXiv:2302.04440, section 3"
-Tiles = Callable[[], Iterator[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -87,33 +78,6 @@ class Likelihoods:
     gaussians: int
     collapsed: float
     repeated: float
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """Equal Gaussians N(centre_j, variance_j I). centres: ``(c, D)``; variance: ``(c,)``; float64.
-
-    middle: ``(D,)``, where the wide Gaussian lies that they were fitted beside, of the variance ``spread``, ``(1,)``.
-    """
-
-    centres: Tensor
-    variance: Tensor
-    middle: Tensor
-    spread: Tensor
-
-    def nll(self, x: Tensor, wide: bool = False) -> float:
-        """Mean negative log-likelihood of ``(n, D)``, nats a dimension. wide: beside the wide Gaussian, as in the fit.
-
-        The two together are of mass 2.
-        """
-        width = x.shape[1]
-        logs = torch.cat([_logs(tile, self.variance, width).logsumexp(1) for tile in _tiles(x, self.centres)])
-        if wide:
-            logs = torch.logaddexp(logs, _logs(_far(x, self.middle), self.spread, width))
-        return -logs.mean().item() / width
-
-    def gap(self, train: Tensor, held_out: Tensor) -> float:
-        return self.nll(train, wide=True) - self.nll(held_out, wide=True)
 
 
 def likelihood_divergence(fake: Array, held_out: Array, train: Array) -> Estimate:
@@ -143,14 +107,15 @@ def likelihoods(fake: Array, held_out: Array, train: Array) -> Likelihoods:
     if not varies.any():
         raise GenbenchError("held-out features are constant: check what was loaded")
     standardised = [(side[:, varies] - mean[varies]) / deviation[varies] for side in (x, h, t)]
-    repeated = (_same(t).bincount() > 1)[_same(t)].double().mean().item()
+    same = _same(t)
+    repeated = (same.bincount() > 1)[same].double().mean().item()
     if repeated >= 0.5:
         raise Omitted(
             f"{repeated:.0%} of the training examples have an exact copy, and the baseline, fitted to some of them, "
             "knows the others by heart: leave repeated rows out"
         )
     rng = torch.Generator().manual_seed(0)
-    sides = [side[by_content(side)][_shuffle(side, rng)] for side in standardised]
+    sides = [Rows.of(side[by_content(side)][_shuffle(side, rng)]) for side in standardised]
     divergence, gap, collapsed = _measured(*sides)
     return Likelihoods(divergence, gap, _errors(sides, rng), _count(sides[0], sides[2]), collapsed, repeated)
 
@@ -163,10 +128,10 @@ def _same(rows: Tensor) -> Tensor:
     return numbers[order.argsort()]
 
 
-def _measured(samples: Tensor, held_out: Tensor, train: Tensor) -> tuple[float, float, float]:
+def _measured(samples: Rows, held_out: Rows, train: Rows) -> tuple[float, float, float]:
     """``fld``, ``fld_gap`` and the share of collapsed Gaussians, of rows in random order."""
     count = _count(samples, train)
-    mixture = fit(samples[:count], train)
+    mixture = fit(samples.part(slice(count)), train)
     parts = _parts(train, count)
     reals = [fit(examples, rest) for examples, rest in parts]
     baseline = sum(real.nll(held_out) for real in reals) / SPLITS
@@ -180,29 +145,29 @@ def _measured(samples: Tensor, held_out: Tensor, train: Tensor) -> tuple[float, 
     return 100 * (mixture.nll(held_out) - baseline), 100 * (mixture.gap(train, held_out) - optimism), collapsed
 
 
-def _parts(train: Tensor, count: int) -> list[tuple[Tensor, Tensor]]:
+def _parts(train: Rows, count: int) -> list[tuple[Rows, Rows]]:
     """As many examples for samples, others each time, and the rest but for what equals one of those."""
-    same, found = _same(train), []
+    same, found = _same(train.values), []
     for i in range(SPLITS):
-        chosen, rest = torch.arange(len(train), device=train.device).roll(-i * count).split([count, len(train) - count])
-        found.append((train[chosen], train[rest[~torch.isin(same[rest], same[chosen])]]))
+        chosen, rest = torch.arange(len(train), device=same.device).roll(-i * count).split([count, len(train) - count])
+        found.append((train.part(chosen), train.part(rest[~torch.isin(same[rest], same[chosen])])))
     return found
 
 
-def _errors(sides: list[Tensor], rng: torch.Generator) -> tuple[float, float] | None:
+def _errors(sides: list[Rows], rng: torch.Generator) -> tuple[float, float] | None:
     """Standard errors of both values, told by halves."""
     if min(map(len, sides)) < LEAST:
         return None
     apart = []
     for _ in range(PAIRS):
-        halves = zip(*(side[_shuffle(side, rng)].chunk(2) for side in sides), strict=True)
+        halves = zip(*(map(side.part, _shuffle(side.chosen, rng).chunk(2)) for side in sides), strict=True)
         one, other = (_measured(*half)[:2] for half in halves)
         apart.append(np.subtract(one, other) / 2)
     divergence, gap = np.sqrt(np.mean(np.square(apart), axis=0))
     return float(divergence), float(gap)
 
 
-def _count(samples: Tensor, train: Tensor) -> int:
+def _count(samples: Rows, train: Rows) -> int:
     """Gaussians of every mixture."""
     return min(len(samples), len(train) // 2, MOST)
 
@@ -210,94 +175,6 @@ def _count(samples: Tensor, train: Tensor) -> int:
 def _shuffle(rows: Tensor, rng: torch.Generator) -> Tensor:
     """Row numbers in random order: what is sorted by class must not lose classes."""
     return torch.randperm(len(rows), generator=rng).to(rows.device)
-
-
-def fit(centres: Tensor, data: Tensor, epochs: int = EPOCHS) -> Mixture:
-    """Variances by the authors' maximum likelihood. data: in random order, since Adam steps once a batch of it."""
-    width, floor = centres.shape[1], math.log(FLOOR)
-    middle = data.mean(0)
-    wide = _far(data, middle).float()
-    batches = [(_remembered(data[i], centres, len(data)), wide[i]) for i in slices(len(data), BATCH)]
-    nearest = torch.stack([tile.amin(0) for tiles, _ in batches for tile in tiles()]).amin(0)
-    logs = torch.cat(
-        [((nearest + 1e-3) / width).log(), nearest.new_zeros(1)]
-    ).double()  # of each variance; last the wide one's
-    adam, losses = _Adam(logs), list[float]()
-    for _ in alive(range(epochs)):
-        total = 0.0
-        for tiles, far in batches:
-            gradient, loss = _step(tiles(), far, logs, width)
-            adam.step(gradient)
-            logs[:-1].clamp_(min=floor)
-            total += loss / len(batches)
-        losses.append(total)
-        if len(losses) > 6 and max(abs(total - loss) for loss in losses[-5:]) < SETTLED:
-            break
-    return Mixture(centres, logs[:-1].exp(), middle, logs[-1:].exp())
-
-
-def _far(x: Tensor, middle: Tensor) -> Tensor:
-    """Squared distances ``(n,)`` as the wide Gaussian is asked."""
-    return NEARER**2 * (x - middle).square().sum(1)
-
-
-class _Adam:
-    """Kingma & Ba 2015 (arXiv:1412.6980), Algorithm 1; torch's own takes seconds to import its compiler."""
-
-    def __init__(self, values: Tensor) -> None:
-        self.values, self.steps = values, 0
-        self.mean, self.square = torch.zeros_like(values), torch.zeros_like(values)
-
-    def step(self, gradient: Tensor) -> None:
-        self.steps += 1
-        self.mean.lerp_(gradient, 0.1)
-        self.square.lerp_(gradient.square(), 0.001)
-        deviation = (self.square / (1 - 0.999**self.steps)).sqrt_().add_(1e-8)
-        self.values.addcdiv_(self.mean, deviation, value=-RATE / (1 - 0.9**self.steps))
-
-
-def _step(tiles: Iterator[Tensor], wide: Tensor, logs: Tensor, width: int) -> tuple[Tensor, float]:
-    """Gradient of the mean NLL a dimension in the logs of the variances, and that NLL."""
-    variance, start, total = logs.exp().float(), 0, 0.0
-    weight, spread = torch.zeros_like(logs), torch.zeros_like(logs)
-    for tile in tiles:
-        far = wide[start : start + len(tile)]
-        start += len(tile)
-        parts, other = _logs(tile, variance[:-1], width), _logs(far, variance[-1:], width)
-        peak = torch.maximum(parts.amax(1), other)
-        # Each Gaussian's share of a datum, but for the sum over Gaussians; below exp(-80) arithmetic is slow.
-        parts.sub_(peak[:, None]).clamp_(min=-80).exp_()
-        other = (other - peak).exp_()
-        sums = parts.sum(1) + other
-        share = sums.reciprocal()
-        weight[:-1] += share @ parts
-        spread[:-1] += share @ parts.mul_(tile)
-        weight[-1] += share @ other
-        spread[-1] += share @ (other * far)
-        total -= (peak.double() + sums.log()).sum().item()
-    return (width * weight - spread / variance) / (2 * start * width), total / (start * width)
-
-
-def _logs(squared: Tensor, variance: Tensor, width: int) -> Tensor:
-    """Log of each Gaussian's part of the density; variance: ``(c,)``, squared: ``(n, c)``, or ``(n,)`` for one."""
-    constant = -0.5 * width * (2 * math.pi * variance).log() - math.log(len(variance))
-    return torch.addcmul(constant, squared, -0.5 / variance)
-
-
-def _tiles(x: Tensor, centres: Tensor) -> Iterator[Tensor]:
-    """Squared distances of some rows at a time to all centres, ``(rows, c)``."""
-    norms = centres.square().sum(1)
-    for i in slices(len(x), max(1, BLOCK // len(centres))):
-        own = x[i].square().sum(1, keepdim=True)
-        yield torch.addmm(norms[None], x[i], centres.T, alpha=-2).add_(own).clamp_(min=0)
-
-
-def _remembered(x: Tensor, centres: Tensor, n: int) -> Tiles:
-    """The tiles in single precision, which is enough to step by; kept if those of all ``n`` rows are few."""
-    if n * len(centres) > CACHED:
-        return lambda: (tile.float() for tile in _tiles(x, centres))
-    kept = [tile.float() for tile in _tiles(x, centres)]
-    return lambda: iter(kept)
 
 
 def _divergence(found: Likelihoods) -> Estimate:

@@ -12,8 +12,9 @@ other (metrics/features/_gaussian.py) a sample x moves FD by its influence, up t
     2 (mu_1 - mu_2)' (x - mu_1) + (x - mu_1)' (I - T) (x - mu_1),
 
 a real one by the same with the sides exchanged, and SE^2 is the sum of both variances over n and m, less what the noise
-of T adds to it. Near 0 FD is skewed and scatters the less the smaller it is, so each value is tested with the variance
-that it would have itself (``score_interval``).
+of T adds to it. Of more rows than ``ENOUGH`` so many tell a side's variance, as exactly as an interval needs. Near 0 FD
+is skewed and scatters the less the smaller it is, so each value is tested with the variance that it would have itself
+(``score_interval``).
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ import torch
 
 from bench import Estimate, GenbenchError, Moments, Space, alive, metric, score_interval
 from metrics._arrays import Array, by_content, checked, checked_pair
-from metrics.features._gaussian import Covariances, root_trace, root_trace_of_rows, transport, transport_to
+from metrics.features._gaussian import ALL, Covariances, Rows, root_trace, root_trace_of_rows, transport, transport_to
 
 METHOD = "score, delta method over both sides"
+ENOUGH = 2_048  # rows that tell a side's variance, to about 3 % of itself (a standard error to half of that)
 SPLITS = 8  # ways to halve the sides
+QUARTERED = 2  # of them, whose halves are halved again
 WIDER = 1.2  # standard deviations, for a spread that is known from so many splits: Student's quantile for the normal
 LEAST = 8  # rows a side, so that a quarter has a covariance
 PAPER = "arXiv:1706.08500, Eq. 6"
@@ -43,7 +46,7 @@ class Distance(NamedTuple):
 
 
 class Influences(NamedTuple):
-    """A distance, and by how much each row of either side moves it, up to a constant: ``(n,)`` and ``(m,)``.
+    """A distance, and by how much rows of either side move it, up to a constant: ``(n,)`` and ``(m,)`` of all.
 
     roots: eigenvalues of (S_1 S_2)^(1/2), those of either covariance where both sides are alike.
     """
@@ -92,10 +95,11 @@ def frechet_to_statistics(fake: Array, mean: Array, covariance: Array) -> Estima
     if m.shape != x.shape[1:]:
         raise GenbenchError(f"features are of width {x.shape[1]}, the reference's mu and sigma of width {m.size}")
     unit = _unit(x, np.stack([m, np.sqrt(s.diagonal())]))
-    a, shift = _scatter(x / unit), (x.mean(0) - m) / unit
-    plan = transport_to(a, s / unit**2)
+    a, shift, some = _scatter(x / unit), (x.mean(0) - m) / unit, _enough(x)
+    plan = transport_to(a, s / unit**2, some)
     value = max(0.0, float(shift @ shift + np.vdot(a, a) + s.trace() / unit**2 - 2 * plan.trace))
-    error = _error(_influence(a, shift, plan.there).var(ddof=1) / len(x), plan.roots, 1 / len(x))
+    moved = _influence(a[some], shift, plan.there, len(x))
+    error = _error(moved.var(ddof=1) / len(x), plan.roots, 1 / len(x))
     found = Distance(value * unit**2, error * unit**2)
     return _estimate(found, len(x), "score, delta method over samples; mu and sigma taken as exact")
 
@@ -177,11 +181,11 @@ def _slope(found: Distance) -> float:
 
 
 def _corrected(whole: Distance, x: np.ndarray, y: np.ndarray) -> Estimate:
-    halves, quarters = _of_parts(x, y)
+    halves, quarters = _of_parts(x, y, 2, SPLITS), _of_parts(x, y, 4, QUARTERED)
     value = 2 * whole.value - halves.mean()
     # Linear terms cancel between halves: what differs from split to split is the noise that remains at distance 0.
     noise = halves.var(ddof=1) * (1 + 1 / SPLITS) * WIDER**2
-    bias = value - (2 * halves.mean() - quarters.mean())
+    bias = value - (2 * halves[:QUARTERED] - quarters).mean()
     method = f"{METHOD}, the spread over splits, and the change since quarters, of a distance of 0 or more"
     interval = score_interval(value, _slope(whole), noise + bias**2, method)
     return Estimate(value=value, n=len(x), interval=interval, protocol={"bias": "halves", "splits": SPLITS})
@@ -198,7 +202,7 @@ def _numpy(x: Array) -> np.ndarray:
 
 
 def _distance(x: np.ndarray, y: np.ndarray, covariances: Covariances | None = None) -> Distance:
-    found = influences(x, y, covariances)
+    found = influences(x, y, covariances, (_enough(x), _enough(y)))
     first = found.fake.var(ddof=1) / len(x) + found.real.var(ddof=1) / len(y)
     return Distance(found.value, _error(first, found.roots, 1 / len(x) + 1 / len(y)))
 
@@ -217,17 +221,29 @@ def _error(first: float, roots: np.ndarray, share: float) -> float:
     return math.sqrt(max(first - noise, first / 2))
 
 
-def influences(x: np.ndarray, y: np.ndarray, covariances: Covariances | None = None) -> Influences:
-    """FD of float64 rows ``(n, D)`` and ``(m, D)``, and what moves it. covariances: of both, where they are known."""
+def influences(
+    x: np.ndarray, y: np.ndarray, covariances: Covariances | None = None, of: tuple[Rows, Rows] = ALL
+) -> Influences:
+    """FD of float64 rows ``(n, D)`` and ``(m, D)``, and what moves it.
+
+    covariances: of both, where they are known.  of: the rows of either side whose influence is asked for.
+    """
     unit = _unit(x, y)
     if unit != 1:
         x, y = x / unit, y / unit
         covariances = covariances and (covariances[0] / unit**2, covariances[1] / unit**2)
     a, b, shift = _scatter(x), _scatter(y), x.mean(0) - y.mean(0)
-    plan = transport(a, b, covariances)
-    value, fake = _sum(a, b, shift, plan.trace), _influence(a, shift, plan.there)
-    real = _influence(b, -shift, plan.back)
+    plan = transport(a, b, covariances, of)
+    value, fake = _sum(a, b, shift, plan.trace), _influence(a[of[0]], shift, plan.there, len(a))
+    real = _influence(b[of[1]], -shift, plan.back, len(b))
     return Influences(value * unit**2, plan.roots * unit**2, fake * unit**2, real * unit**2)
+
+
+def _enough(rows: np.ndarray) -> Rows:
+    """``ENOUGH`` of the rows, drawn by their contents and not by their order."""
+    if len(rows) <= ENOUGH:
+        return slice(None)
+    return by_content(rows).numpy()[np.random.default_rng(0).permutation(len(rows))[:ENOUGH]]
 
 
 def _unit(x: np.ndarray, y: np.ndarray) -> float:
@@ -236,21 +252,19 @@ def _unit(x: np.ndarray, y: np.ndarray) -> float:
     return 1.0 if largest == 0 or 1e-10 < largest < 1e10 else 2.0 ** math.floor(math.log2(largest))
 
 
-def _of_parts(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean FD of two disjoint halves of both sides, and of four quarters; of each split, ``(SPLITS,)``.
+def _of_parts(x: np.ndarray, y: np.ndarray, parts: int, splits: int) -> np.ndarray:
+    """Mean FD of so many disjoint parts of both sides; of each split, ``(splits,)``.
 
-    Rows are shuffled from the order of their contents, each side on its own; but a set beside itself is halved alike,
+    Rows are shuffled from the order of their contents, each side on its own; but a set beside itself is split alike,
     so that it is at no distance.
     """
     x, y = (side[by_content(side).numpy()] for side in (x, y))
-    other = 0 if np.array_equal(x, y) else 1
-    found: dict[int, list[float]] = {2: [], 4: []}
-    for split in alive(range(SPLITS)):
+    other, found = 0 if np.array_equal(x, y) else 1, list[float]()
+    for split in alive(range(splits)):
         a, b = (side[np.random.default_rng((split, i)).permutation(len(side))] for side, i in ((x, 0), (y, other)))
-        for parts, means in found.items():  # each an equal share of both sides but for a row
-            pairs = zip(np.array_split(a, parts), np.array_split(b, parts), strict=True)
-            means.append(math.fsum(_value(*pair) for pair in pairs) / parts)
-    return np.array(found[2]), np.array(found[4])
+        pairs = zip(np.array_split(a, parts), np.array_split(b, parts), strict=True)  # equal shares but for a row
+        found.append(math.fsum(_value(*pair) for pair in pairs) / parts)
+    return np.array(found)
 
 
 def _value(x: np.ndarray, y: np.ndarray) -> float:
@@ -265,13 +279,13 @@ def _sum(a: np.ndarray, b: np.ndarray, shift: np.ndarray, trace: float) -> float
 
 def _scatter(x: np.ndarray) -> np.ndarray:
     """Rows A with A'A the covariance."""
-    rows: np.ndarray = (x - x.mean(0)) / math.sqrt(len(x) - 1)
-    return rows
+    rows = torch.from_numpy(x)  # whose threads share what is little but memory's traffic
+    return (rows - rows.mean(0)).div_(math.sqrt(len(x) - 1)).numpy()
 
 
-def _influence(rows: np.ndarray, shift: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    """Of one side's samples, from its scatter rows, which are scaled by (n - 1)^(-1/2)."""
-    scale = len(rows) - 1
+def _influence(rows: np.ndarray, shift: np.ndarray, moved: np.ndarray, n: int) -> np.ndarray:
+    """Of samples of one side, from their scatter rows, which are scaled by (n - 1)^(-1/2)."""
+    scale = n - 1
     lengths = np.einsum("ij,ij->i", rows, rows)
     found: np.ndarray = 2 * math.sqrt(scale) * (rows @ shift) + scale * (lengths - moved)
     return found

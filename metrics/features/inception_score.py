@@ -88,8 +88,9 @@ def _parts(x: Tensor, splits: int) -> list[Tensor]:
 
 def _score(logits: Tensor) -> Score:
     """exp of the mean KL, whose standard error is as many times its value as that of the mean KL."""
-    p = logits.softmax(1)
-    divergence = -torch.special.entr(p).sum(1) - torch.xlogy(p, p.mean(0)).sum(1)
+    logs = logits.log_softmax(1)
+    p = logs.exp()
+    divergence = torch.linalg.vecdot(p, logs) - p @ p.mean(0).clamp(min=1e-300).log()
     value, n = math.exp(divergence.mean()), len(logits)
     return Score(value, value * math.sqrt(float(divergence.var()) / n + _together(p) / (2 * n**2)), divergence)
 

@@ -15,15 +15,13 @@ from torch import Tensor
 
 import bench
 from bench import Estimate, GenbenchError, Omitted, TooFew
+from metrics.features._mixture import FLOOR, Mixture, Rows, fit
 from metrics.features._neighbours import neighbours_among
 from metrics.features.authenticity import auth_gap, auth_pct, authentic_gap, authentic_percentage
 from metrics.features.ct_score import ct, ct_worst, data_copying, mann_whitney
 from metrics.features.fld import (
-    FLOOR,
     PAIRS,
-    Mixture,
     _measured,
-    fit,
     fld,
     fld_gap,
     generalisation_gap,
@@ -372,17 +370,18 @@ class TestFeatureLikelihood:
         sides = (fake, held_out, WORLD.train[:250])
         x, h, t = ((side - held_out.mean(0)) / held_out.std(0) for side in sides)
         seen, new = authors_nll(x, t, t), authors_nll(x, t, h)
-        density = fit(x, t)
-        assert 100 * (density.nll(t) - density.nll(h)) == pytest.approx(seen - new, abs=1e-3)
+        fakes, new_rows, rows = map(Rows.of, (x, h, t))
+        density = fit(fakes, rows)
+        assert 100 * (density.nll(rows) - density.nll(new_rows)) == pytest.approx(seen - new, abs=1e-3)
         splits = [t[torch.randperm(250, generator=torch.Generator().manual_seed(s))] for s in range(6)]
-        baselines = [authors_nll(rows[: len(x)], rows[len(x) :], h) for rows in splits]
+        baselines = [authors_nll(split[: len(x)], split[len(x) :], h) for split in splits]
         error = np.std(baselines, ddof=1) * (1 / 2 + 1 / 6) ** 0.5
         assert abs(likelihood_divergence(*sides).value - (new - np.mean(baselines))) < 4 * error
 
     def test_batches_are_the_authors(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """One step of Adam for each, as for more training data than 10,000."""
-        monkeypatch.setattr("metrics.features.fld.BATCH", 130)
-        found = fit(WORLD.new[:40], WORLD.train[:300]).variance.log()
+        monkeypatch.setattr("metrics.features._mixture.BATCH", 130)
+        found = fit(Rows.of(WORLD.new[:40]), Rows.of(WORLD.train[:300])).variance.log()
         torch.testing.assert_close(found, authors_fit(WORLD.new[:40], WORLD.train[:300], 130), rtol=0, atol=1e-3)
 
     def test_the_density_is_scipys(self) -> None:
@@ -393,12 +392,12 @@ class TestFeatureLikelihood:
         ]
         expected = -(np.logaddexp.reduce(logs) - np.log(7)).mean() / WIDTH
         middle, spread = WORLD.train.mean(0), torch.tensor([3.0], dtype=torch.float64)
-        found = Mixture(centres, variance, middle, spread)
-        assert found.nll(WORLD.new[:20]) == pytest.approx(expected, rel=1e-9)
+        found, new = Mixture(Rows.of(centres), variance, middle, spread), Rows.of(WORLD.new[:20])
+        assert found.nll(new) == pytest.approx(expected, rel=1e-6)
         drawn = middle + 0.9 * (WORLD.new[:20] - middle)
         wide = stats.multivariate_normal(middle.numpy(), 3.0).logpdf(drawn.numpy())
         expected = -np.logaddexp(np.logaddexp.reduce(logs) - np.log(7), wide).mean() / WIDTH
-        assert found.nll(WORLD.new[:20], wide=True) == pytest.approx(expected, rel=1e-9)
+        assert found.nll(new, wide=True) == pytest.approx(expected, rel=1e-6)
 
     def test_the_order_of_rows_does_not_matter(self) -> None:
         sides = (WORLD.new[:100], WORLD.held_out[:100], WORLD.train[:200])
@@ -415,7 +414,7 @@ class TestFeatureLikelihood:
         world, found, bare = World(), list[float](), list[float]()
         for _ in range(16):
             x, h, t = (world.draw(n)[0] for n in (150, 300, 300))
-            x, h, t = ((side - h.mean(0)) / h.std(0) for side in (x, h, t))
+            x, h, t = (Rows.of((side - h.mean(0)) / h.std(0)) for side in (x, h, t))
             bare.append(100 * fit(x, t).gap(t, h))
             found.append(_measured(x, h, t)[1])
         assert np.mean(bare) < -3 * np.std(bare) / 4
@@ -447,7 +446,8 @@ class TestFeatureLikelihood:
         """Training data wider than held-out data: read without the wide Gaussian the gap would be above 0."""
         held_out, train = WORLD.held_out, WORLD.train.clone()
         train[200:] = train[200:] + WORLD.noise(len(train) - 200)
-        x, h, t = ((side - held_out.mean(0)) / held_out.std(0) for side in (train[:200], held_out, train))
+        sides = (train[:200], held_out, train)
+        x, h, t = (Rows.of((side - held_out.mean(0)) / held_out.std(0)) for side in sides)
         density = fit(x, t)
         assert density.nll(t) - density.nll(h) > 1e4
         gap = generalisation_gap(train[:200], held_out, train)
@@ -485,7 +485,7 @@ class TestFeatureLikelihood:
 
     def test_identical_samples_have_a_floor(self) -> None:
         fake = torch.cat([WORLD.train[:1].repeat(20, 1), WORLD.new[:20]])
-        assert fit(fake, WORLD.train[:100]).variance.min() >= FLOOR
+        assert fit(Rows.of(fake), Rows.of(WORLD.train[:100])).variance.min() >= FLOOR
         assert np.isfinite(likelihood_divergence(fake, WORLD.held_out, WORLD.train).value)
 
     def test_training_data_full_of_copies_has_no_baseline(self) -> None:
@@ -507,10 +507,25 @@ class TestFeatureLikelihood:
         assert some is not None and some.method.endswith("some training examples have copies")
         assert none is not None and "copies" not in none.method
 
+    @pytest.mark.parametrize("copies", [0, 3, 60])
+    def test_distances_are_exact_whatever_is_near(self, monkeypatch: pytest.MonkeyPatch, copies: int) -> None:
+        """To single precision's digits each, though all rows lie far from the mean; of copies they are 0."""
+        x = WORLD.new[:100] + 50 * torch.cat([torch.ones(50, 1), -torch.ones(50, 1)])
+        y = torch.cat([x[:copies], x[: 80 - copies] + 1e-3 * WORLD.noise(80 - copies)])
+        expected = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square().float()
+        monkeypatch.setattr("metrics.features._mixture.TALL", 32)
+        whole, chosen = Rows.of(x), torch.arange(20, 70)
+        torch.testing.assert_close(torch.cat(list(whole.tiles(Rows.of(y)))), expected, rtol=1e-4, atol=1e-8)
+        part = torch.cat(list(whole.part(chosen).tiles(Rows.of(y).part(slice(5, 30)))))
+        torch.testing.assert_close(part, expected[chosen, 5:30], rtol=1e-4, atol=1e-8)
+        within = torch.cat(list(whole.tiles(whole)))
+        expected = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").square().float()
+        torch.testing.assert_close(within, expected, rtol=1e-4, atol=1e-8)
+
     def test_tiles_are_joined_as_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         whole = likelihood_divergence(WORLD.new, WORLD.held_out, WORLD.train).value
-        monkeypatch.setattr("metrics.features.fld.BLOCK", 7000)
-        monkeypatch.setattr("metrics.features.fld.CACHED", 0)
+        monkeypatch.setattr("metrics.features._mixture.BLOCK", 7000)
+        monkeypatch.setattr("metrics.features._mixture.KEPT", 0)
         assert likelihood_divergence(WORLD.new, WORLD.held_out, WORLD.train).value == pytest.approx(whole, abs=1e-5)
 
     def test_few_rows_have_no_interval(self) -> None:

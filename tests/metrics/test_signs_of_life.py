@@ -12,9 +12,9 @@ from bench import Likelihood, Trial
 from bench.datasets.digits import digits
 from bench.testing import family_for
 from metrics._arrays import TILE
+from metrics.features import _mixture, c2st, frechet, mauve, mind
 from metrics.features import _mmd as mmd
 from metrics.features import _neighbours as neighbours
-from metrics.features import c2st, fld, frechet, mauve, mind
 from metrics.likelihood import membership
 
 X, Y = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 120, 3)))
@@ -31,7 +31,7 @@ def membership_of_batches() -> None:
 TURNS: dict[str, tuple[Callable[[], object], int]] = {
     "tiles of neighbours": (lambda: neighbours.neighbours(LONG, 1), 9),
     "tiles of a kernel": (lambda: mmd.discrepancy(X, Y, mmd.cubic, block=30), 3 * 16),
-    "epochs": (lambda: fld.fit(X[:50], Y, epochs=7), 7),
+    "epochs": (lambda: _mixture.fit(_mixture.Rows.of(X[:50]), _mixture.Rows.of(Y), epochs=7), 7),
     "splits": (lambda: frechet.frechet_corrected(X, Y), frechet.SPLITS),
     "folds": (lambda: c2st.classifier_test(X, Y, np.random.default_rng(0)), c2st.FOLDS),
     "seeds": (lambda: mauve.clusters(X, Y), mauve.SEEDS),
