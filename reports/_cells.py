@@ -15,7 +15,7 @@ from reports._numbers import Scale, fixed, places_of, plain, scale, with_spread
 ARROWS = {"lower": "↓", "higher": "↑", "none": ""}
 DIRECTIONS = {"lower": "lower is better", "higher": "higher is better", "none": "not ranked"}
 MISSING = "–"
-BUSY = "timed while other work kept the machine busy, and told from nothing"
+BUSY = "timed while other work kept the machine busy, or heat or a quota held it back, and told from nothing"
 _MARKS = {
     "best": "best mean",
     "tied": "not told to be worse than the best, or than real data where the best mean passes that",

@@ -157,7 +157,10 @@ def _said(choice: Choice) -> str:
             rest = " that keeps them" if choice.conditions else ""
             told += f" That nothing{rest} is better is {taken.best:.0%} probable."
         if choice.busy:
-            told += f" But some of {', '.join(choice.busy)} was timed while other work kept the machine busy."
+            told += (
+                f" But some of {', '.join(choice.busy)} was timed while other work kept the machine busy, or heat or a "
+                "quota held it back."
+            )
         if choice.seeds is not None and choice.leader:
             more = f"{choice.seeds} seeds a side would" if choice.seeds <= MOST else f"not even {MOST} seeds would"
             told += (

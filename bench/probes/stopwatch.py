@@ -98,6 +98,7 @@ def time_calls(
         warming.make(alone=True)
     timed = _Calls(call, device)
     idle(device)
+    held_back = _held_back(device)  # warmed up, and again at the end
     meter.start()
     started = time.perf_counter()
     while len(timed.seconds) < max_calls:
@@ -110,7 +111,7 @@ def time_calls(
     calls = tuple(timed.seconds) if each or on_device is None else on_device
     return Timing(
         first, tuple(warming.seconds[1:]), settled, calls, total, on_device, between(before, reading()),
-        _held_back(device), meter.joules, meter.source or meter.why,
+        tuple(sorted({*held_back, *_held_back(device)})), meter.joules, meter.source or meter.why,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 
 import bench
 from metrics.features.inception_score import inception_score
-from tests.performance.timing import median, seconds
+from tests.performance.timing import times_as_fast
 
 pytestmark = pytest.mark.performance
 N, D, CLASSES = 5_000, 2_048, 1_008
@@ -29,7 +29,7 @@ def pool(seed: int, shift: float = 0.0) -> Tensor:
     return found
 
 
-@pytest.mark.parametrize(("metrics", "least"), [(SAME, 2.0), (SAME + NOVELTY, 1.0)], ids=["same", "with novelty"])
+@pytest.mark.parametrize(("metrics", "least"), [(SAME, 2.3), (SAME + NOVELTY, 1.1)], ids=["same", "with novelty"])
 def test_the_image_block_with_intervals_takes_less_time_than_theirs_without(
     metrics: list[str], least: float, benchmark: BenchmarkFixture
 ) -> None:
@@ -48,7 +48,4 @@ def test_the_image_block_with_intervals_takes_less_time_than_theirs_without(
         assert table.lo.notna().all()
         assert inception_score(logits).interval is not None
 
-    rival = seconds(theirs, rounds=1)
-    benchmark.pedantic(ours, rounds=1, warmup_rounds=1)
-    benchmark.extra_info["times faster"] = rival / median(benchmark)
-    assert least * median(benchmark) < rival
+    assert times_as_fast(benchmark, ours, theirs) > least
