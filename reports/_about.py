@@ -1,4 +1,4 @@
-"""The pages beside the index: one of each of the first generators, and one of each two that are pictured."""
+"""The pages beside the index: one of each of the first generators, and one of each two of the foremost."""
 
 from __future__ import annotations
 
@@ -77,17 +77,13 @@ def pages(content: Content, run_folder: Path) -> Iterator[tuple[str, str]]:
         board = section.board
         for row in board.paged:
             yield address(board.dataset, row.name), _of_one(content, section, row, number, run_folder)
-        for pair in combinations(_paired(board), 2):
+        for pair in combinations(board.foremost, 2):
             yield address(board.dataset, *(row.name for row in pair)), _of_two(content, section, pair, number)
-
-
-def _paired(board: Board) -> list[Row]:
-    return [row for row in board.pictured if not row.group.control]
 
 
 def _of_one(content: Content, section: Section, row: Row, number: int, run_folder: Path) -> str:
     board, plan = section.board, row.group.first.plan
-    paired = _paired(board)
+    paired = board.foremost
     others = [other for other in paired if other is not row] if any(row is one for one in paired) else []
     omitted = {(metric, why): None for record in row.group.records for metric, why in record.omitted.items()}
     figure = None
@@ -115,7 +111,7 @@ def _of_one(content: Content, section: Section, row: Row, number: int, run_folde
 
 def _between(board: Board, row: Row, other: Row) -> str:
     """The address of the page of both, whose names stand there in the board's order."""
-    order = [found.name for found in _paired(board) if found in (row, other)]
+    order = [found.name for found in board.foremost if found in (row, other)]
     return address(board.dataset, *order)
 
 

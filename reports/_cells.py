@@ -21,6 +21,7 @@ _MARKS = {
     "tied": "not told to be worse than the best, or than real data where the best mean passes that",
     "beyond": BEYOND,
 }
+GLANCE = 9  # characters of letters: five tiers
 _LONGEST = 300  # characters of one setting in a tooltip
 
 
@@ -108,6 +109,11 @@ def place_and_tier(standing: Standing | None) -> tuple[str, str]:
 def letters(tier: str) -> str:
     """``a c e``: side by side they read as a word."""
     return " ".join(re.findall(r"[a-z]\d*", tier))
+
+
+def tiers_at_a_glance(board: Board) -> bool:
+    """Whether its tiers can be read beside the names: many generators that scatter are in tiers by the dozen."""
+    return all(len(letters(row.standing.tier)) <= GLANCE for row in board.ranked if row.standing)
 
 
 def explain(cell: Cell, column: Column) -> str:

@@ -52,13 +52,16 @@ class Section:
     @property
     def undrawn(self) -> str:
         """Said where pictures are drawn of some of the generators only."""
-        drawn = sum(not row.group.control for row in self.board.pictured)
-        if drawn == len(self.board.ranked):
-            return ""
-        return (
-            f"Samples and figures are of the first {drawn} of {len(self.board.ranked)} generators; "
-            "quality against throughput also shows whoever is a quarter faster than all that are better."
-        )
+        shown, ranked = sum(not row.group.control for row in self.board.pictured), len(self.board.ranked)
+        told = []
+        if shown < ranked:
+            told.append(
+                f"Samples are of the first {shown} of {ranked} generators; quality against throughput also shows "
+                "whoever is a quarter faster than all that are better."
+            )
+        if (drawn := len(self.board.foremost)) < ranked:
+            told.append(f"Curves and pages of two are of the first {drawn}; of the others each has its own page.")
+        return " ".join(told)
 
 
 @dataclass(frozen=True)

@@ -46,14 +46,14 @@ def _labels(losses: Iterable[str]) -> dict[str, str]:
 
 
 def learning(board: Board) -> list[Row]:
-    """The pictured rows of a board that have a learning curve."""
+    """The foremost of a board that have a learning curve."""
     rows = []
-    for row in board.pictured:
+    for row in board.foremost:
         drawable = (
             [point for point in record.curve if any(abs(x) <= DRAWABLE for x in point.losses.values())]
             for record in row.group.records
         )
-        if not row.group.control and any(len(points) > 1 for points in drawable):
+        if any(len(points) > 1 for points in drawable):
             rows.append(row)
     return rows
 

@@ -13,7 +13,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from bench.results.ranks import BEYOND, RULE
-from reports._cells import ARROWS, BUSY, DIRECTIONS, describe, explain, letters, place_text, scale_of, show
+from reports._cells import (
+    ARROWS,
+    BUSY,
+    DIRECTIONS,
+    describe,
+    explain,
+    letters,
+    place_text,
+    scale_of,
+    show,
+    tiers_at_a_glance,
+)
 from reports._colours import CONTROL, DARK, LIGHT
 from reports._content import MOST_NAMED, listed
 from reports._escaping import ENTRY, LISTING, LONG_NAME, NAME, SHORT_NAME, TIP, WHOLE, ending, visible
@@ -64,7 +75,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(listed=listed, base64=in_base64, cut=cut, name_tag=name_tag, ending=ending)
-    environment.filters.update(letters=letters)
+    environment.filters.update(letters=letters, tiers_at_a_glance=tiers_at_a_glance)
     environment.globals.update(duration=duration, place_text=place_text, tiers=TIERS, bars=BARS, busy=BUSY)
     environment.globals.update(show=show, explain=explain, describe=describe, scale_of=scale_of)
     environment.globals.update(arrows=ARROWS, directions=DIRECTIONS, rule=RULE, beyond=BEYOND, MOST_NAMED=MOST_NAMED)

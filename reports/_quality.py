@@ -30,9 +30,9 @@ class Look(NamedTuple):
 
 
 def watched(board: Board) -> str | None:
-    """The metric that most of the pictured generators were looked at by."""
+    """The metric that most of the foremost generators were looked at by."""
     counts: dict[str, int] = {}
-    for row in board.pictured:
+    for row in board.foremost:
         for metric in {name for record in row.group.records for point in record.curve for name in point.metrics}:
             counts[metric] = counts.get(metric, 0) + 1
     return max(counts, key=lambda metric: counts[metric], default=None)
@@ -91,7 +91,7 @@ def quality(board: Board, slots: Mapping[str, int]) -> Figure | None:
     metric = watched(board)
     if metric is None:
         return None
-    drawn = {cost: _lines(board.pictured, metric, cost) for cost in COSTS}
+    drawn = {cost: _lines(board.foremost, metric, cost) for cost in COSTS}
     shown = {cost: lines for cost, lines in drawn.items() if lines}
     if not shown:
         return None

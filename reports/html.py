@@ -125,7 +125,7 @@ class Table:
 def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
     """One page with everything in it: tables, samples, figures, failures, and how to run it again.
 
-    Beside it, in ``pages``, one of each of the first generators, and one of each two that are pictured; those of
+    Beside it, in ``pages``, one of each of the first generators, and one of each two of the foremost; those of
     generators that are no longer there go.
     """
     content = gather(records, run_folder, notes)

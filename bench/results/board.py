@@ -22,7 +22,8 @@ from bench.results.ranks import NO_MERIT, Evidence, Mark, marks, p_values
 from bench.results.variants import canonical, variant_labels
 from bench.statistics import Ranks, Summary, compact_letters, rank_intervals, summarise, told_apart
 
-PICTURED, PICTURED_IN_ALL = 16, 32  # generators whose samples and curves are drawn: of a board, and of a page
+PICTURED, PICTURED_IN_ALL = 40, 64  # generators whose samples are shown: of a board, and of a page
+FOREMOST = 16  # of 40 pictured: those that are drawn while training, and beside one another
 PAGED = 48  # generators of a board that have a page of their own, pictured or not
 BAND = 2.0  # times the best mean of quality: a cost counts only of what is at most so much worse
 FEW, MOST = 6, 8  # columns that a board shows all at once, and that are looked at first where they are more
@@ -147,7 +148,8 @@ class Board:
 
     groups: all that were tried.
     rows: those that could run: ranked by ``main``, then those without a number for it, then the yardsticks.
-    pictured: those of the rows whose samples and curves a page draws: the first of the ranked, and the yardsticks.
+    pictured: those of the rows whose samples a page shows: the first of the ranked, and the yardsticks.
+    foremost: those whose curves it draws, and that it sets beside one another: the first of the ranked.
     band: the generators good enough for their costs to be compared; None where no quality orders the board.
     """
 
@@ -159,6 +161,7 @@ class Board:
     rows: tuple[Row, ...]
     main: Column | None
     pictured: tuple[Row, ...]
+    foremost: tuple[Row, ...]
     band: frozenset[str] | None = None
 
     @property
@@ -255,6 +258,7 @@ def _board(dataset: str, records: Sequence[RunRecord], pictured: int) -> Board:
         rows=ordered,
         main=main,
         pictured=(*ranked[:pictured], *controls[:pictured]),
+        foremost=tuple(ranked[: max(1, FOREMOST * pictured // PICTURED)]),
         band=band,
     )
 

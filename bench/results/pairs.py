@@ -15,7 +15,7 @@ from bench.statistics import Difference, adjusted, paired_difference, reach_inte
 Side = Literal["first", "second", ""]
 EXACT = "exact"
 PAIRS = 5  # seeds of both sides from which on they are taken as pairs: of fewer the mean scatters too freely
-BUSY = "taken while other work kept the machine busy, or heat or a quota held it back"
+BUSY = "timed on a busy or slowed machine"
 BESIDE = "one seed beside several"
 UNSEEN = "no scatter was seen, as a coarse number may by chance"
 SINGLE = "intervals within single runs"  # which know nothing of other seeds, and nor do

@@ -11,7 +11,7 @@ import pytest
 
 import reports.html
 from bench import RunRecord
-from bench.results.board import PICTURED, leaderboards
+from bench.results.board import FOREMOST, PICTURED, leaderboards
 from bench.results.pairs import compare
 from reports._about import paper_link
 from reports._page import address
@@ -52,7 +52,7 @@ def test_one_that_is_not_pictured_has_a_page_and_a_link_to_it(tmp_path: Path) ->
     pages = written(found, tmp_path)
     last = address("mnist", f"g{PICTURED + 2:02}")
     assert f'href="pages/{last}"' in pages["index.html"] and "fd_lenet" in pages[last]
-    assert len(pages) == 1 + (PICTURED + 3) + PICTURED * (PICTURED - 1) // 2
+    assert len(pages) == 1 + (PICTURED + 3) + FOREMOST * (FOREMOST - 1) // 2
 
 
 def test_every_link_leads_to_a_page(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import reports.html
 import reports.markdown
 from bench import Records
-from bench.results.board import PICTURED, PICTURED_IN_ALL, leaderboards
+from bench.results.board import FOREMOST, PICTURED, PICTURED_IN_ALL, leaderboards
 from bench.results.store import write_record
 from bench.results.variants import variant_labels
 from reports._content import gather
@@ -36,9 +36,10 @@ def test_pictures_are_drawn_of_the_first_and_the_table_holds_all(tmp_path: Path)
     (section,) = gather(records, tmp_path, []).sections
     drawn = [f"g{i:02}" for i in range(PICTURED)]
     assert [sample.name for sample in section.samples] == ["real", *drawn, "noise"]
-    assert [row.name for row in learning(section.board)] == drawn
+    assert [row.name for row in learning(section.board)] == drawn[:FOREMOST]
     assert [point.name for point in tradeoff_points(section.board)[1]] == drawn
-    assert f"first {PICTURED} of {PICTURED + 8} generators" in section.undrawn
+    assert f"Samples are of the first {PICTURED} of {PICTURED + 8} generators" in section.undrawn
+    assert f"Curves and pages of two are of the first {FOREMOST};" in section.undrawn
     for write in (reports.html.write, reports.markdown.write):
         text = write(records, tmp_path, tmp_path / "report", []).read_text(encoding="utf-8")
         assert section.undrawn in text and f"g{PICTURED + 7}" in text
@@ -55,9 +56,10 @@ def test_who_is_far_faster_than_all_that_are_better_has_a_point() -> None:
 
 def test_a_page_of_many_datasets_shares_its_pictures_out() -> None:
     boards = leaderboards(
-        record(name, dataset=f"data{i}", scores={"fd_lenet": 1.0}) for i in range(8) for name in "abcde"
+        record(name, dataset=f"data{i}", scores={"fd_lenet": 1.0}) for i in range(8) for name in "abcdefghij"
     )
     assert {len(board.pictured) for board in boards} == {PICTURED_IN_ALL // 8}
+    assert {len(board.foremost) for board in boards} == {FOREMOST * (PICTURED_IN_ALL // 8) // PICTURED}
 
 
 def test_labels_name_only_what_tells_variants_apart() -> None:

@@ -932,6 +932,13 @@ class TestFirstBoard:
         assert 'title="place 3, at 95 %">3</span>' in table and ">2/3</span>" in table
         assert ">60 s<" in table and "2.0 h" in table and table.count('<svg class="spark"') == 4
 
+    def test_tiers_by_the_dozen_stand_behind_the_place_and_not_beside_the_name(self, tmp_path: Path) -> None:
+        rising = [row for i in range(24) for row in looked_at(f"g{i}", [9.4 + i, 10.0 + i, 10.6 + i])]
+        page = reports.html.write(rising, tmp_path, tmp_path, []).read_text(encoding="utf-8")
+        assert "; tiers a b c d e f" in page and 'class="tier"' not in page and "behind it its tier" not in page
+        few = reports.html.write([*self.RECORDS], tmp_path, tmp_path, []).read_text(encoding="utf-8")
+        assert 'class="tier"' in few and "behind it its tier" in few
+
     def test_lines_are_on_one_scale_with_better_above(self) -> None:
         found = sparks(board_of([*self.RECORDS]))
         heights = {
