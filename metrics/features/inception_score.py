@@ -100,6 +100,7 @@ def _together(p: Tensor) -> float:
     mean = p.mean(0)
     rows = p[:: max(1, len(p) // ROWS)][:, mean > 0] / mean[mean > 0].sqrt()
     own, pairs = rows.square().sum(1), len(rows) * (len(rows) - 1)
-    squares = (rows.T @ rows).square().sum() - own.square().sum()
+    products = rows @ rows.T if len(rows) < rows.shape[1] else rows.T @ rows  # of one norm
+    squares = products.square().sum() - own.square().sum()
     average = (rows.sum(0).square().sum() - own.sum()) / pairs
     return max(0.0, float(squares / pairs - average.square()))
