@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from bench.code_digest import source_digest
     from bench.datasets._image import ImageDataset
     from bench.datasets._text import TextDataset
     from bench.engine.executors._base import Executor
@@ -83,7 +84,7 @@ if TYPE_CHECKING:
         Trainable,
         Verbatim,
     )
-    from bench.reading import Source
+    from bench.reading import Source, examples_in
     from bench.record import CurvePoint, Estimate, Failure, Interval, Measurement, Plan, RunRecord
     from bench.registry import (
         Presets,
@@ -161,6 +162,8 @@ _HOMES = {
         "Reconstructor Refitting Sequential Split SplitName Streaming Textual Trainable Verbatim"
     ),
     "bench.record": "CurvePoint Estimate Failure Interval Measurement Plan RunRecord",
+    "bench.reading": "examples_in",
+    "bench.code_digest": "source_digest",
     "bench.registry": (
         "Presets command dataset discover executor extractor generator importer metric modality preview preview_of "
         "report"
@@ -409,6 +412,7 @@ __all__ = [
     "effective_trials",
     "escape",
     "evaluate",
+    "examples_in",
     "executor",
     "extractor",
     "fault",
@@ -448,6 +452,7 @@ __all__ = [
     "score_interval",
     "select",
     "sha256",
+    "source_digest",
     "spacing",
     "stretches",
     "summarise",

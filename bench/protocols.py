@@ -129,7 +129,10 @@ class Verbatim(Textual, Protocol):
 
 @runtime_checkable
 class Generator(Protocol):
-    """What every entry can do. One that heeds ``condition`` says so by the class attribute ``conditional = True``."""
+    """What every entry can do. One that heeds ``condition`` says so by the class attribute ``conditional = True``.
+
+    One whose speed and size say nothing, since its samples were made elsewhere, says why by the attribute ``costless``.
+    """
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor | Batch:
         """n examples in the form of ``Batch.data``, ``(n, *shape)``. ``rng`` lives on the CPU.

@@ -114,7 +114,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorEntry(Entry):
-    """``sampling``: hyperparameters that no training rests on."""
+    """``sampling``: hyperparameters that no training rests on. ``of_data``: made of a Dataset, and not of its spec."""
 
     make: Callable[..., Generator]
     modalities: frozenset[str]
@@ -124,9 +124,14 @@ class GeneratorEntry(Entry):
     role: Role | None
     sampling: frozenset[str]
     content: Callable[..., str]
+    of_data: bool = False
 
     def named(self, name: str, rest: str) -> Self:
         return replace(self, name=name, make=_handed(self.make, rest), content=_handed(self.content, rest))
+
+    def made_of(self, dataset: Dataset) -> Dataset | DataSpec:
+        """What its constructor is given first."""
+        return dataset if self.of_data else dataset.spec
 
     @property
     def speaks_of(self) -> frozenset[str]:
@@ -478,6 +483,8 @@ def generator(
 ) -> Callable[[T], T]:
     """Register a family. Its constructor takes a DataSpec, then keyword-only hyperparameters with defaults.
 
+    One whose first parameter is a Dataset by its type is given the data itself: what has a tokeniser of its own must
+    read the text behind the tokens. Of a family ``name:`` the rest of the name comes second.
     modalities: those it makes; None: every one.
     presets: rows of hyperparameters by name: ``test``, the smallest that keep its promises, which tests take
         (``bench.testing``); ``tiny`` and ``paper`` by custom.
@@ -513,12 +520,18 @@ def generator(
             role=role,
             sampling=frozenset(sampling),
             content=content,
+            of_data=bool(control) or _first_type(make) is Dataset,
             **_common(name, make),
         )
         registry.add("generators", entry)
         return make
 
     return register
+
+
+def _first_type(make: Callable[..., Any]) -> Any:
+    first = next(iter(inspect.signature(make, eval_str=True).parameters.values()), None)
+    return first and first.annotation
 
 
 def metric(

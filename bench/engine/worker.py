@@ -369,9 +369,9 @@ def _nearest(run: _Run, kept: Stored, dataset: Dataset) -> None:
 
 
 def _build(plan: TrialPlan, dataset: Dataset, device: torch.device) -> Generator:
-    make = registry.get("generators", plan.family).make
+    entry = registry.get("generators", plan.family)
     seed_globals(stream_seed(plan.seed, "init"))
-    model: Generator = make(dataset if plan.control else dataset.spec, **plan.params)
+    model: Generator = entry.make(entry.made_of(dataset), **plan.params)
     model = model.to(device) if isinstance(model, torch.nn.Module) else model
     return prepared(model, plan.precision, plan.compile, device)
 
@@ -545,8 +545,9 @@ def _costs(run: _Run, device: torch.device) -> Costs:
 
 
 def _measure(run: _Run, entry: MetricEntry, trial: Trial) -> None:
-    if run.plan.control and entry.aspect == "efficiency":
-        run.omitted[entry.name] = "a yardstick, not a model"
+    costless = "a yardstick, not a model" if run.plan.control else getattr(trial.model, "costless", "")
+    if costless and entry.aspect == "efficiency":
+        run.omitted[entry.name] = costless
         return
     try:
         facts = {name: getattr(entry, name) for name in ("about", "unit", "better", "aspect", "lead", "exact")}

@@ -59,6 +59,10 @@ class Modality:
             return _tokens(x, spec.vocab or 0)
         return self.binary(x) if spec.kind == "binary" else self.continuous(x)
 
+    def restored(self, stored: Tensor, spec: DataSpec) -> Tensor:
+        """Stored examples ``(n, *shape)`` as models see them: ``quantise`` undone."""
+        return stored if spec.kind == "tokens" else stored.float()
+
     def continuous(self, x: Tensor) -> Tensor:
         """Stored form of continuous data; here float32 in [-1, 1], as it is."""
         return self.checked(x).clamp(-1, 1).float()

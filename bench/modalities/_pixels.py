@@ -25,6 +25,10 @@ class Pixels(Modality):
         # Round to the nearest level; truncation would darken every sample by half a level.
         return ((self.checked(x) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
+    def restored(self, stored: Tensor, spec: DataSpec) -> Tensor:
+        levels = stored.float()
+        return levels / 255 if spec.kind == "binary" else levels / 127.5 - 1
+
     def binary(self, x: Tensor) -> Tensor:
         return super().binary(x) * 255
 

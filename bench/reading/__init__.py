@@ -79,6 +79,12 @@ def read_reference(source: Source, say: Say = warn, *, sequences: bool = False) 
     raise DataError(f"cannot read {named(source)}: give {FORMS}")
 
 
+def examples_in(source: Source, modality: str, say: Say = warn) -> Examples:
+    """What a source holds, in the form that data of this modality is stored in. Raises DataError as both do."""
+    what = named(source) if isinstance(source, str | Path) else type(source).__name__
+    return check(read(source, say), modality, what)
+
+
 def read_prompts(source: Source, say: Say = warn) -> list[str]:
     """One text a sample, blank ones too. Raises DataError for what is no texts."""
     found = read(source, say)

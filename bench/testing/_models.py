@@ -34,7 +34,7 @@ def make(entry: GeneratorEntry, data: Dataset, preset: str = TEST, **changed: An
     params, problems = resolve(entry.make, {**entry.presets.get(preset, {}), **changed}, f"preset {preset!r}")
     assert not problems, "; ".join(problems)
     seed_globals(stream_seed(0, "init"))
-    return entry.make(data if entry.control else data.spec, **params)
+    return entry.make(entry.made_of(data), **params)
 
 
 def otherwise(entry: GeneratorEntry, preset: str = TEST) -> dict[str, dict[str, Any]]:

@@ -40,8 +40,9 @@ PLAIN = {
 
 def registered() -> set[str]:
     """Names of families, extractors and metrics, on their extractors too."""
-    kinds = ("generators", "extractors", "metrics")
+    kinds = ("extractors", "metrics")
     names = {name.rstrip(":") for kind in kinds for name in registry.all(kind, with_rest=True)}
+    names |= {*registry.all("generators")}  # what loads a model is named by a plain word, such as samples:
     return {name.casefold() for name in (*names, *known_names())}
 
 

@@ -413,8 +413,8 @@ class TestFeatureLikelihood:
         """Though what is fitted to the training data fits it better: with half as many Gaussians as rows, by 1.6."""
         world, found, bare = World(), list[float](), list[float]()
         for _ in range(16):
-            x, h, t = (world.draw(n)[0] for n in (150, 300, 300))
-            x, h, t = (Rows.of((side - h.mean(0)) / h.std(0)) for side in (x, h, t))
+            drawn = [world.draw(n)[0] for n in (150, 300, 300)]
+            x, h, t = (Rows.of((side - drawn[1].mean(0)) / drawn[1].std(0)) for side in drawn)
             bare.append(100 * fit(x, t).gap(t, h))
             found.append(_measured(x, h, t)[1])
         assert np.mean(bare) < -3 * np.std(bare) / 4

@@ -1,0 +1,52 @@
+"""A network that was exported: noise goes in, and a label if it takes one, and samples come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from bench import DataSpec, Rows, TrialError, Unsupported
+
+Draw = Literal["normal", "uniform"]
+Values = Literal["-1..1", "0..1", "0..255"]
+
+
+class Exported(nn.Module):
+    """Samples of ``net(noise)``, or of ``net(noise, label)``. noise: the shape of one sample's.
+
+    draw: standard normal noise, or uniform in [0, 1).  values: between what ends the net's output lies.
+    """
+
+    where: Tensor
+
+    def __init__(
+        self,
+        net: Callable[..., Tensor],
+        spec: DataSpec,
+        noise: Sequence[int],
+        labelled: bool,
+        draw: Draw,
+        values: Values,
+    ) -> None:
+        super().__init__()
+        if labelled and not spec.classes:
+            raise Unsupported("it takes a label, and the data has none")
+        self.net, self.spec, self.noise = net, spec, tuple(noise)
+        self.conditional, self.draw, self.values = labelled, draw, values
+        self.register_buffer("where", torch.empty(0), persistent=False)
+
+    @torch.no_grad()
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        """``(n, *shape)``. Raises TrialError where the net makes another shape than the data's."""
+        rows = Rows(rng, n)
+        label = [rows.labels(self.spec.classes or 1, condition)] if self.conditional else []
+        given = getattr(rows, self.draw)(*self.noise), *label
+        x = self.net(*(part.to(self.where.device) for part in given))
+        if tuple(x.shape) != (n, *self.spec.shape):
+            raise TrialError(f"of {n} draws the net makes {tuple(x.shape)}, and the data is {self.spec.shape}")
+        if self.values == "-1..1":
+            return x
+        return x.float() * 2 - 1 if self.values == "0..1" else x.float() / 127.5 - 1

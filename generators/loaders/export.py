@@ -1,0 +1,35 @@
+"""What ``torch.export.save`` wrote as a generator: ``export:PATH``. It says itself what goes in."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bench import DataError, DataSpec, fault, generator, locate, named, sha256
+from generators.loaders._exported import Draw, Exported, Values
+
+
+@generator("export:", modalities=None, presets={"test": {}}, content=lambda path, **params: sha256(locate(path)))
+class Export(Exported):
+    """A net of one input, noise ``(n, ...)``, or of two, noise and labels ``(n,)``; n must be free (a ``Dim``).
+
+    draw, values: of what law the noise is, and between what ends the net's output lies.
+    Raises DataError for a file that holds no such net.
+    """
+
+    def __init__(self, spec: DataSpec, path: str, *, draw: Draw = "normal", values: Values = "-1..1") -> None:
+        try:
+            program = torch.export.load(str(locate(path)))
+        except Exception as error:  # a zip file that is none, of another version, of operators that are not here
+            raise DataError(f"{named(path)} holds no exported program: {fault(error)}") from error
+        asked = {*program.graph_signature.user_inputs}
+        inputs = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in asked]
+        if len(inputs) not in (1, 2) or not all(isinstance(x, Tensor) and x.ndim for x in inputs):
+            raise DataError(f"{named(path)} takes {len(inputs)} inputs: one of noise and one of labels are the most")
+        if isinstance(inputs[0].shape[0], int):
+            raise DataError(
+                f"{named(path)} takes batches of {inputs[0].shape[0]} alone: export it with dynamic_shapes, so that "
+                "the first axis is free"
+            )
+        noise = [int(size) for size in inputs[0].shape[1:]]
+        super().__init__(program.module(), spec, noise, len(inputs) == 2, draw, values)

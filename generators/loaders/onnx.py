@@ -1,0 +1,42 @@
+"""An ONNX file as a generator: ``onnx:PATH``, run by onnxruntime on the CPU (`pip install "genbench[onnx]"`)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bench import DataError, DataSpec, fault, generator, locate, named, sha256
+from generators.loaders._exported import Draw, Exported, Values
+
+
+@generator("onnx:", modalities=None, presets={"test": {}}, content=lambda path, **params: sha256(locate(path)))
+class Onnx(Exported):
+    """A graph of one input, noise ``(n, ...)``, or of two, noise and labels ``(n,)`` int64, and of one output.
+
+    draw, values: of what law the noise is, and between what ends the graph's output lies.
+    Raises DataError for a file that holds no such graph, or without onnxruntime.
+    """
+
+    def __init__(self, spec: DataSpec, path: str, *, draw: Draw = "normal", values: Values = "-1..1") -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise DataError('onnx: reads files by onnxruntime: pip install "genbench[onnx]"') from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        try:
+            session = onnxruntime.InferenceSession(str(locate(path)), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has an exception for each of its codes, and no common one
+            raise DataError(f"{named(path)} holds no ONNX graph that runs here: {fault(error)}") from error
+        inputs = session.get_inputs()
+        if len(inputs) not in (1, 2):
+            raise DataError(f"{named(path)} takes {len(inputs)} inputs: one of noise and one of labels are the most")
+        first, *noise = inputs[0].shape
+        if isinstance(first, int) or not all(isinstance(size, int) for size in noise):
+            raise DataError(f"{named(path)} takes {inputs[0].shape}: the first axis must be free, and no other")
+
+        def net(*given: Tensor) -> Tensor:
+            named_ = {entry.name: x.cpu().numpy() for entry, x in zip(inputs, given, strict=True)}
+            return torch.from_numpy(session.run(None, named_)[0])
+
+        super().__init__(net, spec, noise, len(inputs) == 2, draw, values)

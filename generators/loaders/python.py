@@ -1,0 +1,76 @@
+"""Any callable of yours: ``python:package.module:factory`` returns something that has ``sample``."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench import DataSpec, GenbenchError, Generator, generator, named, said, source_digest
+
+
+def _content(target: str, **params: Any) -> str:
+    return source_digest(target.partition(":")[0])
+
+
+@generator("python:", modalities=None, presets={"test": {}}, content=_content)
+def python(spec: DataSpec, target: str, *, arguments: Mapping[str, Any] | None = None) -> Generator:
+    """What a factory returns that is called with the DataSpec, or with nothing, and these arguments.
+
+    It has ``sample(n, rng, condition=None)`` as a family has, or ``sample(n)``, which draws from the global generators;
+    these are seeded from ``rng`` then, and its samples depend on how many are drawn at a time. Whatever else of a
+    family it has is measured, too. Raises GenbenchError for no such factory, or one of what cannot sample.
+    """
+    factory, given = _found(target), dict(arguments or {})
+    made = factory(spec, **given) if _takes(factory, spec, **given) else factory(**given)
+    if isinstance(made, torch.nn.Module):
+        made.eval()
+    sample = getattr(made, "sample", None)
+    if not callable(sample):
+        raise GenbenchError(f"python:{named(target)} returned {type(made).__name__}, which has no sample()")
+    found: Generator = made if _takes(sample, 1, torch.Generator(), None) else _Plain(made)
+    return found
+
+
+class _Plain:
+    """What has ``sample(n)`` alone, and draws from the global generators."""
+
+    def __init__(self, made: Any) -> None:
+        self.made = made
+
+    @torch.no_grad()
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        seed = int(torch.randint(2**31, (), generator=rng))
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        found = self.made.sample(n)
+        return found if isinstance(found, Tensor) else torch.as_tensor(np.asarray(found))
+
+
+def _found(target: str) -> Callable[..., Any]:
+    module, _, name = target.partition(":")
+    if not module or not name:
+        raise GenbenchError(f"python:{named(target)}: write python:package.module:factory")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise GenbenchError(f"python:{named(target)}: {said(error)}") from error
+    if not callable(found):
+        raise GenbenchError(f"python:{named(target)} is {type(found).__name__}, which cannot be called")
+    factory: Callable[..., Any] = found
+    return factory
+
+
+def _takes(call: Callable[..., Any], *given: Any, **named: Any) -> bool:
+    try:
+        inspect.signature(call).bind(*given, **named)
+    except TypeError:
+        return False
+    return True

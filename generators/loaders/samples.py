@@ -1,0 +1,73 @@
+"""What was sampled elsewhere: ``samples:PATH``, of any form that ``genbench evaluate`` reads, beside models."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bench import (
+    Batch,
+    DataError,
+    Dataset,
+    GenbenchError,
+    Pictures,
+    examples_in,
+    generator,
+    locate,
+    modality_of,
+    named,
+    sha256,
+)
+
+
+def _content(path: str) -> str:
+    place = locate(path)
+    files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
+    return "".join(f"{file.relative_to(place.parent)} {sha256(file)}\n" for file in files)
+
+
+@generator("samples:", modalities=None, presets={"test": {}}, content=_content)
+class Samples:
+    """Samples in a folder, .zip, .npz, .npy, .txt or .jsonl, dealt in random order, each at most once.
+
+    Quality alone is measured: what they cost is not in the file. A text becomes tokens of the data, as many as fit its
+    window. Raises DataError for what is not of the data's shape, or for data whose tokens spell no text.
+    """
+
+    costless = "the samples were made elsewhere, and no file says what they cost"
+
+    def __init__(self, dataset: Dataset, path: str) -> None:
+        self.path, self.held = path, _held(path, dataset)
+        self.left: Tensor | None = None
+
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Batch:
+        """The next n. Raises GenbenchError when they run out."""
+        if self.left is None:
+            self.left = torch.randperm(len(self.held.data), generator=rng)
+        if n > len(self.left):
+            raise GenbenchError(f"{named(self.path)} holds only {len(self.held.data)} samples: lower budget.samples")
+        taken, self.left = self.left[:n], self.left[n:]
+        lengths = self.held.lengths
+        return Batch(self.held.data[taken], lengths=None if lengths is None else lengths[taken])
+
+
+def _held(path: str, dataset: Dataset) -> Batch:
+    spec, found = dataset.spec, examples_in(path, dataset.spec.modality)
+    if isinstance(found, list):
+        return _spelled(found, path, dataset)
+    stored = found.load() if isinstance(found, Pictures) else found
+    if not isinstance(stored, Tensor) or tuple(stored.shape[1:]) != spec.shape:
+        form = tuple(stored.shape[1:]) if isinstance(stored, Tensor) else "of several lengths"
+        raise DataError(f"{named(path)}: samples are {form}, the data is {spec.shape}: bring both to one shape")
+    return Batch(modality_of(spec).restored(stored, spec))
+
+
+def _spelled(texts: list[str], path: str, dataset: Dataset) -> Batch:
+    encode, window = getattr(dataset, "encode", None), dataset.spec.shape[0]
+    if encode is None:
+        raise DataError(f"{named(path)}: the data does not say how its tokens spell a text (it has no encode)")
+    rows = [encode(text)[:window] for text in texts]
+    data = torch.zeros(len(rows), window, dtype=torch.int64)
+    for row, tokens in zip(data, rows, strict=True):
+        row[: len(tokens)] = tokens
+    return Batch(data, lengths=torch.tensor([len(row) for row in rows]))

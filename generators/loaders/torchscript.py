@@ -1,0 +1,38 @@
+"""A TorchScript file as a generator: ``torchscript:PATH``. It runs the code in the file and needs none of yours."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+
+from bench import DataError, DataSpec, fault, generator, locate, named, sha256
+from generators.loaders._exported import Draw, Exported, Values
+
+
+@generator("torchscript:", modalities=None, presets={"test": {}}, content=lambda path, **params: sha256(locate(path)))
+class TorchScript(Exported):
+    """A net whose file holds its code, too.
+
+    noise: the shape of one sample's.  labelled: whether the net takes a label behind it, ``(n,)`` int64.
+    draw, values: of what law the noise is, and between what ends the net's output lies.
+    Raises DataError for a file that holds no such net.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        path: str,
+        *,
+        noise: tuple[int, ...] = (),
+        labelled: bool = False,
+        draw: Draw = "normal",
+        values: Values = "-1..1",
+    ) -> None:
+        try:
+            with warnings.catch_warnings():  # that others should write no more of them is no news to who has one
+                warnings.simplefilter("ignore", FutureWarning)
+                net = torch.jit.load(str(locate(path)), map_location="cpu").eval()
+        except RuntimeError as error:
+            raise DataError(f"{named(path)} holds no TorchScript: {fault(error)}") from error
+        super().__init__(net, spec, noise, labelled, draw, values)

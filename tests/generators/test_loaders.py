@@ -1,0 +1,245 @@
+"""Models that others trained, and what others sampled: exported networks, callables, and files of samples."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+import bench
+from bench import Batch, DataError, DataSpec, GenbenchError, Trial, TrialError, Unsupported
+from bench.registry import GeneratorEntry, registry
+from bench.streams import stream
+from bench.testing._models import make, same, sampled, trained
+from bench.testing.made_up import made_up
+
+CPU = torch.device("cpu")
+IMAGE = DataSpec("image", (1, 8, 8), "continuous", classes=10)
+DATA = made_up(IMAGE)
+KINDS = ("onnx", "torchscript", "export")
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
+
+
+class Decoder(nn.Module):
+    """What of a VAE of ours makes images of noise."""
+
+    def __init__(self, vae: Any) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, z: Tensor) -> Tensor:
+        images: Tensor = self.vae.pixels.mean(self.vae.decoder(z, None))
+        return images
+
+
+class Labelled(Decoder):
+    def forward(self, z: Tensor, label: Tensor) -> Tensor:  # type: ignore[override]
+        images: Tensor = self.vae.pixels.mean(self.vae.decoder(z, label))
+        return images
+
+
+def family(name: str) -> GeneratorEntry:
+    found: GeneratorEntry = registry.get("generators", name)
+    return found
+
+
+def save_onnx(net: nn.Module, given: tuple[Tensor, ...], path: Path) -> None:
+    with warnings.catch_warnings():  # of the exporter's own
+        warnings.simplefilter("ignore")
+        names = ["z", "label"][: len(given)]
+        free = tuple({0: torch.export.Dim("n")} for _ in given)
+        torch.onnx.export(net, given, str(path), input_names=names, dynamic_shapes=free, dynamo=True, verbose=False)
+
+
+def save_script(net: nn.Module, given: tuple[Tensor, ...], path: Path) -> None:
+    torch.jit.trace(net, given).save(str(path))
+
+
+def save_export(net: nn.Module, given: tuple[Tensor, ...], path: Path) -> None:
+    n = torch.export.Dim("n")
+    torch.export.save(torch.export.export(net, given, dynamic_shapes=(tuple({0: n} for _ in given),)[0]), str(path))
+
+
+SAVE: dict[str, Callable[[nn.Module, tuple[Tensor, ...], Path], None]] = {
+    "onnx": save_onnx,
+    "torchscript": save_script,
+    "export": save_export,
+}
+
+
+@pytest.mark.parametrize(("kind", "labelled"), [*((kind, True) for kind in KINDS), ("export", False)])
+def test_an_exported_net_makes_what_the_model_makes(kind: str, labelled: bool, tmp_path: Path) -> None:
+    model = trained(family("cvae" if labelled else "vae"), DATA)
+    latent = model.prior.means.shape[-1]
+    given = torch.zeros(2, latent), torch.tensor([0, 1])
+    net = (Labelled if labelled else Decoder)(model).eval()
+    SAVE[kind](net, given[: 1 + labelled], tmp_path / "net.bin")
+    options: dict[str, Any] = {"noise": [latent], "labelled": labelled} if kind == "torchscript" else {}
+    loaded = make(family(f"{kind}:{tmp_path / 'net.bin'}"), DATA, **options)
+    labels = torch.arange(7) if labelled else None
+    whole = sampled(loaded, [7], labels=labels)
+    rows = bench.Rows(stream(0, "sample"), 7)
+    label = [rows.labels(10, labels)] if labelled else []
+    with torch.no_grad():
+        torch.testing.assert_close(whole.data, net(rows.normal(latent), *label), atol=1e-4, rtol=1e-4)
+    assert same(whole, sampled(loaded, [1, 4, 2], labels=labels), atol=1e-5, rtol=1e-4)
+    assert len(Trial(loaded, DATA, seed=0, n_samples=5, batch_size=3, device=CPU).drawn) == 5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestExported:
+    def test_a_file_that_is_none_is_named(self, kind: str, tmp_path: Path) -> None:
+        path = tmp_path / "no.bin"
+        with pytest.raises(DataError, match=r"no\.bin"):
+            make(family(f"{kind}:{path}"), DATA)
+        path.write_bytes(b"no network")
+        with pytest.raises(DataError, match=r"no\.bin holds no"):
+            make(family(f"{kind}:{path}"), DATA)
+
+    def test_what_it_makes_must_be_the_data(self, kind: str, tmp_path: Path) -> None:
+        net = nn.Sequential(nn.Linear(3, 4)).eval()
+        SAVE[kind](net, (torch.zeros(2, 3),), tmp_path / "net.bin")
+        options: dict[str, Any] = {"noise": [3]} if kind == "torchscript" else {}
+        loaded = make(family(f"{kind}:{tmp_path / 'net.bin'}"), DATA, **options)
+        with pytest.raises(TrialError, match=r"of 2 draws the net makes \(2, 4\), and the data is \(1, 8, 8\)"):
+            sampled(loaded, [2])
+
+
+def test_a_net_that_takes_labels_needs_some(tmp_path: Path) -> None:
+    save_script(nn.Linear(3, 4), (torch.zeros(2, 3),), tmp_path / "net.pt")
+    with pytest.raises(Unsupported, match="takes a label"):
+        make(
+            family(f"torchscript:{tmp_path / 'net.pt'}"), made_up(DataSpec("vector", (4,), "continuous")), labelled=True
+        )
+
+
+@pytest.mark.parametrize(("values", "low", "high"), [("-1..1", -1, 1), ("0..1", 0, 1), ("0..255", 0, 255)])
+def test_values_are_brought_to_the_range_of_data(values: str, low: int, high: int, tmp_path: Path) -> None:
+    class Ends(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            return torch.stack([z.new_full(z.shape, low), z.new_full(z.shape, high)], 1)
+
+    save_script(Ends(), (torch.zeros(2),), tmp_path / "net.pt")
+    spec = DataSpec("vector", (2,), "continuous")
+    loaded = make(family(f"torchscript:{tmp_path / 'net.pt'}"), made_up(spec), values=values)
+    assert sampled(loaded, [3]).data.tolist() == [[-1, 1]] * 3
+
+
+def made(spec: DataSpec, scale: float = 0.5) -> Any:
+    """A factory that is called with the data's form."""
+
+    class Known:
+        def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+            return scale * bench.normal(rng, n, *spec.shape).tanh()
+
+        def example_loss(self, batch: Batch) -> Tensor:
+            return batch.data.flatten(1).square().sum(1)
+
+    return Known()
+
+
+class Plain:
+    """Of somebody who never heard of genbench."""
+
+    def sample(self, n: int) -> np.ndarray:
+        return np.tanh(np.random.standard_normal((n, 1, 8, 8))).astype(np.float32)
+
+
+def nothing() -> int:
+    return 3
+
+
+class TestPython:
+    def test_what_knows_genbench_is_taken_as_it_is(self) -> None:
+        model = make(family(f"python:{__name__}:made"), DATA, arguments={"scale": 0.25})
+        assert isinstance(model, bench.protocols.ExampleLoss) and sampled(model, [9]).data.abs().max() <= 0.25
+        assert same(sampled(model, [7]), sampled(model, [1, 4, 2]))
+
+    def test_what_does_not_is_seeded(self) -> None:
+        model = make(family(f"python:{__name__}:Plain"), DATA)
+        first, other, again = (sampled(model, [4], seed) for seed in (0, 1, 0))
+        assert same(first, again) and not same(first, other)
+
+    @pytest.mark.parametrize(
+        ("target", "words"),
+        [
+            ("made", r"write python:package\.module:factory"),
+            ("no_such_module:made", "No module named 'no_such_module'"),
+            (f"{__name__}:unmade", "unmade"),
+            (f"{__name__}:DATA", "which cannot be called"),
+            (f"{__name__}:nothing", r"returned int, which has no sample\(\)"),
+        ],
+    )
+    def test_what_is_wrong_is_said(self, target: str, words: str) -> None:
+        with pytest.raises(GenbenchError, match=words):
+            make(family(f"python:{target}"), DATA)
+
+    def test_its_code_is_part_of_its_identity(self) -> None:
+        known = family(f"python:{__name__}:made")
+        assert len(known.content(arguments=None)) == 64
+
+
+class TestSamples:
+    PIXELS = np.random.default_rng(0).integers(0, 256, (30, 1, 8, 8), np.uint8)
+
+    def dealt(self, path: Path, data: Any = DATA, n: int = 12) -> Batch:
+        return sampled(make(family(f"samples:{path}"), data), [n - 5, 5])
+
+    def test_an_array_of_images(self, tmp_path: Path) -> None:
+        """Each at most once, and as they were to the last level."""
+        np.savez(tmp_path / "made.npz", images=self.PIXELS)
+        found = bench.modality_of(IMAGE).quantise(self.dealt(tmp_path / "made.npz", n=30).data, IMAGE).numpy()
+        assert sorted(x.tobytes() for x in found) == sorted(x.tobytes() for x in self.PIXELS)
+
+    def test_a_folder_of_pictures(self, tmp_path: Path) -> None:
+        for i, pixels in enumerate(self.PIXELS[:8]):
+            Image.fromarray(pixels[0]).save(tmp_path / f"{i}.png")
+        assert self.dealt(tmp_path, n=8).data.shape == (8, 1, 8, 8)
+
+    def test_vectors_as_they_are(self, tmp_path: Path) -> None:
+        rows = np.random.default_rng(0).standard_normal((20, 4)).astype(np.float32)
+        np.save(tmp_path / "made.npy", 9 * rows)
+        found = self.dealt(tmp_path / "made.npy", made_up(DataSpec("vector", (4,), "continuous")), 20)
+        assert found.data.sum().item() == pytest.approx(9 * rows.sum(), rel=1e-4)
+
+    def test_texts_are_spelled_in_the_data_s_tokens(self, tmp_path: Path) -> None:
+        data = registry.get("datasets", "kjv").make()
+        lines = [f"And God said, Let there be {i} lights" for i in range(10)]
+        (tmp_path / "made.txt").write_text("\n".join([*lines, "x" * 2000]))
+        found = self.dealt(tmp_path / "made.txt", data, 11)
+        assert found.lengths is not None
+        told = {data.decode(x[None, :n])[0] for x, n in zip(found.data, found.lengths.tolist(), strict=True)}
+        assert told == {*lines, "x" * data.spec.shape[0]}
+
+    def test_more_than_there_are_is_refused(self, tmp_path: Path) -> None:
+        np.savez(tmp_path / "made.npz", images=self.PIXELS)
+        with pytest.raises(GenbenchError, match=r"holds only 30 samples: lower budget\.samples"):
+            self.dealt(tmp_path / "made.npz", n=31)
+
+    def test_another_shape_is_refused(self, tmp_path: Path) -> None:
+        np.savez(tmp_path / "made.npz", images=np.zeros((4, 3, 9, 9), np.uint8) + np.arange(9, dtype=np.uint8))
+        with pytest.raises(DataError, match=r"samples are \(3, 9, 9\), the data is \(1, 8, 8\)"):
+            self.dealt(tmp_path / "made.npz")
+
+    def test_they_stand_on_a_board_with_their_quality_and_no_costs(self, tmp_path: Path) -> None:
+        """Another file of that name is another generator."""
+        digits = registry.get("datasets", "digits").make()
+        np.savez(tmp_path / "made.npz", images=digits.train.pixels[:200].numpy())
+        suite = tmp_path / "suite.toml"
+        suite.write_text(
+            f'seeds = [0]\ncontrols = false\nmetrics = ["kid_lenet", "sample_throughput"]\nbudget.samples = 100\n'
+            f'[datasets.digits]\n[generators.theirs]\nfamily = "samples:{tmp_path / "made.npz"}"\n'
+        )
+        table = bench.run(suite, out=tmp_path / "run").set_index("metric")
+        assert table.value["kid_lenet"] < 1 and np.isnan(table.value["sample_throughput"])
+        assert table.omitted["sample_throughput"].startswith("the samples were made elsewhere")
+        before = family(f"samples:{tmp_path / 'made.npz'}").content()
+        np.savez(tmp_path / "made.npz", images=digits.train.pixels[200:400].numpy())
+        assert family(f"samples:{tmp_path / 'made.npz'}").content() != before
