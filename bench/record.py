@@ -44,6 +44,8 @@ _LEAD_BEFORE: Mapping[str, tuple[int, ...]] = {
     r"bits_per_byte": (0,),
     r"perplexity": (5,),
 }
+_EXACT_BEFORE = frozenset({"parameters", "nfe", "sample_flops", "training_flops", "checkpoint_bytes", "peak_gpu_bytes"})
+_NEW = {"lead", "exact"}  # keys of a measurement that were not always there
 _ROLE_BEFORE = {"real": "ceiling", "noise": "floor", "copycat": "plagiarist"}
 _WEIGHTS_IN_1 = r"(?s)(?P<load>.*) \(sha256:(?P<load_digest>[0-9a-f]{64})\)"
 # What a table of the environment must say in text, because machines are told apart by it.
@@ -386,7 +388,7 @@ def upgraded(document: dict[str, Any]) -> dict[str, Any]:
     """A record of before, as JSON has it, in the shape of today; one that has it, as it is.
 
     In schema 1 what was planned did not stand in ``plan``. In schema 2 a yardstick did not always say its role, nor a
-    measurement where it leads.
+    measurement where it leads, or whether it is the same in every run; of memory none led then.
     """
     if repr(document.get("schema", 1)) == "1" and "plan" not in document:
         plan = {name: document[name] for name in _PLANNED_IN_1 if name in document}
@@ -398,13 +400,16 @@ def upgraded(document: dict[str, Any]) -> dict[str, Any]:
         case {"plan": {"control": True, "family": str(family)} as plan} if "role" not in plan:
             document = {**document, "plan": {**plan, "role": _ROLE_BEFORE.get(family)}}
     match document:
-        case {"measurements": [*found]} if any(isinstance(m, dict) and "lead" not in m for m in found):
-            document = {**document, "measurements": list(found)}
-            for place, m in enumerate(found):
-                if isinstance(m, dict) and "lead" not in m:
-                    known = (lead for name, lead in _LEAD_BEFORE.items() if re.fullmatch(name, str(m.get("metric"))))
-                    document["measurements"][place] = {**m, "lead": next(known, ())}
+        case {"measurements": [*found]} if any(isinstance(m, dict) and not m.keys() >= _NEW for m in found):
+            document = {**document, "measurements": [_upgraded(m) if isinstance(m, dict) else m for m in found]}
     return document
+
+
+def _upgraded(m: dict[str, Any]) -> dict[str, Any]:
+    name, lead = str(m.get("metric")), m.get("lead")
+    if lead is None or (not lead and name == "peak_rss_bytes"):
+        lead = next((known for pattern, known in _LEAD_BEFORE.items() if re.fullmatch(pattern, name)), ())
+    return {**m, "lead": lead, "exact": m.get("exact", name in _EXACT_BEFORE)}
 
 
 def json_schema() -> str:

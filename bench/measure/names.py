@@ -113,9 +113,9 @@ def expand(
 
 
 def profiled() -> list[str]:
-    """What a profile takes beside what is taken everywhere: the measures of cost that are to be asked for."""
+    """What a profile takes whatever else a suite names: every measure of cost."""
     every: Iterable[MetricEntry] = registry.all("metrics").values()
-    return [entry.name for entry in every if entry.asked and entry.aspect == "efficiency"]
+    return [entry.name for entry in every if entry.aspect == "efficiency"]
 
 
 def reasons(

@@ -56,22 +56,31 @@ def _held() -> float | None:
 
 
 def _cores() -> tuple[float, float] | tuple[None, None]:
+    """Seconds for which the cores that this process may use were in use, and that were kept back from them."""
     try:
-        ticks = [int(word) for word in STAT.read_text().split("\n", 1)[0].split()[1:9]]
-        user, nice, system, _, _, irq, softirq, stolen = ticks
-    except (OSError, ValueError):  # macOS has no such file
+        lines = {
+            name: [int(tick) for tick in ticks[:8]] for name, *ticks in map(str.split, STAT.read_text().splitlines())
+        }
+        own = [lines[name] for core in usable() if (name := f"cpu{core}") in lines] or [lines["cpu"]]
+        user, nice, system, _, _, irq, softirq, stolen = map(sum, zip(*own, strict=True))
+    except (OSError, ValueError, KeyError):  # macOS has no such file
         return None, None
     second = os.sysconf("SC_CLK_TCK")
     return (user + nice + system + irq + softirq) / second, stolen / second
+
+
+def usable() -> set[int]:
+    """The cores that this process may use, by number."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {*range(os.cpu_count() or 1)}
 
 
 @dataclass(frozen=True)
 class Load:
     """What went on between two readings.
 
-    others: cores that other processes kept in use, on average.  stolen: share of all cores that the host of a virtual
-    machine kept back.  before: the average load when it began.  held: share of the time for which a container's quota,
-    or heat, held the processor back.  None where the system does not say.
+    cores: that this process may use.  others: of them, on average, those that other processes kept in use.  stolen:
+    share of them that the host of a virtual machine kept back.  before: the average load when it began.  held: share
+    of the time for which a container's quota, or heat, held the processor back.  None where the system does not say.
     """
 
     seconds: float
@@ -90,7 +99,7 @@ class Load:
 
 def between(first: Reading, last: Reading, cores: int | None = None) -> Load:
     """The load of the time between; where the system has no count of its cores, from its average load."""
-    cores = cores or os.cpu_count() or 1
+    cores = cores or len(usable())
     wall, own = max(last.wall - first.wall, 1e-9), last.own - first.own
     if first.busy is not None and last.busy is not None:
         others: float | None = max(0.0, (last.busy - first.busy - own) / wall)

@@ -82,7 +82,7 @@ def time_calls(
     each: bool = True,
     min_calls: int = 9,
     min_seconds: float = 1.0,
-    max_calls: int = 1000,
+    max_calls: int = 20_000,
 ) -> Timing:
     """Seconds of a call, made until both minima are reached and at most ``max_calls`` times.
 

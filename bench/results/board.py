@@ -350,8 +350,9 @@ def _conditions(record: RunRecord, m: Measurement) -> dict[str, Any]:
 
 
 def _machine(record: RunRecord, m: Measurement) -> dict[str, Any]:
-    """Times and memory depend on the machine; a count of parameters, which names no device, does not."""
-    if m.aspect != "efficiency" or (m.unit == "1" and "device" not in m.protocol):
+    """Times and memory depend on the machine; what is counted, such as parameters, and names no device, does not."""
+    counted = m.exact or m.unit == "1"
+    if m.aspect != "efficiency" or (counted and "device" not in m.protocol):
         return {}
     return {name: record.environment[name] for name in ("cpu", "gpu") if record.environment.get(name)}
 

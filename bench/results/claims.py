@@ -102,6 +102,8 @@ def _counts(record: RunRecord) -> Iterator[str]:
             yield f"{m.metric} has an interval and parts of the test data that deny one another"
         if m.kind == "bound" and m.better == "none":
             yield f"{m.metric} is a bound, and nobody knows of what side"
+        if not (m.protocol or m.aspect == "efficiency" or record.imported):
+            yield f"{m.metric} does not say how it was measured: its protocol is empty"
         if m.exact and m.unit == "1" and not float(m.value).is_integer():
             yield f"{m.metric} counts {m.value:g}, which is no whole number"
     planned = record.plan.budget.get("train_steps")

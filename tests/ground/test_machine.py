@@ -46,6 +46,27 @@ def test_without_a_count_of_cores_the_average_load_tells() -> None:
     assert between(at(0, 0, None, None, None), at(1, 1, None, None, None), cores=2).others is None
 
 
+def test_of_the_cores_those_count_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of four, all taken by others but one, a process that is kept to that one is alone; on another it is not."""
+    stat, second = tmp_path / "stat", load.os.sysconf("SC_CLK_TCK")
+    monkeypatch.setattr(load, "STAT", stat)
+
+    def others(core: int) -> float | None:
+        monkeypatch.setattr(load, "usable", lambda: {core})
+        readings = []
+        for seconds in (0, 10):
+            ticks = [0 if core == 2 else seconds * second for core in range(4)]
+            rows = [f"cpu{core} {used} 0 0 0 0 0 0 0 0 0" for core, used in enumerate(ticks)]
+            stat.write_text("\n".join([f"cpu {sum(ticks)} 0 0 0 0 0 0 0 0 0", *rows, "intr 5 0", "ctxt 7"]))
+            busy, stolen = load._cores()
+            readings.append(at(seconds, 0, busy, stolen))
+        found = between(*readings)
+        assert found.cores == 1 and found.busy(1) is (core != 2)
+        return found.others
+
+    assert others(2) == 0 and others(1) == pytest.approx(1)
+
+
 def test_this_machine_can_be_read() -> None:
     found = load.now(0.05)
     assert found.seconds >= 0.05 and found.cpu_seconds >= 0

@@ -34,6 +34,7 @@ PLAIN = {
     **{("bench/record.py", name): "what records said before they said more" for name in (
         "fid", "fd_lenet", "fd", "coverage", "class_accuracy", "nn_ratio", "sample_throughput", "self_bleu",
         "copied_ngram", "recall", "peak_rss_bytes", "kid", "bits_per_byte", "perplexity", "real", "noise", "copycat",
+        "parameters", "nfe", "sample_flops", "training_flops", "checkpoint_bytes", "peak_gpu_bytes",
     )},
 }  # fmt: skip
 

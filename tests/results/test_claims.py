@@ -54,6 +54,7 @@ def only(**values: float) -> dict[str, Any]:
     ("changes", "said"),
     [
         ({"measurements": (measured("fd_lenet", 1.0, n=5000),)}, "rests on 5000 rows, of which its protocol has 2000"),
+        ({"measurements": (measured("fd_lenet", 1.0, protocol={}),)}, "does not say how it was measured"),
         ({"steps": 500}, "is ok after 500 of 600 steps"),
         ({"kept_step": 700}, "kept the model of step 700 of 600"),
         ({"curve": CURVE[::-1]}, "goes back in time at step 300"),

@@ -72,6 +72,16 @@ def test_what_a_record_says_is_not_taken_for_its_name() -> None:
     assert upgraded(document) is document
 
 
+def test_what_a_record_of_before_could_not_say_is_known_of_ours() -> None:
+    """Which counts are the same in every run, and that memory leads."""
+    names = ("parameters", "peak_rss_bytes", "fd_lenet")
+    document = json.loads(record("a", measurements=tuple(measured(name, 1.0, lead=()) for name in names)).to_json())
+    for m in document["measurements"]:
+        del m["exact"]
+    found = {m["metric"]: (tuple(m["lead"]), m["exact"]) for m in upgraded(document)["measurements"]}
+    assert found == {"parameters": ((), True), "peak_rss_bytes": ((2,), False), "fd_lenet": ((), False)}
+
+
 def test_yardsticks_are_known_by_their_role(tmp_path: Path) -> None:
     def trial(name: str, value: float, **changes: Any) -> RunRecord:
         its = (measured("fd_lenet", value, interval=interval(value - 0.01, value + 0.01)),)

@@ -121,6 +121,28 @@ class TestWhatArrives:
         write_record(tmp_path / "run", found)
         assert "1970" not in render(tmp_path / "run").read_text()
 
+    def test_two_benchmarks_of_one_name_are_two(self, tmp_path: Path) -> None:
+        document = json.loads(json.dumps(DOCUMENTS["pytest-benchmark"]))
+        for benchmark, file in zip(document["benchmarks"], ("a.py", "b.py"), strict=True):
+            benchmark |= {"name": "test_same", "fullname": f"{file}::test_same"}
+        assert {r.plan.generator for r in read(tmp_path, "pytest-benchmark", document)} == {
+            "a.py::test_same",
+            "b.py::test_same",
+        }
+
+    @pytest.mark.parametrize("tool", [tool for tool in DOCUMENTS if tool != "torch-fidelity"])
+    def test_the_tool_is_seen_from_the_file(
+        self, tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "f.json").write_text(json.dumps(DOCUMENTS[tool]))
+        monkeypatch.chdir(tmp_path)
+        assert run_command(["import", "f.json", "--name", "mine"]) == 0
+        assert {r.plan.suite for r in read_records(tmp_path / "runs" / "imported")[0]} == {tool}
+        (tmp_path / "odd.json").write_text("{}")
+        assert run_command(["import", "odd.json"]) == 2
+        assert "no tool that is known here reads it" in capsys.readouterr().err
+        assert run_command(["import", tool]) == 2 and "name a file of its results" in capsys.readouterr().err
+
     def test_rounds_make_an_interval(self, tmp_path: Path) -> None:
         fast, slow = read(tmp_path, "pytest-benchmark")
         assert fast.measurements[0].interval.lo <= 0.0125 <= fast.measurements[0].interval.hi

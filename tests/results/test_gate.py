@@ -93,6 +93,27 @@ class TestVerdicts:
         assert verdict(sized(1000), sized(999)).verdict == "pass"
         assert verdict(sized(1000), sized(1001), margins={"parameters": "1%"}).verdict == "pass"
 
+    @pytest.mark.parametrize(("metric", "unit"), [("parameters", "evaluations"), ("parameters", "B")])
+    def test_what_is_counted_is_the_same_on_any_machine(self, metric: str, unit: str) -> None:
+        def counted(n: float, cpu: str) -> list[RunRecord]:
+            number = measured(metric, n, exact=True, better="lower", unit=unit, aspect="efficiency", protocol={})
+            return [record("vae", 0, measurements=(number,), environment={"cpu": cpu})]
+
+        assert verdict(counted(50, "one"), counted(50, "another")).verdict == "pass"
+        assert verdict(counted(50, "one"), counted(51, "another")).verdict == "fail"
+
+    def test_a_time_taken_on_a_busy_machine_tells_nothing(self) -> None:
+        def timed(values: Sequence[float], busy: bool) -> list[RunRecord]:
+            return [
+                record("vae", s, measurements=(measured("latency_p50", v, busy=busy, unit="s", aspect="efficiency"),))
+                for s, v in enumerate(values)
+            ]
+
+        quiet, loaded = timed([1.0, 1.01, 0.99], False), timed([9.0, 9.1, 8.9], True)
+        found = verdict(quiet, loaded, margin="5%")
+        assert found.verdict == "inconclusive" and "timed on a busy or slowed machine" in found.note
+        assert verdict(quiet, timed([9.0, 9.1, 8.9], False), margin="5%").verdict == "fail"
+
 
 class TestWhatIsCompared:
     def test_what_blocks_by_default_leads_the_board(self) -> None:
@@ -227,7 +248,13 @@ class TestLossCurve:
         assert check(self.side([3.0]), self.side([3.01]), rules(margins={"loss_curve": "1%"})).verdict == "pass"
 
     def test_it_is_compared_within_one_environment_alone(self) -> None:
-        assert check(self.side([3.0]), self.side([9.0], "other"), rules(blocking=("loss_curve",))).verdict is None
+        """Where somebody asked that it block, what is not to be compared is told, and what is gone fails."""
+        policy = rules(blocking=("loss_curve", "fd_lenet"))
+        gate = check(self.side([3.0]), self.side([9.0], "other"), policy)
+        assert gate.verdict == "inconclusive" and "elsewhere losses do not repeat" in gate.blocking[0].note
+        gate = check(self.side([3.0]), self.side([]), policy)
+        assert gate.verdict == "fail" and gate.blocking[0].what == "missing loss_curve"
+        assert not any(f.lacking for f in check(self.side([3.0]), self.side([])).findings)
 
 
 class TestCalibration:

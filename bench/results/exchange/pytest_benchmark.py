@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def read(path: Path, name: str = "", dataset: str = "") -> list[RunRecord]:
     machine = document.get("machine_info", {}) if isinstance(document, dict) else {}
     cpu = machine.get("cpu", {}).get("brand_raw") or machine.get("processor")
     commit = (document.get("commit_info") or {}).get("id") if isinstance(document, dict) else None
-    records = []
+    records, names = [], Counter(benchmark.get("name") for benchmark in benchmarks)
     for benchmark in benchmarks:
         stats = benchmark.get("stats", {})
         if not is_number(stats.get("median")):
@@ -41,7 +42,7 @@ def read(path: Path, name: str = "", dataset: str = "") -> list[RunRecord]:
         ),)  # fmt: skip
         records.append(
             imported(
-                TOOL, path, generator=str(benchmark.get("name")),
+                TOOL, path, generator=str(benchmark.get("fullname" if names[benchmark.get("name")] > 1 else "name")),
                 dataset=dataset or str(benchmark.get("group") or name or "benchmarks"), modality="vector",
                 measurements=seconds, omitted={"seconds_p50": why} if why else {},
                 environment={"cpu": cpu, **({"commit": commit} if commit else {})},

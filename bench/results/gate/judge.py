@@ -18,7 +18,7 @@ from bench.record import LARGEST, Interval, Measurement, RunRecord
 from bench.results.board import Board, Column, Row, leaderboards, measurements, seeds_text
 from bench.results.gate.policy import Margin, Policy, fits
 from bench.results.groups import newest, settings_of
-from bench.results.pairs import PAIRS, UNSEEN, in_pairs, single_method
+from bench.results.pairs import BUSY, PAIRS, UNSEEN, in_pairs, single_method
 from bench.results.ranks import Evidence
 from bench.results.ranks import difference as difference_of
 from bench.statistics import (
@@ -288,17 +288,23 @@ def _lost(old: Row, new: Row, dataset: str, policy: Policy) -> Finding | None:
 
 
 def _curve(old: Row, new: Row, dataset: str, policy: Policy) -> Finding | None:
-    """Training losses of the seeds that both have, where both ran in one environment: there they repeat bit for bit."""
-    margin = policy.margin_of(CURVE, exact=True)
-    pairs = [
-        (a, b)
-        for a in old.group.records
-        for b in new.group.records
-        if a.plan.seed == b.plan.seed and a.curve and b.curve and not fits(CURVE, policy.ignore)
-        and all(a.environment.get(name) == b.environment.get(name) for name in SAME)
-    ]  # fmt: skip
-    if not pairs:
+    """Training losses of the seeds that both have, where both ran in one environment: there they repeat bit for bit.
+
+    Where they are not to be compared there is no finding, but where somebody asked that they block.
+    """
+    if fits(CURVE, policy.ignore):
         return None
+    margin = policy.margin_of(CURVE, exact=True)
+    seeds = [(a, b) for a in old.group.records for b in new.group.records if a.plan.seed == b.plan.seed]
+    both = [(a, b) for a, b in seeds if a.curve and b.curve]
+    pairs = [(a, b) for a, b in both if all(a.environment.get(name) == b.environment.get(name) for name in SAME)]
+    if not pairs:
+        if not policy.blocks(CURVE, leads=False) or not any(record.curve for record in old.group.records):
+            return None
+        if both:
+            why = f"the {', '.join(SAME)} of both sides are not the same, and elsewhere losses do not repeat"
+            return _missing(dataset, old.name, "inconclusive", why, policy, CURVE)
+        return _missing(dataset, old.name, "fail", "no seed of both sides has losses", policy, CURVE)
     apart = [step for a, b in pairs if (step := _first_apart(a, b, margin)) is not None]
     note = f"first apart at step {min(apart)}" if apart else ""
     blocking = policy.blocks(CURVE, leads=False)
@@ -347,6 +353,8 @@ def _compared(old: Row, new: Row, column: Column, dataset: str, policy: Policy, 
         sign = -1 if column.better == "higher" else 1
         worse = sign * (after.mean - before.mean) > margin.of(before.mean)
         return replace(finding, verdict="fail" if worse else "pass", method="exact")
+    if any(row.cells[column.key].busy for row in (old, new)) and not policy.ratios:  # taken in turn, both bear it
+        return replace(finding, method=f"{_counted(len(a.values))}", note=f"{BUSY}: take it again on an idle one")
     return _judged(finding, a, b, policy)
 
 

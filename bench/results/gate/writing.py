@@ -15,6 +15,7 @@ WORDS: dict[Verdict | None, str] = {
     "pass": "PASS", "fail": "FAIL", "inconclusive": "INCONCLUSIVE", None: "NOTHING TO COMPARE",
 }  # fmt: skip
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
+_PLACE = {"artifactLocation": {"uri": "genbench"}, "region": {"startLine": 1}}  # numbers stand in no line of the source
 _LEVELS = {"fail": "error", "inconclusive": "warning", "pass": "none"}
 
 
@@ -158,7 +159,12 @@ def to_sarif(gate: Gate) -> str:
             "ruleId": f.metric,
             "level": _LEVELS[f.verdict] if f.blocking else "note",
             "message": {"text": f"{f.where}: {f.what} {change_text(f)}; margin {f.margin}. {settling_text(f)}"},
-            "locations": [{"logicalLocations": [{"fullyQualifiedName": f"{f.dataset}/{f.generator}"}]}],
+            "locations": [
+                {
+                    "physicalLocation": _PLACE,  # without one GitHub takes no file
+                    "logicalLocations": [{"fullyQualifiedName": f"{f.dataset}/{f.generator}"}],
+                }
+            ],
         }
         for f in told
     ]
