@@ -27,6 +27,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -66,6 +67,7 @@ AS_IT_IS = "--as-it-is"
 NEAREST = 12  # samples beside which the nearest training example is kept
 PARTLY = "a process that trained it had no counter of energy"
 COUNTED = 12  # steps whose FLOPs are counted: not all are alike, and of critics 1, 2 or 5 to a generator's
+ALIKE = 6  # steps, spread over the training, after which those of a family count as alike
 HALF = (
     "none of its samples falls below the middle (0) of [-1, 1], and the data does: "
     "if sample() returns [0, 1], scale it by 2 * x - 1"
@@ -490,17 +492,18 @@ def _flops_per_step(run: _Run, dataset: Dataset, device: torch.device) -> float 
 
 
 def _counted(plan: TrialPlan, dataset: Dataset, device: torch.device) -> float:
-    model = _build(plan, dataset, device)
-    assert isinstance(model, Trainable)
-    steps = range(COUNTED)
-
-    def take() -> None:
-        for step in alive(steps):
-            if isinstance(model, Paced):  # of steps from all of the training
-                model.pace(step / COUNTED)
-            advance(model, dataset.train, plan.budget.batch_size, step, plan.seed, device)
-
-    return count_flops(take) / len(steps)
+    """Of ``ALIKE`` steps where all are alike, else of ``COUNTED``, from all of the training."""
+    for many in (ALIKE, COUNTED):
+        model, flops = _build(plan, dataset, device), list[int]()
+        assert isinstance(model, Trainable)
+        for step in alive(range(many)):
+            if isinstance(model, Paced):
+                model.pace(step / many)
+            take = partial(advance, model, dataset.train, plan.budget.batch_size, step, plan.seed, device)
+            flops.append(count_flops(take))
+        if len({*flops}) == 1:
+            break
+    return sum(flops) / len(flops)
 
 
 def _note_stop(run: _Run, progress: Progress, lost: str = "") -> None:

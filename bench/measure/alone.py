@@ -27,7 +27,7 @@ from bench.protocols import Generator
 from bench.streams import stream
 
 RISE = 1.05  # by which throughput must rise with twice the batch, or twice nothing comes of it
-SWEEP_SECONDS, CALL_SECONDS = 20.0, 5.0  # in which batch sizes are tried, and one call may take
+SWEEP_SECONDS, CALL_SECONDS = 10.0, 5.0  # in which batch sizes are tried, and one call may take
 LARGEST = 2**20  # examples at a time
 ROOM = 0.8  # share of the free memory that a batch may be expected to take
 

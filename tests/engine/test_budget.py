@@ -24,7 +24,7 @@ from bench.engine.plan import TrialPlan, checkpoint_path, plan_trials
 from bench.engine.suite import apply_override, check_suite, read_suite
 from bench.engine.training import Keep, Progress, Schedule, best_path, train
 from bench.engine.validation import Validation
-from bench.engine.worker import COUNTED, run_trial
+from bench.engine.worker import ALIKE, run_trial
 from bench.measure.trial import Trial, measure_model
 from bench.modalities import NotFinite
 from bench.probes.flops import count_flops
@@ -334,7 +334,7 @@ class TestTrials:
 
         monkeypatch.setattr("bench.engine.worker.advance", noted)
         run_trial(plan(tmp_path, "budget.train_steps=1"), tmp_path)
-        assert beats.count("step") == COUNTED
+        assert beats.count("step") == ALIKE
         steps = [i for i, beat in enumerate(beats) if beat == "step"]
         assert all("beat" in beats[a:b] for a, b in pairwise(steps))
 
