@@ -77,14 +77,14 @@ def run(
 def _print(record: RunRecord, generator: str, dataset: str) -> None:
     e = record.environment  # empty where the trial's process ended before it said anything
     place = e.get("gpu") or (f"threads: {e['threads']}, {e['cpu']}" if e else "")
-    print_table(
-        ", ".join(filter(None, [f"{generator} on {dataset}", place])), list(_rows(record.measurements)), wrapped=["how"]
-    )
+    trained_beside_others = bool(e.get("load", {}).get("busy"))
+    rows = list(_rows(record.measurements, trained_beside_others))
+    print_table(", ".join(filter(None, [f"{generator} on {dataset}", place])), rows, wrapped=["how"])
     for reason, names in _by_reason(record.omitted).items():
         print_text(f"no {', '.join(names)}: {reason}")
     if any(m.busy for m in record.measurements):
         print_text("‡ was timed while other work kept the machine busy, or while heat or a quota held it back.")
-    if e.get("load", {}).get("busy"):
+    if trained_beside_others:
         print_text("Other work kept the machine busy during the trial: times of training are not of it alone.")
     for remark in record.remarks:
         print_text(remark)
@@ -92,12 +92,13 @@ def _print(record: RunRecord, generator: str, dataset: str) -> None:
         print(f"{record.status}: {record.error.message}", file=sys.stderr)
 
 
-def _rows(measurements: Iterable[Measurement]) -> Iterator[dict[str, str]]:
+def _rows(measurements: Iterable[Measurement], trained_beside_others: bool) -> Iterator[dict[str, str]]:
     shown = ("batch_size", "scenario", "prompt", "counter", "batch_sizes", "process")
     for m in sorted(measurements, key=_place):
         around = f"{quantity(m.interval.lo, m.unit)} to {quantity(m.interval.hi, m.unit)}" if m.interval else ""
         how = ", ".join(f"{name.replace('_', ' ')} {m.protocol[name]}" for name in shown if name in m.protocol)
-        yield {"": m.metric, "value": quantity(m.value, m.unit) + (" ‡" if m.busy else ""), "95 %": around, "how": how}
+        busy = trained_beside_others if m.protocol.get("scenario") == "training" else m.busy
+        yield {"": m.metric, "value": quantity(m.value, m.unit) + (" ‡" if busy else ""), "95 %": around, "how": how}
 
 
 def _place(m: Measurement) -> int:

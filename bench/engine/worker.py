@@ -335,9 +335,9 @@ def load_trained(plan: TrialPlan, out: Path, clock: Phases | None = None) -> tup
 
 def _keep_timings(run: _Run, trial: Trial) -> None:
     """All values as they were read, so that other statistics of them can be had later."""
-    if trial.timings:
+    raw = {**{scenario: timing.raw for scenario, timing in trial.timings.items()}, **trial.raw}
+    if raw:
         run.timings = f"{run.plan.run_id}.timings.json"
-        raw = {scenario: timing.raw for scenario, timing in trial.timings.items()}
         write_atomic(run.out / "samples" / run.timings, json.dumps(raw))
         run.keep(run.timings)
 

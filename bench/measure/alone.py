@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -22,7 +23,7 @@ from bench.probes.memory import (
     rss_bytes,
 )
 from bench.probes.nvml import Unreadable, gpu
-from bench.probes.stopwatch import idle, time_calls
+from bench.probes.stopwatch import Timing, idle, time_calls
 from bench.protocols import Generator
 from bench.streams import stream
 
@@ -41,6 +42,7 @@ class Alone:
     ``requested``, ``reserved``) and, by NVML, of the whole ``process``; why: of each that is missing the reason.
     batch_size: examples of these calls. sweep: examples a second by batch size, in the order they were tried. fits:
     the largest batch that was drawn; beyond: the next, for which memory did not do, None where time ended it.
+    raw: of each batch size what ``Timing.raw`` says. busy: whether other work kept the machine busy during any.
     """
 
     load: float
@@ -52,6 +54,8 @@ class Alone:
     beyond: int | None = None
     gpu: Mapping[str, int] = field(default_factory=dict)
     why: Mapping[str, str] = field(default_factory=dict)
+    raw: Mapping[str, Any] = field(default_factory=dict)
+    busy: bool | None = None
 
 
 def sampling_alone(
@@ -72,8 +76,11 @@ def sampling_alone(
     for _ in range(2):
         _draw(model, batch_size, rng, device)
     rss, peaks, why = peak_rss_bytes(), *_gpu(device, before)
-    sweep, fits, beyond = _sweep(model, rng, device)
-    return Alone(load, first, rss, batch_size, sweep, fits, beyond, peaks, why)
+    timings, fits, beyond = _sweep(model, rng, device)
+    sweep = {size: size * len(timing.calls) / timing.total for size, timing in timings.items()}
+    raw = {f"batches of {size} in a process of its own": timing.raw for size, timing in timings.items()}
+    busy = any(timing.busy for timing in timings.values()) if timings else None
+    return Alone(load, first, rss, batch_size, sweep, fits, beyond, peaks, why, raw, busy)
 
 
 @torch.no_grad()
@@ -108,14 +115,14 @@ def _of_process(device: torch.device, before: set[int] | str) -> int:
     return held
 
 
-def _sweep(model: Generator, rng: torch.Generator, device: torch.device) -> tuple[dict[int, float], int, int | None]:
-    """Examples a second by batch size, the largest that was drawn, and the next if memory is what ended it.
+def _sweep(model: Generator, rng: torch.Generator, device: torch.device) -> tuple[dict[int, Timing], int, int | None]:
+    """What each batch size took, the largest that was drawn, and the next if memory is what ended it.
 
     The system ends a process that takes more than there is, and so a batch is not drawn that by what half of it took
     would not fit; a GPU refuses instead.
     """
-    sweep, fits, size, took, ends = dict[int, float](), 0, 1, 0, time.monotonic() + SWEEP_SECONDS
-    while size <= LARGEST and not _flat(list(sweep.values())):
+    sweep, fits, size, took, ends = dict[int, Timing](), 0, 1, 0, time.monotonic() + SWEEP_SECONDS
+    while size <= LARGEST and not _flat([n * len(timing.calls) / timing.total for n, timing in sweep.items()]):
         if device.type != "cuda" and 2 * took > ROOM * (available_bytes() or math.inf):
             return sweep, fits, size
         reset_peak_rss()
@@ -126,7 +133,7 @@ def _sweep(model: Generator, rng: torch.Generator, device: torch.device) -> tupl
         except (MemoryError, RuntimeError) as error:
             # Of another error, such as a kernel's for so large a grid, the sizes before it are known all the same.
             return sweep, fits, size if out_of_memory(error) else None
-        fits, took, sweep[size] = size, peak_rss_bytes() - held, size * len(timing.calls) / timing.total
+        fits, took, sweep[size] = size, peak_rss_bytes() - held, timing
         if time.monotonic() > ends or timing.total / len(timing.calls) > CALL_SECONDS:
             break
         size *= 2

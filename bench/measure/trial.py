@@ -77,6 +77,7 @@ class Trial(Comparison, Generic[Model]):
         self._alone = alone
         self._alone_failed: TrialError | None = None
         self.timings: dict[str, Timing] = {}
+        self.raw: dict[str, object] = {}  # what a process of its own read off its clocks, as ``Timing.raw`` has it
         # How the run was set up (device, threads, jobs): part of every cost metric's protocol.
         self.conditions = dict(conditions or {"device": str(device)})
 
@@ -112,7 +113,11 @@ class Trial(Comparison, Generic[Model]):
         each: as of ``time_calls``.
         """
         if scenario not in self.timings:
-            self.timings[scenario] = time_calls(call, self.device, each=each)
+            found = self.timings[scenario] = time_calls(call, self.device, each=each)
+            if not found.settled:
+                self.remark(
+                    f"{scenario}: after {len(found.warmup)} calls to warm up, their times still went up or down"
+                )
         return self.timings[scenario]
 
     def alone(self) -> Alone:
@@ -128,7 +133,9 @@ class Trial(Comparison, Generic[Model]):
         if self._alone_failed:  # it would again, for each metric that asks
             raise self._alone_failed
         try:
-            return self._alone()
+            found = self._alone()
+            self.raw.update(found.raw)
+            return found
         except TrialError as error:
             self._alone_failed = error
             raise

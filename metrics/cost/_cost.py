@@ -20,7 +20,8 @@ def told(estimate: Estimate, trial: Trial, timing: Timing, scenario: str, batch_
 
 def told_alone(trial: Trial, value: float, n: int = 1, **how: str | int) -> Estimate:
     """What a process that does nothing but sample measured. how: what else is to be alike where it is compared."""
-    return Estimate(value=value, n=n, protocol={**trial.conditions, **how, "process": "its own"})
+    protocol = {**trial.conditions, **how, "process": "its own"}
+    return Estimate(value=value, n=n, protocol=protocol, busy=trial.alone().busy)
 
 
 def draw_anew(trial: Trial, n: int) -> object:

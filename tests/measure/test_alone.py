@@ -57,6 +57,8 @@ class TestSweep:
         assert list(found.sweep) == [2**i for i in range(11)] and (found.fits, found.beyond) == (1024, None)
         for size, rate in found.sweep.items():
             assert rate == pytest.approx(size / (0.01 + 0.001 * size), rel=1e-6)
+            kept = found.raw[f"batches of {size} in a process of its own"]
+            assert rate == size * len(kept["calls"]) / kept["total"]
         assert found.first == pytest.approx(0.014) and (found.load, found.batch_size) == (1.5, 4)
 
     def test_the_largest_that_fits_is_known_where_the_next_does_not(self) -> None:
