@@ -113,11 +113,7 @@ class Trial(Comparison, Generic[Model]):
         each: as of ``time_calls``.
         """
         if scenario not in self.timings:
-            found = self.timings[scenario] = time_calls(call, self.device, each=each)
-            if not found.settled:
-                self.remark(
-                    f"{scenario}: after {len(found.warmup)} calls to warm up, their times still went up or down"
-                )
+            self.timings[scenario] = time_calls(call, self.device, each=each)
         return self.timings[scenario]
 
     def alone(self) -> Alone:

@@ -77,7 +77,7 @@ class TestSweep:
 
     def test_one_slow_call_ends_it(self) -> None:
         slow = Costly()
-        slow.each = 3.0
+        slow.each = 1.5
         found = measure(slow)
         assert (found.fits, found.beyond) == (2, None)
 
