@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import heapq
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -75,13 +76,16 @@ def pages(content: Content, run_folder: Path) -> Iterator[tuple[str, str]]:
     """Each page's file name and its text."""
     for number, section in enumerate(content.sections, 1):
         board = section.board
+        best = {column.key: _best_two(board, column) for column in board.columns}
         for row in board.paged:
-            yield address(board.dataset, row.name), _of_one(content, section, row, number, run_folder)
+            yield address(board.dataset, row.name), _of_one(content, section, row, number, run_folder, best)
         for pair in combinations(board.foremost, 2):
             yield address(board.dataset, *(row.name for row in pair)), _of_two(content, section, pair, number)
 
 
-def _of_one(content: Content, section: Section, row: Row, number: int, run_folder: Path) -> str:
+def _of_one(
+    content: Content, section: Section, row: Row, number: int, run_folder: Path, best: Mapping[str, Sequence[Row]]
+) -> str:
     board, plan = section.board, row.group.first.plan
     paired = board.foremost
     others = [other for other in paired if other is not row] if any(row is one for one in paired) else []
@@ -97,7 +101,7 @@ def _of_one(content: Content, section: Section, row: Row, number: int, run_folde
         row=row,
         plan=plan,
         paper=paper_link(plan.paper or ""),
-        lines=list(_lines(board, row)),
+        lines=list(_lines(board, row, best)),
         made=[_made(board, record, run_folder) for record in _shown(row)],
         curve=figure,
         spent={} if plan.control else spent(plan),
@@ -115,20 +119,22 @@ def _between(board: Board, row: Row, other: Row) -> str:
     return address(board.dataset, *order)
 
 
-def _lines(board: Board, row: Row) -> Iterator[Line]:
+def _lines(board: Board, row: Row, best: Mapping[str, Sequence[Row]]) -> Iterator[Line]:
     for column in board.columns:
         cell = row.cells[column.key]
         if cell.summary is None:
             continue
         found = sorted(measurements(row, column), key=lambda number: number[0].plan.seed)
         each = [show(Cell(summarise([m.value])), column).value for _, m in found] if len(found) > 1 else []
-        yield Line(column, cell, each, _best_of_others(board, row, column))
+        others = (other for other in best[column.key] if other.name != row.name)
+        yield Line(column, cell, each, next(others, None))
 
 
-def _best_of_others(board: Board, row: Row, column: Column) -> Row | None:
-    sign = {"lower": 1, "higher": -1}.get(column.better)
-    having = [other for other in board.ranked if other.name != row.name and other.mean(column) is not None]
-    return min(having, key=lambda other: (sign or 1) * (other.mean(column) or 0.0), default=None) if sign else None
+def _best_two(board: Board, column: Column) -> list[Row]:
+    """One of them is the best of the others, whoever asks."""
+    having = [row for row in board.ranked if row.mean(column) is not None and column.better != "none"]
+    sign = -1 if column.better == "higher" else 1
+    return heapq.nsmallest(2, having, key=lambda row: sign * (row.mean(column) or 0.0))
 
 
 def _shown(row: Row) -> list[RunRecord]:

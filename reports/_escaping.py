@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from bench import acts, escape
@@ -10,6 +11,7 @@ from bench import acts, escape
 SHORT_NAME, NAME, LONG_NAME = 30, 60, 120
 TIP, ENTRY, LISTING = 1000, 2000, 4000  # what explains a number; an entry of a list or table; settings in a row
 WHOLE = 20_000  # of any text
+_PLAIN = re.compile("[ -~¡-¬®-ÿ–—‘’“”†‡…→↑↓−≈≤≥]*")  # of what pages are made of themselves; nothing that acts, no mark
 _MARKS = 4  # on one letter; a hundred would lie over the lines around it
 
 
@@ -19,7 +21,7 @@ def visible(text: str, longest: int | None = None, keep: str = "\n") -> str:
     longest: how many characters are shown, then an ellipsis; all if None.  keep: characters left as they are.
     """
     begin = text[:longest]
-    shown = begin if begin.isascii() and begin.isprintable() else _written_out(begin, keep)
+    shown = begin if _PLAIN.fullmatch(begin) else _written_out(begin, keep)
     # What is written out is longer than what it stands for.
     return shown[:longest] + ("…" if len(begin) < len(text) or len(shown[:longest]) < len(shown) else "")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import inf
 from statistics import median
 from typing import Any
@@ -164,7 +165,7 @@ class Board:
     foremost: tuple[Row, ...]
     band: frozenset[str] | None = None
 
-    @property
+    @cached_property
     def ranked(self) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if not row.group.control)
 
@@ -173,7 +174,7 @@ class Board:
         """Those that have a page of their own: of the ranked as many as one may read, and the yardsticks pictured."""
         return *self.ranked[:PAGED], *(row for row in self.pictured if row.group.control)
 
-    @property
+    @cached_property
     def controls(self) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.group.control)
 
