@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def test_without_a_count_of_cores_the_average_load_tells() -> None:
 
 def test_of_the_cores_those_count_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Of four, all taken by others but one, a process that is kept to that one is alone; on another it is not."""
-    stat, second = tmp_path / "stat", load.os.sysconf("SC_CLK_TCK")
+    stat, second = tmp_path / "stat", os.sysconf("SC_CLK_TCK")
     monkeypatch.setattr(load, "STAT", stat)
 
     def others(core: int) -> float | None:
@@ -60,7 +61,7 @@ def test_of_the_cores_those_count_that_this_process_may_use(monkeypatch: pytest.
             stat.write_text("\n".join([f"cpu {sum(ticks)} 0 0 0 0 0 0 0 0 0", *rows, "intr 5 0", "ctxt 7"]))
             busy, stolen = load._cores()
             readings.append(at(seconds, 0, busy, stolen))
-        found = between(*readings)
+        found = between(readings[0], readings[1])
         assert found.cores == 1 and found.busy(1) is (core != 2)
         return found.others
 
