@@ -106,11 +106,12 @@ def _draw_curve(axes: Axes, table: pd.DataFrame, slot: int) -> None:
             lines.append(_draw_loss(side, its[its["loss"] == loss], label, look))
         # The first steps may lie above the axis: they would flatten all that follows.
         low, high = float(its["value"].min()), float(its["value"].quantile(0.98))
-        margin = 0.06 * (high - low) or abs(high) * 0.1 or 1
-        side.set_ylim(low - margin, high + margin)
-        if stages and larger and low > 0:  # stages of different sizes beside each other
-            side.set_yscale("log")
+        if stages and larger and side is axes and low > 0:  # stages of different sizes beside each other
+            side.set(yscale="log", ylim=(low / 1.2, high * 1.2))
             powers(side.yaxis, low, high)
+        else:
+            margin = 0.06 * (high - low) or abs(high) * 0.1 or 1
+            side.set_ylim(low - margin, high + margin)
         opened(side)
         side.grid(visible=side is axes, axis="y")
     axes.set(xlabel="training step", ylabel="" if len(losses) > 1 else losses[0])

@@ -106,6 +106,15 @@ def test_losses_of_stages_stand_apart() -> None:
     assert names_of(noted(*coder, across, *net)) == [["vae"], ["net"]]
 
 
+def test_beside_a_count_stages_share_an_axis_that_shows_both() -> None:
+    """In powers of ten, from a little below the smallest: an end below 0 would show neither."""
+    coder = [{"loss": 0.5 / (i + 1), "reconstruction": 0.5 / (i + 1), "codes": 60.0 + i} for i in range(20)]
+    prior = [{"loss": 5.0 - i / 50, "prior": 5.0 - i / 50, "codes": 170.0} for i in range(20)]
+    left, right = curve(board_of([noted(*coder, *prior)]).rows[0], 0).axes
+    assert left.get_yscale() == "log" and 0.02 < left.get_ylim()[0] < 0.025 and 5 < left.get_ylim()[1] < 6.1
+    assert right.get_yscale() == "linear" and right.get_ylim()[0] < 60 < 170 < right.get_ylim()[1]
+
+
 def test_losses_of_one_stage_stay_together() -> None:
     alike = [{"loss": 100.0 - i, "kl": 20.0 + i} for i in range(20)]
     assert names_of(noted(*alike)) == [["loss", "kl"]]
