@@ -42,7 +42,7 @@ ELSEWHERE = {
     "D9 throughput from a mean latency": "metrics/test_cost.py::test_throughput_is_work_over_time",
     "D10 tokens called samples": "metrics/test_cost.py::test_tokens_are_examples_times_their_length",
     "D11 0 bytes for no answer": "measure/test_alone.py::test_a_process_that_nvml_does_not_know_is_null",
-    "D16 a fixed share decides": "results/test_gate.py::test_a_coarse_number_that_came_out_alike_is_no_proof",
+    "D16 a fixed share decides": "results/test_gate.py::test_one_seed_of_a_training_says_nothing_of_others",
     "D17 a global generator decides": "ground/test_comparing.py::test_it_is_drawn_from_the_generator_that_is_given",
     "D20 the spread is never used": "results/test_ranking.py::test_two_seeds_need_a_wide_gap",
     "D21 times of any two machines": "results/test_gate.py::test_times_of_another_machine_are_not_compared",
