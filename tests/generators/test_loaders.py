@@ -15,6 +15,9 @@ from torch import Tensor, nn
 
 import bench
 from bench import Batch, DataError, DataSpec, GenbenchError, Trial, TrialError, Unsupported
+from bench.engine.plan import plan_trials
+from bench.engine.suite import check_suite
+from bench.engine.worker import run_trial
 from bench.registry import GeneratorEntry, registry
 from bench.streams import stream
 from bench.testing._models import make, same, sampled, trained
@@ -232,14 +235,15 @@ class TestSamples:
         """Another file of that name is another generator."""
         digits = registry.get("datasets", "digits").make()
         np.savez(tmp_path / "made.npz", images=digits.train.pixels[:200].numpy())
-        suite = tmp_path / "suite.toml"
-        suite.write_text(
-            f'seeds = [0]\ncontrols = false\nmetrics = ["kid_lenet", "sample_throughput"]\nbudget.samples = 100\n'
-            f'[datasets.digits]\n[generators.theirs]\nfamily = "samples:{tmp_path / "made.npz"}"\n'
-        )
-        table = bench.run(suite, out=tmp_path / "run").set_index("metric")
-        assert table.value["kid_lenet"] < 1 and np.isnan(table.value["sample_throughput"])
-        assert table.omitted["sample_throughput"].startswith("the samples were made elsewhere")
+        metrics = ["kid_lenet", "sample_throughput"]
+        table = {
+            "metrics": metrics, "controls": False, "budget": {"samples": 100}, "datasets": {"digits": {}},
+            "generators": {"theirs": {"family": f"samples:{tmp_path / 'made.npz'}"}},
+        }  # fmt: skip
+        (plan,) = plan_trials(check_suite(table, "test"), "cpu")
+        found = run_trial(plan, tmp_path)
+        assert [m.metric for m in found.measurements] == ["kid_lenet"] and found.measurements[0].value < 1
+        assert found.omitted["sample_throughput"].startswith("the samples were made elsewhere")
         before = family(f"samples:{tmp_path / 'made.npz'}").content()
         np.savez(tmp_path / "made.npz", images=digits.train.pixels[200:400].numpy())
         assert family(f"samples:{tmp_path / 'made.npz'}").content() != before
