@@ -18,13 +18,16 @@ from bench.results.history import history
 from bench.statistics import rank_intervals, seeds_to_tell, summarise, welch_difference
 from tests.report_records import measured, record
 
-REPEATS = 1000
+REPEATS, TURNS = 1000, 3000  # of a row, and of one of `genbench ab`
 SD = 0.013
+BETWEEN, WITHIN = 0.07, 0.003  # scatter of a time from job to job, and inside one
 SERIES = 20
 ANY = Policy(margin=Margin(amount=0.0, relative=True))
 
 
-def verdicts(change: float, seeds: int, margin: str, rng: np.random.Generator) -> dict[str, float]:
+def verdicts(
+    change: float, seeds: int, margin: str, rng: np.random.Generator, paired: bool = False
+) -> dict[str, float]:
     """Shares of the gate's verdicts on a candidate whose mean is ``1 + change`` times the baseline's."""
     found = []
     for _ in range(REPEATS):
@@ -36,8 +39,46 @@ def verdicts(change: float, seeds: int, margin: str, rng: np.random.Generator) -
             ]
             for values in sides
         )
-        found.append(check(old, new, Policy.model_validate({"margin": margin, "paired": False})).verdict)
+        found.append(check(old, new, Policy.model_validate({"margin": margin, "paired": paired})).verdict)
     return {verdict: found.count(verdict) / REPEATS for verdict in ("fail", "pass", "inconclusive")}
+
+
+def in_turn(change: float, margin: str, rng: np.random.Generator) -> dict[str, float]:
+    """The same of `genbench ab`: five turns in each of which whatever else runs slows both revisions alike."""
+    found = []
+    for _ in range(TURNS):
+        job = np.exp(rng.normal(0, BETWEEN, 5))
+        old, new = (
+            [
+                record("vae", s, measurements=(measured("latency_p50", float(v)),), training_id="00ff00ff00ff00ff")
+                for s, v in enumerate(job * (1 + c) * np.exp(rng.normal(0, WITHIN, 5)))
+            ]
+            for c in (0.0, change)
+        )
+        policy = {"margin": margin, "paired": True, "ratios": True, "times": True, "blocking": ["latency_p50"]}
+        found.append(check(old, new, Policy.model_validate(policy)).verdict)
+    return {verdict: found.count(verdict) / TURNS for verdict in ("fail", "pass", "inconclusive")}
+
+
+def any_of_five(seeds: int, rng: np.random.Generator) -> float:
+    """How often a gate of five numbers of a candidate that is as good fails by any."""
+    failed = 0
+    for _ in range(REPEATS):
+        old, new = (
+            [
+                record(
+                    "vae", s, training_id="00ff00ff00ff00ff",
+                    measurements=tuple(
+                        measured("fd_lenet", float(v)).model_copy(update={"metric": f"m{k}"}) for k, v in enumerate(row)
+                    ),
+                )
+                for s, row in enumerate(rng.normal(10, 10 * SD, (seeds, 5)))
+            ]
+            for _ in range(2)
+        )  # fmt: skip
+        policy = Policy.model_validate({"margin": "0%", "paired": False, "blocking": ["m*"]})
+        failed += check(old, new, policy).verdict == "fail"
+    return failed / REPEATS
 
 
 def covered(means: tuple[float, ...], seeds: int, rng: np.random.Generator) -> float:
@@ -76,6 +117,7 @@ def rows() -> Iterator[tuple[str, str]]:
         x = rng.normal(0, 1, (REPEATS * 2, 2, n)) + np.array([effect, 0.0])[:, None]
         told = [welch_difference(summarise(a), summarise(b)).p <= 0.05 for a, b in x.tolist()]
         yield f"the {n} seeds a side planned for a difference of {effect:g} spreads", f"tell it in {np.mean(told):.1%}"
+    yield from rows_of_times_and_pairs(np.random.default_rng(1))
     for size in (0.0, 0.05, 0.03):
         first, others = told_to_change(size, 100, rng)
         truth = f"one steps by {size:.0%} half way" if size else "none changes"
@@ -84,6 +126,22 @@ def rows() -> Iterator[tuple[str, str]]:
             f"history, {SERIES} series of 100 points, noise of 3 %, {truth}",
             f"{what} {first:.0%}, any other {others:.0%}",
         )
+
+
+def rows_of_times_and_pairs(rng: np.random.Generator) -> Iterator[tuple[str, str]]:
+    def told(found: dict[str, float]) -> str:
+        return f"fails {found['fail']:.1%}, passes {found['pass']:.1%}, open {found['inconclusive']:.1%}"
+
+    for change, margin in ((0.0, "0%"), (0.05, "5%"), (0.05, "0%")):
+        what = f"gate, 5 seeds in pairs, {change:.0%} worse, margin {margin}"
+        yield what, told(verdicts(change, 5, margin, rng, paired=True))
+    for seeds in (3, 5):
+        yield f"gate, {seeds} seeds a side, five numbers, none worse, margin 0%", f"fails {any_of_five(seeds, rng):.1%}"
+    for change, margin in ((0.0, "0%"), (0.0, "5%"), (0.05, "5%"), (0.02, "0%"), (0.05, "2%"), (0.1, "5%")):
+        what = (
+            f"ab, 5 turns, a time that scatters by 7 % between and 0.3 % within, {change:.0%} slower, margin {margin}"
+        )
+        yield what, told(in_turn(change, margin, rng))
 
 
 def told_to_change(size: float, repeats: int, rng: np.random.Generator) -> tuple[float, float]:
