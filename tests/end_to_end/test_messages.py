@@ -118,6 +118,7 @@ def told(odd: Path) -> dict[str, RunRecord]:
     return {record.plan.generator: record for record in found}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "message"),
     {"odd": f"ValueError: {SEEN}", "mute": "Mute: its message cannot be printed"}.items(),
@@ -128,6 +129,7 @@ def test_an_exception_may_say_anything(told: dict[str, RunRecord], name: str, me
     assert error.traceback is not None and "in throw" in error.traceback
 
 
+@pytest.mark.slow
 def test_a_huge_message_keeps_its_start_and_its_end(told: dict[str, RunRecord]) -> None:
     error = told["long"].error
     assert error is not None and error.traceback is not None
@@ -136,6 +138,7 @@ def test_a_huge_message_keeps_its_start_and_its_end(told: dict[str, RunRecord]) 
     assert max(len(error.message), len(error.traceback)) < LONGEST_KEPT + 100
 
 
+@pytest.mark.slow
 def test_what_metrics_and_families_call_things_is_kept(told: dict[str, RunRecord]) -> None:
     fine = told["fine"]
     assert fine.status == "ok" and fine.omitted == {"odd/omitted": SEEN}
@@ -144,6 +147,7 @@ def test_what_metrics_and_families_call_things_is_kept(told: dict[str, RunRecord
     assert fine.curve[-1].losses == {"loss": 0.0, SEEN: 1.0}
 
 
+@pytest.mark.slow
 def test_what_a_family_prints_stands_in_its_log(told: dict[str, RunRecord], odd: Path) -> None:
     log = odd / "out" / "logs" / f"{told['fine'].run_id}.log"
     assert r"\ud800 caf\udce9" in log.read_text(encoding="utf-8")
