@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench.datasets._content import fingerprint
 from bench.errors import DataError
+from bench.modalities._pixels import seen
 from bench.protocols import Batch, DataSpec, SplitName
 
 Splits = Mapping[SplitName, tuple[np.ndarray, np.ndarray | None]]
@@ -35,9 +36,7 @@ class ImageSplit:
         return self.condition
 
     def batch(self, index: Tensor) -> Batch:
-        levels = self.pixels[index].float()
-        data = levels / 255 if self.binary else levels / 127.5 - 1
-        return Batch(data, None if self.condition is None else self.condition[index])
+        return Batch(seen(self.pixels[index], self.binary), None if self.condition is None else self.condition[index])
 
 
 class ImageDataset:

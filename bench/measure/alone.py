@@ -77,10 +77,9 @@ def sampling_alone(
         _draw(model, batch_size, rng, device)
     rss, peaks, why = peak_rss_bytes(), *_gpu(device, before)
     timings, fits, beyond = _sweep(model, rng, device)
-    sweep = {size: size * len(timing.calls) / timing.total for size, timing in timings.items()}
     raw = {f"batches of {size} in a process of its own": timing.raw for size, timing in timings.items()}
     busy = any(timing.busy for timing in timings.values()) if timings else None
-    return Alone(load, first, rss, batch_size, sweep, fits, beyond, peaks, why, raw, busy)
+    return Alone(load, first, rss, batch_size, _rates(timings), fits, beyond, peaks, why, raw, busy)
 
 
 @torch.no_grad()
@@ -122,7 +121,7 @@ def _sweep(model: Generator, rng: torch.Generator, device: torch.device) -> tupl
     would not fit; a GPU refuses instead.
     """
     sweep, fits, size, took, ends = dict[int, Timing](), 0, 1, 0, time.monotonic() + SWEEP_SECONDS
-    while size <= LARGEST and not _flat([n * len(timing.calls) / timing.total for n, timing in sweep.items()]):
+    while size <= LARGEST and not _flat(list(_rates(sweep).values())):
         if device.type != "cuda" and 2 * took > ROOM * (available_bytes() or math.inf):
             return sweep, fits, size
         reset_peak_rss()
@@ -138,6 +137,11 @@ def _sweep(model: Generator, rng: torch.Generator, device: torch.device) -> tupl
             break
         size *= 2
     return sweep, fits, None
+
+
+def _rates(sweep: Mapping[int, Timing]) -> dict[int, float]:
+    """Examples a second by batch size."""
+    return {size: size * len(timing.calls) / timing.total for size, timing in sweep.items()}
 
 
 def _flat(rates: list[float]) -> bool:

@@ -26,8 +26,7 @@ class Pixels(Modality):
         return ((self.checked(x) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
     def restored(self, stored: Tensor, spec: DataSpec) -> Tensor:
-        levels = stored.float()
-        return levels / 255 if spec.kind == "binary" else levels / 127.5 - 1
+        return seen(stored, spec.kind == "binary")
 
     def binary(self, x: Tensor) -> Tensor:
         return super().binary(x) * 255
@@ -67,6 +66,11 @@ class Pixels(Modality):
             cast = "x.round().astype('uint8')" if x.is_floating_point() else "x.astype('uint8')"
             return f"{seen}; where 255 is white, only a cast is needed: {cast}"
         return f"{seen}; scale so that 0 is black and 255 white, round, clip to 0..255 and cast to uint8"
+
+
+def seen(levels: Tensor, binary: bool) -> Tensor:
+    """Levels 0..255 as models see them: 0 or 1 of binary data, else in [-1, 1]."""
+    return levels.float() / 255 if binary else levels.float() / 127.5 - 1
 
 
 def refuse_black(brightest: int, what: str) -> None:

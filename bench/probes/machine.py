@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from bench.errors import DeviceError
+from bench.probes.load import usable
 from bench.probes.nvml import Unreadable, gpu
 
 CPUINFO, CGROUP = Path("/proc/cpuinfo"), Path("/sys/fs/cgroup")
@@ -109,7 +110,7 @@ def cpu_name() -> str:
 
 def usable_cores() -> int:
     """Cores this process may run on (a container's share rather than the whole machine)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(usable())
 
 
 def choose_device(name: str) -> torch.device:

@@ -8,10 +8,17 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bench import DataSpec, Rows, TrialError, Unsupported
+from bench import DataSpec, Rows, TrialError, Unsupported, locate, sha256
 
 Draw = Literal["normal", "uniform"]
 Values = Literal["-1..1", "0..1", "0..255"]
+
+
+def content(path: str, **params: object) -> str:
+    """Of the file and of those beside it that begin with its name, in which ONNX keeps weights."""
+    place = locate(path)
+    files = sorted(file for file in place.parent.iterdir() if file.is_file() and file.name.startswith(place.name))
+    return "".join(f"{file.name} {sha256(file)}\n" for file in files)
 
 
 class Exported(nn.Module):

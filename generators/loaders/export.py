@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench import DataError, DataSpec, fault, generator, locate, named, sha256
-from generators.loaders._exported import Draw, Exported, Values
+from bench import DataError, DataSpec, fault, generator, locate, named
+from generators.loaders._exported import Draw, Exported, Values, content
 
 
-@generator("export:", modalities=None, presets={"test": {}}, content=lambda path, **params: sha256(locate(path)))
+@generator("export:", modalities=None, presets={"test": {}}, content=content)
 class Export(Exported):
     """A net of one input, noise ``(n, ...)``, or of two, noise and labels ``(n,)``; n must be free (a ``Dim``).
 

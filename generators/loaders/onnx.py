@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench import DataError, DataSpec, fault, generator, locate, named, sha256
-from generators.loaders._exported import Draw, Exported, Values
+from bench import DataError, DataSpec, fault, generator, locate, named
+from generators.loaders._exported import Draw, Exported, Values, content
 
 
-@generator("onnx:", modalities=None, presets={"test": {}}, content=lambda path, **params: sha256(locate(path)))
+@generator("onnx:", modalities=None, presets={"test": {}}, content=content)
 class Onnx(Exported):
     """A graph of one input, noise ``(n, ...)``, or of two, noise and labels ``(n,)`` int64, and of one output.
 
@@ -36,7 +36,7 @@ class Onnx(Exported):
             raise DataError(f"{named(path)} takes {inputs[0].shape}: the first axis must be free, and no other")
 
         def net(*given: Tensor) -> Tensor:
-            named_ = {entry.name: x.cpu().numpy() for entry, x in zip(inputs, given, strict=True)}
-            return torch.from_numpy(session.run(None, named_)[0])
+            feeds = {entry.name: x.cpu().numpy() for entry, x in zip(inputs, given, strict=True)}
+            return torch.from_numpy(session.run(None, feeds)[0])
 
         super().__init__(net, spec, noise, len(inputs) == 2, draw, values)

@@ -68,9 +68,9 @@ def _found(target: str) -> Callable[..., Any]:
     return factory
 
 
-def _takes(call: Callable[..., Any], *given: Any, **named: Any) -> bool:
+def _takes(call: Callable[..., Any], *given: Any, **options: Any) -> bool:
     try:
-        inspect.signature(call).bind(*given, **named)
+        inspect.signature(call).bind(*given, **options)
     except TypeError:
         return False
     return True

@@ -6,11 +6,11 @@ import warnings
 
 import torch
 
-from bench import DataError, DataSpec, fault, generator, locate, named, sha256
-from generators.loaders._exported import Draw, Exported, Values
+from bench import DataError, DataSpec, fault, generator, locate, named
+from generators.loaders._exported import Draw, Exported, Values, content
 
 
-@generator("torchscript:", modalities=None, presets={"test": {}}, content=lambda path, **params: sha256(locate(path)))
+@generator("torchscript:", modalities=None, presets={"test": {}}, content=content)
 class TorchScript(Exported):
     """A net whose file holds its code, too.
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -37,7 +38,7 @@ class Side:
     def __init__(self, rows: Tensor) -> None:
         self.rows, self.norms = rows, rows.square().sum(1)
         self.coarse = rows.to(coarse_type(rows.device))
-        self._known: dict[Side, Tensor] = {}
+        self._known = WeakKeyDictionary[Side, Tensor]()  # of itself, too, and gone with it
 
     def squared(self, i: slice, other: Side, j: slice = slice(None)) -> Tensor:
         """Squared distances of some rows to some of the other side's, ``(a, b)`` float32."""

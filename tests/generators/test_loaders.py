@@ -115,6 +115,18 @@ class TestExported:
             sampled(loaded, [2])
 
 
+def test_weights_beside_an_onnx_file_are_part_of_it(tmp_path: Path) -> None:
+    """Where it keeps them, as the exporter does of large ones."""
+    save_onnx(nn.Linear(3, 4), (torch.zeros(2, 3),), tmp_path / "net.onnx")
+    (tmp_path / "net.onnx.data").write_bytes(b"1")
+    (tmp_path / "other.onnx").write_bytes(b"another")
+    before = family(f"onnx:{tmp_path / 'net.onnx'}").content()
+    (tmp_path / "other.onnx").write_bytes(b"changed")
+    assert family(f"onnx:{tmp_path / 'net.onnx'}").content() == before
+    (tmp_path / "net.onnx.data").write_bytes(b"2")
+    assert family(f"onnx:{tmp_path / 'net.onnx'}").content() != before
+
+
 def test_a_net_that_takes_labels_needs_some(tmp_path: Path) -> None:
     save_script(nn.Linear(3, 4), (torch.zeros(2, 3),), tmp_path / "net.pt")
     with pytest.raises(Unsupported, match="takes a label"):

@@ -157,6 +157,20 @@ class TestInvariance:
         for a, b in ((x @ turn, y @ turn), (x.flip(0), y), (x + 1000, y + 1000)):
             assert frechet_distance(a, b).value == pytest.approx(value, rel=1e-9)
 
+    def test_of_many_rows_enough_tell_the_interval_in_any_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The value is of all; a quarter of the rows tells the spread to a fifth of itself."""
+        x, y = pair(800, 600, 6)
+        whole = frechet_distance(x, y)
+        monkeypatch.setattr("metrics.features.frechet.ENOUGH", 200)
+        found, turned = frechet_distance(x, y), frechet_distance(x.flip(0), y[torch.randperm(600)])
+        assert found.value == whole.value and found.interval and whole.interval and turned.interval
+        reach = found.interval.hi - found.interval.lo
+        assert reach != whole.interval.hi - whole.interval.lo
+        assert reach == pytest.approx(whole.interval.hi - whole.interval.lo, rel=0.2)
+        assert turned.interval.hi == pytest.approx(found.interval.hi, rel=1e-6)
+        known = frechet_to_statistics(x, moments(y).mean, moments(y).covariance)
+        assert known.value == pytest.approx(whole.value, rel=1e-9) and known.interval
+
     def test_shards_change_nothing(self) -> None:
         x, y = pair(400, 300, 6)
         merged = MomentSum()

@@ -354,7 +354,7 @@ def _compared(old: Row, new: Row, column: Column, dataset: str, policy: Policy, 
         worse = sign * (after.mean - before.mean) > margin.of(before.mean)
         return replace(finding, verdict="fail" if worse else "pass", method="exact")
     if any(row.cells[column.key].busy for row in (old, new)) and not policy.ratios:  # taken in turn, both bear it
-        return replace(finding, method=f"{_counted(len(a.values))}", note=f"{BUSY}: take it again on an idle one")
+        return replace(finding, method=_counted(len(a.values)), note=f"{BUSY}: take it again on an idle one")
     return _judged(finding, a, b, policy)
 
 
