@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from bench.code_digest import source_digest
     from bench.datasets._image import ImageDataset
-    from bench.datasets._text import TextDataset
+    from bench.datasets._text import Retokenised, TextDataset
+    from bench.datasets._tokenisers import Tokeniser, letters_of_bytes
     from bench.engine.executors._base import Executor
     from bench.engine.plan import TrialPlan
     from bench.engine.worker import record_of, run_trial
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from bench.foreign import decoding, fault, locate
     from bench.measure.alone import Alone
     from bench.measure.comparison import Comparison, Space
+    from bench.measure.continuation import continued, reread
     from bench.measure.feature_store import FeatureSet
     from bench.measure.moments import Moments
     from bench.measure.trial import Costs, Trial
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
         Paced,
         Reconstructor,
         Refitting,
+        Rereading,
         Sequential,
         Split,
         SplitName,
@@ -83,6 +86,7 @@ if TYPE_CHECKING:
         Textual,
         Trainable,
         Verbatim,
+        as_read_by,
     )
     from bench.reading import Source, examples_in
     from bench.record import CurvePoint, Estimate, Failure, Interval, Measurement, Plan, RunRecord
@@ -131,8 +135,10 @@ if TYPE_CHECKING:
 # Every name is loaded when it is first used, so that importing this package costs milliseconds.
 _HOMES = {
     "bench.measure.comparison": "Comparison Space",
+    "bench.measure.continuation": "continued reread",
     "bench.datasets._image": "ImageDataset",
-    "bench.datasets._text": "TextDataset",
+    "bench.datasets._text": "Retokenised TextDataset",
+    "bench.datasets._tokenisers": "Tokeniser letters_of_bytes",
     "bench.engine.executors._base": "Executor",
     "bench.engine.plan": "TrialPlan",
     "bench.engine.worker": "record_of run_trial",
@@ -159,7 +165,7 @@ _HOMES = {
     "bench.probes.stopwatch": "Timing time_calls",
     "bench.protocols": (
         "Batch BatchStreaming Dataset DataSpec Evaluated ExampleLoss Extractor Features Generator Likelihood Paced "
-        "Reconstructor Refitting Sequential Split SplitName Streaming Textual Trainable Verbatim"
+        "Reconstructor Refitting Rereading Sequential Split SplitName Streaming Textual Trainable Verbatim as_read_by"
     ),
     "bench.record": "CurvePoint Estimate Failure Interval Measurement Plan RunRecord",
     "bench.reading": "examples_in",
@@ -261,6 +267,29 @@ def evaluate(
         seed=seed,
         device=device,
     )
+
+
+def build(name: str, data: Dataset | None, *, preset: str | None = None, **params: Any) -> Generator:
+    """A generator by its name, untrained, or as the files it is loaded from hold it.
+
+    ``bench.build("vae", data, latent=8)``, ``bench.build("hf:openai-community/gpt2", data)``. First weights are drawn
+    from torch's global generator. data: None where it makes do without, as a language model that only scores texts.
+    preset: a row of hyperparameters, on top of which ``params`` come.
+    Raises UnknownName, GenbenchError for a parameter it has not, Unsupported for data that it cannot make.
+    """
+    from bench.errors import GenbenchError, UnknownName
+    from bench.parameters import resolve
+    from bench.registry import registry
+
+    entry = registry.get("generators", name)
+    if preset is not None and preset not in entry.presets:
+        raise UnknownName(f"preset of {name}", preset, entry.presets)
+    given = {**(entry.presets[preset] if preset else {}), **params}
+    resolved, problems = resolve(entry.make, given, name)
+    if problems:
+        raise GenbenchError("; ".join(problems))
+    model: Generator = entry.make(entry.made_of(data), **resolved)
+    return model
 
 
 def check(
@@ -373,6 +402,8 @@ __all__ = [
     "Reconstructor",
     "Records",
     "Refitting",
+    "Rereading",
+    "Retokenised",
     "Rows",
     "RunRecord",
     "Sequences",
@@ -386,6 +417,7 @@ __all__ = [
     "TextDataset",
     "Textual",
     "Timing",
+    "Tokeniser",
     "TooFew",
     "Trainable",
     "Trial",
@@ -398,11 +430,14 @@ __all__ = [
     "acts",
     "alive",
     "as_evaluate",
+    "as_read_by",
     "bounded_interval",
+    "build",
     "cache_folder",
     "check",
     "command",
     "content_hash",
+    "continued",
     "count_flops",
     "dataset",
     "decoding",
@@ -421,6 +456,7 @@ __all__ = [
     "generator",
     "idle_share",
     "importer",
+    "letters_of_bytes",
     "locate",
     "median_interval",
     "metric",
@@ -446,6 +482,7 @@ __all__ = [
     "record_of",
     "render",
     "report",
+    "reread",
     "run",
     "run_trial",
     "said",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
@@ -274,6 +274,31 @@ class Features(NamedTuple):
 
 
 @runtime_checkable
+class Rereading(Generator, Protocol):
+    """A generator of text with tokens of its own. What it samples is in the data's tokens all the same.
+
+    Trained elsewhere, it is compared with others by what it makes of the same stretches of text.
+    """
+
+    @property
+    def reads(self) -> Dataset:
+        """The data's text in its own tokens (``bench.Retokenised``): in them it streams, and scores token by token."""
+        ...
+
+    def score_texts(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """-log p of each text in nats, ``(texts,)`` float64, and how many tokens of its own each is, int64.
+
+        Each is a text by itself, that no other stands before. Raises Omitted where it cannot tell.
+        """
+        ...
+
+
+def as_read_by(model: Generator, dataset: Dataset) -> Dataset:
+    """The data in the tokens that a model streams and scores one by one: its own, where it has some."""
+    return model.reads if isinstance(model, Rereading) else dataset
+
+
+@runtime_checkable
 class Extractor(Protocol):
     """A fixed network that turns examples into features."""
 
@@ -300,6 +325,7 @@ CAPABILITIES: dict[str, type] = {
     "stream": Streaming,
     "stream batches": BatchStreaming,
     "count evaluations": Evaluated,
+    "read its own tokens": Rereading,
 }
 _MEMBERS = {
     "sample": ("sample",),
@@ -311,6 +337,7 @@ _MEMBERS = {
     "stream": ("stream",),
     "stream batches": ("stream_batch",),
     "count evaluations": ("nfe",),
+    "read its own tokens": ("reads", "score_texts"),
 }
 
 

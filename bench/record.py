@@ -268,6 +268,7 @@ class Setup(Frozen):
     params: dict[str, Any] = Field(description="every hyperparameter, defaults too")
     load: str | None = Field(default=None, description="file of the weights, where they were not trained")
     load_digest: str | None = Field(default=None, description="SHA-256 of that file")
+    read: str | None = Field(default=None, description="what the family reads: revision, files and their SHA-256")
     modality: Label
     dataset: Label = Field(description="label in the suite")
     source: str | None = Field(default=None, description="the dataset as it is registered")
@@ -299,8 +300,11 @@ class Plan(Setup):
 
     @property
     def weights(self) -> str | None:
-        """``vae.safetensors (sha256:...)``; None where they were trained."""
-        return f"{self.load} (sha256:{self.load_digest})" if self.load and self.load_digest else self.load
+        """``vae.safetensors (sha256:...)``, or the first of what the family reads; None where they were trained."""
+        if self.load or not self.read:
+            return f"{self.load} (sha256:{self.load_digest})" if self.load and self.load_digest else self.load
+        first, *more = self.read.splitlines()
+        return f"{first} and {len(more)} more" if more else first
 
 
 class RunRecord(Frozen):

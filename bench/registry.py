@@ -129,9 +129,11 @@ class GeneratorEntry(Entry):
     def named(self, name: str, rest: str) -> Self:
         return replace(self, name=name, make=_handed(self.make, rest), content=_handed(self.content, rest))
 
-    def made_of(self, dataset: Dataset) -> Dataset | DataSpec:
-        """What its constructor is given first."""
-        return dataset if self.of_data else dataset.spec
+    def made_of(self, dataset: Dataset | None) -> Dataset | DataSpec | None:
+        """What its constructor is given first. Raises GenbenchError for no data, where that is asked for its form."""
+        if dataset is None and not self.of_data:
+            raise GenbenchError(f"{shown(self.name)} is made for data: give some")
+        return dataset if self.of_data or dataset is None else dataset.spec
 
     @property
     def speaks_of(self) -> frozenset[str]:
@@ -520,7 +522,7 @@ def generator(
             role=role,
             sampling=frozenset(sampling),
             content=content,
-            of_data=bool(control) or _first_type(make) is Dataset,
+            of_data=bool(control) or _first_type(make) in (Dataset, Dataset | None),
             **_common(name, make),
         )
         registry.add("generators", entry)

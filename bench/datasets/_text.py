@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,9 +11,9 @@ from torch import Tensor
 
 from bench.datasets._content import fingerprint
 from bench.datasets._image import SPLITS
-from bench.datasets._tokenisers import Kind, tokeniser_of
+from bench.datasets._tokenisers import Kind, Tokeniser, tokeniser_of
 from bench.errors import DataError
-from bench.protocols import Batch, DataSpec, SplitName
+from bench.protocols import Batch, Dataset, DataSpec, SplitName, Verbatim
 
 
 class TextSplit:
@@ -28,7 +29,26 @@ class TextSplit:
         return Batch(self.stream[index[:, None] + torch.arange(self.window)].long())
 
 
-class TextDataset:
+class Spelled:
+    """Tokens of a text that is written out of them again, exactly."""
+
+    def __init__(self, tokeniser: Tokeniser) -> None:
+        self._tokeniser, self.tokeniser, self.pieces = tokeniser, tokeniser.name, tokeniser.pieces
+        self._sizes = torch.tensor([len(piece) for piece in self.pieces])
+
+    def encode(self, text: str) -> Tensor:
+        """``(tokens,)`` int64. Raises DataError for a text that the tokens cannot spell."""
+        return torch.from_numpy(self._tokeniser.encode(text))
+
+    def decode(self, tokens: Tensor) -> list[str]:
+        """Strings; bytes that are no UTF-8 become U+FFFD."""
+        return [b"".join(self.pieces[i] for i in row).decode("utf-8", "replace") for row in tokens.tolist()]
+
+    def count_bytes(self, tokens: Tensor) -> int:
+        return int(self._sizes[tokens].sum())
+
+
+class TextDataset(Spelled):
     """Text as bytes, characters or byte pairs; nothing is lost, so bits per byte are of the exact string.
 
     texts: the three splits, each one document; what a tokeniser learns, it learns of the first.   window: tokens in one
@@ -44,8 +64,7 @@ class TextDataset:
         tokeniser: Kind = "bytes",
         vocab: int = 1024,
     ) -> None:
-        self._tokeniser = tokeniser_of(tokeniser, vocab, texts["train"], [texts["valid"], texts["test"]])
-        self.tokeniser, self.pieces = self._tokeniser.name, self._tokeniser.pieces
+        super().__init__(tokeniser_of(tokeniser, vocab, texts["train"], [texts["valid"], texts["test"]]))
         small = np.uint8 if len(self.pieces) <= 256 else np.int32
         streams = {split: self._tokeniser.encode(texts[split]).astype(small) for split in SPLITS}
         for split, stream in streams.items():
@@ -58,11 +77,6 @@ class TextDataset:
             how += [piece.hex() for piece in self.pieces]
         self.fingerprint = fingerprint(*how, *(part for s in SPLITS for part in (s, streams[s])))
         self.train, self.valid, self.test = (TextSplit(streams[s], window) for s in SPLITS)
-        self._sizes = torch.tensor([len(piece) for piece in self.pieces])
-
-    def encode(self, text: str) -> Tensor:
-        """``(tokens,)`` int64. Raises DataError for a text that the tokens cannot spell."""
-        return torch.from_numpy(self._tokeniser.encode(text))
 
     def tokens(self, split: SplitName) -> Tensor:
         part: TextSplit = getattr(self, split)
@@ -72,9 +86,39 @@ class TextDataset:
         """The exact string of a split."""
         return self._texts[split]
 
-    def decode(self, tokens: Tensor) -> list[str]:
-        """Strings; bytes that are no UTF-8 become U+FFFD."""
-        return [b"".join(self.pieces[i] for i in row).decode("utf-8", "replace") for row in tokens.tolist()]
 
-    def count_bytes(self, tokens: Tensor) -> int:
-        return int(self._sizes[tokens].sum())
+class Retokenised(Spelled):
+    """The text of a dataset in other tokens, those that a model reads which was trained elsewhere.
+
+    Each split becomes tokens when it is first asked for.   window: tokens in one example.
+    Raises DataError for data that does not say which text its tokens stand for.
+    """
+
+    def __init__(self, dataset: Dataset, tokeniser: Tokeniser, window: int) -> None:
+        if not isinstance(dataset, Verbatim):
+            raise DataError("the data does not say which text its tokens stand for (it has no `text`)")
+        super().__init__(tokeniser)
+        self._of, self.window, self._streams = dataset, window, dict[SplitName, Tensor]()
+        self.spec = DataSpec("text", (window,), "tokens", vocab=len(self.pieces))
+        self.fingerprint = fingerprint(dataset.fingerprint, f"in {self.tokeniser}/1/{window}")
+
+    @cached_property
+    def train(self) -> TextSplit:
+        return TextSplit(self.tokens("train").numpy(), self.window)
+
+    @cached_property
+    def valid(self) -> TextSplit:
+        return TextSplit(self.tokens("valid").numpy(), self.window)
+
+    @cached_property
+    def test(self) -> TextSplit:
+        return TextSplit(self.tokens("test").numpy(), self.window)
+
+    def tokens(self, split: SplitName) -> Tensor:
+        if split not in self._streams:
+            self._streams[split] = self.encode(self.text(split))
+        return self._streams[split]
+
+    def text(self, split: SplitName) -> str:
+        """The exact string of a split."""
+        return self._of.text(split)

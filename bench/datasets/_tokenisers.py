@@ -76,7 +76,7 @@ class BytePairs:
         trainer = trainers.BpeTrainer(vocab_size=vocab, initial_alphabet=alphabet, show_progress=False)
         self.model.train_from_iterator(text.splitlines(keepends=True), trainer)
         known = self.model.get_vocab_size()
-        letters = _letters()
+        letters = letters_of_bytes()
         self.name = f"{known} byte pairs"
         self.pieces = [bytes(letters[c] for c in self.model.id_to_token(i) or "") for i in range(known)]
 
@@ -84,8 +84,11 @@ class BytePairs:
         return np.array(self.model.encode(text).ids, np.int64)
 
 
-def _letters() -> dict[str, int]:
-    """The byte that each letter stands for in byte pairs: printable ones themselves, the others from U+0100 on."""
+def letters_of_bytes() -> dict[str, int]:
+    """The byte that each letter stands for in byte pairs, ``{letter: byte}``, as GPT-2 writes them down.
+
+    Printable ones stand for themselves, the others are letters from U+0100 on.
+    """
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(others)}

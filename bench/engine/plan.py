@@ -24,6 +24,7 @@ from bench.record import Precision, Setup, digest
 from bench.registry import DatasetEntry, Entry, GeneratorEntry, MetricEntry, registry
 
 log = logging.getLogger("genbench")
+LONGEST_READ = 4000  # characters of what a family says that it reads; of more the record keeps a hash
 # Of the numbers that this kernel gives: raised when a change to it moves one (a stream, an order, a rounding), so that
 # results of before do not pass for results of now. tests/engine/test_golden_run.py notices.
 RESULTS_VERSION = 2
@@ -187,6 +188,7 @@ def _plan(
 ) -> TrialPlan:
     curve = _curve(suite, use, dataset)
     doors = _doors(use.entry, data.entry, metrics + curve)
+    read = _read_by(use.entry, **use.params)
     entries = {f"dataset {data.source}": data.entry, "modality": registry.get("modalities", data.entry.modality)}
     # Of our own data, the fingerprint is enough.
     data_by = {what: entry.digest for what, entry in entries.items() if not entry.origin.startswith("bench.")}
@@ -202,6 +204,7 @@ def _plan(
         params=dict(use.params),
         load=str(use.load.resolve()) if use.load else None,
         load_digest=sha256(use.load) if use.load else None,
+        read=(read if len(read) < LONGEST_READ else f"{len(read.splitlines())} files, sha256:{digest(read)}") or None,
         dataset=data.label,
         source=data.source,
         options=dict(data.options),
@@ -217,7 +220,7 @@ def _plan(
         precision=use.precision,
         compile=use.compile,
         device=device,
-        code={use.family: _code_of(use.entry, **use.params), **data_by, **measured_by, **_measured_by(curve, data)},
+        code={use.family: _code_of(use.entry, read), **data_by, **measured_by, **_measured_by(curve, data)},
         versions={
             **{name: importlib.metadata.version(name) for name in ("genbench", "torch")},
             "results": str(RESULTS_VERSION),
@@ -282,10 +285,13 @@ def _extractors(metrics: tuple[str, ...], modality: str) -> list[str]:
     return list(dict.fromkeys(e.extractor for name in metrics if (e := find_metric(name, modality)).extractor))
 
 
-def _code_of(entry: GeneratorEntry | MetricEntry, **params: Any) -> str:
-    """The source of a family or a metric, and what it reads besides."""
+def _read_by(entry: GeneratorEntry | MetricEntry, **params: Any) -> str:
+    """What a family or a metric reads besides its code."""
     with calling(f"{entry.name!r} of {entry.origin}, asked what it reads,"):
-        read = entry.content(**params)
+        return entry.content(**params)
+
+
+def _code_of(entry: GeneratorEntry | MetricEntry, read: str) -> str:
     return digest([entry.digest, read]) if read else entry.digest
 
 
@@ -293,7 +299,8 @@ def _measured_by(metrics: tuple[str, ...], data: DatasetUse) -> dict[str, str]:
     """The state of each metric and of its extractor: weights that arrive later make it another measurement."""
     modality = data.entry.modality
     states = {f"extractor {name}": registry.get("extractors", name).state for name in _extractors(metrics, modality)}
-    return {**{name: _code_of(find_metric(name, modality)) for name in metrics}, **states}
+    entries = {name: find_metric(name, modality) for name in metrics}
+    return {**{name: _code_of(entry, _read_by(entry)) for name, entry in entries.items()}, **states}
 
 
 def checkpoint_path(out: Path, plan: TrialPlan) -> Path:

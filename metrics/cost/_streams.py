@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from bench import BatchStreaming, Estimate, Streaming, Timing, Trial
+from bench import BatchStreaming, Estimate, Streaming, Timing, Trial, as_read_by
 from metrics.cost._cost import told
 
 
 def prompts(trial: Trial, n: int) -> Tensor:
-    """The first halves of n held-out examples, ``(n, steps, ...)``."""
-    index = torch.arange(n) % len(trial.dataset.test)
-    return trial.dataset.test.batch(index).data[:, : max(1, trial.spec.shape[0] // 2)]
+    """The first halves of n held-out examples, ``(n, steps, ...)``, as the model reads them."""
+    data = as_read_by(trial.model, trial.dataset)
+    index = torch.arange(n) % len(data.test)
+    return data.test.batch(index).data[:, : max(1, data.spec.shape[0] // 2)]
 
 
 def first_piece(trial: Trial[Streaming]) -> Timing:

@@ -12,14 +12,28 @@ cosine with the second halves of *other* prompts is taken off:
 
 from __future__ import annotations
 
-import itertools
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench import Estimate, GenbenchError, Omitted, Streaming, Textual, TooFew, Trial, alive, metric, normal_interval
+from bench import (
+    Estimate,
+    GenbenchError,
+    Omitted,
+    Streaming,
+    Textual,
+    TooFew,
+    Trial,
+    alive,
+    as_read_by,
+    continued,
+    metric,
+    normal_interval,
+    reread,
+)
 from metrics._arrays import Array
 from metrics.extractors.minilm import minilm
 from metrics.text._texts import jackknife, spread
@@ -62,28 +76,29 @@ def _excess(own: np.ndarray, every: np.ndarray, n: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def continuations(trial: Trial, model: Streaming, prompts: list[Tensor], tokens: int) -> Tensor:
-    """``tokens`` tokens after each prompt, ``(prompts, tokens)``; each prompt has its own random stream."""
-    rows = []
-    for i, prompt in enumerate(alive(prompts)):
-        drawn = model.stream(prompt.to(trial.device), trial.rng("prompt similarity", i))
-        rows.append(torch.stack(list(itertools.islice(drawn, tokens))).flatten().cpu())
-    return torch.stack(rows)
+def continuations(trial: Trial[Streaming], windows: list[Tensor], half: int) -> list[str]:
+    """How the model goes on from the first half of each window, as far as it goes; each has its own random stream."""
+    dataset: Any = trial.dataset
+    texts = []
+    for i, window in enumerate(alive(windows)):
+        prompt = reread(trial.model, dataset, window[:half]).to(trial.device)
+        drawn = continued(trial.model, dataset, prompt, trial.rng("prompt similarity", i), window[half:])
+        texts += as_read_by(trial.model, dataset).decode(drawn[None])  # type: ignore[attr-defined]
+    return texts
 
 
 @metric("prompt_similarity", on={"text"}, aspect="relevance", unit="1", better="higher", least=-2, most=2,
         paper="arXiv:1908.10084")  # fmt: skip
 def prompt_similarity_of_model(trial: Trial[Streaming]) -> Estimate:
     """Cosine of a continuation's sentence embedding with the true one's, less that with other prompts' true ones."""
-    dataset, model, window = trial.dataset, trial.model, trial.spec.shape[0]
+    dataset, window = trial.dataset, trial.spec.shape[0]
     if not isinstance(dataset, Textual):
         raise Omitted("needs text that can be decoded")
     extract = minilm()
     half = window // 2
     stream = dataset.tokens("test")
     windows = spread(stream[: len(stream) // window * window].view(-1, window).unbind(), PROMPTS)
-    ours = continuations(trial, model, [w[:half] for w in windows], window - half)
-    texts = (dataset.decode(ours), dataset.decode(torch.stack([w[half:] for w in windows])))
+    texts = continuations(trial, windows, half), dataset.decode(torch.stack([w[half:] for w in windows]))
     found = prompt_similarity(*(extract(side).features for side in texts))
     settings = {"extractor": "minilm", **extract.protocol, "prompts": len(windows), "prompt_tokens": half}
     return found.model_copy(update={"protocol": {**settings, "continuation_tokens": window - half, **found.protocol}})

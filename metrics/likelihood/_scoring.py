@@ -19,7 +19,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -32,11 +32,13 @@ from bench import (
     Interval,
     Likelihood,
     Omitted,
+    Rereading,
     Sequential,
     Textual,
     Trial,
     Verbatim,
     alive,
+    as_read_by,
     ratio_interval,
     ratio_parts,
     stretches,
@@ -84,8 +86,8 @@ def score(trial: Trial, unit: Unit, windows: Windows = "disjoint") -> Score:
 
     Raises Omitted where the model cannot be run so, or where the tokens do not spell the text that has such units.
     """
-    count = trial.once(_count, unit)
     nats, protocol = trial.once(_nats, windows)
+    count = trial.once(_count, unit, windows)
     named = {"tokeniser": _tokeniser(trial)} if unit == "token" else {}
     return Score(nats, count, unit, _likelihood(trial).bound, {**protocol, **named})
 
@@ -174,44 +176,53 @@ def count_units(text: str, ends: np.ndarray, unit: Unit) -> np.ndarray:
     return np.diff(np.searchsorted(starts, ends), prepend=0)
 
 
-def _count(trial: Trial, unit: Unit) -> np.ndarray:
+def _count(trial: Trial, unit: Unit, windows: Windows) -> np.ndarray:
     """Units in each block, a window long, of the test split."""
-    blocks = _tokens(trial).split(trial.spec.shape[0])
+    if unit == "token" and windows == "disjoint" and isinstance(trial.model, Rereading):
+        return trial.once(_scored_as_texts)[1]
+    blocks = _blocks_of(_read(trial, windows))
     if unit == "token":
         return np.array([len(block) for block in blocks])
-    text = trial.once(_spelled)
-    ends = np.cumsum([_textual(trial).count_bytes(block) for block in blocks])
-    if ends[-1] != (true := len(text.encode())):
-        raise GenbenchError(f"the dataset's count_bytes says {ends[-1]} for a text of {true} bytes")
-    return count_units(text, ends, unit)
+    return count_units(*trial.once(_spelled, windows), unit)
 
 
-def _spelled(trial: Trial) -> str:
-    """The test split's string. Raises Omitted where its tokens do not spell it."""
-    if not isinstance(trial.dataset, Verbatim):
+def _spelled(trial: Trial, windows: Windows) -> tuple[str, np.ndarray]:
+    """The test split's string, and the byte at which each block of it ends.
+
+    Raises Omitted where its tokens do not spell it.
+    """
+    data = _read(trial, windows)
+    if not isinstance(data, Verbatim):
         raise Omitted("the dataset does not say which string its tokens stand for (it has no `text`)")
-    text, (spelled,) = trial.dataset.text(SPLIT), trial.dataset.decode(_tokens(trial)[None])
+    text, (spelled,) = data.text(SPLIT), data.decode(data.tokens(SPLIT)[None])
     if text != spelled:
         raise Omitted(
             "the tokens do not spell the text: it changes when encoded and decoded, so its units are not theirs"
         )
-    return text
+    ends = np.cumsum([data.count_bytes(block) for block in _blocks_of(data)])
+    if ends[-1] != (true := len(text.encode())):
+        raise GenbenchError(f"the dataset's count_bytes says {ends[-1]} for a text of {true} bytes")
+    return text, ends
 
 
-def _tokens(trial: Trial) -> Tensor:
-    return _textual(trial).tokens(SPLIT)
-
-
-def _textual(trial: Trial) -> Textual:
-    if not isinstance(trial.dataset, Textual):
+def _read(trial: Trial, windows: Windows) -> Textual:
+    """The data as it is scored: where windows stand side by side they are the data's, whatever tokens a model reads."""
+    data = trial.dataset if windows == "disjoint" else as_read_by(trial.model, trial.dataset)
+    if not isinstance(data, Textual):
         raise Omitted("needs a dataset of text")
-    return trial.dataset
+    return data
+
+
+def _blocks_of(data: Textual) -> tuple[Tensor, ...]:
+    window: int = data.spec.shape[0]  # type: ignore[attr-defined]
+    blocks: tuple[Tensor, ...] = data.tokens(SPLIT).split(window)
+    return blocks
 
 
 def _tokeniser(trial: Trial) -> str:
-    """What the dataset calls its tokens, or else its class, which decides what they are."""
-    kind = type(trial.dataset)
-    return str(getattr(trial.dataset, "tokeniser", f"{kind.__module__}.{kind.__qualname__}"))
+    """What the dataset, as the model reads it, calls its tokens, or else its class, which decides what they are."""
+    data = as_read_by(trial.model, trial.dataset)
+    return str(getattr(data, "tokeniser", f"{type(data).__module__}.{type(data).__qualname__}"))
 
 
 def _likelihood(trial: Trial) -> Likelihood:
@@ -228,9 +239,12 @@ def _sequential(trial: Trial) -> Sequential:
 
 def _nats(trial: Trial, windows: Windows) -> tuple[np.ndarray, Protocol]:
     """Nats in each block, a window long, of the test split, and how the windows were laid."""
-    tokens, window, batch, device = _tokens(trial), trial.spec.shape[0], trial.batch_size, trial.device
+    data, batch, device = _read(trial, windows), trial.batch_size, trial.device
+    tokens, window = data.tokens(SPLIT), len(_blocks_of(data)[0])
     protocol: dict[str, str | int | float | bool] = {"split": SPLIT, "windows": windows}
     match windows:
+        case "disjoint" if isinstance(trial.model, Rereading):
+            return trial.once(_scored_as_texts)[0], {**protocol, "context": window, "reset": "window"}
         case "disjoint":
             nats = disjoint_nats(_likelihood(trial), tokens, window, batch, device)
             return nats, {**protocol, "context": window, "reset": "window"}
@@ -241,6 +255,23 @@ def _nats(trial: Trial, windows: Windows) -> tuple[np.ndarray, Protocol]:
         case "stateful":
             nats = stateful_nats(_sequential(trial), tokens, window, batch, device)
             return _blocks(nats, window), {**protocol, "context": "stream", "reset": "never"}
+
+
+@torch.no_grad()
+def _scored_as_texts(trial: Trial) -> tuple[np.ndarray, np.ndarray]:
+    """Nats of each block of the test split, and the model's own tokens in it: it is read as a text by itself."""
+    model: Any = trial.model
+    nats, tokens = model.score_texts(cut(*trial.once(_spelled, "disjoint")))
+    return finite(nats.cpu().numpy()), tokens.cpu().numpy()
+
+
+def cut(text: str, ends: np.ndarray) -> list[str]:
+    """The text in blocks that end at these bytes; a character that is cut belongs to the block in which it begins."""
+    coded = text.encode()
+    starts = np.flatnonzero((np.frombuffer(coded, np.uint8) & 0xC0) != 0x80)  # bytes 10xxxxxx continue a character
+    whole = np.append(starts, len(coded))
+    ends = whole[np.searchsorted(whole, ends)]
+    return [coded[a:b].decode() for a, b in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 def _blocks(nats: np.ndarray, window: int) -> np.ndarray:

@@ -89,7 +89,7 @@ def _under(by: Judge, found: Estimate) -> Estimate:
 def _of_side(c: Comparison, side: Literal["samples", "reference"]) -> tuple[np.ndarray, np.ndarray]:
     """Scores of one side, on the comparison's device."""
     by = judge()
-    by.net.to(c.device)
+    by.model.to(c.device)
     return judged(c.texts(side), by, min(TEXTS, c.count("samples")))
 
 

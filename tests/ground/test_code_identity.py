@@ -262,12 +262,12 @@ class TestOurs:
     def test_a_constant_in_shared_work_trains_those_anew_that_import_it_and_no_others(self, house: Path) -> None:
         shared = house / "generators" / "_drawing.py"
         shared.write_text(f"{shared.read_text()}\nCONSTANT = 1\n")
-        families, users, new = set(shared.parent.glob("[!_]*.py")), set[Path](), {shared}
+        families, users, new = set(shared.parent.rglob("[!_]*.py")), set[Path](), {shared}
         while new:  # those that import it, or what imports it
             names = {f"from generators.{path.stem} import" for path in new}
             users |= new
-            every = {path for path in shared.parent.glob("*.py") if any(n in path.read_text() for n in names)}
+            every = {path for path in shared.parent.rglob("*.py") if any(n in path.read_text() for n in names)}
             new = every - users
-        named = {f"generators/{path.name}" for path in users & families}
+        named = {str(path.relative_to(house)) for path in users & families}
         assert 0 < len(named) < len(families)
         assert self.changed(house, "generators/_drawing.py", "CONSTANT = 1", "CONSTANT = 2") == named

@@ -19,7 +19,7 @@ import bench
 from bench import DataError, Estimate, GenbenchError, Omitted
 from bench.datasets.kjv import kjv
 from metrics.text import _judge as module
-from metrics.text._judge import Judge, from_folder, score
+from metrics.text._judge import Judge, score
 from metrics.text.judge_perplexity import gap, judge_gap, judge_perplexity, perplexity
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz ."
@@ -27,7 +27,12 @@ VOCAB = len(ALPHABET) + 2
 START = VOCAB - 1
 
 
-def llama(**changes: Any) -> Any:
+def save(folder: Path, **changes: Any) -> Path:
+    """A model and its tokeniser, a letter a token, as transformers saves them."""
+    vocabulary = {letter: i for i, letter in enumerate(ALPHABET)} | {"<unk>": VOCAB - 2, "<s>": START}
+    letters = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    letters.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    PreTrainedTokenizerFast(tokenizer_object=letters, bos_token="<s>", unk_token="<unk>").save_pretrained(folder)
     config: dict[str, Any] = {
         "vocab_size": VOCAB, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
         "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64, "bos_token_id": START,
@@ -35,18 +40,11 @@ def llama(**changes: Any) -> Any:
     }  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = LlamaForCausalLM(LlamaConfig(**config | changes)).eval()
+        net = LlamaForCausalLM(LlamaConfig(**config | changes))
         for p in net.parameters():  # larger than at the start of training, so that it has opinions
             p.data.mul_(8) if p.ndim == 2 else None
-    return net.requires_grad_(False)
-
-
-def spell(text: str) -> list[int]:
-    return [ALPHABET.index(letter) for letter in text]
-
-
-def tiny(window: int = 48, **changes: Any) -> Judge:
-    return Judge(llama(**changes), spell, START, window, {"judge": "tiny"})
+    net.save_pretrained(folder)
+    return folder
 
 
 def texts(n: int, longest: int = 40, seed: int = 0) -> list[str]:
@@ -55,19 +53,9 @@ def texts(n: int, longest: int = 40, seed: int = 0) -> list[str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A model and its tokeniser as transformers saves them."""
-    vocabulary = {letter: i for i, letter in enumerate(ALPHABET)} | {"<unk>": VOCAB - 2, "<s>": START}
-    letters = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    letters.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    PreTrainedTokenizerFast(tokenizer_object=letters, bos_token="<s>", unk_token="<unk>").save_pretrained(tmp_path)
-    llama().save_pretrained(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def chosen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """That model as the judge."""
+    folder = save(tmp_path / "judge")
     monkeypatch.setenv("GENBENCH_JUDGE", str(folder))
     module._load.cache_clear()
     yield folder
@@ -75,49 +63,47 @@ def chosen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 class TestScore:
-    def test_one_window_is_the_models_own_loss(self) -> None:
-        by = tiny()
-        for text in texts(5):
-            ids = torch.tensor([[START, *spell(text)]])
-            loss = by.net(input_ids=ids, labels=ids).loss.item()  # mean over all but the first
-            nats, tokens = score(by, [text])
-            assert tokens.tolist() == [len(text)]
-            assert nats[0] / tokens[0] == pytest.approx(loss, rel=1e-5)
+    @pytest.fixture
+    def by(self, chosen: Path) -> Judge:
+        return module.judge()
 
-    def test_a_text_does_not_depend_on_its_neighbours(self) -> None:
-        by, many = tiny(), texts(8)
+    def test_it_is_a_generator_as_any(self, by: Judge, chosen: Path) -> None:
+        again: Any = bench.build(f"hf:{chosen}", None)
+        many = texts(5)
+        np.testing.assert_allclose(score(by, many)[0], again.score_texts(many)[0].numpy(), rtol=0, atol=1e-9)
+
+    def test_a_text_does_not_depend_on_its_neighbours(self, by: Judge) -> None:
+        many = texts(8)
         together, _ = score(by, many)
         alone = np.concatenate([score(by, [text])[0] for text in many])
         np.testing.assert_allclose(together, alone, rtol=0, atol=1e-4)
         np.testing.assert_allclose(score(by, many[::-1])[0][::-1], alone, rtol=0, atol=1e-4)
 
-    def test_every_token_is_scored_once_in_windows_behind_the_start(self) -> None:
-        by, (text,) = tiny(window=16), texts(1, seed=3)
-        text = (text * 40)[:100]
+    def test_every_token_is_scored_once_in_windows_behind_the_start(self, by: Judge) -> None:
+        (text,) = texts(1, seed=3)
+        text = (text * 40)[:200]
         nats, tokens = score(by, [text])
-        parts = [text[i : i + 16] for i in range(0, 100, 16)]
-        assert tokens.tolist() == [100]
+        parts = [text[i : i + 64] for i in range(0, 200, 64)]  # all that the model has positions for
+        assert tokens.tolist() == [200]
         assert nats[0] == pytest.approx(score(by, parts)[0].sum(), abs=1e-4)
-        assert score(by, parts)[1].tolist() == [16] * 6 + [4]
+        assert score(by, parts)[1].tolist() == [64] * 3 + [8]
 
-    def test_no_batch_holds_more_than_it_may(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        by, many = tiny(), texts(60)
+    def test_no_batch_holds_more_than_it_may(self, by: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+        many = texts(60)
         expected, _ = score(by, many)
         shapes: list[tuple[int, ...]] = []
-        by.net.register_forward_pre_hook(
+        by.model.net.register_forward_pre_hook(
             lambda _, args, kwargs: shapes.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
         )
-        monkeypatch.setattr(module, "TOKENS_AT_ONCE", 100)
+        monkeypatch.setattr("generators.loaders.hf.TOKENS_AT_ONCE", 100)
         np.testing.assert_allclose(score(by, many)[0], expected, rtol=0, atol=1e-4)
         assert max(math.prod(shape) for shape in shapes) <= 100 and len(shapes) > 5
 
-    def test_a_judge_without_opinions_has_the_perplexity_of_its_vocabulary(self) -> None:
-        by = tiny()
-        by.net.lm_head.weight.data.zero_()  # type: ignore[union-attr, operator]
+    def test_a_judge_without_opinions_has_the_perplexity_of_its_vocabulary(self, by: Judge) -> None:
+        by.model.net.lm_head.weight.data.zero_()
         assert perplexity(*score(by, texts(6))).value == pytest.approx(VOCAB, rel=1e-6)
 
-    def test_an_empty_text_adds_nothing(self) -> None:
-        by = tiny()
+    def test_an_empty_text_adds_nothing(self, by: Judge) -> None:
         nats, tokens = score(by, ["abc", ""])
         assert nats[1] == 0 and tokens[1] == 0
         assert perplexity(nats, tokens).value == pytest.approx(perplexity(*score(by, ["abc"])).value, rel=1e-6)
@@ -172,44 +158,36 @@ class TestGap:
         assert 0.90 <= np.mean(covered) <= 0.98
 
 
-class TestFolder:
-    def test_a_saved_model_judges_as_the_one_it_was_saved_from(self, folder: Path) -> None:
-        by, many = from_folder(folder), texts(6)
-        assert by.start == START and by.window == 64  # all that the model has positions for
-        np.testing.assert_allclose(score(by, many)[0], score(tiny(), many)[0], rtol=0, atol=1e-4)
-        assert by.protocol["start"] == "<s>" and by.protocol["judge"] == "LlamaForCausalLM"
+class TestChoice:
+    def test_its_name_is_its_content(self, chosen: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        first = module.judge().protocol
+        assert first["start"] == "<s>" and first["judge"] == "LlamaForCausalLM" and first["context"] == 64
+        moved = chosen.rename(tmp_path / "place")
+        monkeypatch.setenv("GENBENCH_JUDGE", str(moved))
+        assert module.judge().protocol == first
+        save(moved, hidden_size=16)
+        module._load.cache_clear()
+        assert module.judge().protocol["judge_weights"] != first["judge_weights"]
 
-    def test_what_looks_like_a_control_token_is_text(self, folder: Path) -> None:
-        assert START not in from_folder(folder).encode("a<s>b")
-
-    def test_its_name_is_its_content(self, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-        first = from_folder(folder).protocol
-        moved = folder.rename(tmp_path_factory.mktemp("other") / "place")
-        assert from_folder(moved).protocol == first
-        llama(hidden_size=16).save_pretrained(moved)
-        assert from_folder(moved).protocol["judge_weights"] != first["judge_weights"]
-
-    def test_nothing_is_printed(self, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-        from_folder(folder)
+    def test_nothing_is_printed(self, chosen: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        capfd.readouterr()  # what saving it printed
+        module.judge()
         assert capfd.readouterr() == ("", "")
 
-    def test_a_folder_without_a_model_is_said(self, tmp_path: Path) -> None:
-        for place in (tmp_path, tmp_path / "nowhere", tmp_path / ("a" * 5000)):
-            with pytest.raises(DataError, match=r"GENBENCH_JUDGE: .* holds no language model"):
-                from_folder(place)
-
-    @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
-    def test_a_damaged_model_is_said(self, folder: Path, name: str) -> None:
-        (folder / name).write_bytes(b"\xff" * 100)
-        with pytest.raises(DataError, match=r"GENBENCH_JUDGE: .* holds no language model") as caught:
-            from_folder(folder)
-        assert str(caught.value).isprintable()
+    def test_a_folder_without_a_model_is_said(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GENBENCH_JUDGE", str(tmp_path))
+        module._load.cache_clear()
+        with pytest.raises(DataError, match=r"GENBENCH_JUDGE: .* holds no language model"):
+            judge_perplexity(texts(3))
+        monkeypatch.setenv("GENBENCH_JUDGE", str(tmp_path / "nowhere"))
+        with pytest.raises(DataError, match="where nothing is"):
+            module.locate()
 
     def test_the_environment_chooses_the_judge(self, chosen: Path) -> None:
+        by = module.judge()
         found = judge_perplexity(texts(10))
-        assert found.value == pytest.approx(perplexity(*score(tiny(), texts(10))).value, rel=1e-4)
-        expected = {**from_folder(chosen).protocol, "texts": "at most 128, chosen by content"}
-        assert found.protocol == expected
+        assert found.value == pytest.approx(perplexity(*score(by, texts(10))).value, rel=1e-4)
+        assert found.protocol == {**by.protocol, "texts": "at most 128, chosen by content"}
 
     def test_both_measures_reach_people_with_files(self, chosen: Path) -> None:
         ours, theirs = texts(200), texts(30, seed=1)

@@ -1,0 +1,109 @@
+"""Models of the Hugging Face Hub, and folders that look like its: where their files lie, and what they hold."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench import DataError, fault, locate, named, sha256
+
+_log = logging.getLogger("genbench")
+_OTHERS = ["*.h5", "*.msgpack", "*.onnx*", "*.ot", "*.tflite", "*.pth", "*.ckpt", "*.gguf", "original/*", "*.md"]
+_PICKLES = ["*.bin", "*.pt"]  # read only where there is nothing else, and then as tensors alone
+_HELD = {".json", ".safetensors", ".bin", ".gguf", ".model", ".txt", ".py", ".jinja"}
+
+
+def found(target: str, revision: str = "", file: str = "") -> Path:
+    """A folder or file of this path, or the folder in the Hub's cache of the model of this name.
+
+    What the cache has not is fetched, and said with its size; what it has is taken as it is, with no network.
+    revision: a branch, tag or commit.  file: the one that is wanted besides those that describe the model.
+    Raises DataError that says which files to put where.
+    """
+    if Path(target).expanduser().exists() or target.startswith((".", "/", "~")) or target.count("/") != 1:
+        return locate(target)
+    with library("huggingface_hub"):
+        from huggingface_hub import constants, snapshot_download
+
+    where: dict[str, Any] = {"repo_id": target, "revision": revision or None}
+    if file:
+        where["allow_patterns"] = [file, "*.json"]
+    whole, safe = ({**where, "ignore_patterns": _OTHERS + more} for more in ([], _PICKLES))
+    if file:
+        whole = safe = where
+    for asked in (safe, whole):
+        if (cached := _cached(asked)) and (asked is whole or any(cached.rglob("*.safetensors"))):
+            return cached
+    try:
+        files = snapshot_download(**whole, dry_run=True)
+        asked = safe if any(f.filename.endswith(".safetensors") for f in files) else whole
+        missing = [f for f in snapshot_download(**asked, dry_run=True) if f.will_download]
+        size = sum(f.file_size or 0 for f in missing) / 1e9
+        _log.warning(f"{target}: {len(missing)} files, {size:.2f} GB, are fetched to {constants.HF_HUB_CACHE}")
+        return Path(snapshot_download(**asked))
+    except Exception as error:  # of the Hub, of the network, of a disk: each library has its own
+        raise DataError(
+            f"{named(target)} is not on this machine, and the Hub does not give it ({fault(error)}): where it can be "
+            f"reached, `hf download {named(target)}`; then copy that folder here and name its path, or put the cache's "
+            f"folder of it into {constants.HF_HUB_CACHE}"
+        ) from error
+
+
+def _cached(asked: dict[str, Any]) -> Path | None:
+    """The folder in the cache; None where it is not there whole."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(**asked, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    except HFValidationError as error:
+        raise DataError(f"{named(asked['repo_id'])} is no path and no name on the Hub: {fault(error)}") from error
+
+
+def described(place: Path, file: str = "") -> str:
+    """Revision and SHA-256 of the files that make a model, a line each; the same wherever the folder lies."""
+    revision = [f"revision {place.name}"] if place.parent.name == "snapshots" else []
+    if place.is_file():
+        files = [place]
+    else:
+        files = sorted(path for path in place.rglob("*") if path.suffix in _HELD and path.is_file())
+        files = [path for path in files if path.suffix != ".gguf" or path.name == file]
+    root = place if place.is_dir() else place.parent
+    return "\n".join([*revision, *(f"{path.relative_to(root)} sha256:{sha256(path)}" for path in files)])
+
+
+@contextlib.contextmanager
+def library(name: str, extra: str = "hf") -> Iterator[None]:
+    """Around an import of a library that an extra brings. Raises DataError with the way to get it."""
+    try:
+        yield
+    except ImportError as error:
+        raise DataError(f'needs the package {name}: pip install "genbench[{extra}]"') from error
+
+
+@contextlib.contextmanager
+def reading(what: str, kind: str, logging: Any) -> Iterator[None]:
+    """Around a library that loads a model: no progress bars, and whatever it raises is a DataError that names it.
+
+    logging: the library's own module of that name.
+    """
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:  # these libraries answer damage with any exception there is
+        if "trust_remote_code" in str(error):
+            raise DataError(
+                f"{named(what)} needs code that comes with it: read it, then say trust_remote_code = true"
+            ) from error
+        raise DataError(f"{named(what)} holds no {kind} ({fault(error)})") from error
+    finally:
+        if shown:
+            logging.enable_progress_bar()
