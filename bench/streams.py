@@ -43,12 +43,13 @@ class Rows:
     """Draws for n samples. Those of row i come from the i-th seed taken from ``rng`` and depend on nothing else,
 
     so that sample 17 is the same whatever the batch size. ``rng`` must live on the CPU, and so do the draws.
-    A sampler that draws more than once takes all of it from one Rows: each row goes on in its own stream.
+    A sampler that draws more than once takes all of it from one Rows: each row goes on in its own stream. A library
+    that draws by itself is handed ``streams``, a generator for each row.
     """
 
     def __init__(self, rng: torch.Generator, n: int) -> None:
         seeds = torch.randint(2**63 - 1, (n,), generator=rng).tolist()
-        self._streams = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.streams = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def normal(self, *shape: int) -> Tensor:
         """``(n, *shape)`` standard normal draws."""
@@ -67,8 +68,8 @@ class Rows:
         return drawn if asked is None else asked
 
     def _fill(self, fill: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
-        out = torch.empty(len(self._streams), *shape)
-        for row, rng in zip(out, self._streams, strict=True):
+        out = torch.empty(len(self.streams), *shape)
+        for row, rng in zip(out, self.streams, strict=True):
             fill(row, generator=rng)
         return out
 
