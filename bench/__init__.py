@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bench.datasets._tokenisers import Tokeniser, letters_of_bytes
     from bench.engine.executors._base import Executor
     from bench.engine.plan import TrialPlan
+    from bench.engine.saving import save_model
     from bench.engine.worker import record_of, run_trial
     from bench.errors import (
         DataError,
@@ -141,6 +142,7 @@ _HOMES = {
     "bench.datasets._tokenisers": "Tokeniser letters_of_bytes",
     "bench.engine.executors._base": "Executor",
     "bench.engine.plan": "TrialPlan",
+    "bench.engine.saving": "save_model",
     "bench.engine.worker": "record_of run_trial",
     "bench.errors": (
         "DataError DataWarning DeviceError GenbenchError Omitted OutputError SuiteError TooFew TrialError "
@@ -486,6 +488,7 @@ __all__ = [
     "run",
     "run_trial",
     "said",
+    "save_model",
     "score_interval",
     "select",
     "sha256",

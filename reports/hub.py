@@ -14,6 +14,7 @@ from huggingface_hub.repocard_data import eval_results_to_model_index
 from bench import GenbenchError, RunRecord, report, write_atomic
 from bench.results.board import Board, Cell, Column, Row, leaderboards
 from bench.results.groups import newest
+from reports import markdown
 
 TASKS = {"image": "unconditional-image-generation", "text": "text-generation", "audio": "text-to-audio",
          "music": "text-to-audio", "video": "text-to-video"}  # fmt: skip
@@ -22,6 +23,42 @@ TASKS = {"image": "unconditional-image-generation", "text": "text-generation", "
 @report("model-index", asked=True)
 def write_model_index(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
     """``model-index/NAME.md``, a file a generator: the front matter of its model card, all its numbers in it."""
+    models = _results(records)
+    for name, results in models.items():
+        front = _front({"model-index": eval_results_to_model_index(name, results)})
+        write_atomic(target / "model-index" / f"{_file(name, models)}.md", front)
+    return target / "model-index"
+
+
+@report("model-card", asked=True)
+def write_model_card(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
+    """``README.md`` beside the weights of one generator: front matter, how to load it, its numbers and pictures.
+
+    Raises GenbenchError for records of more than one.
+    """
+    models = _results(records)
+    if len(models) > 1:
+        raise GenbenchError(f"a card is of one model, and here are {', '.join(models)}: see `genbench save --help`")
+    ((name, results),) = models.items()
+    plan = next(r.plan for r in records if r.plan.generator == name)
+    task = TASKS.get(plan.modality)
+    front = {
+        "library_name": "genbench",
+        **({"pipeline_tag": task} if task else {}),
+        "tags": ["genbench", plan.family, plan.modality],
+        "model-index": eval_results_to_model_index(name, results),
+    }
+    paper = f" ({markdown.text(plan.paper)})" if plan.paper else ""
+    told = f"A {markdown.name(plan.family)}{paper}, trained and measured by genbench on {markdown.name(plan.dataset)}."
+    load = f'    [generators.{name}]\n    load = "FOLDER"        # this one, in a suite'
+    numbers = markdown.write(records, run_folder, target, notes)
+    body = numbers.read_text(encoding="utf-8").partition("\n")[2]  # under a title of its own
+    numbers.unlink()
+    return write_atomic(target / "README.md", "\n".join([_front(front), f"# {name}\n", told, "", load, body]))
+
+
+def _results(records: list[RunRecord]) -> dict[str, list[EvalResult]]:
+    """The numbers of each generator. Raises GenbenchError where there is none yet."""
     models: dict[str, list[EvalResult]] = {}
     for board, row, column, cell in _numbers(records):
         models.setdefault(row.name, []).append(
@@ -37,11 +74,11 @@ def write_model_index(records: list[RunRecord], run_folder: Path, target: Path, 
             )
         )
     _any(models)
-    for name, results in models.items():
-        front = {"model-index": eval_results_to_model_index(name, results)}
-        text = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
-        write_atomic(target / "model-index" / f"{_file(name, models)}.md", f"---\n{text}---\n")
-    return target / "model-index"
+    return models
+
+
+def _front(content: dict[str, Any]) -> str:
+    return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}---\n"
 
 
 @report("hf-eval", asked=True)

@@ -142,6 +142,16 @@ def capture(model: Trainable, baseline: Baseline | None = None) -> State:
     return State(tensors, about)
 
 
+def to_sample(model: Trainable, state: State) -> State:
+    """A state of this model without what ``apply`` leaves out where nothing is trained."""
+    objects = {leaf.path: leaf.value for leaf in _leaves(model, _known(model)) if _has_state(leaf.value)}
+    left = {path for path, value in objects.items() if isinstance(value, Optimizer | LRScheduler)}
+    dropped = ("grad.", *(f"object.{path}." for path in left))
+    kept = {path: packed for path, packed in state.about["objects"].items() if path not in left}
+    tensors = {name: tensor for name, tensor in state.tensors.items() if not name.startswith(dropped)}
+    return State(tensors, {**state.about, "objects": kept, "trained": {}})
+
+
 def _carry(leaf: _Leaf, known: Known) -> tuple[Any, dict[str, Tensor]] | None:
     """The state of an object, as JSON and tensors; None for one that has none, or none that a file can hold."""
     if not _has_state(leaf.value):

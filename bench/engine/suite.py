@@ -64,6 +64,7 @@ SECTIONS = (
     "generators",
 )
 Table = Mapping[str, Any]
+WEIGHTS = "model.safetensors"  # in the folder of a model that was saved by itself
 DEEPEST = 16  # tables and lists within one another
 LONGEST_LABEL = 200  # characters of a key; bytes of the name, which names the run folder
 LONGEST_STRING = 4096  # the longest path that Linux opens
@@ -368,6 +369,8 @@ class _Checker:
             self.problems.append(f"{where}.load: {EMPTY_PATH} name a checkpoint, or leave it out")
             return None
         load = Path(path) if "load" in table else None
+        if load and os.path.isdir(load):  # noqa: PTH112 (Path's own raises for a name that is too long)
+            load /= WEIGHTS
         saved = self.saved(load, where) if load else {}
         if load and not saved:
             return None
