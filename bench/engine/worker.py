@@ -284,6 +284,8 @@ def _measure_all(run: _Run) -> None:
             _measure(run, find_metric(name, plan.modality), trial)
             _keep_timings(run, trial)
             run.tell()
+        if moving := [scenario for scenario, timing in trial.timings.items() if not timing.settled]:
+            run.remark(f"timed although warming up had not settled their pace: {', '.join(moving)}")
     with run.phase("continue"):
         _continue(run, model, dataset, device)
     with run.phase("nearest"):

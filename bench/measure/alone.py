@@ -30,6 +30,7 @@ from bench.streams import stream
 RISE = 1.05  # by which throughput must rise with twice the batch, or twice nothing comes of it
 SWEEP_SECONDS, CALL_SECONDS = 10.0, 5.0  # in which batch sizes are tried, and one call may take
 LARGEST = 2**20  # examples at a time
+SWEPT = "batches of {} in a process of its own"
 ROOM = 0.8  # share of the free memory that a batch may be expected to take
 
 
@@ -57,6 +58,10 @@ class Alone:
     raw: Mapping[str, Any] = field(default_factory=dict)
     busy: bool | None = None
 
+    def calls(self, size: int) -> tuple[float, ...]:
+        """Seconds of each call for a batch of this size, in order."""
+        return tuple(self.raw.get(SWEPT.format(size), {}).get("calls", ()))
+
 
 def sampling_alone(
     model: Generator, *, batch_size: int, seed: int, device: torch.device, load: float, before: set[int] | str
@@ -77,7 +82,7 @@ def sampling_alone(
         _draw(model, batch_size, rng, device)
     rss, peaks, why = peak_rss_bytes(), *_gpu(device, before)
     timings, fits, beyond = _sweep(model, rng, device)
-    raw = {f"batches of {size} in a process of its own": timing.raw for size, timing in timings.items()}
+    raw = {SWEPT.format(size): timing.raw for size, timing in timings.items()}
     busy = any(timing.busy for timing in timings.values()) if timings else None
     return Alone(load, first, rss, batch_size, _rates(timings), fits, beyond, peaks, why, raw, busy)
 

@@ -14,6 +14,7 @@ T = TypeVar("T")
 # Why a GPU holds its clocks below what it was asked for, by their names in NVML; a cap of power is its normal state.
 _HELD_BACK = ("HwSlowdown", "HwThermalSlowdown", "HwPowerBrakeSlowdown", "SwThermalSlowdown", "SwPowerCap")
 USUAL = "SwPowerCap"
+AT_WORK = 5  # % of the time for which a process kept the GPU in use that counts as one that computes
 
 
 class Unreadable(Exception):
@@ -35,6 +36,11 @@ class Gpu:
         """Memory by process, as the system of the host numbers them: in a container no number may be this process's."""
         found = self._ask(self.nvml.nvmlDeviceGetComputeRunningProcesses)
         return {int(process.pid): process.usedGpuMemory for process in found}
+
+    def working(self, since: float) -> int:
+        """How many processes have computed on it since a moment (``time.time()``), this one among them."""
+        samples = self._ask(self.nvml.nvmlDeviceGetProcessUtilization, int(since * 1e6))
+        return len({int(sample.pid) for sample in samples if sample.smUtil >= AT_WORK})
 
     def clocks(self) -> dict[str, Any]:
         """Clocks in MHz, temperature in °C, and for what reasons it holds its clocks back."""

@@ -44,8 +44,9 @@ class Timing:
     running median had settled, which ``settled`` says. calls: of each that counts, in order. total: from the beginning
     of these to their end, the device idle at both. on_device: of each from the moment at which the device came to it to
     that at which it was done, by its own events, waits for the host in between included; None without one. load: what
-    else kept the machine busy meanwhile. held_back: why the GPU ran slower than it was asked to. joules: of all that
-    counts, by the counter of ``energy``; None where there is none, and there it says why.
+    else kept the machine busy meanwhile. held_back: why the GPU ran slower than it was asked to. shared: whether other
+    processes computed on it; None where nobody says. joules: of all that counts, by the counter of ``energy``; None
+    where there is none, and there it says why.
     """
 
     first: float
@@ -56,6 +57,7 @@ class Timing:
     on_device: tuple[float, ...] | None
     load: Load
     held_back: tuple[str, ...] = ()
+    shared: bool | None = None
     joules: float | None = None
     energy: str = ""
 
@@ -63,7 +65,9 @@ class Timing:
     def busy(self) -> bool:
         """Whether too few cores were left for it, or heat slowed its device; with one of its own it takes one core."""
         slowed = any(reason != USUAL for reason in self.held_back)
-        return slowed or self.load.busy(1 if self.on_device is not None else torch.get_num_threads())
+        return (
+            slowed or bool(self.shared) or self.load.busy(1 if self.on_device is not None else torch.get_num_threads())
+        )
 
     @property
     def raw(self) -> dict[str, Any]:
@@ -71,7 +75,7 @@ class Timing:
         return {
             "first": self.first, "warmup": self.warmup, "settled": self.settled, "calls": self.calls,
             "total": self.total, "on_device": self.on_device, "load": {**asdict(self.load), "busy": self.busy},
-            "held_back": self.held_back, "joules": self.joules, "energy": self.energy,
+            "held_back": self.held_back, "shared": self.shared, "joules": self.joules, "energy": self.energy,
         }  # fmt: skip
 
 
@@ -90,7 +94,7 @@ def time_calls(
     idle at both ends alone, as throughput is. Nine calls are the fewest whose 95 % interval of the median does not rest
     on the two extremes.
     """
-    before, warming, meter = reading(), _Calls(call, device), Meter(device)
+    before, began, warming, meter = reading(), time.time(), _Calls(call, device), Meter(device)
     first = warming.make(alone=True)
     while not (settled := _settled(warming.seconds[1:])) and len(warming.seconds) <= WARMUP_CALLS:
         if len(warming.seconds) > 2 and sum(warming.seconds[1:]) > WARMUP_SHARE * min_seconds:
@@ -109,9 +113,10 @@ def time_calls(
     total, on_device = time.perf_counter() - started, timed.on_device()
     meter.stop()
     calls = tuple(timed.seconds) if each or on_device is None else on_device
+    slowed = tuple(sorted({*held_back, *_held_back(device)}))
     return Timing(
-        first, tuple(warming.seconds[1:]), settled, calls, total, on_device, between(before, reading()),
-        tuple(sorted({*held_back, *_held_back(device)})), meter.joules, meter.source or meter.why,
+        first, tuple(warming.seconds[1:]), settled, calls, total, on_device, between(before, reading()), slowed,
+        _shared(device, began), meter.joules, meter.source or meter.why,
     )  # fmt: skip
 
 
@@ -121,6 +126,14 @@ def _held_back(device: torch.device) -> tuple[str, ...]:
         return tuple(gpu(device).clocks()["held_back"])
     except Unreadable:
         return ()
+
+
+def _shared(device: torch.device, since: float) -> bool | None:
+    """Whether more than this process computed on the GPU since a moment; None where NVML does not say."""
+    try:
+        return gpu(device).working(since) > 1
+    except Unreadable:
+        return None
 
 
 class _Calls:

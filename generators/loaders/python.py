@@ -37,10 +37,11 @@ def python(spec: DataSpec, target: str, *, arguments: Mapping[str, Any] | None =
     return found
 
 
-class _Plain:
-    """What has ``sample(n)`` alone, and draws from the global generators."""
+class _Plain(torch.nn.Module):
+    """What has ``sample(n)`` alone, and draws from the global generators. A module goes to the device as any."""
 
     def __init__(self, made: Any) -> None:
+        super().__init__()
         self.made = made
 
     @torch.no_grad()

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bench import Estimate, Omitted, Trial, metric
 from metrics.cost._cost import told_alone
+from metrics.cost.throughput import rate
 
 SWEEP = "1, 2, 4, ..., until 5 % are gained no more"
 
 
 @metric("best_throughput", aspect="efficiency", unit="examples/s", better="higher", least=0, asked=True)
 def best_throughput(trial: Trial) -> Estimate:
-    """Examples a second at the batch size at which they are most."""
+    """Examples a second at the batch size at which they are most; its interval is of the calls at that size."""
     sweep = _sweep(trial)
-    return told_alone(trial, max(sweep.values()), len(sweep), batch_sizes=SWEEP)
+    best = max(sweep, key=lambda size: sweep[size])
+    calls = trial.alone().calls(best)
+    pace = rate(best * len(calls), sum(calls), np.full(len(calls), best), calls, "calls") if calls else None
+    found = told_alone(trial, sweep[best], len(sweep), batch_sizes=SWEEP)
+    return found.model_copy(update={"interval": pace and pace.interval})
 
 
 @metric("best_batch_size", aspect="efficiency", unit="examples", better="none", least=0, asked=True)

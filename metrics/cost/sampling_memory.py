@@ -34,11 +34,11 @@ def sample_gpu_reserved_bytes(trial: Trial) -> Estimate:
 @metric("sample_gpu_process_bytes", aspect="efficiency", unit="B", better="lower", least=0, asked=True)
 def sample_gpu_process_bytes(trial: Trial) -> Estimate:
     """Bytes of the GPU that the process held after it, by NVML: the context and the libraries' workspaces included."""
-    return _peak(trial, "process")
+    return _peak(trial, "process", "NVML")
 
 
-def _peak(trial: Trial, name: str) -> Estimate:
+def _peak(trial: Trial, name: str, source: str = "torch's allocator") -> Estimate:
     found = trial.alone()
     if name not in found.gpu:
         raise Omitted(found.why[name])
-    return told_alone(trial, found.gpu[name], batch_size=found.batch_size)
+    return told_alone(trial, found.gpu[name], batch_size=found.batch_size, source=source)

@@ -13,6 +13,7 @@ from codecarbon.input import DataSource
 
 from bench import Alone, CurvePoint, Estimate, GenbenchError, Omitted, Timing, TooFew, Trial
 from bench.datasets.digits import digits
+from bench.measure.alone import SWEPT
 from bench.measure.names import find_metric
 from bench.measure.trial import Costs
 from bench.probes.load import Load
@@ -238,6 +239,12 @@ class TestAlone:
         assert {name: compute(name, trial).value for name in expected} == expected
         with pytest.raises(Omitted, match="NVML: Not Supported"):
             compute("sample_gpu_process_bytes", trial)
+
+    def test_the_best_rate_is_as_sure_as_its_calls(self) -> None:
+        raw = {SWEPT.format(4): {"calls": [0.21, 0.22, 0.23, 0.22]}}
+        trial = trial_of(Noise(digits()), digits(), alone=lambda: replace(self.found, raw=raw))
+        interval = compute("best_throughput", trial).interval
+        assert interval and interval.lo < 4 / 0.22 < interval.hi
 
     def test_a_limit_that_was_not_met_is_none(self) -> None:
         trial = trial_of(Noise(digits()), digits(), alone=lambda: replace(self.found, beyond=None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.probes import energy, nvml
+from bench.probes import energy, nvml, stopwatch
 from bench.probes.energy import GPU, PACKAGES, Meter
 from bench.probes.load import between, reading
 from bench.probes.machine import cpu_quota, environment
@@ -104,7 +105,7 @@ class Library(SimpleNamespace):
         pass
 
     def __init__(self) -> None:
-        super().__init__(millijoules=0, reasons=0, pids={}, broken="")
+        super().__init__(millijoules=0, reasons=0, pids={}, broken="", at_work={})
 
     def nvmlInit(self) -> None:
         if self.broken == "init":
@@ -139,6 +140,11 @@ class Library(SimpleNamespace):
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle: str) -> list[Any]:
         return [SimpleNamespace(pid=pid, usedGpuMemory=held) for pid, held in self.pids.items()]
+
+    def nvmlDeviceGetProcessUtilization(self, handle: str, since: int) -> list[Any]:
+        if not self.at_work:
+            raise self.NVMLError("Not Found")
+        return [SimpleNamespace(pid=pid, smUtil=share) for pid, share in self.at_work.items()]
 
 
 @pytest.fixture
@@ -187,6 +193,19 @@ class TestGpu:
     def test_processes_are_told_by_the_hosts_numbers(self, library: Library) -> None:
         library.pids = {7: 100, 9: None}
         assert processes() == {7, 9} and gpu(CUDA).process_bytes() == {7: 100, 9: None}
+
+    def test_another_that_computes_beside_it_is_noticed(
+        self, library: Library, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Not one that only holds memory, as the process does that waits for this one."""
+        assert stopwatch._shared(CUDA, 0.0) is None and stopwatch._shared(CPU, 0.0) is None
+        library.at_work = {7: 90, 9: 0}
+        assert stopwatch._shared(CUDA, 0.0) is False
+        library.at_work = {7: 90, 9: 40}
+        assert stopwatch._shared(CUDA, 0.0) is True
+        timing = stopwatch.time_calls(lambda: None, CPU, min_seconds=0)
+        alone = replace(timing, load=replace(timing.load, others=0.0, stolen=0.0, held=0.0))
+        assert not alone.busy and replace(alone, shared=True).busy
 
 
 class TestHeldBack:

@@ -113,7 +113,8 @@ def test_all_that_was_read_is_kept(machine: Machine) -> None:
     found = time_calls(machine.call, GPU)
     assert isinstance(found, Timing)
     assert {*found.raw} == {
-            "first", "warmup", "settled", "calls", "total", "on_device", "load", "held_back", "joules", "energy",
+            "first", "warmup", "settled", "calls", "total", "on_device", "load", "held_back", "shared", "joules",
+            "energy",
         }  # fmt: skip
     assert found.raw["calls"] == found.calls and found.raw["load"]["busy"] == found.busy
 
