@@ -208,20 +208,22 @@ class Sequence(Autoregressive):
         if seen is not None:
             seen.scatter_(1, prompts.to(device), value=True)
         start, ended = self.head.start(n, device), torch.zeros(n, dtype=torch.bool, device=device)
+
+        def draw(out: Tensor) -> Tensor:
+            return self.drawing.draw(out, torch.rand(n, *self.head.draws, generator=rng), seen)
+
         with torch.inference_mode():
             said, state = self(torch.cat([start[:, None], prompts.to(start)], dim=1), state)
-            out = said[:, -1]
+            drawn = draw(said[:, -1])
         while True:
-            u = torch.rand(n, *self.head.draws, generator=rng)
-            with torch.inference_mode():
-                drawn = self.drawing.draw(out, u.to(device), seen)
-            yield drawn.clone()
+            yield drawn.clone()  # a tensor like any other
             if self.drawing.stop:
                 ended = ended | self.drawing.ends(drawn)
                 if bool(ended.all()):
                     return
-            with torch.inference_mode():
+            with torch.inference_mode():  # to enter it takes a fiftieth of a small net's step
                 out, state = self.step(drawn, state)
+                drawn = draw(out)
 
 
 class Raster(Autoregressive):
