@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from bench import Batch, DataSpec, GenbenchError, Unsupported, modality_of, uniform
+from generators._bare import bare
 from generators._drawing import Drawing
 from generators._heads import Tokens, head_of
 from generators._schedule import adamw, descend, set_rate
@@ -107,7 +108,7 @@ class Autoregressive(nn.Module):
 
     def _said(self, features: Tensor) -> Tensor:
         if self.write is None:
-            return features @ self.read.weight[: self.head.size].T
+            return F.linear(features, self.read.weight[: self.head.size])
         said: Tensor = self.write(features)
         return said
 
@@ -151,10 +152,10 @@ class Autoregressive(nn.Module):
         device = next(self.parameters()).device
         u = uniform(rng, n, self.window, *self.head.draws).to(device)
         with torch.inference_mode():  # a sixth faster here than no_grad
-            step, state = self.head.start(n, device), self.net.begin()
+            model, step, state = bare(self), self.head.start(n, device), self.net.begin()
             seen, drawn = self.drawing.nothing_seen(n, device), []
             for each in u.unbind(1):
-                out, state = self.step(step, state)
+                out, state = model.step(step, state)
                 step = self.drawing.draw(out, each, seen)
                 drawn.append(step)
             x = torch.stack(drawn, dim=1)
@@ -204,7 +205,7 @@ class Sequence(Autoregressive):
         """The same of several side by side, ``(n, steps, ...)`` to ``(n, ...)`` at a time, until all have ended."""
         self.head.check(Batch(prompts))
         n, device = len(prompts), next(self.parameters()).device
-        state, seen = self.net.begin(), self.drawing.nothing_seen(n, device)
+        model, state, seen = bare(self), self.net.begin(), self.drawing.nothing_seen(n, device)
         if seen is not None:
             seen.scatter_(1, prompts.to(device), value=True)
         start, ended = self.head.start(n, device), torch.zeros(n, dtype=torch.bool, device=device)
@@ -213,7 +214,7 @@ class Sequence(Autoregressive):
             return self.drawing.draw(out, torch.rand(n, *self.head.draws, generator=rng), seen)
 
         with torch.inference_mode():
-            said, state = self(torch.cat([start[:, None], prompts.to(start)], dim=1), state)
+            said, state = model(torch.cat([start[:, None], prompts.to(start)], dim=1), state)
             drawn = draw(said[:, -1])
         while True:
             yield drawn.clone()  # a tensor like any other
@@ -222,7 +223,7 @@ class Sequence(Autoregressive):
                 if bool(ended.all()):
                     return
             with torch.inference_mode():  # to enter it takes a fiftieth of a small net's step
-                out, state = self.step(drawn, state)
+                out, state = model.step(drawn, state)
                 drawn = draw(out)
 
 
