@@ -199,7 +199,7 @@ class Sequence(Autoregressive):
         Without one it has no end. What lies beyond the window of a net that has one is handled as the family says.
         Raises GenbenchError for tokens that the data has not.
         """
-        return (pieces[0] for pieces in self.stream_batch(prompt[None], rng))
+        return (pieces.squeeze(0) for pieces in self.stream_batch(prompt[None], rng))
 
     def stream_batch(self, prompts: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
         """The same of several side by side, ``(n, steps, ...)`` to ``(n, ...)`` at a time, until all have ended."""
@@ -210,21 +210,19 @@ class Sequence(Autoregressive):
             seen.scatter_(1, prompts.to(device), value=True)
         start, ended = self.head.start(n, device), torch.zeros(n, dtype=torch.bool, device=device)
 
-        def draw(out: Tensor) -> Tensor:
-            return self.drawing.draw(out, torch.rand(n, *self.head.draws, generator=rng), seen)
-
-        with torch.inference_mode():
+        u, fast = without_end(rng, (n, *self.head.draws), device), torch.inference_mode()
+        with fast:
             said, state = model(torch.cat([start[:, None], prompts.to(start)], dim=1), state)
-            drawn = draw(said[:, -1])
+            drawn = self.drawing.draw(said[:, -1], next(u), seen)
         while True:
             yield drawn.clone()  # a tensor like any other
             if self.drawing.stop:
                 ended = ended | self.drawing.ends(drawn)
                 if bool(ended.all()):
                     return
-            with torch.inference_mode():  # to enter it takes a fiftieth of a small net's step
+            with fast:
                 out, state = model.step(drawn, state)
-                drawn = draw(out)
+                drawn = self.drawing.draw(out, next(u), seen)
 
 
 class Raster(Autoregressive):
@@ -264,6 +262,15 @@ def pieces(batch: Batch, size: int) -> Iterator[Batch]:
         lengths = None if batch.lengths is None else (batch.lengths - first).clamp(0, data.shape[1])
         if lengths is None or bool(lengths.any()):
             yield Batch(data, batch.condition, lengths)
+
+
+def without_end(rng: torch.Generator, shape: tuple[int, ...], device: torch.device) -> Iterator[Tensor]:
+    """Uniform numbers in [0, 1) of this shape, again and again; by the 64, as a call takes as long for one as for many.
+
+    In float64, in which tokens are drawn.
+    """
+    while True:
+        yield from torch.rand(64, *shape, generator=rng).to(device, torch.float64).unbind()
 
 
 def ended(x: Tensor, drawing: Drawing) -> Batch:

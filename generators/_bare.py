@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch.nn.functional as F
@@ -53,6 +53,9 @@ def _plain(kind: type[nn.Module]) -> type:
     members = {name: member for base in reversed(own) for name, member in vars(base).items()}
     for name in ("__dict__", "__weakref__"):
         members.pop(name, None)
+    for name, member in members.items():
+        if isinstance(member, property) and member.fget is not None:
+            members[name] = cached_property(member.fget)
     return type(kind.__name__, (), {**members, "__call__": kind.forward})
 
 
