@@ -80,7 +80,7 @@ def attend(
     causal: bool = True,
     band: int = 0,
     sees: Tensor | None = None,
-    hidden: Tensor | None = None,
+    unknown: Tensor | None = None,
     dropout: float = 0.0,
 ) -> Tensor:
     """What each of the last steps finds among all that are known, ``(batch, heads, steps, size)``.
@@ -88,14 +88,14 @@ def attend(
     q: ``(batch, heads, steps, size)``. k, v: of at least as many steps, the last of which are those of q; of fewer
     heads, each for as many of q's in a row (grouped queries, Ainslie et al. 2023, arXiv:2305.13245). causal: none looks
     at what comes after it, and with ``band`` at no more than so many steps, itself the last. sees: of what is not
-    causal, which steps each sees, ``(..., steps, known)`` bool; all where left out. hidden: of a single step, as of
+    causal, which steps each sees, ``(..., steps, known)`` bool; all where left out. unknown: of a single step, as of
     ``Cache.keep``.
     """
     steps, known = q.shape[2], k.shape[2]
     if steps == 1 and sees is None:
         if band:
             k, v = k[:, :, -band:], v[:, :, -band:]
-        return _one(q, k, v, q.new_zeros(1) if hidden is None else hidden)
+        return _one(q, k, v, q.new_zeros(1) if unknown is None else unknown)
     if 0 < band < known and steps == known:
         return _banded(q, k, v, band, dropout)
     if causal and steps > 1 and (steps < known or 0 < band < known):
@@ -105,12 +105,12 @@ def attend(
     return F.scaled_dot_product_attention(q, k, v, sees, is_causal=plain, dropout_p=dropout, enable_gqa=grouped)
 
 
-def _one(q: Tensor, k: Tensor, v: Tensor, hidden: Tensor) -> Tensor:
+def _one(q: Tensor, k: Tensor, v: Tensor, unknown: Tensor) -> Tensor:
     """Of a single step, plainly: on a CPU a quarter of the time of the fused one, which is made for many."""
     heads, groups = q.shape[1], k.shape[1]
     q = q.reshape(len(q) * groups, heads // groups, q.shape[3])  # those that share keys side by side
     k, v = k.flatten(0, 1), v.flatten(0, 1)
-    weights = torch.baddbmm(hidden, q, k.transpose(1, 2), alpha=q.shape[2] ** -0.5).softmax(-1)
+    weights = torch.baddbmm(unknown, q, k.transpose(1, 2), alpha=q.shape[2] ** -0.5).softmax(-1)
     return torch.bmm(weights, v).view(-1, heads, 1, v.shape[2])
 
 

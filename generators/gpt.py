@@ -136,9 +136,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, cache: Cache | None) -> Tensor:
         q, k, v = self.qkv(self.norm1(x)).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        hidden = None
+        unknown, rate = None, self.dropout.p if self.training else 0.0
         if cache is not None:
-            k, v, hidden = cache.keep(self.place, k, v, band=self.band)
-        y = attend(q, k, v, band=self.band, hidden=hidden, dropout=self.dropout.p if self.training else 0.0)
+            k, v, unknown = cache.keep(self.place, k, v, band=self.band)
+        y = attend(q, k, v, band=self.band, unknown=unknown, dropout=rate)
         x = x + self.dropout(self.out(y.transpose(1, 2).reshape(x.shape)))
         return x + self.dropout(self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh")))
