@@ -17,13 +17,13 @@ class Cache:
     A state that goes on writes over what one that went on from the same place wrote.
     """
 
-    BLOCK = 16
+    BLOCK = 32
 
     def __init__(self, room: int, *, inputs: bool = False) -> None:
         self.room, self.length = room, 0
         self.keys: dict[int, Tensor] = {}  # by layer, (n, heads, steps of whole blocks, width / heads)
         self.values: dict[int, Tensor] = {}
-        self.open = torch.cat([torch.zeros(room), torch.full((self.BLOCK,), -torch.inf)])
+        self.behind = torch.cat([torch.zeros(room), torch.full((self.BLOCK,), -torch.inf)])  # ``keep`` gives a stretch
         self.inputs: Tensor | None = None
         self.keeps_inputs = inputs
 
@@ -31,8 +31,8 @@ class Cache:
         """Write the keys and values of new steps, and return those of all that are remembered.
 
         Past the room the oldest are written over; in which order they stand then, attention does not ask.
-        A single step without a band gets whole blocks, since memory is read twice as fast without gaps, and what
-        hides the places behind the steps: 0 for a step, -inf for none, ``(places,)``.
+        A single step without a band gets whole blocks, as memory is read up to twice as fast without gaps, and what
+        hides the places behind the steps: 0 for each that is known, -inf behind, ``(places,)``.
         """
         place, steps = self.length % self.room, k.shape[2]
         known = min(self.length + steps, self.room)
@@ -41,13 +41,13 @@ class Cache:
         values[:, :, place : place + steps] = v
         if steps > 1 or band:
             return keys[:, :, :known], values[:, :, :known], None
-        return keys, values, self.open[self.room - known : self.room - known + keys.shape[2]]
+        return keys, values, self.behind[self.room - known : self.room - known + keys.shape[2]]
 
     def _grown(self, layer: int, k: Tensor, v: Tensor, known: int) -> tuple[Tensor, Tensor]:
         """Memory of the layer for so many steps, zero where nothing stands yet."""
         if layer not in self.keys:
             self.keys[layer], self.values[layer] = k[:, :, :0], v[:, :, :0]
-            self.open = self.open.to(k)
+            self.behind = self.behind.to(k)
         more = known - self.keys[layer].shape[2]
         if more > 0:
             more += -known % self.BLOCK

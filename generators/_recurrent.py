@@ -69,7 +69,7 @@ class Layers(Net):
 
     def step(self, h: Tensor, state: list[State] | None) -> tuple[Tensor, list[State]]:
         if state is None or self.training:
-            return Net.step(self, h, state)
+            return super().step(h, state)
         after = []
         for weights, parts in zip(self.layers.all_weights, state, strict=True):
             after.append(self.cell(h, parts, *weights))

@@ -141,4 +141,5 @@ class Block(nn.Module):
             k, v, unknown = cache.keep(self.place, k, v, band=self.band)
         y = attend(q, k, v, band=self.band, unknown=unknown, dropout=rate)
         x = x + self.dropout(self.out(y.transpose(1, 2).reshape(x.shape)))
-        return x + self.dropout(self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh")))
+        x = x + self.dropout(self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh")))
+        return x

@@ -129,7 +129,8 @@ class Block(nn.Module):
         y = attend(q, k, v, causal=self.causal, sees=sees, unknown=unknown, dropout=rate)
         x = x + self.dropout(self.out(y.transpose(1, 2).flatten(2)))
         gate, up = self.gate_up(self.norm2(x)).chunk(2, -1)
-        return x + self.dropout(self.down(F.silu(gate) * up))
+        x = x + self.dropout(self.down(F.silu(gate) * up))
+        return x
 
 
 def rotations(first: int, steps: int, size: int, base: float, device: torch.device) -> tuple[Tensor, Tensor]:
