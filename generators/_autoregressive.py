@@ -202,14 +202,16 @@ class Sequence(Autoregressive):
         return (pieces.squeeze(0) for pieces in self.stream_batch(prompt[None], rng))
 
     def stream_batch(self, prompts: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
-        """The same of several side by side, ``(n, steps, ...)`` to ``(n, ...)`` at a time, until all have ended."""
+        """The same of several side by side, ``(n, steps, ...)`` to ``(n, ...)`` at a time, until all have ended.
+
+        More is drawn from rng than has been used.
+        """
         self.head.check(Batch(prompts))
         n, device = len(prompts), next(self.parameters()).device
         model, state, seen = bare(self), self.net.begin(), self.drawing.nothing_seen(n, device)
         if seen is not None:
             seen.scatter_(1, prompts.to(device), value=True)
         start, ended = self.head.start(n, device), torch.zeros(n, dtype=torch.bool, device=device)
-
         u, fast = without_end(rng, (n, *self.head.draws), device), torch.inference_mode()
         with fast:
             said, state = model(torch.cat([start[:, None], prompts.to(start)], dim=1), state)
@@ -265,9 +267,9 @@ def pieces(batch: Batch, size: int) -> Iterator[Batch]:
 
 
 def without_end(rng: torch.Generator, shape: tuple[int, ...], device: torch.device) -> Iterator[Tensor]:
-    """Uniform numbers in [0, 1) of this shape, again and again; by the 64, as a call takes as long for one as for many.
+    """Float32 numbers in [0, 1) of this shape, again and again, as float64, in which tokens are drawn.
 
-    In float64, in which tokens are drawn.
+    By the 64, as a call takes as long for one as for many.
     """
     while True:
         yield from torch.rand(64, *shape, generator=rng).to(device, torch.float64).unbind()
