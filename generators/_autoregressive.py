@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from bench import Batch, DataSpec, GenbenchError, Unsupported, modality_of, uniform
+from generators._bare import bare
 from generators._drawing import Drawing
 from generators._heads import Tokens, head_of
 from generators._schedule import adamw, descend, set_rate
@@ -107,7 +108,7 @@ class Autoregressive(nn.Module):
 
     def _said(self, features: Tensor) -> Tensor:
         if self.write is None:
-            return features @ self.read.weight[: self.head.size].T
+            return F.linear(features, self.read.weight[: self.head.size])
         said: Tensor = self.write(features)
         return said
 
@@ -151,10 +152,10 @@ class Autoregressive(nn.Module):
         device = next(self.parameters()).device
         u = uniform(rng, n, self.window, *self.head.draws).to(device)
         with torch.inference_mode():  # a sixth faster here than no_grad
-            step, state = self.head.start(n, device), self.net.begin()
+            model, step, state = bare(self), self.head.start(n, device), self.net.begin()
             seen, drawn = self.drawing.nothing_seen(n, device), []
             for each in u.unbind(1):
-                out, state = self.step(step, state)
+                out, state = model.step(step, state)
                 step = self.drawing.draw(out, each, seen)
                 drawn.append(step)
             x = torch.stack(drawn, dim=1)
@@ -198,30 +199,32 @@ class Sequence(Autoregressive):
         Without one it has no end. What lies beyond the window of a net that has one is handled as the family says.
         Raises GenbenchError for tokens that the data has not.
         """
-        return (pieces[0] for pieces in self.stream_batch(prompt[None], rng))
+        return (pieces.squeeze(0) for pieces in self.stream_batch(prompt[None], rng))
 
     def stream_batch(self, prompts: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
-        """The same of several side by side, ``(n, steps, ...)`` to ``(n, ...)`` at a time, until all have ended."""
+        """The same of several side by side, ``(n, steps, ...)`` to ``(n, ...)`` at a time, until all have ended.
+
+        More is drawn from rng than has been used.
+        """
         self.head.check(Batch(prompts))
         n, device = len(prompts), next(self.parameters()).device
-        state, seen = self.net.begin(), self.drawing.nothing_seen(n, device)
+        model, state, seen = bare(self), self.net.begin(), self.drawing.nothing_seen(n, device)
         if seen is not None:
             seen.scatter_(1, prompts.to(device), value=True)
         start, ended = self.head.start(n, device), torch.zeros(n, dtype=torch.bool, device=device)
-        with torch.inference_mode():
-            said, state = self(torch.cat([start[:, None], prompts.to(start)], dim=1), state)
-            out = said[:, -1]
+        u, fast = without_end(rng, (n, *self.head.draws), device), torch.inference_mode()
+        with fast:
+            said, state = model(torch.cat([start[:, None], prompts.to(start)], dim=1), state)
+            drawn = self.drawing.draw(said[:, -1], next(u), seen)
         while True:
-            u = torch.rand(n, *self.head.draws, generator=rng)
-            with torch.inference_mode():
-                drawn = self.drawing.draw(out, u.to(device), seen)
-            yield drawn.clone()
+            yield drawn.clone()  # a tensor like any other
             if self.drawing.stop:
                 ended = ended | self.drawing.ends(drawn)
                 if bool(ended.all()):
                     return
-            with torch.inference_mode():
-                out, state = self.step(drawn, state)
+            with fast:
+                out, state = model.step(drawn, state)
+                drawn = self.drawing.draw(out, next(u), seen)
 
 
 class Raster(Autoregressive):
@@ -261,6 +264,15 @@ def pieces(batch: Batch, size: int) -> Iterator[Batch]:
         lengths = None if batch.lengths is None else (batch.lengths - first).clamp(0, data.shape[1])
         if lengths is None or bool(lengths.any()):
             yield Batch(data, batch.condition, lengths)
+
+
+def without_end(rng: torch.Generator, shape: tuple[int, ...], device: torch.device) -> Iterator[Tensor]:
+    """Float32 numbers in [0, 1) of this shape, again and again, as float64, in which tokens are drawn.
+
+    By the 64, as a call takes as long for one as for many.
+    """
+    while True:
+        yield from torch.rand(64, *shape, generator=rng).to(device, torch.float64).unbind()
 
 
 def ended(x: Tensor, drawing: Drawing) -> Batch:

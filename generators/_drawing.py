@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -44,7 +45,7 @@ class Drawing:
         if isinstance(self.head, Tokens) and any(token >= self.head.vocab for token in self.stop):
             raise GenbenchError(f"stop = {list(self.stop)}: tokens of this data lie in 0..{self.head.vocab - 1}")
 
-    @property
+    @cached_property
     def limits(self) -> bool:
         """Whether any token is made less likely than a temperature makes it."""
         return (self.top_k, self.top_p, self.min_p, self.repetition) != (0, 1, 0, 1)

@@ -25,8 +25,9 @@ from bench import Batch, DataSpec, GenbenchError, Unsupported
 def draw_one(logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
     """Of k things one each, int64 ``(...)``, by logits ``(..., k)`` and ``u`` in [0, 1), ``(...)``: by inversion."""
     scaled = logits if temperature == 1 else logits.double() / temperature
+    # In float64 the last is 1 but for 1e-13, which is less than what lies between 1 and the greatest float32 below it.
     cumulative = scaled.softmax(-1, dtype=torch.float64).cumsum(-1)
-    u = u.to(cumulative.device, torch.float64)[..., None] * cumulative[..., -1:]
+    u = u.to(cumulative).unsqueeze(-1).contiguous()
     return torch.searchsorted(cumulative, u, right=True).squeeze(-1).clamp_(max=logits.shape[-1] - 1)
 
 

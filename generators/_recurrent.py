@@ -1,9 +1,9 @@
-"""Recurrent families: stacked layers, trained by torch's fast ones and run step by step by their equations.
+"""Recurrent families: stacked layers, over many steps by torch's layers and over a single one by its cells.
 
-    h_t = cell(W x_t + b, U h_{t-1} + d, state_{t-1})
+    state_t = cell(x_t, state_{t-1}; W, U, b, d)
 
-A file of a family writes out its cell, which a test holds against torch's layer. For a single step that is the faster
-of the two: torch's layer is made for many.
+A file of a family says its cell's equations, which a test holds against both. For a single step the cell takes half of
+the layer's time, which is made for many.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from annotated_types import Ge, Lt
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
@@ -35,8 +34,8 @@ class Recurrent(Sequence, ABC):
 
     @staticmethod
     @abstractmethod
-    def cell(x: Tensor, h: Tensor, state: State) -> State:
-        """The next state, each part ``(batch, width)``, from ``W x + b`` and ``U h + d``, ``(batch, gates width)``."""
+    def cell(x: Tensor, state: State, *weights: Tensor) -> State:
+        """The next state, each part ``(batch, width)``; weights: W, U, b and d, of ``gates width`` rows each."""
 
     def __init__(
         self,
@@ -72,7 +71,7 @@ class Layers(Net):
         if state is None or self.training:
             return super().step(h, state)
         after = []
-        for (w, u, b, d), parts in zip(self.layers.all_weights, state, strict=True):
-            after.append(self.cell(F.linear(h, w, b).float(), F.linear(parts[0], u, d).float(), parts))
+        for weights, parts in zip(self.layers.all_weights, state, strict=True):
+            after.append(self.cell(h, parts, *weights))
             h = after[-1][0]
         return h, after

@@ -129,16 +129,17 @@ class Block(nn.Module):
 
     def __init__(self, place: int, width: int, heads: int, band: int, dropout: float) -> None:
         super().__init__()
-        self.place, self.heads, self.band, self.rate = place, heads, band, dropout
+        self.place, self.heads, self.band, self.dropout = place, heads, band, nn.Dropout(dropout)
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor, cache: Cache | None) -> Tensor:
-        q, k, v = self.qkv(self.norm1(x)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = self.qkv(self.norm1(x)).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        unknown, rate = None, self.dropout.p if self.training else 0.0
         if cache is not None:
-            k, v = cache.keep(self.place, k, v)
-        y = attend(q, k, v, band=self.band, dropout=self.rate if self.training else 0.0)
-        x = x + F.dropout(self.out(y.transpose(1, 2).flatten(2)), self.rate, self.training)
-        y = self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh"))
-        return x + F.dropout(y, self.rate, self.training)
+            k, v, unknown = cache.keep(self.place, k, v, band=self.band)
+        y = attend(q, k, v, band=self.band, unknown=unknown, dropout=rate)
+        x = x + self.dropout(self.out(y.transpose(1, 2).reshape(x.shape)))
+        x = x + self.dropout(self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh")))
+        return x

@@ -32,8 +32,5 @@ class GRU(Recurrent):
     layer = nn.GRU
 
     @staticmethod
-    def cell(x: Tensor, h: Tensor, state: State) -> State:
-        (x_gates, x_n), (h_gates, h_n) = (part.tensor_split([2 * part.shape[-1] // 3], -1) for part in (x, h))
-        reset, update = (x_gates + h_gates).sigmoid().chunk(2, -1)
-        candidate = (x_n + reset * h_n).tanh()
-        return (torch.lerp(candidate, state[0].to(candidate), update),)  # (1 - z) n + z h
+    def cell(x: Tensor, state: State, *weights: Tensor) -> State:
+        return (torch.gru_cell(x, state[0], *weights),)

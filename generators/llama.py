@@ -107,27 +107,30 @@ class Block(nn.Module):
         self, place: int, width: int, heads: int, groups: int, hidden: int, dropout: float, *, causal: bool = True
     ) -> None:
         super().__init__()
-        self.place, self.heads, self.groups, self.rate, self.causal = place, heads, groups, dropout, causal
+        self.place, self.heads, self.groups, self.causal = place, heads, groups, causal
         size = width // heads
         self.norm1, self.norm2 = nn.RMSNorm(width, eps=1e-5), nn.RMSNorm(width, eps=1e-5)
         self.qkv = nn.Linear(width, (heads + 2 * groups) * size, bias=False)
         self.out = nn.Linear(width, width, bias=False)
         self.gate_up = nn.Linear(width, 2 * hidden, bias=False)
         self.down = nn.Linear(hidden, width, bias=False)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(
         self, x: Tensor, turns: tuple[Tensor, Tensor], cache: Cache | None = None, sees: Tensor | None = None
     ) -> Tensor:
         """sees: of one that is not causal, which steps each sees, ``(..., steps, steps)`` bool; all where left out."""
-        heads = [self.heads, self.groups, self.groups]
+        heads, unknown = [self.heads, self.groups, self.groups], None
         q, k, v = self.qkv(self.norm1(x)).unflatten(2, (sum(heads), -1)).transpose(1, 2).split(heads, dim=1)
         q, k = rotated(q, turns), rotated(k, turns)
         if cache is not None:
-            k, v = cache.keep(self.place, k, v)
-        y = attend(q, k, v, causal=self.causal, sees=sees, dropout=self.rate if self.training else 0.0)
-        x = x + F.dropout(self.out(y.transpose(1, 2).flatten(2)), self.rate, self.training)
+            k, v, unknown = cache.keep(self.place, k, v)
+        rate = self.dropout.p if self.training else 0.0
+        y = attend(q, k, v, causal=self.causal, sees=sees, unknown=unknown, dropout=rate)
+        x = x + self.dropout(self.out(y.transpose(1, 2).flatten(2)))
         gate, up = self.gate_up(self.norm2(x)).chunk(2, -1)
-        return x + F.dropout(self.down(F.silu(gate) * up), self.rate, self.training)
+        x = x + self.dropout(self.down(F.silu(gate) * up))
+        return x
 
 
 def rotations(first: int, steps: int, size: int, base: float, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -34,8 +34,5 @@ class LSTM(Recurrent):
     layer = nn.LSTM
 
     @staticmethod
-    def cell(x: Tensor, h: Tensor, state: State) -> State:
-        gates = x + h
-        write, keep, _, show = gates.sigmoid().chunk(4, -1)  # at once, as fewer calls are faster than fewer numbers
-        cell = torch.addcmul(keep * state[1], write, gates.chunk(4, -1)[2].tanh())
-        return show * cell.tanh(), cell
+    def cell(x: Tensor, state: State, *weights: Tensor) -> State:
+        return torch.lstm_cell(x, state, *weights)

@@ -8,6 +8,7 @@ No gates: what is kept is written over at every step, and a gradient through man
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from bench import Presets, generator
@@ -29,5 +30,5 @@ class RNN(Recurrent):
     layer = nn.RNN
 
     @staticmethod
-    def cell(x: Tensor, h: Tensor, state: State) -> State:
-        return ((x + h).tanh(),)
+    def cell(x: Tensor, state: State, *weights: Tensor) -> State:
+        return (torch.rnn_tanh_cell(x, state[0], *weights),)

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from scipy import integrate, stats
 from torch import Tensor
 from torch import distributions as laws
@@ -46,6 +47,15 @@ class TestTokens:
         p = torch.tensor([0.1, 0.0, 0.6, 0.3])
         counts = torch.bincount(Tokens(4).draw(p.log().expand(10000, 4), grid(10000)), minlength=4)
         assert counts.tolist() == [1000, 0, 6000, 3000]
+
+    @pytest.mark.parametrize("vocab", [1, 7, 100_000])
+    def test_the_ends_of_the_unit_interval_are_tokens_that_can_be(self, vocab: int) -> None:
+        """Also where rounding adds up over many tokens, and those at both ends have no probability."""
+        out = torch.randn(1, vocab, generator=rng())
+        ends = torch.tensor([0.0, 1 - 2**-24])
+        assert Tokens(vocab).draw(out.expand(2, vocab), ends).tolist() == [0, vocab - 1]
+        shut = F.pad(out, (1, 1), value=-torch.inf)
+        assert Tokens(vocab + 2).draw(shut.expand(2, vocab + 2), ends).tolist() == [1, vocab]
 
     def test_the_start_is_outside_the_vocabulary(self) -> None:
         assert Tokens(5).shifted(torch.tensor([[3, 1, 4]])).tolist() == [[5, 3, 1]]

@@ -24,10 +24,33 @@ SMALL: dict[str, dict[str, Any]] = {
 CELLS: tuple[type[Recurrent], ...] = (RNN, GRU, LSTM)
 
 
+def equations(family: type[Recurrent], x: Tensor, h: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """As they stand at the head of each family's file; x = W x_t + b and h = U h_{t-1} + d of all gates."""
+    if family is RNN:
+        return ((x + h).tanh(),)
+    if family is LSTM:
+        i, f, g, o = (x + h).chunk(4, -1)
+        cell = f.sigmoid() * state[1] + i.sigmoid() * g.tanh()
+        return o.sigmoid() * cell.tanh(), cell
+    (x_r, x_z, x_n), (h_r, h_z, h_n) = x.chunk(3, -1), h.chunk(3, -1)
+    z = (x_z + h_z).sigmoid()
+    return ((1 - z) * (x_n + (x_r + h_r).sigmoid() * h_n).tanh() + z * state[0],)
+
+
+@pytest.mark.parametrize("family", CELLS)
+@torch.no_grad()
+def test_each_cell_is_its_equations(family: type[Recurrent]) -> None:
+    net: Any = family(DataSpec("text", (9,), "tokens", vocab=5), width=7, embedding=4).net
+    ((w, u, b, d),) = net.layers.all_weights
+    x, state = torch.randn(3, 4), tuple(torch.randn(3, 7) for _ in range(2 if family is LSTM else 1))
+    expected = equations(family, x @ w.T + b, state[0] @ u.T + d, state)
+    torch.testing.assert_close(family.cell(x, state, w, u, b, d), expected)
+
+
 @pytest.mark.parametrize("family", CELLS)
 @torch.no_grad()
 def test_each_cell_is_torchs(family: type[Recurrent]) -> None:
-    """Step by step by the equations, as torch's layers run over all steps; states too."""
+    """Step by step, as torch's layers run over all steps; states too."""
     torch.manual_seed(0)
     net = family(DataSpec("text", (9,), "tokens", vocab=5), width=7, embedding=4, layers=2).eval().net
     x, parts = torch.randn(3, 9, 4), 2 if family is LSTM else 1

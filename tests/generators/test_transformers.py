@@ -14,7 +14,7 @@ from bench import Batch, DataSpec, GenbenchError, Unsupported
 from bench.registry import registry
 from bench.streams import stream
 from bench.testing import made_up
-from generators._attention import attend
+from generators._attention import Cache, attend
 from generators.gpt import GPT, GPT3, ImageGPT
 from generators.llama import Llama, rotations
 
@@ -85,6 +85,25 @@ def test_llama_is_llama(groups: int) -> None:
         mine.norm2.weight.copy_(block.post_attention_layernorm.weight)
     x = torch.randint(VOCAB, (4, WINDOW))
     torch.testing.assert_close(ours(x)[0], theirs(x).logits, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", [GPT, Llama])
+@torch.no_grad()
+def test_what_is_remembered_in_blocks_is_all(family: Any) -> None:
+    """Step by step over several blocks of a cache, behind a prompt that ends within one, as at once."""
+    torch.manual_seed(0)
+    window = 3 * Cache.BLOCK + 5
+    model = family(text(window=window), layers=2, heads=2, width=16).eval()
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.5)
+    x = torch.randint(VOCAB, (2, window))
+    whole, _ = model(x)
+    out, cache = model(x[:, :7], model.net.begin())
+    found = [out]
+    for step in x[:, 7:].unbind(1):
+        out, cache = model.step(step, cache)
+        found.append(out[:, None])
+    torch.testing.assert_close(torch.cat(found, dim=1), whole, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("steps", [1, 3, 4, 7, 16])

@@ -1,15 +1,16 @@
-"""Both sides of a ratio run on the same two threads, whatever numerical library they use."""
+"""Both sides of a ratio run on the same two threads, or one on one core, whatever numerical library they use."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-THREADS = min(2, os.cpu_count() or 1)
+from bench.probes.load import usable
+
+THREADS = min(2, len(usable()))
 
 
 @pytest.fixture(autouse=True)
