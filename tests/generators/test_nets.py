@@ -242,3 +242,20 @@ class TestTraining:
     def test_the_average_counts_as_no_parameter(self) -> None:
         trial = Trial(self.model(), digits(), seed=0, n_samples=2, batch_size=2, device=CPU)
         assert parameters(trial).value == 2 * 64 + 64
+
+
+def test_a_perceptron_that_is_told_the_time_learns_the_flow_between_two_normal_laws() -> None:
+    """Of 256 numbers that nothing else can be said of: E Var(x_1 - x_0 | x_t) = E 1 / (t^2 + (1 - t)^2) = pi / 2."""
+    torch.manual_seed(0)
+    net = ResidualMLP(256, 256, width=128, depth=2, times=1)
+    optimiser = torch.optim.Adam(net.parameters(), lr=2e-3)
+    losses = []
+    for _ in range(150):
+        noise, x, t = torch.randn(256, 256), torch.randn(256, 256), torch.rand(256)
+        at = t[:, None]
+        loss = (net((1 - at) * noise + at * x, t) - (x - noise)).square().mean()
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        losses.append(loss.item())
+    assert sum(losses[-30:]) / 30 == pytest.approx(torch.pi / 2, rel=0.03)
