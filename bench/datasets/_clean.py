@@ -1,0 +1,136 @@
+"""The first stage: what cannot be used, what stands twice, and what is in training and held out at once.
+
+Found, counted and named, always; then dropped, refused or kept, as ``clean`` says. Of two that are the same the one
+that is held out stays, since what others have been tested on should not change, and else the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel
+from torch import Tensor
+
+from bench.datasets._alike import glances, near_pairs, perceptual_hashes, thumbs
+from bench.datasets._stages import Clean
+from bench.errors import DataError, named
+from bench.protocols import SplitName
+from bench.reading.folders import EXAMPLES
+
+NAMED = 12  # examples of a finding that are kept by name, and as pictures
+UNDECODABLE, WRONG_MODE = "cannot be decoded", "are of a mode that eight bits of grey or RGB cannot hold"
+TWICE, NEARLY = "stand there twice", "stand there nearly twice"
+LEAK, NEAR_LEAK = "are in two splits", "are nearly in two splits"
+GROUPS = "are of a group that is in two splits"
+_HELD_OUT: Sequence[SplitName] = ("test", "valid", "train")  # which of two that are the same stays
+
+
+class Finding(BaseModel, frozen=True):
+    """What is wrong with how many, with the first of them by name.
+
+    what: as a sentence goes on after "3 of 200 pictures".   of: how many were looked at.
+    examples: a name, and what is wrong with it or the one that it is the same as.   dropped: what became of them.
+    """
+
+    what: str
+    count: int
+    of: int
+    examples: tuple[tuple[str, str], ...]
+    dropped: bool
+
+    def __str__(self) -> str:
+        some = [named(f"{name} ({other})" if other else name) for name, other in self.examples[:EXAMPLES]]
+        more = [*some, *(["..."] if self.count > len(some) else [])]
+        return f"{self.count:,} of {self.of:,} {self.what}: {', '.join(more)}"
+
+
+class Twin(NamedTuple):
+    """A row that is the same as another one, which stays."""
+
+    row: int
+    stays: int
+    what: str
+
+
+class Looks(NamedTuple):
+    """What is kept of every picture to be compared by: ``(n,)`` SHA-256, ``(n,)`` of 64 bits, ``(n, 64)`` levels."""
+
+    digests: NDArray[np.bytes_]
+    hashes: NDArray[np.uint64]
+    glances: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, chunks: Iterator[np.ndarray], near: bool) -> Looks:
+        """Of pictures ``(n, C, H, W)`` that come a few at a time. near: whether more than their digests is needed."""
+        import hashlib
+
+        digests, hashes, seen = bytearray(), [np.empty(0, np.uint64)], [np.empty((0, 64), np.uint8)]
+        for chunk in chunks:
+            for picture in chunk:
+                digests += hashlib.sha256(np.ascontiguousarray(picture).data).digest()
+            if near:
+                small = thumbs(torch.from_numpy(np.array(chunk)))
+                hashes.append(perceptual_hashes(small))
+                seen.append(glances(small))
+        return cls(np.frombuffer(bytes(digests), "S32"), np.concatenate(hashes), np.concatenate(seen))
+
+
+def twins(
+    looks: Looks, splits: Sequence[SplitName] | None, take: Callable[[NDArray[np.int64]], np.ndarray]
+) -> list[Twin]:
+    """Every picture that is the same as one that stays. splits: of each row; None where nothing is set apart.
+
+    take: the pixels of rows.
+    """
+    n = len(looks.digests)
+    rank = np.zeros(n, int) if splits is None else np.array([_HELD_OUT.index(split) for split in splits])
+    order = np.lexsort((np.arange(n), rank, looks.digests))
+    heads = np.flatnonzero(np.r_[True, looks.digests[order][1:] != looks.digests[order][:-1]]) if n else order
+    stays = np.empty(n, np.int64)
+    stays[order] = order[np.repeat(heads, np.diff(np.r_[heads, n]))]
+    same = {int(row): int(stays[row]) for row in np.flatnonzero(stays != np.arange(n))}
+    nearly = _near_twins(looks, np.sort(order[heads]), rank, take) if len(looks.hashes) else {}
+    found = [(row, other, TWICE, LEAK) for row, other in same.items()]
+    found += [(row, other, NEARLY, NEAR_LEAK) for row, other in nearly.items()]
+    return [Twin(row, other, twice if rank[row] == rank[other] else leak) for row, other, twice, leak in sorted(found)]
+
+
+def _near_twins(
+    looks: Looks, rows: NDArray[np.int64], rank: NDArray[np.int64], take: Callable[[NDArray[np.int64]], np.ndarray]
+) -> dict[int, int]:
+    """Of rows that all differ each that is nearly another one, which stays: taken in order, those before it count."""
+
+    def thumbs_of(places: NDArray[np.int64]) -> Tensor:
+        return thumbs(torch.from_numpy(take(rows[places])))
+
+    beside: dict[int, list[int]] = {}
+    for one, other in rows[near_pairs(looks.hashes[rows], looks.glances[rows], thumbs_of)].tolist():
+        first, second = sorted((one, other), key=lambda row: (rank[row], row))
+        beside.setdefault(second, []).append(first)
+    found: dict[int, int] = {}
+    for row in sorted(beside, key=lambda row: (rank[row], row)):
+        if stays := [other for other in beside[row] if other not in found]:
+            found[row] = stays[0]
+    return found
+
+
+def straddling(groups: Sequence[str | None], splits: Sequence[SplitName]) -> list[Twin]:
+    """Rows of groups that are held out elsewhere too, each beside one of those that stay."""
+    first: dict[str, int] = {}
+    rows = sorted(range(len(splits)), key=lambda row: _HELD_OUT.index(splits[row]))
+    found = []
+    for row in rows:
+        group = groups[row]
+        if group is not None and splits[row] != splits[other := first.setdefault(group, row)]:
+            found.append(Twin(row, other, GROUPS))
+    return found
+
+
+def decide(what: str, findings: Sequence[Finding], clean: Clean) -> None:
+    """Raises DataError with all that was found where it is to be refused."""
+    if findings and clean == "refuse":
+        raise DataError(f'{named(what)}: {"; ".join(map(str, findings))}. Mend or remove them, or say clean = "drop"')
