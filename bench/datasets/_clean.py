@@ -6,13 +6,16 @@ that is held out stays, since what others have been tested on should not change,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from bench.datasets._alike import glances, near_pairs, perceptual_hashes, thumbs
@@ -48,6 +51,23 @@ class Finding(BaseModel, frozen=True):
         return f"{self.count:,} of {self.of:,} {self.what}: {', '.join(more)}"
 
 
+class Preparation(BaseModel, frozen=True):
+    """What a source held and what became of it; of a dataset that went through the stages its ``prepared``.
+
+    held: examples in the source.   splits: how many are left in each.   classes: their names, if there are labels.
+    sizes: how many came in each size, ``64x48``, the most frequent first.   steps: what was done to how many.
+    """
+
+    fingerprint: str
+    held: int
+    splits: dict[SplitName, int]
+    classes: tuple[str, ...] | None
+    sizes: dict[str, int]
+    steps: dict[str, int]
+    findings: tuple[Finding, ...]
+    remarks: tuple[str, ...]
+
+
 class Twin(NamedTuple):
     """A row that is the same as another one, which stays."""
 
@@ -66,8 +86,6 @@ class Looks(NamedTuple):
     @classmethod
     def of(cls, chunks: Iterator[np.ndarray], near: bool) -> Looks:
         """Of pictures ``(n, C, H, W)`` that come a few at a time. near: whether more than their digests is needed."""
-        import hashlib
-
         digests, hashes, seen = bytearray(), [np.empty(0, np.uint64)], [np.empty((0, 64), np.uint8)]
         for chunk in chunks:
             for picture in chunk:
@@ -80,11 +98,11 @@ class Looks(NamedTuple):
 
 
 def twins(
-    looks: Looks, splits: Sequence[SplitName] | None, take: Callable[[NDArray[np.int64]], np.ndarray]
+    looks: Looks, splits: Sequence[SplitName] | None, take: Callable[[NDArray[np.int64]], np.ndarray] | None
 ) -> list[Twin]:
-    """Every picture that is the same as one that stays. splits: of each row; None where nothing is set apart.
+    """Every example that is the same as one that stays. splits: of each row; None where nothing is set apart.
 
-    take: the pixels of rows.
+    take: the pixels of rows; None of what has none, and is the same only to the last character.
     """
     n = len(looks.digests)
     rank = np.zeros(n, int) if splits is None else np.array([_HELD_OUT.index(split) for split in splits])
@@ -93,7 +111,7 @@ def twins(
     stays = np.empty(n, np.int64)
     stays[order] = order[np.repeat(heads, np.diff(np.r_[heads, n]))]
     same = {int(row): int(stays[row]) for row in np.flatnonzero(stays != np.arange(n))}
-    nearly = _near_twins(looks, np.sort(order[heads]), rank, take) if len(looks.hashes) else {}
+    nearly = _near_twins(looks, np.sort(order[heads]), rank, take) if take and len(looks.hashes) else {}
     found = [(row, other, TWICE, LEAK) for row, other in same.items()]
     found += [(row, other, NEARLY, NEAR_LEAK) for row, other in nearly.items()]
     return [Twin(row, other, twice if rank[row] == rank[other] else leak) for row, other, twice, leak in sorted(found)]
@@ -118,19 +136,55 @@ def _near_twins(
     return found
 
 
-def straddling(groups: Sequence[str | None], splits: Sequence[SplitName]) -> list[Twin]:
-    """Rows of groups that are held out elsewhere too, each beside one of those that stay."""
+def straddling(groups: Sequence[str | None], splits: Sequence[SplitName], known: Collection[int]) -> list[Twin]:
+    """Rows of groups that are held out elsewhere too, each beside one of those that stay, but for those known."""
     first: dict[str, int] = {}
-    rows = sorted(range(len(splits)), key=lambda row: _HELD_OUT.index(splits[row]))
     found = []
-    for row in rows:
+    for row in sorted(range(len(splits)), key=lambda row: _HELD_OUT.index(splits[row])):
         group = groups[row]
-        if group is not None and splits[row] != splits[other := first.setdefault(group, row)]:
+        if group is not None and splits[row] != splits[other := first.setdefault(group, row)] and row not in known:
             found.append(Twin(row, other, GROUPS))
+    return found
+
+
+def findings_of(
+    bad: Mapping[str, Sequence[tuple[str, str]]], same: Sequence[Twin], names: Sequence[str], of: int, clean: Clean
+) -> tuple[Finding, ...]:
+    """All that is wrong. bad: what cannot be used, by name, with the reason.   names: of the rows of twins."""
+    those = {what: list(named_so) for what, named_so in bad.items() if named_so}
+    for twin in same:
+        those.setdefault(twin.what, []).append((names[twin.row], names[twin.stays]))
+    return tuple(
+        Finding(what=what, count=len(each), of=of, examples=tuple(each[:NAMED]), dropped=clean == "drop")
+        for what, each in those.items()
+    )
+
+
+def shown(same: Sequence[Twin]) -> list[int]:
+    """Rows of which pictures are kept: of each finding the first, each beside the one that stays."""
+    kinds: dict[str, list[Twin]] = {}
+    for twin in same:
+        kinds.setdefault(twin.what, []).append(twin)
+    return [row for those in kinds.values() for twin in those[:NAMED] for row in twin[:2]]
+
+
+def keys_of(looks: Looks, groups: Sequence[str | None], same: Sequence[Twin]) -> NDArray[np.bytes_]:
+    """``(rows,)``: what decides where a row goes; one for all of a group, and for all that are the same."""
+    keys = np.array(looks.digests)
+    for row, group in enumerate(groups):
+        if group is not None:
+            keys[row] = hashlib.sha256(group.encode("utf-8", "surrogatepass")).digest()
+    names, places = np.unique(keys, return_inverse=True)
+    ends = places[np.array([twin[:2] for twin in same], np.int64).reshape(-1, 2)]
+    graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), (len(names), len(names)))
+    joined = connected_components(graph, directed=False)[1]
+    _, lowest = np.unique(joined, return_index=True)
+    found: NDArray[np.bytes_] = names[lowest][joined[places]]
     return found
 
 
 def decide(what: str, findings: Sequence[Finding], clean: Clean) -> None:
     """Raises DataError with all that was found where it is to be refused."""
     if findings and clean == "refuse":
-        raise DataError(f'{named(what)}: {"; ".join(map(str, findings))}. Mend or remove them, or say clean = "drop"')
+        told = "; ".join(map(str, findings))
+        raise DataError(f'{named(what)}: {told}. Mend or remove them, or say clean = "drop"')

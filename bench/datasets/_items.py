@@ -6,9 +6,10 @@ are cleaned (``_clean``, ``_alike``), denoised (``_denoise``) and brought to one
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from bench.datasets._split import ALIASES
 from bench.protocols import SplitName
@@ -52,6 +53,12 @@ def identity_of(paths: Iterable[Path]) -> str:
     """Of files by names, sizes and the times at which they were changed; none of them is opened."""
     found = ((str(path.resolve()), (about := path.stat()).st_size, about.st_mtime_ns) for path in paths)
     return digest(sorted(found))
+
+
+def split_word(path: PurePath) -> str:
+    """The word for a split in the name of a file, or of the folders it lies in: ``train-00000-of-00002.parquet``."""
+    words = (word for part in reversed(path.parts) for word in re.split("[^a-z]+", part.lower()))
+    return next((word for word in words if word in ALIASES), "")
 
 
 def set_apart(words: Sequence[str]) -> list[SplitName | None]:

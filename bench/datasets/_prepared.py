@@ -11,16 +11,24 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from bench.datasets._cache import cached
-from bench.datasets._clean import NAMED, UNDECODABLE, WRONG_MODE, Finding, Looks, Twin, decide, straddling, twins
+from bench.datasets._clean import (
+    UNDECODABLE,
+    WRONG_MODE,
+    Finding,
+    Looks,
+    Preparation,
+    decide,
+    findings_of,
+    keys_of,
+    shown,
+    straddling,
+    twins,
+)
 from bench.datasets._content import Fingerprint
 from bench.datasets._denoise import OF_PICTURES
 from bench.datasets._format import FILTER, fitted, in_mode
@@ -30,6 +38,7 @@ from bench.datasets._rows import Rows, write_npy
 from bench.datasets._split import held_out, missing
 from bench.datasets._stages import Stages
 from bench.errors import DataError, named
+from bench.errors import shown as shown_value
 from bench.probes.pulse import alive
 from bench.protocols import SplitName
 from bench.reading.encoded import WrongMode, several_remark, turned_remark
@@ -37,28 +46,16 @@ from bench.reading.encoded import WrongMode, several_remark, turned_remark
 _log = logging.getLogger("genbench")
 
 
-class Preparation(BaseModel, frozen=True):
-    """What a source held and what became of it; kept with the decoded data, as ``prepared`` of the dataset.
-
-    held: pictures in the source.   splits: how many are left in each.   classes: their names, if there are labels.
-    sizes: how many came in each size, ``64x48``, the most frequent first.   steps: what was done to how many.
-    """
-
-    fingerprint: str
-    held: int
-    splits: dict[SplitName, int]
-    classes: tuple[str, ...] | None
-    sizes: dict[str, int]
-    steps: dict[str, int]
-    findings: tuple[Finding, ...]
-    remarks: tuple[str, ...]
-
-
 def prepare(source: Source, stages: Stages) -> ImageDataset:
     """The dataset of a source. Raises DataError for what cannot be used, and for what ``clean`` refuses.
 
     What was found and done is said in the log "genbench", and stands in ``prepared``.
     """
+    if stages.denoise and stages.denoise not in OF_PICTURES:
+        known = " or ".join(OF_PICTURES)
+        raise DataError(
+            f"{named(source.name)}: denoise = {shown_value(stages.denoise)} is not for pictures: say {known}"
+        )
     about = {"pictures": source.identity, "classes": source.classes, **asdict(stages)}
     data = cached(about, lambda work: _Preparing(source, stages, work).run(), lambda folder: _opened(source, folder))
     for remark in data.prepared.remarks if data.prepared else ():
@@ -122,13 +119,15 @@ class _Preparing:
     def finish(self, rows: Rows) -> Preparation:
         """Clean, split and write what was read."""
         looks = Looks.of(rows.chunks(), self.stages.near)
-        same = self.same(rows, looks)
-        findings, shown = self.findings(same)
+        apart = [split for split in self.apart if split]
+        same = twins(looks, apart or None, lambda some: rows.take(some.tolist()))
+        same += straddling(self.groups, apart, {twin.row for twin in same})
+        findings = findings_of({**self.bad}, same, self.names, self.held, self.stages.clean)
         decide(self.source.name, findings, self.stages.clean)
         gone = [twin.row for twin in same] if self.stages.clean == "drop" else []
-        splits = self.split(np.setdiff1d(np.arange(len(rows)), gone), self.keys(looks, same), looks)
+        splits = self.split(np.setdiff1d(np.arange(len(rows)), gone), keys_of(looks, self.groups, same), looks)
         classes = self.classes()
-        np.save(self.work / "found.npy", rows.take(shown))
+        np.save(self.work / "found.npy", rows.take(shown(same)))
         return Preparation(
             fingerprint=self.written(rows, splits, classes is not None),
             held=self.held,
@@ -183,27 +182,6 @@ class _Preparing:
             self.rows = self.rows.repeated(len(pixels))
         self.rows.append(np.broadcast_to(pixels, self.rows.shape))
 
-    def same(self, rows: Rows, looks: Looks) -> list[Twin]:
-        """What stands twice, and what is held out and learned from at once."""
-        apart = [split for split in self.apart if split]
-        found = twins(looks, apart or None, lambda some: rows.take(some.tolist()))
-        known = {twin.row for twin in found}
-        return [*found, *(twin for twin in straddling(self.groups, apart) if twin.row not in known)]
-
-    def findings(self, same: Sequence[Twin]) -> tuple[tuple[Finding, ...], list[int]]:
-        """What is wrong, and the rows that are to be seen: of what stands twice the first, each beside the other."""
-        kinds: dict[str, list[Twin]] = {}
-        for twin in same:
-            kinds.setdefault(twin.what, []).append(twin)
-        told = {what: [(self.names[twin.row], self.names[twin.stays]) for twin in kinds[what]] for what in kinds}
-        dropped = self.stages.clean == "drop"
-        findings = [
-            Finding(what=what, count=len(those), of=self.held, examples=tuple(those[:NAMED]), dropped=dropped)
-            for what, those in {**self.bad, **told}.items()
-            if those
-        ]
-        return tuple(findings), [row for those in kinds.values() for twin in those[:NAMED] for row in twin[:2]]
-
     def classes(self) -> tuple[str, ...] | None:
         """Names of the labels, which become numbers of them; None unless every picture has one."""
         if any(label is None for label in self.labels):
@@ -213,20 +191,6 @@ class _Preparing:
         names, numbers = np.unique(np.array(self.labels), return_inverse=True)
         self.labels = numbers.tolist()
         return tuple(map(str, names.tolist()))
-
-    def keys(self, looks: Looks, same: Sequence[Twin]) -> np.ndarray:
-        """``(rows,)``: what decides where a row goes; one for all of a group, and for all that are the same."""
-        keys = np.array(looks.digests)
-        for row, group in enumerate(self.groups):
-            if group is not None:
-                keys[row] = sha256(group.encode("utf-8", "surrogatepass")).digest()
-        names, places = np.unique(keys, return_inverse=True)
-        ends = places[np.array([twin[:2] for twin in same], np.int64).reshape(-1, 2)]
-        graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), (len(names), len(names)))
-        joined = connected_components(graph, directed=False)[1]
-        _, lowest = np.unique(joined, return_index=True)
-        found: np.ndarray = names[lowest][joined[places]]
-        return found
 
     def split(self, left: np.ndarray, keys: np.ndarray, looks: Looks) -> dict[SplitName, np.ndarray]:
         """Rows by split: as they were set apart, and what is missing cut from the training set."""

@@ -14,7 +14,13 @@ from bench.errors import DataError
 from bench.protocols import SplitName
 
 Share = Annotated[float, Field(gt=0, lt=0.5)]
-ALIASES: Mapping[str, SplitName] = {"train": "train", "valid": "valid", "val": "valid", "test": "test"}
+ALIASES: Mapping[str, SplitName] = {
+    "train": "train",
+    "valid": "valid",
+    "val": "valid",
+    "validation": "valid",
+    "test": "test",
+}
 LEAST = 10  # examples that can be split
 
 

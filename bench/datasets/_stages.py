@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from pydantic import PositiveInt
 
@@ -14,6 +14,7 @@ from bench.datasets._denoise import PictureNoise, TextNoise
 from bench.datasets._format import Fit, Mode
 from bench.datasets._split import Share
 from bench.datasets._tokenisers import Kind, Vocab
+from bench.errors import DataError, shown
 
 T = TypeVar("T")
 Clean = Literal["drop", "refuse", "keep"]
@@ -56,9 +57,24 @@ class TextStages:
     window: PositiveInt = 128
     tokeniser: Kind = "bytes"
     vocab: Vocab = 1024
-    group: str = ""
     valid: Share = 0.1
     test: Share = 0.1
+
+
+@dataclass(frozen=True)
+class AnyStages(Stages):
+    """Of a source that may hold pictures or texts: what is meant for the other one is not asked."""
+
+    denoise: PictureNoise | TextNoise | None = None  # type: ignore[assignment]
+    window: PositiveInt = 128
+    tokeniser: Kind = "bytes"
+    vocab: Vocab = 1024
+
+    def of_texts(self) -> TextStages:
+        """Raises DataError for what texts have not."""
+        if self.denoise not in (None, *get_args(TextNoise)):
+            raise DataError(f"denoise = {shown(self.denoise)} is not for texts: {', '.join(get_args(TextNoise))} is")
+        return TextStages(**{field.name: getattr(self, field.name) for field in fields(TextStages)})
 
 
 def staged(make: Callable[..., T]) -> Callable[..., T]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from bench.datasets._image import SPLITS
 from bench.datasets._tokenisers import Kind, tokeniser_of
 from bench.errors import DataError
 from bench.protocols import Batch, DataSpec, SplitName
+
+if TYPE_CHECKING:
+    from bench.datasets._clean import Preparation
 
 
 class TextSplit:
@@ -33,6 +37,7 @@ class TextDataset:
 
     texts: the three splits, each one document; what a tokeniser learns, it learns of the first.   window: tokens in one
     example.   vocab: of byte pairs, fewer where the text has no more.
+    prepared: of texts that went through the stages, what was found and done.
     Raises DataError where a split is shorter than a window.
     """
 
@@ -58,6 +63,7 @@ class TextDataset:
             how += [piece.hex() for piece in self.pieces]
         self.fingerprint = fingerprint(*how, *(part for s in SPLITS for part in (s, streams[s])))
         self.train, self.valid, self.test = (TextSplit(streams[s], window) for s in SPLITS)
+        self.prepared: Preparation | None = None
         self._sizes = torch.tensor([len(piece) for piece in self.pieces])
 
     def encode(self, text: str) -> Tensor:
