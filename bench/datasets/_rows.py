@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-CHUNK_BYTES = 2**24
+CHUNK_BYTES = 2**21
 
 
 class Rows:

@@ -30,11 +30,11 @@ def folder(path: str, stages: Stages) -> ImageDataset:
     place = locate(path)
     if not place.is_dir() and place.suffix.lower() != ".zip":
         raise DataError(f"{named(path)} is neither a folder nor a .zip of pictures")
-    listing = list_pictures(place)
-    files = map(Path, listing.names) if place.is_dir() else [place]
+    listing = list_pictures(place, in_order=False)
+    identity = identity_of(listing.names if place.is_dir() else [place])
     remarks = [listing.skipped] if listing.skipped else []
-    items = partial(_items, place, listing, _compiled(stages.group))
-    return prepare(Source(f"folder:{path}", identity_of(files), items, remarks=remarks), stages)
+    items = partial(_items, place, _compiled(stages.group))
+    return prepare(Source(f"folder:{path}", identity, items, remarks=remarks), stages)
 
 
 def _compiled(pattern: str) -> re.Pattern[str] | None:
@@ -44,7 +44,8 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
         raise DataError(f"group = {shown(pattern)} is no regular expression: {error}") from error
 
 
-def _items(place: Path, listing: Listing, pattern: re.Pattern[str] | None) -> Iterator[Item]:
+def _items(place: Path, pattern: re.Pattern[str] | None) -> Iterator[Item]:
+    listing = list_pictures(place)
     below = [PurePosixPath(name.removeprefix(f"{place}/").removeprefix(f"{place}: ")) for name in listing.names]
     splits = set_apart([_first(path.parts[:-1]) for path in below])
     for row, (path, split) in enumerate(zip(below, splits, strict=True)):

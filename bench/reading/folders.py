@@ -11,7 +11,7 @@ import re
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
@@ -34,13 +34,15 @@ class Listing(NamedTuple):
     skipped: str
 
 
-def list_pictures(source: Path) -> Listing:
+def list_pictures(source: Path, *, in_order: bool = True) -> Listing:
     """The pictures below a folder or in a .zip file, none of them opened yet.
 
+    in_order: natural order of names takes as long as finding them; who only wants to know what is there need not wait.
     Raises DataError for none, and for a folder or an archive that cannot be read.
     """
     skipped = _Skipped()
-    names, open_ = (_in_folder if source.is_dir() else _in_archive)(source, skipped)
+    order = _in_order if in_order else list
+    names, open_ = (_in_folder if source.is_dir() else _in_archive)(source, skipped, order)
     if not names:
         found = f"; skipped: {skipped}" if skipped.names else ""
         raise DataError(f"{named(source)} holds no pictures ({', '.join(sorted(SUFFIXES))}){found}")
@@ -57,12 +59,15 @@ def read_pictures(source: Path, say: Say) -> Pictures:
     return pictures
 
 
-def _in_folder(folder: Path, skipped: _Skipped) -> tuple[list[str], Callable[[int], IO[bytes]]]:
-    names = [f"{folder}/{name}" for name in _in_order(_walk(folder, skipped))]
+Order = Callable[[Iterable[str]], list[str]]
+
+
+def _in_folder(folder: Path, skipped: _Skipped, order: Order) -> tuple[list[str], Callable[[int], IO[bytes]]]:
+    names = [f"{folder}/{name}" for name in order(_walk(folder, skipped))]
     return names, lambda i: Path(names[i]).open("rb")
 
 
-def _in_archive(path: Path, skipped: _Skipped) -> tuple[list[str], Callable[[int], IO[bytes]]]:
+def _in_archive(path: Path, skipped: _Skipped, order: Order) -> tuple[list[str], Callable[[int], IO[bytes]]]:
     with decoding(path):
         archive = zipfile.ZipFile(path)  # closed with the last reference to it, for pictures are read later
     parts = dict[str, zipfile.ZipInfo]()
@@ -71,7 +76,7 @@ def _in_archive(path: Path, skipped: _Skipped) -> tuple[list[str], Callable[[int
             if part.filename in parts:
                 skipped.skip("names that stand twice", part.filename)
             parts[part.filename] = part  # the last counts, as in any archive that was added to
-    names = _in_order(parts)
+    names = order(parts)
     for name in names:
         refuse_bomb(parts[name], f"{path}: {name}")
     return [f"{path}: {name}" for name in names], lambda i: archive.open(parts[names[i]])
@@ -85,9 +90,10 @@ class _Skipped:
 
     def passes(self, name: str) -> bool:
         """Whether a path below the folder is that of a picture; if not, it is written down."""
-        if any(map(hidden, PurePosixPath(name).parts)):
+        if any(map(hidden, name.split("/"))):
             return self.skip("hidden", name)
-        if PurePosixPath(name).suffix.lower() not in SUFFIXES:
+        stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
+        if not stem or (dot + suffix).lower() not in SUFFIXES:
             return self.skip("not named as pictures", name)
         return True
 
