@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from bench.code_digest import source_digest
     from bench.datasets._image import ImageDataset
+    from bench.datasets._inspection import Inspection, inspect
     from bench.datasets._text import TextDataset
     from bench.engine.executors._base import Executor
     from bench.engine.plan import TrialPlan
@@ -132,6 +133,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "bench.measure.comparison": "Comparison Space",
     "bench.datasets._image": "ImageDataset",
+    "bench.datasets._inspection": "Inspection inspect",
     "bench.datasets._text": "TextDataset",
     "bench.engine.executors._base": "Executor",
     "bench.engine.plan": "TrialPlan",
@@ -358,6 +360,7 @@ __all__ = [
     "GenbenchError",
     "Generator",
     "ImageDataset",
+    "Inspection",
     "Interval",
     "Likelihood",
     "Measurement",
@@ -421,6 +424,7 @@ __all__ = [
     "generator",
     "idle_share",
     "importer",
+    "inspect",
     "locate",
     "median_interval",
     "metric",

@@ -37,6 +37,7 @@ class Finding(BaseModel, frozen=True):
 
     what: as a sentence goes on after "3 of 200 pictures".   of: how many were looked at.
     examples: a name, and what is wrong with it or the one that it is the same as.   dropped: what became of them.
+    leaks: whether what is held out can be learned from.
     """
 
     what: str
@@ -44,6 +45,12 @@ class Finding(BaseModel, frozen=True):
     of: int
     examples: tuple[tuple[str, str], ...]
     dropped: bool
+    leaks: bool = False
+
+    @property
+    def pairs(self) -> bool:
+        """Whether each is the same as another one, which is named beside it."""
+        return self.what in (TWICE, NEARLY, LEAK, NEAR_LEAK, GROUPS)
 
     def __str__(self) -> str:
         some = [named(f"{name} ({other})" if other else name) for name, other in self.examples[:EXAMPLES]]
@@ -155,7 +162,14 @@ def findings_of(
     for twin in same:
         those.setdefault(twin.what, []).append((names[twin.row], names[twin.stays]))
     return tuple(
-        Finding(what=what, count=len(each), of=of, examples=tuple(each[:NAMED]), dropped=clean == "drop")
+        Finding(
+            what=what,
+            count=len(each),
+            of=of,
+            examples=tuple(each[:NAMED]),
+            dropped=clean == "drop",
+            leaks=what in (LEAK, NEAR_LEAK, GROUPS),
+        )
         for what, each in those.items()
     )
 

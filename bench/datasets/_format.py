@@ -11,8 +11,11 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from bench.errors import DataError
+
 Fit = Literal["crop", "pad", "stretch"]
 Mode = Literal["RGB", "L"]
+Values = Literal["0..255", "0..1", "-1..1"]
 FILTER = "bicubic, antialiased"
 
 
@@ -58,3 +61,12 @@ def in_mode(pixels: np.ndarray, mode: Mode) -> np.ndarray:
     if len(pixels) == 1:
         return pixels
     return np.asarray(Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).convert("L"))[None]
+
+
+def to_levels(pixels: np.ndarray, values: Values, what: str) -> np.ndarray:
+    """Floats between these ends as uint8. Raises DataError for what lies beyond them."""
+    low, high = map(float, values.split(".."))
+    if not (np.isfinite(pixels).all() and low <= pixels.min() and pixels.max() <= high):
+        raise DataError(f"{what}: values = {values!r}, and it holds {pixels.min():.3g} to {pixels.max():.3g}")
+    found: np.ndarray = ((pixels.astype(np.float64) - low) * (255 / (high - low))).round().astype(np.uint8)
+    return found

@@ -39,6 +39,10 @@ class ImageSplit:
             raise DataError("these images have no labels")
         return self.condition
 
+    @property
+    def stored(self) -> Tensor:
+        return self.pixels
+
     def batch(self, index: Tensor) -> Batch:
         return Batch(seen(self.pixels[index], self.binary), None if self.condition is None else self.condition[index])
 

@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from pydantic import PositiveInt
 
-from bench.datasets._denoise import PictureNoise, TextNoise
-from bench.datasets._format import Fit, Mode
+from bench.datasets._denoise import PictureNoise, SoundNoise, TextNoise
+from bench.datasets._format import Fit, Mode, Values
 from bench.datasets._split import Share
 from bench.datasets._tokenisers import Kind, Vocab
 from bench.errors import DataError, shown
@@ -75,6 +75,17 @@ class AnyStages(Stages):
         if self.denoise not in (None, *get_args(TextNoise)):
             raise DataError(f"denoise = {shown(self.denoise)} is not for texts: {', '.join(get_args(TextNoise))} is")
         return TextStages(**{field.name: getattr(self, field.name) for field in fields(TextStages)})
+
+
+@dataclass(frozen=True)
+class ArrayStages(Stages):
+    """Of arrays, which may be pictures of any range, or waveforms.
+
+    values: the ends of what pictures hold where they are no levels yet.
+    """
+
+    denoise: PictureNoise | SoundNoise | None = None  # type: ignore[assignment]
+    values: Values = "0..255"
 
 
 def staged(make: Callable[..., T]) -> Callable[..., T]:
