@@ -16,11 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+_GREY = (0.299, 0.587, 0.114)
 SIDE, COARSE = 16, 8  # pixels that pictures are compared by: of a thumb, and of a glance at it
 RADIUS, BAND = 7, 16  # bits
 SHARE = 0.005  # of the variance of a picture by which another may differ and still be the same
 LEVEL = 1.0  # squared levels that rounding may take
-MOST = 64  # others that are looked at of those that share a band, in the order of their hashes
+MOST = 32  # others that are looked at of those that share a band, in the order of their hashes
 Hashes = NDArray[np.uint64]
 Rows = NDArray[np.int64]
 
@@ -30,9 +31,21 @@ def thumbs(x: Tensor) -> Tensor:
     return torch.nn.functional.adaptive_avg_pool2d(x.float(), SIDE)
 
 
+def grey_of(thumb: Tensor) -> Tensor:
+    """``(n, 16, 16)``, weighed as JPEG does (ITU-R 601)."""
+    return torch.einsum("nchw,c->nhw", thumb, torch.tensor(_GREY)) if thumb.shape[1] == 3 else thumb[:, 0]
+
+
+def traits(thumb: Tensor) -> NDArray[np.float32]:
+    """``(n, numbers)`` by which pictures are compared: grey at 16x16, and colours at 4x4, as finer ones JPEG loses."""
+    grey = grey_of(thumb)
+    colours = torch.nn.functional.adaptive_avg_pool2d(thumb - grey[:, None], SIDE // 4)
+    return torch.cat([grey.flatten(1), colours.flatten(1)], 1).numpy()
+
+
 def glances(thumb: Tensor) -> NDArray[np.uint8]:
     """Thumbs as ``(n, 64)`` levels of grey: little enough to be kept of every picture."""
-    grey = torch.nn.functional.adaptive_avg_pool2d(thumb.mean(1), COARSE)
+    grey = torch.nn.functional.adaptive_avg_pool2d(grey_of(thumb), COARSE)
     return grey.round().to(torch.uint8).flatten(1).numpy()
 
 
@@ -40,7 +53,7 @@ def perceptual_hashes(thumb: Tensor) -> Hashes:
     """``(n,)`` of 64 bits."""
     from scipy.fft import dctn
 
-    waves = dctn(thumb.mean(1).numpy(), axes=(1, 2))[:, :COARSE, :COARSE].reshape(-1, 64)
+    waves = dctn(grey_of(thumb).numpy(), axes=(1, 2))[:, :COARSE, :COARSE].reshape(-1, 64)
     bits = waves > np.median(waves[:, 1:], axis=1, keepdims=True)
     found: Hashes = np.packbits(bits, axis=1).view(np.uint64).ravel()
     return found
@@ -57,7 +70,7 @@ def near_pairs(hashes: Hashes, glance: NDArray[np.uint8], thumbs_of: Callable[[R
         for some in np.array_split(pairs, max(1, len(pairs) // 256)):
             new = np.array([pair for pair in some.tolist() if tuple(pair) not in found], np.int64).reshape(-1, 2)
             if len(new):
-                one, other = (thumbs_of(new[:, side]).flatten(1).numpy() for side in (0, 1))
+                one, other = (traits(thumbs_of(new[:, side])) for side in (0, 1))
                 found.update(map(tuple, new[_agree(one, other)].tolist()))
     return np.array(sorted(found), np.int64).reshape(-1, 2)
 

@@ -52,7 +52,7 @@ def non_local_means(pixels: np.ndarray) -> np.ndarray:
         for right in range(SEARCH):
             other = around[:, down : down + x.shape[1], right : right + x.shape[2]]
             apart = uniform_filter(((x - other) ** 2).mean(0), PATCH, mode="nearest")
-            weight = np.exp(-np.maximum(apart - 2 * sigma**2, 0) / (0.6 * sigma) ** 2)
+            weight = np.exp(-np.maximum(apart - 2 * sigma**2, 0) / sigma**2)
             total += weight * other
             weights += weight
     found: np.ndarray = (total / weights).round().clip(0, 255).astype(np.uint8)
