@@ -69,7 +69,7 @@ def _opened(source: Source, folder: Path) -> ImageDataset | None:
         about = Preparation.model_validate_json((folder / "manifest.json").read_text())
         splits: Splits = {split: (_mapped(folder / f"{split}.npy"), _labels(folder, split, about)) for split in SPLITS}
         found = _mapped(folder / "found.npy")
-    except (OSError, ValueError):  # not there, or cut off
+    except (OSError, EOFError, ValueError):  # not there, or cut off
         return None
     if any(len(splits[split][0]) != about.splits[split] for split in SPLITS):
         return None

@@ -82,7 +82,8 @@ def write_shards(pictures: np.ndarray, folder: Path) -> None:
 def write_mnist(raw: Path, pictures: np.ndarray) -> None:
     """Some for training and some for testing, in the four files of MNIST."""
     raw.mkdir(parents=True)
-    for half, some in (("train", pictures[:40]), ("t10k", pictures[40:])):
+    first = 2 * len(pictures) // 3
+    for half, some in (("train", pictures[:first]), ("t10k", pictures[first:])):
         head = struct.pack(">HBBIII", 0, 8, 3, *some.shape)
         (raw / f"{half}-images-idx3-ubyte").write_bytes(head + some.tobytes())
         labels = bytes(place % 10 for place in range(len(some)))

@@ -143,7 +143,7 @@ class TestAlike:
     def test_every_pair_within_reach_is_a_candidate(self) -> None:
         """Against all pairs: random hashes, and some with up to 7 bits turned."""
         hashes = RNG.integers(0, 2**64, 400, dtype=np.uint64)
-        for place in range(0, 200):
+        for place in range(200):
             bits = RNG.choice(64, place % (RADIUS + 3), replace=False).astype(np.uint64)
             hashes[place + 200] = hashes[place] ^ np.bitwise_or.reduce(np.uint64(1) << bits, initial=np.uint64(0))
         found = {tuple(pair) for pairs in _candidates(hashes) for pair in pairs.tolist()}
