@@ -7,7 +7,7 @@ that is held out stays, since what others have been tested on should not change,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -91,17 +91,18 @@ class Looks(NamedTuple):
     glances: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, chunks: Iterator[np.ndarray], near: bool) -> Looks:
-        """Of pictures ``(n, C, H, W)`` that come a few at a time. near: whether more than their digests is needed."""
-        digests, hashes, seen = bytearray(), [np.empty(0, np.uint64)], [np.empty((0, 64), np.uint8)]
+    def of(cls, chunks: Iterable[np.ndarray], n: int, near: bool) -> Looks:
+        """Of n pictures ``(..., C, H, W)`` that come a few at a time. near: whether more than digests is needed."""
+        digests, seen = np.empty(n, "S32"), n if near else 0
+        hashes, levels, start = np.empty(seen, np.uint64), np.empty((seen, 64), np.uint8), 0
         for chunk in chunks:
-            for picture in chunk:
-                digests += hashlib.sha256(np.ascontiguousarray(picture).data).digest()
+            end = start + len(chunk)
+            digests[start:end] = [hashlib.sha256(np.ascontiguousarray(picture).data).digest() for picture in chunk]
             if near:
                 small = thumbs(torch.from_numpy(np.array(chunk)))
-                hashes.append(perceptual_hashes(small))
-                seen.append(glances(small))
-        return cls(np.frombuffer(bytes(digests), "S32"), np.concatenate(hashes), np.concatenate(seen))
+                hashes[start:end], levels[start:end] = perceptual_hashes(small), glances(small)
+            start = end
+        return cls(digests, hashes, levels)
 
 
 def twins(

@@ -117,7 +117,7 @@ def _found_now(data: Dataset) -> tuple[Sequence[Finding], dict[str, np.ndarray]]
         return np.stack(found)
 
     pictures = data.spec.modality == "image"
-    looks = Looks.of((chunk for split in SPLITS for chunk in _chunks(held[split])), near=pictures)
+    looks = Looks.of((chunk for split in SPLITS for chunk in _chunks(held[split])), len(names), near=pictures)
     same = twins(looks, splits, take if pictures else None)
     findings = findings_of({}, same, names, len(names), "keep")
     return findings, _pairs(same, take) if pictures else {}

@@ -118,7 +118,7 @@ class _Preparing:
 
     def finish(self, rows: Rows) -> Preparation:
         """Clean, split and write what was read."""
-        looks = Looks.of(rows.chunks(), self.stages.near)
+        looks = Looks.of(rows.chunks(), len(rows), self.stages.near)
         apart = [split for split in self.apart if split]
         same = twins(looks, apart or None, lambda some: rows.take(some.tolist()))
         same += straddling(self.groups, apart, {twin.row for twin in same})

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-CHUNK_BYTES = 2**21
+CHUNK_BYTES, CHUNK_ROWS = 2**21, 256
 
 
 class Rows:
@@ -38,8 +38,8 @@ class Rows:
         return np.stack([self[row] for row in rows]) if rows else np.empty((0, *self.shape), np.uint8)
 
     def chunks(self) -> Iterator[np.ndarray]:
-        """All in order, a few megabytes at a time."""
-        most = max(1, CHUNK_BYTES // self.size)
+        """All in order, a few at a time."""
+        most = min(CHUNK_ROWS, max(1, CHUNK_BYTES // self.size))
         for start in range(0, len(self), most):
             yield self._read(start, min(most, len(self) - start))
 

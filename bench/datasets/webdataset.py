@@ -88,6 +88,7 @@ def _examples(shard: Path) -> Iterator[tuple[str, Example]]:
     key, parts = "", dict[str, bytes]()
     with decoding(shard), tarfile.open(shard, "r|*") as archive:
         for member in archive:
+            archive.members = []  # type: ignore[attr-defined]  # it keeps a list of all, and shards have very many
             path = PurePosixPath(member.name)
             if not member.isfile() or any(map(hidden, path.parts)):
                 continue

@@ -1,4 +1,4 @@
-"""What is seen of data before anyone trains on it: counted rightly, found where it was planted, and a page for people."""
+"""What is seen of data before anyone trains on it: counted rightly, found where it was planted, and shown on a page."""
 
 from __future__ import annotations
 

@@ -260,15 +260,16 @@ print(*peaks, len(data.train))
 
 
 def shard(path: Path, n: int, side: int) -> str:
-    """Pictures of noise in a tar, as bitmaps, which take as much as their pixels."""
-    rng = np.random.default_rng(0)
+    """Pictures of noise in a tar, as bitmaps, which take as much as their pixels; ``side`` is a multiple of four."""
+    buffer, rng = io.BytesIO(), np.random.default_rng(0)
+    Image.new("RGB", (side, side)).save(buffer, "bmp")
+    head = buffer.getvalue()[: -3 * side * side]
     with tarfile.open(path, "w") as archive:
         for i in range(n):
-            buffer = io.BytesIO()
-            Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(buffer, "bmp")
             about = tarfile.TarInfo(f"{i}.bmp")
             about.size = len(buffer.getvalue())
-            archive.addfile(about, io.BytesIO(buffer.getvalue()))
+            archive.addfile(about, io.BytesIO(head + rng.bytes(3 * side * side)))
+            archive.members = []  # type: ignore[attr-defined]
     return f"webdataset:{path}"
 
 
@@ -289,4 +290,4 @@ def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path: Path) -> Non
 def test_memory_stays_flat_for_two_hundred_thousand(tmp_path: Path) -> None:
     few, many = shard(tmp_path / "few.tar", 2000, 32), shard(tmp_path / "many.tar", 200_000, 32)
     first, then = peaks(few, many)
-    assert then - first < 200_000 * 32 * 32 * 3 / 4
+    assert then - first < 200_000 * 32 * 32 * 3 / 6

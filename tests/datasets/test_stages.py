@@ -173,7 +173,7 @@ def pairs_in(pictures: np.ndarray) -> list[tuple[int, int]]:
 
 class TestTwins:
     def looks(self, pictures: np.ndarray) -> Looks:
-        return Looks.of(iter([pictures]), near=True)
+        return Looks.of([pictures], len(pictures), near=True)
 
     def test_the_first_stays_and_what_is_held_out_stays_before_it(self) -> None:
         x = np.stack([picture(seed=seed) for seed in (0, 1, 0, 2, 1)])
