@@ -57,9 +57,7 @@ def render(inspection: Inspection) -> str:
         classes=drawn(class_figure(inspection.classes), "classes", f"examples by class of {on}"),
         sizes=drawn(size_figure(inspection.sizes), "sizes", f"sizes of pictures in {on}"),
         levels=drawn(level_figure(inspection.levels), "levels", f"levels of pixels of {on}"),
-        pieces={
-            name: f"{value:,}" if isinstance(value, int) else str(value) for name, value in inspection.options.items()
-        },
+        facts={**inspection.numbers, **{name: str(value) for name, value in inspection.options.items()}},
     )
 
 

@@ -36,9 +36,10 @@ def run(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Look at data before anyone trains on it: print a summary, and write a page.
+    """Look at data before anyone trains on it.
 
-    Counts, sizes, classes, examples, what stands twice, and what is held out and learned from at once.
+    Prints a summary and writes a page: counts, sizes, classes, examples, what stands twice, and what is held out and
+    learned from at once.
     """
     from bench.engine.suite import apply_override
 

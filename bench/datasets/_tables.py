@@ -57,7 +57,7 @@ def tables_below(place: Path, word_of: Callable[[Path], str]) -> list[Table]:
         if path.suffix.lower() in _OPEN and not any(map(hidden, path.relative_to(place).parts)) and path.is_file()
     ]
     if not files:
-        raise DataError(f"{named(place)} holds no table ({', '.join(_OPEN)})")
+        raise DataError(f"{named(place)} holds no table ({', '.join(_OPEN)}); folder:PATH reads pictures")
     return [Table(path, word_of(path.relative_to(place))) for path in files]
 
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import DataError, SuiteError
+from bench import DataError, SuiteError, modality_of
 from bench.datasets import _content
 from bench.datasets._clean import GROUPS, LEAK, NEAR_LEAK, NEARLY, TWICE, UNDECODABLE, WRONG_MODE, Preparation
 from bench.engine.plan import plan_trials
@@ -238,7 +238,10 @@ class TestCache:
 
     def test_what_is_done_to_a_batch_or_to_all_of_it_stays_in_the_process(self, tmp_path: Path) -> None:
         source = f"folder:{write(tmp_path, PICTURES)}"
-        make(source).train.stored.zero_()
+        data = make(source)
+        held = modality_of(data.spec).held(data, "train")
+        assert held.data_ptr() == data.train.pixels.data_ptr()  # nobody copies what is mapped
+        held.zero_()
         assert make(source).train.stored.any()
 
     def test_the_manifest_is_what_the_dataset_says(self, tmp_path: Path) -> None:
