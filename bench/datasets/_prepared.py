@@ -184,10 +184,14 @@ class _Preparing:
 
     def classes(self) -> tuple[str, ...] | None:
         """Names of the labels, which become numbers of them; None unless every picture has one."""
-        if any(label is None for label in self.labels):
+        known = self.source.classes
+        if known is not None:
+            self.labels = [label if label in range(len(known)) else None for label in self.labels]
+        self.steps["labelled"] = sum(label is not None for label in self.labels)
+        if self.steps["labelled"] < len(self.labels):
             return None
-        if self.source.classes is not None:
-            return tuple(self.source.classes)
+        if known is not None:
+            return tuple(known)
         names, numbers = np.unique(np.array(self.labels), return_inverse=True)
         self.labels = numbers.tolist()
         return tuple(map(str, names.tolist()))
@@ -239,5 +243,7 @@ class _Preparing:
             yield f"{resized:,} of {n:,} pictures are brought to {self.stages.size} pixels a side ({self.stages.fit})"
         if self.stages.mode is None and 0 < grey < n:
             yield f"{grey} of {n} pictures are grey, the others RGB: grey is repeated to RGB"
+        if 0 < self.steps["labelled"] < n:
+            yield f"{n - self.steps['labelled']:,} of {n:,} pictures have no label: those of the others are left out"
         for finding in findings:
             yield f"{finding}: {'dropped' if finding.dropped else 'kept'}"

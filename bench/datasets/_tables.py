@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from bench.datasets._documents import Document, prepare_texts
@@ -51,14 +51,16 @@ def tables_below(place: Path, word_of: Callable[[Path], str]) -> list[Table]:
     """A file, or all below a folder in order, but for hidden ones. Raises DataError for none."""
     if place.is_file():
         return [Table(place)]
-    files = [
-        path
-        for path in sorted(place.rglob("*"))
-        if path.suffix.lower() in _OPEN and not any(map(hidden, path.relative_to(place).parts)) and path.is_file()
-    ]
+    files = [path for path in sorted(place.rglob("*")) if _is_table(path.relative_to(place)) and path.is_file()]
     if not files:
         raise DataError(f"{named(place)} holds no table ({', '.join(_OPEN)}); folder:PATH reads pictures")
     return [Table(path, word_of(path.relative_to(place))) for path in files]
+
+
+def _is_table(path: PurePath) -> bool:
+    """Whether it is named so, is not hidden, and is no copy that Hugging Face's ``map`` leaves beside what it saved."""
+    is_copy = path.name.startswith("cache-") and path.suffix == ".arrow"
+    return path.suffix.lower() in _OPEN and not is_copy and not any(map(hidden, path.parts))
 
 
 def modality_in(tables: Sequence[Table]) -> str:
@@ -83,12 +85,15 @@ def prepare_tables(
     is_right = _is_picture if modality == "image" else _is_text
     fitting = [field.name for field in schema if is_right(field)]
     column = column or next((known for known in TEXTS if known in fitting), fitting[0])
-    label = label or next((known for known in LABELS if known in schema.names and known != column), "")
+    numbering = [field.name for field in schema if _is_label(field) and field.name != column]
+    label = label or next((known for known in LABELS if known in numbering), "")
     asked = list(dict.fromkeys(filter(None, (column, label, stages.group))))
     if wrong := next((one for one in asked if one not in schema.names), ""):
         raise DataError(f"{named(name)} has no column {shown(wrong)}{hint(wrong, schema.names)}")
     if column not in fitting:
         raise DataError(f"{named(name)}: {shown(column)} is {schema.field(column).type}, and its data {modality}")
+    if label and label not in numbering:
+        raise DataError(f"{named(name)}: {shown(label)} is {schema.field(label).type}, no class of each example")
     rows = partial(_rows, tables, asked)
     if modality == "text":
         read = [("" if (text := row[column]) is None else text, row, where, split) for row, where, split in rows()]
@@ -137,6 +142,12 @@ def _is_text(field: Any) -> bool:
     import pyarrow.types as is_
 
     return bool(is_.is_string(field.type) or is_.is_large_string(field.type))
+
+
+def _is_label(field: Any) -> bool:
+    import pyarrow.types as is_
+
+    return bool(is_.is_integer(field.type) or is_.is_boolean(field.type) or _is_text(field))
 
 
 def _class_names(schema: Any, label: str) -> list[str] | None:

@@ -127,7 +127,9 @@ def _label(example: Example, about: Mapping[str, Any]) -> str | int | None:
     told = (
         example["cls"].decode("utf-8", "replace").strip() if "cls" in example else about.get("label", about.get("cls"))
     )
-    return int(told) if isinstance(told, str) and told.isdecimal() else told
+    if isinstance(told, str) and told.isdecimal():
+        return int(told)
+    return told if isinstance(told, str | int) else None
 
 
 def _key(about: Mapping[str, Any], group: str) -> str | None:

@@ -239,7 +239,7 @@ class TestCache:
     def test_what_is_done_to_a_batch_or_to_all_of_it_stays_in_the_process(self, tmp_path: Path) -> None:
         source = f"folder:{write(tmp_path, PICTURES)}"
         data = make(source)
-        held = modality_of(data.spec).held(data, "train")
+        held: Any = modality_of(data.spec).held(data, "train")
         assert held.data_ptr() == data.train.pixels.data_ptr()  # nobody copies what is mapped
         held.zero_()
         assert make(source).train.stored.any()

@@ -70,6 +70,13 @@ class TestParquet:
         assert data.spec.classes == 3 and data.prepared.classes == ("cat", "dog", "emu")
         assert data.test.labels.tolist() == [0, 1, 0, 1, 0]
 
+    def test_labels_that_are_hidden_are_left_out_and_that_is_said(self, tmp_path: Path) -> None:
+        found = named_classes(table(label=[-1 if i % 3 == 0 else 0 for i in range(30)]), ["cat"])
+        pyarrow.parquet.write_table(found, tmp_path / "a.parquet")
+        data = make(f"parquet:{tmp_path / 'a.parquet'}")
+        assert data.spec.classes is None
+        assert "10 of 30 pictures have no label: those of the others are left out" in data.prepared.remarks
+
     def test_plain_bytes_are_pictures_too_and_a_set_is_what_it_is_wherever_it_lies(self, tmp_path: Path) -> None:
         pyarrow.parquet.write_table(table(), tmp_path / "a.parquet")
         pyarrow.parquet.write_table(pyarrow.table({"png": list(map(encoded, PICTURES))}), tmp_path / "b.parquet")
@@ -103,6 +110,7 @@ class TestParquet:
             ({"text": ["a"]}, {"column": "txt"}, "has no column 'txt'; did you mean 'text'"),
             ({"text": ["a"], "n": [1]}, {"column": "n"}, "'n' is int64, and its data text"),
             ({"text": ["a"]}, {"denoise": "median"}, "denoise = 'median' is not for texts"),
+            ({"text": ["a"], "x": [0.5]}, {"label": "x"}, "'x' is double, no class of each example"),
             ({"image": [b""] * 12}, {"clean": "keep"}, r"cannot read a\.parquet, row 0: it holds no bytes"),
             ({"image": [b"x"] * 12}, {"denoise": "repair"}, "denoise = 'repair' is not for pictures"),
         ],
