@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.datasets._clean import Finding, Looks, Preparation, decide, findings_of, keys_of, straddling, twins
+from bench.datasets._clean import Looks, keys_of, straddling, twins
 from bench.datasets._denoise import repair
+from bench.datasets._findings import Finding, Preparation, decide, findings_of
 from bench.datasets._image import SPLITS
 from bench.datasets._split import LEAST, held_out, missing
 from bench.datasets._stages import TextStages

@@ -15,7 +15,7 @@ from bench.modalities._pixels import seen
 from bench.protocols import Batch, DataSpec, SplitName
 
 if TYPE_CHECKING:
-    from bench.datasets._clean import Preparation
+    from bench.datasets._findings import Preparation
 
 Splits = Mapping[SplitName, tuple[np.ndarray, np.ndarray | None]]
 SPLITS: tuple[SplitName, ...] = ("train", "valid", "test")

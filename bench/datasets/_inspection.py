@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.datasets._clean import NAMED, Finding, Looks, Preparation, Twin, findings_of, shown, twins
+from bench.datasets._clean import Looks, twins
+from bench.datasets._findings import NAMED, Finding, Preparation, Twin, findings_of, shown
 from bench.datasets._image import SPLITS
 from bench.errors import SuiteError, calling
 from bench.modalities import modality_of

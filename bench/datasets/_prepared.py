@@ -16,21 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from bench.datasets._cache import cached
-from bench.datasets._clean import (
-    UNDECODABLE,
-    WRONG_MODE,
-    Finding,
-    Looks,
-    Preparation,
-    decide,
-    findings_of,
-    keys_of,
-    shown,
-    straddling,
-    twins,
-)
+from bench.datasets._clean import Looks, keys_of, straddling, twins
 from bench.datasets._content import Fingerprint
 from bench.datasets._denoise import OF_PICTURES
+from bench.datasets._findings import UNDECODABLE, WRONG_MODE, Finding, Preparation, decide, findings_of, shown
 from bench.datasets._format import FILTER, fitted, in_mode
 from bench.datasets._image import SPLITS, ImageDataset, Splits
 from bench.datasets._items import Item, Source

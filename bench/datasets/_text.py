@@ -16,7 +16,7 @@ from bench.errors import DataError
 from bench.protocols import Batch, DataSpec, SplitName
 
 if TYPE_CHECKING:
-    from bench.datasets._clean import Preparation
+    from bench.datasets._findings import Preparation
 
 
 class TextSplit:

@@ -15,7 +15,7 @@ from PIL import Image
 import bench
 from bench import GenbenchError, SuiteError
 from bench.cli._main import run_command
-from bench.datasets._clean import LEAK, NEAR_LEAK, TWICE
+from bench.datasets._findings import LEAK, NEAR_LEAK, TWICE
 from tests.datasets.test_brought import write
 from tests.datasets.test_prepared import PICTURES, mess
 

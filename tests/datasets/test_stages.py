@@ -16,8 +16,9 @@ from PIL import Image
 
 from bench import DataError
 from bench.datasets._alike import RADIUS, _candidates, glances, near_pairs, perceptual_hashes, thumbs
-from bench.datasets._clean import LEAK, TWICE, Looks, straddling, twins
+from bench.datasets._clean import Looks, straddling, twins
 from bench.datasets._denoise import median, noise_level, non_local_means, repair, spectral_gating
+from bench.datasets._findings import LEAK, TWICE
 from bench.datasets._format import fitted, in_mode, resize, to_levels
 from bench.datasets.digits import digits
 
