@@ -12,6 +12,7 @@ import numpy as np
 from bench import preview_of, report, write_atomic
 from reports._colours import colour
 from reports._figures import opened, short, styled
+from reports._numbers import plain
 from reports._page import cut, drawn, rendered
 from reports._svg import MUTED
 from reports.previews._pictures import grid, png
@@ -79,7 +80,7 @@ def troubles(found: Inspection) -> Iterator[Trouble]:
     for finding in sorted(found.findings, key=lambda finding: not finding.leaks):
         those = found.pairs.get(finding.what, ())
         shown = [(side_by_side(pair), *names) for pair, names in zip(those[:PAIRS], finding.examples, strict=False)]
-        share = f"{finding.count / finding.of:.2%}" if finding.of else ""
+        share = plain(100 * finding.count / finding.of) + " %" if finding.of else ""
         yield Trouble(
             finding.count, share, finding.what, "dropped" if finding.dropped else "still there", finding.examples, shown
         )

@@ -40,7 +40,7 @@ def traits(thumb: Tensor) -> NDArray[np.float32]:
     """``(n, numbers)`` by which pictures are compared: grey at 16x16, and colours at 4x4, as finer ones JPEG loses."""
     grey = grey_of(thumb)
     colours = torch.nn.functional.adaptive_avg_pool2d(thumb - grey[:, None], SIDE // 4)
-    return torch.cat([grey.flatten(1), colours.flatten(1)], 1).numpy()
+    return torch.cat([grey.flatten(1), 4 * colours.flatten(1)], 1).numpy()  # a colour stands for 4x4 places
 
 
 def glances(thumb: Tensor) -> NDArray[np.uint8]:

@@ -156,6 +156,10 @@ class TestAlike:
         again = [saved_anew(pictures[0]), saved_anew(pictures[1], 50), saved_anew(pictures[2], 90, 40)]
         assert pairs_in(np.stack([*pictures, *again])) == [(0, 60), (1, 61), (2, 62)]
 
+    def test_another_colour_is_another_picture(self) -> None:
+        x = picture()
+        assert pairs_in(np.stack([x, in_mode(in_mode(x, "L"), "RGB"), x[::-1], np.roll(x, 3, axis=2)])) == []
+
     def test_digits_are_all_different_however_alike(self) -> None:
         data = digits()
         assert pairs_in(torch.cat([s.pixels for s in (data.train, data.valid, data.test)]).numpy()) == []
