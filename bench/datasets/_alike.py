@@ -37,10 +37,10 @@ def grey_of(thumb: Tensor) -> Tensor:
 
 
 def traits(thumb: Tensor) -> NDArray[np.float32]:
-    """``(n, numbers)`` by which pictures are compared: grey at 16x16, and colours at 4x4, as finer ones JPEG loses."""
+    """``(n, numbers)`` by which pictures are compared: grey at 16x16 and, since JPEG blurs them, colours at 4x4."""
     grey = grey_of(thumb)
     colours = torch.nn.functional.adaptive_avg_pool2d(thumb - grey[:, None], SIDE // 4)
-    return torch.cat([grey.flatten(1), 4 * colours.flatten(1)], 1).numpy()  # a colour stands for 4x4 places
+    return torch.cat([grey.flatten(1), 2 * colours.flatten(1)], 1).numpy()
 
 
 def glances(thumb: Tensor) -> NDArray[np.uint8]:

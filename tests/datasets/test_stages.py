@@ -29,7 +29,8 @@ RATE = 8000
 def picture(height: int = 64, width: int = 64, seed: int = 0) -> np.ndarray:
     """``(3, H, W)``: smooth shapes in colours, as photographs have them."""
     rng = np.random.default_rng(seed)
-    coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+    colours = rng.integers(0, 256, (8, 8, 1)) + rng.integers(-40, 41, (8, 8, 3))  # light differs more than tint
+    coarse = Image.fromarray(colours.clip(0, 255).astype(np.uint8))
     smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))
     return np.ascontiguousarray(smooth.transpose(2, 0, 1))
 
