@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from bench.code_digest import source_digest
     from bench.datasets._image import ImageDataset
+    from bench.datasets._inspection import Inspection, inspect
     from bench.datasets._text import Retokenised, TextDataset
     from bench.datasets._tokenisers import Tokeniser, letters_of_bytes
     from bench.engine.executors._base import Executor
@@ -138,6 +139,7 @@ _HOMES = {
     "bench.measure.comparison": "Comparison Space",
     "bench.measure.continuation": "continued reread",
     "bench.datasets._image": "ImageDataset",
+    "bench.datasets._inspection": "Inspection inspect",
     "bench.datasets._text": "Retokenised TextDataset",
     "bench.datasets._tokenisers": "Tokeniser letters_of_bytes",
     "bench.engine.executors._base": "Executor",
@@ -389,6 +391,7 @@ __all__ = [
     "GenbenchError",
     "Generator",
     "ImageDataset",
+    "Inspection",
     "Interval",
     "Likelihood",
     "Measurement",
@@ -458,6 +461,7 @@ __all__ = [
     "generator",
     "idle_share",
     "importer",
+    "inspect",
     "letters_of_bytes",
     "locate",
     "median_interval",

@@ -8,16 +8,19 @@ import hashlib
 import math
 import os
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from stat import S_ISREG
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import platformdirs
 
 from bench.errors import DataError, GenbenchError, OutputError
 
+DAY = 86_400.0  # seconds
 NO_TRAP = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # flags that open no link, and wait for no pipe
 PARTS = ("records", "plans", "samples", "checkpoints", "logs", "report")  # folders within a run folder
 
@@ -40,6 +43,39 @@ def cache_limit() -> int:
     if not 0 <= limit < math.inf:
         raise GenbenchError(f"GENBENCH_CACHE_GB={told!r} is no number of gigabytes: set it to 20, say, or to 0")
     return int(min(limit, 1e9) * 2**30)
+
+
+class _Entry(NamedTuple):
+    """A folder of the cache: bytes, and when it was last used (seconds)."""
+
+    path: Path
+    size: int
+    used: float
+
+    @classmethod
+    def of(cls, path: Path) -> _Entry | None:
+        """None for what is no folder, or is just being removed or renamed by another worker, or is another user's."""
+        try:
+            return cls(path, sum(f.stat().st_size for f in path.iterdir() if f.is_file()), path.stat().st_mtime)
+        except OSError:
+            return None
+
+
+def prune(folder: Path, limit: int, keep: str) -> None:
+    """Delete folders of a cache that were not used for longest until the rest is within the limit (bytes).
+
+    What killed processes left goes after a day. keep: one that stays whatever it takes.
+    """
+    entries = [entry for path in folder.iterdir() if (entry := _Entry.of(path))]
+    for entry in entries:
+        if entry.path.name.startswith(".") and time.time() - entry.used > DAY:
+            shutil.rmtree(entry.path, ignore_errors=True)
+    whole = sorted((e for e in entries if not e.path.name.startswith(".")), key=lambda entry: entry.used)
+    over = sum(entry.size for entry in whole) - limit
+    for entry in whole:
+        if over > 0 and entry.path.name != keep:
+            shutil.rmtree(entry.path, ignore_errors=True)
+            over -= entry.size
 
 
 def without_home(text: str) -> str:

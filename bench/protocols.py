@@ -82,6 +82,16 @@ class Split(Protocol):
 
 
 @runtime_checkable
+class Kept(Split, Protocol):
+    """A split whose examples lie in stored form already, as in a file that is mapped: nobody need hold them anew."""
+
+    @property
+    def stored(self) -> Tensor:
+        """All of them, ``(n, *shape)``; not to be written to."""
+        ...
+
+
+@runtime_checkable
 class Dataset(Protocol):
     """Three disjoint splits, the same for every reader. ``fingerprint`` is the SHA-256 of content and preprocessing."""
 

@@ -62,6 +62,7 @@ Locate = Callable[[], str]
 Presets = Mapping[str, Mapping[str, Any]]
 _ROUNDING = 1e-6  # by which arithmetic may pass the end of a range
 Subject = Literal["model", "samples", "features"]
+Shows = Literal["records", "data"]
 Side = Literal["samples", "reference", "train", "conditional", "reconstructions"]
 _SIDES: Mapping[Subject, tuple[Side, ...]] = {
     "model": (),
@@ -265,10 +266,11 @@ def _content(path: Path, size: int, changed: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportEntry(Entry):
-    """asked: written only where it is asked for by name."""
+    """asked: written only where it is asked for by name.   of: what it shows."""
 
-    write: Callable[[list[RunRecord], Path, Path, list[str]], Path]
+    write: Callable[..., Path]
     asked: bool = False
+    of: Shows = "records"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -679,14 +681,17 @@ def extractor(
     return register
 
 
-def report(name: str, *, asked: bool = False) -> Callable[[T], T]:
+def report(name: str, *, asked: bool = False, of: Shows = "records") -> Callable[[T], T]:
     """Register a report format: ``write(records, run folder, target folder, notes) -> path written``.
 
     asked: it is written where it is asked for by name (``genbench export``), and not with every report.
+    of: "data" for one that shows what was found in a dataset, ``write(inspection, target folder) -> path written``,
+        which ``genbench data inspect`` asks for.
     """
 
     def register(write: T) -> T:
-        registry.add("reports", ReportEntry(write=write, asked=asked, **_common(name, write)))
+        entry = ReportEntry(write=write, asked=asked or of != "records", of=of, **_common(name, write))
+        registry.add("reports", entry)
         return write
 
     return register

@@ -46,7 +46,7 @@ class Finding:
 def examine() -> list[Finding]:
     """All findings; nothing is read, loaded or fetched. Takes half a second, to see how busy the machine is."""
     located = [*_located("datasets", "data"), *_located("extractors", "weights"), *_models()]
-    return [*_machine(), *located, _cache(), *_plugins()]
+    return [*_machine(), *located, *map(_cache, ("features", "datasets")), *_plugins()]
 
 
 def _machine() -> list[Finding]:
@@ -95,18 +95,18 @@ def _try(section: str, name: str, locate: Callable[[], str]) -> Finding:
         return Finding(section, name, False, said(error))
 
 
-def _cache() -> Finding:
-    folder = cache_folder() / "features"
+def _cache(what: str) -> Finding:
+    folder = cache_folder() / what
     try:
         limit = cache_limit()
         with tempfile.TemporaryFile(dir=private_folder(folder)):
             pass
     except OSError as error:
-        why = f"{folder} cannot be used ({error.strerror or error}): features are extracted whenever they are needed"
-        return Finding("cache", "features", False, f"{why}; GENBENCH_CACHE names another folder")
+        why = f"{folder} cannot be used ({error.strerror or error}): {what} are made whenever they are needed"
+        return Finding("cache", what, False, f"{why}; GENBENCH_CACHE names another folder")
     except GenbenchError as error:
-        return Finding("cache", "features", False, str(error))
-    return Finding("cache", "features", True, f"{folder}, private to its user, at most {limit / 2**30:g} GB")
+        return Finding("cache", what, False, str(error))
+    return Finding("cache", what, True, f"{folder}, private to its user, at most {limit / 2**30:g} GB")
 
 
 def _plugins() -> list[Finding]:

@@ -16,17 +16,36 @@ from bench.errors import named, shown
 from bench.foreign import fault
 
 
+class Fingerprint:
+    """A hash over descriptions and arrays that arrive one after another, so that no array need be held whole."""
+
+    def __init__(self) -> None:
+        self._total = hashlib.sha256()
+
+    def add(self, part: str | np.ndarray) -> None:
+        """A description, or an array: its type, shape and bytes."""
+        if isinstance(part, np.ndarray):
+            self.add_rows(part.dtype, part.shape, [part])
+        else:
+            self._total.update(part.encode() + b"\0")
+
+    def add_rows(self, dtype: np.dtype, shape: tuple[int, ...], rows: Iterable[np.ndarray]) -> None:
+        """An array of this type and shape, of which only a few rows are here at a time."""
+        self._total.update(f"{dtype.str}{shape}".encode())
+        for row in rows:
+            self._total.update(np.ascontiguousarray(row).data)
+        self._total.update(b"\0")
+
+    def __str__(self) -> str:
+        return f"sha256:{self._total.hexdigest()}"
+
+
 def fingerprint(*parts: str | np.ndarray) -> str:
     """``sha256:...`` over descriptions of the preprocessing and over shapes, types and bytes of the arrays."""
-    total = hashlib.sha256()
+    total = Fingerprint()
     for part in parts:
-        if isinstance(part, np.ndarray):
-            total.update(f"{part.dtype.str}{part.shape}".encode())
-            total.update(np.ascontiguousarray(part).data)
-        else:
-            total.update(part.encode())
-        total.update(b"\0")
-    return f"sha256:{total.hexdigest()}"
+        total.add(part)
+    return str(total)
 
 
 def data_root(root: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ from bench.datasets._content import fingerprint
 from bench.errors import DataError
 from bench.modalities._pixels import seen
 from bench.protocols import Batch, DataSpec, SplitName
+
+if TYPE_CHECKING:
+    from bench.datasets._findings import Preparation
 
 Splits = Mapping[SplitName, tuple[np.ndarray, np.ndarray | None]]
 SPLITS: tuple[SplitName, ...] = ("train", "valid", "test")
@@ -35,6 +39,10 @@ class ImageSplit:
             raise DataError("these images have no labels")
         return self.condition
 
+    @property
+    def stored(self) -> Tensor:
+        return self.pixels
+
     def batch(self, index: Tensor) -> Batch:
         return Batch(seen(self.pixels[index], self.binary), None if self.condition is None else self.condition[index])
 
@@ -46,10 +54,15 @@ class ImageDataset:
     binary: images are binarised once, with a fixed seed: a pixel is 255 with the probability level / 255
     (Salakhutdinov & Murray 2008, section 5.1), and models see 0 and 1. It is not the split of Larochelle & Murray
     (2011) that many papers take: nats differ slightly.
+    known: their fingerprint, where it is known already, so that arrays that are mapped need not be read.
+    prepared: of pictures that went through the stages, what was found and done.   found: ``(pairs, 2, C, H, W)``, of
+    what stood twice the first ones, each beside the one that stayed.
     Raises DataError for arrays of other shapes or types, or an empty split.
     """
 
-    def __init__(self, name: str, splits: Splits, classes: int | None, binary: bool = False) -> None:
+    def __init__(
+        self, name: str, splits: Splits, classes: int | None, binary: bool = False, known: str | None = None
+    ) -> None:
         for split, (pixels, labels) in splits.items():
             labelled = labels is None or len(labels) == len(pixels)
             if pixels.dtype != np.uint8 or pixels.ndim != 4 or not labelled or not len(pixels):
@@ -58,7 +71,9 @@ class ImageDataset:
         splits = _binarised(splits) if binary else splits
         self.name = name
         self.spec = DataSpec("image", shape, "binary" if binary else "continuous", classes=classes)
-        self.fingerprint = fingerprint("image/1", *parts_of(splits))
+        self.fingerprint = known or fingerprint("image/1", *parts_of(splits))
+        self.prepared: Preparation | None = None
+        self.found: np.ndarray | None = None
         self.train, self.valid, self.test = (ImageSplit(*splits[s], binary) for s in SPLITS)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated
 
 import numpy as np
@@ -14,7 +14,13 @@ from bench.errors import DataError
 from bench.protocols import SplitName
 
 Share = Annotated[float, Field(gt=0, lt=0.5)]
-ALIASES: Mapping[str, SplitName] = {"train": "train", "valid": "valid", "val": "valid", "test": "test"}
+ALIASES: Mapping[str, SplitName] = {
+    "train": "train",
+    "valid": "valid",
+    "val": "valid",
+    "validation": "valid",
+    "test": "test",
+}
 LEAST = 10  # examples that can be split
 
 
@@ -26,24 +32,42 @@ def complete(what: str, given: Splits, valid: float, test: float) -> Splits:
     Raises DataError for fewer than ten examples to cut from.
     """
     examples, labels = given["train"]
-    shares: Mapping[SplitName, float] = {"valid": valid, "test": test}
-    wanted = {name: share for name, share in shares.items() if name not in given}
-    if wanted and len(examples) < LEAST:
-        raise DataError(f"{what} holds {len(examples)} examples, too few to be split: at least {LEAST} are needed")
-    hashes = np.array([hashlib.sha256(np.ascontiguousarray(x).data).hexdigest() for x in examples])
-    order = np.argsort(hashes, kind="stable") if wanted else np.arange(len(examples))
-    ends: list[int] = []
-    for share in wanted.values():
-        end = (ends[-1] if ends else 0) + max(1, round(share * len(examples)))
-        while end < len(order) and hashes[order[end]] == hashes[order[end - 1]]:
-            end += 1
-        ends.append(end)
-    names: list[SplitName] = [*wanted, "train"]
-    parts = dict(zip(names, np.split(order, ends), strict=True))
-    if not all(map(len, parts.values())):
-        raise DataError(f"{what} holds the same example so often that it cannot be split")
+    hashes = np.array([hashlib.sha256(np.ascontiguousarray(x).data).digest() for x in examples], "S32")
+    parts = held_out(what, hashes, hashes, missing(given, valid, test))
     cut = {name: (examples[rows], None if labels is None else labels[rows]) for name, rows in parts.items()}
     return {**given, **cut}
+
+
+def missing(given: Collection[str], valid: float, test: float) -> dict[SplitName, float]:
+    """The shares of the splits that are not given."""
+    shares: Mapping[SplitName, float] = {"valid": valid, "test": test}
+    return {name: share for name, share in shares.items() if name not in given}
+
+
+def held_out(
+    what: str, keys: np.ndarray, hashes: np.ndarray, shares: Mapping[SplitName, float]
+) -> dict[SplitName, np.ndarray]:
+    """Rows of the training set by split: so large a share for each that is named, the rest for training.
+
+    keys: ``(n,)`` bytes that decide where a row goes; rows of one key stay together.   hashes: ``(n,)``, of content.
+    With nothing to hold out all rows stay in their order. Raises DataError where they cannot be split.
+    """
+    if not shares:
+        return {"train": np.arange(len(keys))}
+    if len(keys) < LEAST:
+        raise DataError(f"{what} holds {len(keys)} examples, too few to be split: at least {LEAST} are needed")
+    order = np.lexsort((hashes, keys))
+    ends: list[int] = []
+    for share in shares.values():
+        end = (ends[-1] if ends else 0) + max(1, round(share * len(keys)))
+        while end < len(order) and keys[order[end]] == keys[order[end - 1]]:
+            end += 1
+        ends.append(end)
+    names: list[SplitName] = [*shares, "train"]
+    parts = dict(zip(names, np.split(order, ends), strict=True))
+    if not all(map(len, parts.values())):
+        raise DataError(f"{what} holds the same example so often, or so few groups, that it cannot be split")
+    return parts
 
 
 def numbered(labels: Mapping[SplitName, np.ndarray]) -> tuple[dict[SplitName, np.ndarray], int]:

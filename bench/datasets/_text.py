@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from bench.datasets._image import SPLITS
 from bench.datasets._tokenisers import Kind, Tokeniser, tokeniser_of
 from bench.errors import DataError
 from bench.protocols import Batch, Dataset, DataSpec, SplitName, Verbatim
+
+if TYPE_CHECKING:
+    from bench.datasets._findings import Preparation
 
 
 class TextSplit:
@@ -53,6 +57,7 @@ class TextDataset(Spelled):
 
     texts: the three splits, each one document; what a tokeniser learns, it learns of the first.   window: tokens in one
     example.   vocab: of byte pairs, fewer where the text has no more.
+    prepared: of texts that went through the stages, what was found and done.
     Raises DataError where a split is shorter than a window.
     """
 
@@ -77,6 +82,7 @@ class TextDataset(Spelled):
             how += [piece.hex() for piece in self.pieces]
         self.fingerprint = fingerprint(*how, *(part for s in SPLITS for part in (s, streams[s])))
         self.train, self.valid, self.test = (TextSplit(streams[s], window) for s in SPLITS)
+        self.prepared: Preparation | None = None
 
     def tokens(self, split: SplitName) -> Tensor:
         part: TextSplit = getattr(self, split)

@@ -1,34 +1,43 @@
-"""Arrays in a .npz file as a dataset: images or vectors, in one array or in several splits, with labels or without."""
+"""Arrays in a .npz file as a dataset: images, vectors or waveforms, in one array or in splits, with labels or not."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bench import DataError, dataset
+from bench.datasets._audio import AudioDataset
+from bench.datasets._denoise import spectral_gating
+from bench.datasets._format import Values, to_levels
 from bench.datasets._image import ImageDataset, Splits
-from bench.datasets._split import ALIASES, Share, complete, numbered
+from bench.datasets._items import Item, Source, identity_of
+from bench.datasets._prepared import prepare
+from bench.datasets._split import ALIASES, complete, numbered
+from bench.datasets._stages import ArrayStages, staged
 from bench.datasets._vector import VectorDataset
-from bench.errors import named
+from bench.errors import named, shown
 from bench.foreign import locate
 from bench.protocols import SplitName
 from bench.reading import check
 from bench.reading.arrays import KEYS, array_forms, read_arrays
+from bench.reading.encoded import Decoded
 from bench.reading.memory import from_array
 
-MAKE: Mapping[str, type[ImageDataset | VectorDataset]] = {"image": ImageDataset, "vector": VectorDataset}
-EXAMPLES = ("{}", "{}_images", "{}_vectors", "x_{}", "X_{}")
+EXAMPLES = ("{}", "{}_images", "{}_vectors", "{}_waveforms", "x_{}", "X_{}")
 LABELS = ("{}_labels", "y_{}")
-WHOLE, WHOLE_LABELS = (*KEYS, "x", "X"), ("labels", "y")
+WHOLE, WHOLE_LABELS = (*KEYS, "waveforms", "x", "X"), ("labels", "y")
 
 
 def modality_of(path: str) -> str:
-    """Whether the arrays are images or vectors, of their headers alone. Raises DataError for neither."""
+    """Whether the arrays are images, vectors or waveforms, of their headers alone. Raises DataError for neither."""
     forms = array_forms(locate(path))
     name = _names(forms, path)["train"][0]
     shape, dtype = forms[name]
+    if "waveforms" in name:
+        return "audio"
     if len(shape) == 2:
         return "vector"
     if len(shape) == 4 or (len(shape) == 3 and dtype == np.uint8):
@@ -37,20 +46,55 @@ def modality_of(path: str) -> str:
 
 
 @dataset("npz:", modality=modality_of, locate=lambda: "npz:PATH")
-def npz(path: str, *, valid: Share = 0.1, test: Share = 0.1) -> ImageDataset | VectorDataset:
-    """Arrays in a .npz: npz:PATH; `images` (uint8) or `vectors`, and `labels`, or `train`, `train_labels`, `test`, ...
+@staged
+def npz(path: str, stages: ArrayStages) -> ImageDataset | VectorDataset | AudioDataset:
+    """Arrays in a .npz: npz:PATH; `images`, `vectors` or `waveforms`, and `labels`, or `train`, `train_labels`, ...
 
+    values: the ends of images that are no levels.   denoise: of waveforms "spectral-gating".
     valid, test: shares that are held out where the file sets none apart.
     """
-    modality, arrays = modality_of(path), read_arrays(locate(path))
+    modality, name = modality_of(path), f"npz:{path}"
+    if modality == "image":
+        items = partial(_items, path, stages.values)
+        return prepare(Source(name, f"{identity_of([locate(path)])} {stages.values}", items), stages)
+    known = ("spectral-gating",) if modality == "audio" else ()
+    if stages.denoise and stages.denoise not in known:
+        raise DataError(f"{named(path)}: denoise = {shown(stages.denoise)} is not for {modality}")
+    arrays = read_arrays(locate(path))
+    examples, labels, classes = _read(arrays, modality, path, "0..255")
+    if stages.denoise:
+        examples = {split: spectral_gating(np.moveaxis(x, 1, -1)) for split, x in examples.items()}
+        examples = {split: np.moveaxis(x, -1, 1) for split, x in examples.items()}
+    given: Splits = {split: (x, labels.get(split)) for split, x in examples.items()}
+    splits = complete(named(path), given, stages.valid, stages.test)
+    if modality == "vector":
+        return VectorDataset(name, splits, classes)
+    rate = float(arrays["rate"]) if "rate" in arrays and arrays["rate"].size == 1 else None
+    return AudioDataset(name, splits, classes, rate, f"/{stages.denoise}/1" if stages.denoise else "")
+
+
+def _items(path: str, values: Values) -> Iterator[Item]:
+    """Pictures one by one, of arrays that are read when the first is asked for."""
+    examples, labels, _ = _read(read_arrays(locate(path)), "image", path, values)
+    for split, pictures in examples.items():
+        for row, picture in enumerate(pictures):
+            label = int(labels[split][row]) if labels else None
+            yield Item(f"{split} {row}", partial(Decoded, picture), label, None, split if len(examples) > 1 else None)
+
+
+def _read(
+    arrays: Mapping[str, np.ndarray], modality: str, path: str, values: Values
+) -> tuple[dict[SplitName, np.ndarray], dict[SplitName, np.ndarray], int | None]:
+    """Examples and labels by split, and how many classes there are. Raises DataError for what is no set of data."""
     names = _names(arrays, path)
-    examples = {split: _examples(arrays[found], modality, f"{path}: {found}") for split, (found, _) in names.items()}
+    examples = {
+        split: _examples(arrays[found], modality, f"{path}: {found}", values) for split, (found, _) in names.items()
+    }
     if len({x.shape[1:] for x in examples.values()}) > 1:
         shapes = ", ".join(str(x.shape) for x in examples.values())
         raise DataError(f"{named(path)}: all splits must be of one shape, got {shapes}")
     labels, classes = _labels({split: arrays[found] for split, (_, found) in names.items() if found}, examples, path)
-    given: Splits = {split: (x, labels.get(split)) for split, x in examples.items()}
-    return MAKE[modality](f"npz:{path}", complete(named(path), given, valid, test), classes)
+    return examples, labels, classes
 
 
 def _names(held: Mapping[str, Any], path: str) -> dict[SplitName, tuple[str, str]]:
@@ -73,7 +117,9 @@ def _names(held: Mapping[str, Any], path: str) -> dict[SplitName, tuple[str, str
     return found
 
 
-def _examples(array: np.ndarray, modality: str, what: str) -> np.ndarray:
+def _examples(array: np.ndarray, modality: str, what: str, values: Values) -> np.ndarray:
+    if values != "0..255":
+        array = to_levels(array, values, named(what))
     grey = array[:, None] if modality == "image" and array.ndim == 3 else array
     found: np.ndarray = np.asarray(check(from_array(grey, named(what)), modality, named(what)))
     return found

@@ -19,19 +19,18 @@ import logging
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bench.errors import GenbenchError
-from bench.files import cache_folder, cache_limit, private_folder, sha256, without_home
+from bench.files import cache_folder, cache_limit, private_folder, prune, sha256, without_home
 from bench.measure.moments import Moments, MomentSum
 from bench.modalities._examples import Examples, chunks, content_hash, see
 from bench.probes.pulse import alive
@@ -41,7 +40,6 @@ from bench.streams import stream
 
 BATCH = 250
 ARITHMETIC = ("torch", "torchvision", "torch_fidelity", "PIL", "transformers", "tokenizers")
-DAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ class FeatureStore:
             _say_unkept(self.folder, str(error))
             return _extract(_InMemory, extract, examples, device)
         with contextlib.suppress(OSError):  # what cannot be deleted now can be the next time
-            self._prune(keep=target.name)
+            prune(self.folder, self.limit, keep=target.name)
         return made
 
     def _make(
@@ -113,19 +111,6 @@ class FeatureStore:
             except OSError as error:
                 _say_unkept(self.folder, error.strerror or str(error))
         return made
-
-    def _prune(self, keep: str) -> None:
-        """Delete what was not used for longest until the rest is within the limit, and what killed processes left."""
-        entries = [entry for path in self.folder.iterdir() if (entry := _Entry.of(path))]
-        for entry in entries:
-            if entry.path.name.startswith(".") and time.time() - entry.used > DAY:
-                shutil.rmtree(entry.path, ignore_errors=True)
-        whole = sorted((e for e in entries if not e.path.name.startswith(".")), key=lambda entry: entry.used)
-        over = sum(entry.size for entry in whole) - self.limit
-        for entry in whole:
-            if over > 0 and entry.path.name != keep:
-                shutil.rmtree(entry.path, ignore_errors=True)
-                over -= entry.size
 
 
 class _Unkept(Exception):
@@ -149,22 +134,6 @@ def _say_unkept(folder: Path, reason: str) -> None:
         "moves no number; GENBENCH_CACHE names another folder",
         *(without_home(str(folder)), reason),
     )
-
-
-class _Entry(NamedTuple):
-    """A folder of the cache: bytes, and when it was last used (seconds)."""
-
-    path: Path
-    size: int
-    used: float
-
-    @classmethod
-    def of(cls, path: Path) -> _Entry | None:
-        """None for what is no folder, or is just being removed or renamed by another worker, or is another user's."""
-        try:
-            return cls(path, sum(f.stat().st_size for f in path.iterdir() if f.is_file()), path.stat().st_mtime)
-        except OSError:
-            return None
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from bench.errors import DataError, Omitted, TrialError
 from bench.modalities._examples import Examples, Stored, arrays_of, kind_of
 from bench.modalities._pictures import Pictures
 from bench.modalities._sequences import Sequences, joined, without_padding
-from bench.protocols import Batch, Dataset, DataSpec, Split, SplitName
+from bench.protocols import Batch, Dataset, DataSpec, Kept, Split, SplitName
 from bench.registry import ExtractorEntry, registry
 
 TOLERANCE = 1e-4  # by which arithmetic may leave [-1, 1]
@@ -105,6 +105,8 @@ class Modality:
     def held(self, dataset: Dataset, split: SplitName) -> Stored:
         """All examples of a split in stored form, in order, none overlapping."""
         part = self.disjoint(dataset, split)
+        if isinstance(part, Kept):
+            return part.stored
         chunks = torch.arange(len(part)).split(AT_A_TIME)
         return joined([self.stored(part.batch(index), dataset.spec) for index in chunks])
 

@@ -20,7 +20,7 @@ from bench.foreign import Say, locate
 from bench.modalities import Modality, modality_of
 from bench.modalities._examples import Examples, kind_of, texts_of
 from bench.reading.arrays import Statistics, read_array
-from bench.reading.folders import SUFFIXES, read_archive, read_folder
+from bench.reading.folders import SUFFIXES, read_pictures
 from bench.reading.memory import Held, from_array, from_memory
 from bench.reading.texts import TEXTS, read_texts
 from bench.registry import registry
@@ -62,7 +62,7 @@ def read_reference(source: Source, say: Say = warn, *, sequences: bool = False) 
         raise
     about, suffix = path.stat(), path.suffix.lower()
     if stat.S_ISDIR(about.st_mode):
-        return read_folder(path, say)
+        return read_pictures(path, say)
     if not stat.S_ISREG(about.st_mode):
         raise DataError(f"{named(source)} is neither a file nor a folder: save it to a file first")
     if not about.st_size:
@@ -73,7 +73,7 @@ def read_reference(source: Source, say: Say = warn, *, sequences: bool = False) 
     if suffix in TEXTS:
         return read_texts(path, say)
     if suffix == ".zip":
-        return read_archive(path, say)
+        return read_pictures(path, say)
     if suffix in SUFFIXES:
         raise DataError(f"{named(source)} is a single picture, which is no set: give its folder")
     raise DataError(f"cannot read {named(source)}: give {FORMS}")

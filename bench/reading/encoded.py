@@ -7,7 +7,7 @@ says, and has plugins that start other programs: PostScript is handed to Ghostsc
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -19,6 +19,21 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MOST_PIXELS = 89_478_485  # of one picture: Pillow's own bound, beyond which it warns of a trap
 ORIENTATION = 0x0112  # EXIF
 _MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr")
+
+
+class WrongMode(DataError):
+    """Raised for a picture that is whole, and whose values eight bits of grey or RGB cannot hold."""
+
+
+class Decoded(NamedTuple):
+    """``(C, H, W)`` uint8, grey or RGB, upright.
+
+    turned: whether its EXIF orientation had to be followed.  several: whether others are in the file behind it.
+    """
+
+    pixels: np.ndarray
+    turned: bool = False
+    several: bool = False
 
 
 def open_picture(file: IO[bytes]) -> Image.Image:
@@ -49,18 +64,31 @@ def turned_remark(turned: int, of: int) -> Iterator[str]:
         yield f"{turned} of {of} pictures are turned as their EXIF orientation says"
 
 
+def several_remark(several: int) -> Iterator[str]:
+    """Said of files with more pictures than are read."""
+    if several:
+        yield f"{several} files hold more than one picture: the first is read"
+
+
 def pixels_of(image: Image.Image, name: str) -> np.ndarray:
     """``(C, H, W)`` uint8, grey or RGB, upright.
 
-    Raises DataError as ``load``, for damage, and for what these cannot hold.
+    Raises DataError as ``load``, for damage, and, as WrongMode, for what these cannot hold.
     """
     with decoding(name):
         load(image, name)
         image = ImageOps.exif_transpose(image) if is_turned(image) else image
         if image.mode not in _MODES:
-            raise DataError(f"{named(name)} has mode {image.mode}: save it with eight bits a channel, grey or RGB")
+            raise WrongMode(f"{named(name)} has mode {image.mode}: save it with eight bits a channel, grey or RGB")
         if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] != 255:
-            raise DataError(f"{named(name)} is transparent in places: lay it on a background first")
+            raise WrongMode(f"{named(name)} is transparent in places: lay it on a background first")
         grey = image.mode in ("1", "L", "LA")
         pixels = np.asarray(image.convert("L" if grey else "RGB"))
     return pixels[None] if grey else pixels.transpose(2, 0, 1)
+
+
+def decode(file: IO[bytes], name: str) -> Decoded:
+    """The picture in a file. Raises DataError as ``pixels_of``."""
+    with decoding(name), open_picture(file) as image:
+        pixels = pixels_of(image, name)
+        return Decoded(pixels, is_turned(image), getattr(image, "n_frames", 1) > 1)

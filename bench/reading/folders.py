@@ -11,8 +11,8 @@ import re
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
-from typing import IO
+from pathlib import Path
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -20,22 +20,54 @@ from bench.errors import DataError, named
 from bench.foreign import Say, decoding
 from bench.modalities._pictures import Pictures
 from bench.reading.arrays import refuse_bomb
-from bench.reading.encoded import is_turned, load, open_picture, pixels_of, turned_remark
+from bench.reading.encoded import decode, several_remark, turned_remark
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 EXAMPLES = 3  # names in a remark
 
 
-def read_folder(folder: Path, say: Say) -> Pictures:
-    """The pictures below a folder. Raises DataError for none, and for a folder or a picture that cannot be read."""
-    skipped = _Skipped()
-    names = [f"{folder}/{name}" for name in _in_order(_walk(folder, skipped))]
-    return _pictures(folder, names, lambda i: Path(names[i]).open("rb"), skipped, say)
+class Listing(NamedTuple):
+    """Pictures that lie somewhere, in order: what messages call them, how one is opened, and what was passed by."""
+
+    names: Sequence[str]
+    open: Callable[[int], IO[bytes]]
+    skipped: str
 
 
-def read_archive(path: Path, say: Say) -> Pictures:
-    """The pictures in a .zip file; as ``read_folder``."""
+def list_pictures(source: Path, *, in_order: bool = True) -> Listing:
+    """The pictures below a folder or in a .zip file, none of them opened yet.
+
+    in_order: natural order of names takes as long as finding them; who only wants to know what is there need not wait.
+    Raises DataError for none, and for a folder or an archive that cannot be read.
+    """
     skipped = _Skipped()
+    order = _in_order if in_order else list
+    names, open_ = (_in_folder if source.is_dir() else _in_archive)(source, skipped, order)
+    if not names:
+        found = f"; skipped: {skipped}" if skipped.names else ""
+        raise DataError(f"{named(source)} holds no pictures ({', '.join(sorted(SUFFIXES))}){found}")
+    return Listing(names, open_, f"skipped: {skipped}" if skipped.names else "")
+
+
+def read_pictures(source: Path, say: Say) -> Pictures:
+    """As ``list_pictures``, each decoded when it is looked at. Raises DataError for one that cannot be."""
+    names, open_, skipped = list_pictures(source)
+    decoder = _Decoder(names, open_)
+    pictures = Pictures(names, decoder.read)
+    for remark in filter(None, (*decoder.remarks(), *size_remarks(pictures), skipped)):
+        say(f"{named(source)}: {remark}")
+    return pictures
+
+
+Order = Callable[[Iterable[str]], list[str]]
+
+
+def _in_folder(folder: Path, skipped: _Skipped, order: Order) -> tuple[list[str], Callable[[int], IO[bytes]]]:
+    names = [f"{folder}/{name}" for name in order(_walk(folder, skipped))]
+    return names, lambda i: Path(names[i]).open("rb")
+
+
+def _in_archive(path: Path, skipped: _Skipped, order: Order) -> tuple[list[str], Callable[[int], IO[bytes]]]:
     with decoding(path):
         archive = zipfile.ZipFile(path)  # closed with the last reference to it, for pictures are read later
     parts = dict[str, zipfile.ZipInfo]()
@@ -44,10 +76,10 @@ def read_archive(path: Path, say: Say) -> Pictures:
             if part.filename in parts:
                 skipped.skip("names that stand twice", part.filename)
             parts[part.filename] = part  # the last counts, as in any archive that was added to
-    names = _in_order(parts)
+    names = order(parts)
     for name in names:
         refuse_bomb(parts[name], f"{path}: {name}")
-    return _pictures(path, [f"{path}: {name}" for name in names], lambda i: archive.open(parts[names[i]]), skipped, say)
+    return [f"{path}: {name}" for name in names], lambda i: archive.open(parts[names[i]])
 
 
 class _Skipped:
@@ -58,9 +90,10 @@ class _Skipped:
 
     def passes(self, name: str) -> bool:
         """Whether a path below the folder is that of a picture; if not, it is written down."""
-        if any(map(hidden, PurePosixPath(name).parts)):
+        if any(map(hidden, name.split("/"))):
             return self.skip("hidden", name)
-        if PurePosixPath(name).suffix.lower() not in SUFFIXES:
+        stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
+        if not stem or (dot + suffix).lower() not in SUFFIXES:
             return self.skip("not named as pictures", name)
         return True
 
@@ -122,19 +155,6 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(len(p.lstrip("0")), p.lstrip("0")) if place % 2 else (0, p) for place, p in enumerate(pieces)]
 
 
-def _pictures(
-    source: Path, names: Sequence[str], open_: Callable[[int], IO[bytes]], skipped: _Skipped, say: Say
-) -> Pictures:
-    if not names:
-        found = f"; skipped: {skipped}" if skipped.names else ""
-        raise DataError(f"{named(source)} holds no pictures ({', '.join(sorted(SUFFIXES))}){found}")
-    decoder = _Decoder(names, open_)
-    pictures = Pictures(names, decoder.read)
-    for remark in (*decoder.remarks(), *(size_remarks(pictures)), *([f"skipped: {skipped}"] if skipped.names else [])):
-        say(f"{named(source)}: {remark}")
-    return pictures
-
-
 def size_remarks(pictures: Pictures) -> Iterator[str]:
     """What is done to pictures that are not like the rest."""
     n, ((height, width), most) = len(pictures), next(iter(pictures.sizes.items()))
@@ -156,17 +176,15 @@ class _Decoder:
 
     def read(self, index: int) -> np.ndarray:
         """``(C, H, W)`` uint8, grey or RGB."""
-        name = self._names[index]
-        with decoding(name), self._open(index) as file, open_picture(file) as image:
-            load(image, name)
-            if getattr(image, "n_frames", 1) > 1:
-                self._several.add(index)
-            if is_turned(image):
-                self._turned.add(index)
-            return pixels_of(image, name)
+        with decoding(name := self._names[index]), self._open(index) as file:
+            found = decode(file, name)
+        if found.several:
+            self._several.add(index)
+        if found.turned:
+            self._turned.add(index)
+        return found.pixels
 
     def remarks(self) -> Iterator[str]:
         """What was done to how many."""
         yield from turned_remark(len(self._turned), len(self._names))
-        if self._several:
-            yield f"{len(self._several)} files hold more than one picture: the first is read"
+        yield from several_remark(len(self._several))

@@ -26,6 +26,8 @@ def render(folder: str | Path, target: str | Path | None = None, formats: Sequen
     check_path("to", target)
     folder = run_folder(folder)
     asked = [registry.get("reports", name) for name in formats]
+    if of_data := next((entry.name for entry in asked if entry.of == "data"), ""):
+        raise GenbenchError(f"{of_data!r} shows data and no records: genbench data inspect SOURCE writes it")
     entries = asked or [entry for entry in registry.all("reports").values() if not entry.asked]
     if not target:
         refuse_links([folder / "report", *(folder / "report").glob("*/")])

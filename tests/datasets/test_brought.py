@@ -108,7 +108,7 @@ class TestFolder:
 
     def test_one_picture_many_times_cannot_be_split(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="the same example so often"):
-            make(f"folder:{write(tmp_path, np.repeat(PICTURES[:1], 12, axis=0))}")
+            make(f"folder:{write(tmp_path, np.repeat(PICTURES[:1], 12, axis=0))}", clean="keep")
 
     def test_what_is_no_folder_of_pictures_is_told(self, tmp_path: Path) -> None:
         (tmp_path / "x.txt").write_text("hello")
@@ -243,7 +243,9 @@ class TestSuites:
         plans = plan_trials(check_suite(table, "x"), "cpu")
         assert {(p.dataset, p.modality) for p in plans} == {("mine", "image")}
         before = {p.training_id for p in plans}
-        shutil.copy(tmp_path / "pictures" / "1.png", tmp_path / "pictures" / "more.png")
+        shutil.copy(tmp_path / "pictures" / "1.png", tmp_path / "pictures" / "again.png")  # twice: it is dropped
+        assert before == {p.training_id for p in plan_trials(check_suite(table, "x"), "cpu")}
+        write(tmp_path / "pictures", 255 - PICTURES[:1], ["more.png"])
         assert not before & {p.training_id for p in plan_trials(check_suite(table, "x"), "cpu")}
 
     def test_what_is_wrong_with_it_is_told_with_the_rest(self, tmp_path: Path) -> None:

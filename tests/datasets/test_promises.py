@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +18,18 @@ from bench.testing import DatasetPromises
 
 EMBEDDED = ("digits", "kjv", "mnist5k")
 EXTERNAL = ("cifar10", "jsb", "mnist", "tinyshakespeare")
-BROUGHT = ("folder:pictures", "npz:images.npz", "npz:vectors.npz", "pianoroll:rolls.mat", "text:words.txt")
+BROUGHT = (
+    "folder:pictures",
+    "hf:saved",
+    "npz:images.npz",
+    "npz:vectors.npz",
+    "parquet:pictures.parquet",
+    "parquet:texts.parquet",
+    "pianoroll:rolls.mat",
+    "text:words.txt",
+    "torchvision:MNIST",
+    "webdataset:shards",
+)
 
 
 def test_these_are_all_there_are() -> None:
@@ -29,6 +43,51 @@ def cells(rolls: Sequence[np.ndarray]) -> np.ndarray:
     for place, roll in enumerate(rolls):
         listed[0, place] = roll.astype(np.uint8)
     return listed
+
+
+def encoded(picture: np.ndarray) -> bytes:
+    """``(C, H, W)`` as a PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture.transpose(1, 2, 0)).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def write_tables(pictures: np.ndarray) -> None:
+    """Pictures and texts in Parquet, and pictures as Hugging Face's ``save_to_disk`` writes them."""
+    import datasets
+    import pyarrow
+    import pyarrow.parquet
+
+    cells = [{"bytes": encoded(picture), "path": f"{place}.png"} for place, picture in enumerate(pictures)]
+    labels = [place % 3 for place in range(len(pictures))]
+    pyarrow.parquet.write_table(pyarrow.table({"image": cells, "label": labels}), "pictures.parquet")
+    texts = [" ".join(map(str, range(200 * place, 200 * place + 200))) for place in range(40)]
+    pyarrow.parquet.write_table(pyarrow.table({"text": texts}), "texts.parquet")
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b", "c"])})
+    whole = datasets.Dataset.from_dict({"image": cells, "label": labels}, features=features)
+    whole.train_test_split(20, seed=0).save_to_disk("saved")
+
+
+def write_shards(pictures: np.ndarray, folder: Path) -> None:
+    folder.mkdir()
+    for number in range(2):
+        with tarfile.open(folder / f"{number:03d}.tar", "w") as shard:
+            for place in range(30 * number, 30 * number + 30):
+                for suffix, content in (("png", encoded(pictures[place])), ("cls", str(place % 3).encode())):
+                    about = tarfile.TarInfo(f"{place:04d}.{suffix}")
+                    about.size = len(content)
+                    shard.addfile(about, io.BytesIO(content))
+
+
+def write_mnist(raw: Path, pictures: np.ndarray) -> None:
+    """Some for training and some for testing, in the four files of MNIST."""
+    raw.mkdir(parents=True)
+    first = 2 * len(pictures) // 3
+    for half, some in (("train", pictures[:first]), ("t10k", pictures[first:])):
+        head = struct.pack(">HBBIII", 0, 8, 3, *some.shape)
+        (raw / f"{half}-images-idx3-ubyte").write_bytes(head + some.tobytes())
+        labels = bytes(place % 10 for place in range(len(some)))
+        (raw / f"{half}-labels-idx1-ubyte").write_bytes(struct.pack(">HBBI", 0, 8, 1, len(some)) + labels)
 
 
 class TestEmbedded(DatasetPromises):
@@ -59,3 +118,6 @@ class TestBrought(DatasetPromises):
         parts = {"traindata": notes[:20], "validdata": notes[20:25], "testdata": notes[25:]}
         scipy.io.savemat("rolls.mat", {name: cells(rolls) for name, rolls in parts.items()})
         Path("words.txt").write_text(" ".join(map(str, range(3000))) + " ümläut 字\n")
+        write_tables(pictures)
+        write_shards(pictures, tmp_path / "shards")
+        write_mnist(tmp_path / "data" / "MNIST" / "raw", pictures[:, 0])

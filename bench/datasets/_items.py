@@ -1,0 +1,71 @@
+"""What a source yields: one item after another, each read when its turn comes, so that memory does not grow with them.
+
+A source knows where its items lie and what they are called. What is done to them is the same for every source: they
+are cleaned (``_clean``, ``_alike``), denoised (``_denoise``) and brought to one form (``_format``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path, PurePath
+
+from bench.datasets._split import ALIASES
+from bench.protocols import SplitName
+from bench.reading.encoded import Decoded
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture as it lies in its source.
+
+    name: what messages call it.   read: its pixels; raises DataError, WrongMode for what eight bits cannot hold.
+    label: of its class; None where it has none.   group: what shares one stays in one split.
+    split: the one it was set apart for; None where a source sets nothing apart.
+    """
+
+    name: str
+    read: Callable[[], Decoded]
+    label: str | int | None = None
+    group: str | None = None
+    split: SplitName | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A set of pictures that can be gone through again and again.
+
+    name: as people ask for it.   identity: tells it from what it was before it changed, without reading it.
+    classes: names of the labels 0, 1, 2, ..., where the source numbers them itself.
+    remarks: what was noticed before anything was read.
+    """
+
+    name: str
+    identity: str
+    items: Callable[[], Iterable[Item]]
+    classes: Sequence[str] | None = None
+    remarks: Sequence[str] = ()
+
+
+def identity_of(paths: Iterable[str | Path]) -> str:
+    """Of files by names, sizes and the times at which they were changed; none of them is opened."""
+    total = sha256(str(Path.cwd()).encode())
+    for path in sorted(map(str, paths)):
+        about = os.stat(path)  # noqa: PTH116 (of 200,000 files, a Path for each would take seconds)
+        total.update(f"{path}\0{about.st_size} {about.st_mtime_ns}\0".encode("utf-8", "surrogateescape"))
+    return total.hexdigest()
+
+
+def split_word(path: PurePath) -> str:
+    """The word for a split in the name of a file, or of the folders it lies in: ``train-00000-of-00002.parquet``."""
+    words = (word for part in reversed(path.parts) for word in re.split("[^a-z]+", part.lower()))
+    return next((word for word in words if word in ALIASES), "")
+
+
+def set_apart(words: Sequence[str]) -> list[SplitName | None]:
+    """The split that each word names; None for all of them unless each names one, and one of them ``train``."""
+    splits = [ALIASES.get(word) for word in words]
+    return splits if all(splits) and "train" in splits else [None] * len(splits)

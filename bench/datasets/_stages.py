@@ -1,0 +1,109 @@
+"""The options of the three stages, clean, denoise and format: the same for every source, and checked with the suite."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
+
+from pydantic import PositiveInt
+
+from bench.datasets._denoise import PictureNoise, SoundNoise, TextNoise
+from bench.datasets._format import Fit, Mode, Values
+from bench.datasets._split import Share
+from bench.datasets._tokenisers import Kind, Vocab
+from bench.errors import DataError, shown
+
+T = TypeVar("T")
+Clean = Literal["drop", "refuse", "keep"]
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What is done to pictures of any source.
+
+    clean: what cannot be decoded, does not fit eight bits of grey or RGB, stands twice or is in training and held out
+        is dropped, refused, or, where it can be, kept.   near: whether pictures that are the same but for how they were
+        saved stand twice.
+    denoise: None for none, since noise may be what is to be learned.
+    size: pixels a side; needed where sizes differ.   fit: how pictures that are no squares come to it.
+    mode: "RGB" or "L"; left out: RGB unless all are grey.
+    group: where a source finds the key of a group, which stays in one split; "" where there is none.
+    valid, test: shares that are held out where nothing was set apart.
+    """
+
+    clean: Clean = "drop"
+    near: bool = True
+    denoise: PictureNoise | None = None
+    size: PositiveInt | None = None
+    fit: Fit = "crop"
+    mode: Mode | None = None
+    group: str = ""
+    valid: Share = 0.1
+    test: Share = 0.1
+
+
+@dataclass(frozen=True)
+class TextStages:
+    """What is done to texts of any source: which stand twice, of which noise is repaired, and what a token is.
+
+    clean: of documents that stand twice, and of bytes that are no UTF-8.   window: tokens in one example.
+    """
+
+    clean: Clean = "refuse"
+    denoise: TextNoise | None = None
+    window: PositiveInt = 128
+    tokeniser: Kind = "bytes"
+    vocab: Vocab = 1024
+    valid: Share = 0.1
+    test: Share = 0.1
+
+
+@dataclass(frozen=True)
+class AnyStages(Stages):
+    """Of a source that may hold pictures or texts: what is meant for the other one is not asked."""
+
+    denoise: PictureNoise | TextNoise | None = None  # type: ignore[assignment]
+    window: PositiveInt = 128
+    tokeniser: Kind = "bytes"
+    vocab: Vocab = 1024
+
+    def of_texts(self) -> TextStages:
+        """Raises DataError for what texts have not."""
+        if self.denoise not in (None, *get_args(TextNoise)):
+            raise DataError(f"denoise = {shown(self.denoise)} is not for texts: {', '.join(get_args(TextNoise))} is")
+        return TextStages(**{field.name: getattr(self, field.name) for field in fields(TextStages)})
+
+
+@dataclass(frozen=True)
+class ArrayStages(Stages):
+    """Of arrays, which may be pictures of any range, or waveforms.
+
+    values: the ends of what pictures hold where they are no levels yet.
+    """
+
+    denoise: PictureNoise | SoundNoise | None = None  # type: ignore[assignment]
+    values: Values = "0..255"
+
+
+def staged(make: Callable[..., T]) -> Callable[..., T]:
+    """Give a source the fields of its parameter ``stages`` as keyword options, behind those of its own."""
+    signature = inspect.signature(make, eval_str=True)
+    kind = signature.parameters["stages"].annotation
+    hints = get_type_hints(kind, include_extras=True)
+    defaults = {field.name: field.default for field in fields(kind)}
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[name])
+        for name, default in defaults.items()
+    ]
+    own = [parameter for parameter in signature.parameters.values() if parameter.name != "stages"]
+
+    @functools.wraps(make)
+    def made(*rest: Any, **given: Any) -> T:
+        chosen = {name: given.pop(name, default) for name, default in defaults.items()}
+        return make(*rest, stages=kind(**chosen), **given)
+
+    made.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    return made

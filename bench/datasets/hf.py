@@ -1,0 +1,153 @@
+"""Datasets as Hugging Face keeps them: a folder of tables, one that ``save_to_disk`` wrote, or a name on the Hub.
+
+The tables are read as they are: nothing of a repository is run, and nothing is copied to be read.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench import DataError, dataset
+from bench.datasets._image import ImageDataset
+from bench.datasets._items import split_word
+from bench.datasets._stages import AnyStages, staged
+from bench.datasets._tables import Table, modality_in, prepare_tables, tables_below
+from bench.datasets._text import TextDataset
+from bench.errors import hint, named, shown
+from bench.foreign import decoding, fault, locate
+
+PATTERNS = ["*.parquet", "*.arrow", "*.csv", "*.jsonl", "README.md"]
+CONVERTED = "refs/convert/parquet"  # where the Hub keeps of every set that it can read a copy in Parquet
+_log = logging.getLogger("genbench")
+
+
+def modality_of(name: str) -> str:
+    """Whether it holds pictures or texts, of its columns; of what is not here yet, of what the Hub says of it."""
+    try:
+        place = _here(name, None)
+    except DataError as missing:
+        return _said_by_hub(name, missing)
+    return modality_in(tables_below(place, split_word))
+
+
+@dataset("hf:", modality=modality_of, locate=lambda: "hf:NAME or hf:PATH")
+@staged
+def hf(
+    name: str,
+    stages: AnyStages,
+    *,
+    config: str = "",
+    revision: str | None = None,
+    download: bool = False,
+    column: str = "",
+    label: str = "",
+) -> ImageDataset | TextDataset:
+    """Pictures or texts of Hugging Face's: hf:PATH, a folder of tables or of ``save_to_disk``, or hf:NAME on the Hub.
+
+    config: which of several, by its name there.   revision: a branch, a tag or a commit.   download: from the Hub, to
+    its usual cache.   column, label: left out, the first that can be one.   group: the column of a key.
+    """
+    place = _fetched(name, revision) if download and not Path(name).expanduser().exists() else _here(name, revision)
+    return prepare_tables(f"hf:{name}", _tables(place, config), stages, column, label)
+
+
+def _here(name: str, revision: str | None) -> Path:
+    """The folder of it on this machine. Raises DataError that says which file to put where."""
+    from huggingface_hub import constants, snapshot_download
+
+    if Path(name).expanduser().exists():
+        return locate(name)
+    try:
+        return Path(snapshot_download(name, repo_type="dataset", revision=revision, local_files_only=True))
+    except (OSError, ValueError) as error:  # ValueError: no name of a repository
+        raise DataError(
+            f"{named(name)} is no folder here, and not in {constants.HF_HUB_CACHE}: set `download = true`, or, where "
+            f"there is no network, run `hf download {named(name)} --repo-type dataset --local-dir FOLDER` elsewhere, "
+            "bring the folder, and say hf:FOLDER"
+        ) from error
+
+
+def _fetched(name: str, revision: str | None) -> Path:
+    """Download its tables to the Hub's cache, once it is said how much that is. Raises DataError."""
+    from huggingface_hub import constants, snapshot_download
+
+    how: dict[str, Any] = {"repo_type": "dataset", "revision": revision, "allow_patterns": PATTERNS}
+    try:
+        missing = [file for file in snapshot_download(name, dry_run=True, **how) if file.will_download]
+        if missing:
+            size, to = sum(file.file_size for file in missing) / 1e6, constants.HF_HUB_CACHE
+            _log.warning("hf:%s: downloading %d files, %.1f MB, to %s", named(name), len(missing), size, to)
+        return Path(snapshot_download(name, **how))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"cannot download {named(name)}: {fault(error)}; run `hf download {named(name)} --repo-type dataset "
+            "--local-dir FOLDER` where there is a network, bring the folder, and say hf:FOLDER"
+        ) from error
+
+
+def _said_by_hub(name: str, missing: DataError) -> str:
+    """The modality by which the Hub files it. Raises ``missing`` where it cannot be asked."""
+    from huggingface_hub import HfApi
+
+    try:
+        tags = HfApi().dataset_info(name, timeout=10).tags or []
+    except (OSError, ValueError):
+        raise missing from None
+    found = [modality for modality in ("image", "text") if f"modality:{modality}" in tags]
+    if not found:
+        raise DataError(f"{named(name)} is filed on the Hub neither under images nor under text")
+    return found[0]
+
+
+def _tables(place: Path, config: str) -> list[Table]:
+    """The tables of a configuration: as the card lists them, else those below its folder, else all."""
+    listed = {name: files for name, files in _configs(place) if files}
+    if listed and (config or len(listed) > 1 or "default" in listed):
+        if (name := config or "default") not in listed:
+            raise DataError(f"{named(place)}: say with config which of them{hint(config, listed)}")
+        every = tables_below(place, split_word)
+        found = [
+            Table(table.path, word)
+            for word, pattern in listed[name]
+            for table in every
+            if fnmatch.fnmatch(table.path.relative_to(place).as_posix(), pattern)
+        ]
+        if not found:
+            raise DataError(f"{named(place)} holds none of the files that its card lists for {shown(name)}")
+        return found
+    below = place / config if config else place
+    if not below.exists():
+        raise DataError(f"{named(place)} has no configuration {shown(config)}: no folder of that name")
+    try:
+        return tables_below(below, split_word)
+    except DataError as error:
+        raise DataError(f'{error}; of a set on the Hub in another form, try revision = "{CONVERTED}"') from error
+
+
+def _configs(place: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Name, and splits with patterns of files, of each configuration that the head of README.md lists."""
+    import yaml
+
+    card = place / "README.md"
+    if not place.is_dir() or not card.is_file():
+        return
+    with decoding(card):
+        _, _, head = card.read_text(encoding="utf-8").partition("---\n")
+        about = yaml.safe_load(head.partition("\n---")[0]) or {}
+    for each in about.get("configs") or [] if isinstance(about, Mapping) else []:
+        yield str(each.get("config_name", "default")), list(_patterns(each.get("data_files")))
+
+
+def _patterns(files: Any) -> Iterator[tuple[str, str]]:
+    """Split and pattern, of the forms that a card may take: one pattern, a list, or a list of both."""
+    for one in files if isinstance(files, list) else [files]:
+        if isinstance(one, str):
+            yield "train", one
+        elif isinstance(one, Mapping):
+            paths = one.get("path", [])
+            for path in [paths] if isinstance(paths, str) else paths:
+                yield str(one.get("split", "train")), str(path)
