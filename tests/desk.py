@@ -43,5 +43,3 @@ class Desk:
         done = self.run(lines, folder)
         assert done.returncode == 0, f"{lines}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
-
-

@@ -23,7 +23,11 @@ def shapes(*, n: Annotated[int, Ge(10)] = 3000, size: Annotated[int, Ge(8)] = 16
     pixels = drawn(labels, size, rng)
     parts = np.split(np.arange(n), [n - 2 * (n // 10), n - n // 10])
     train, valid, test = ((pixels[part], labels[part]) for part in parts)
-    return ImageDataset("acme_dataset", {"train": train, "valid": valid, "test": test}, classes=2)
+    return ImageDataset(
+        "acme_dataset",
+        {"train": train, "valid": valid, "test": test},
+        classes=2,
+    )
 
 
 def drawn(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
