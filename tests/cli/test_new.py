@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,21 @@ def test_the_commands_that_it_names_next_do_what_they_say(kind: str, tmp_path: P
     assert what.startswith("a folder/of mine: README.md, ") and len(then.splitlines()) == 4
     desk.must(then)
     assert (desk.folder / "a folder/of mine/runs/first/report/index.html").is_file()
+
+
+@pytest.mark.slow
+def test_an_installed_genbench_carries_the_templates(tmp_path: Path) -> None:
+    """All of them, and not only the files that are Python."""
+    for name in ("bench", "generators", "metrics", "reports"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    build = "pip wheel --quiet --no-deps --no-index --no-build-isolation --wheel-dir built ."
+    subprocess.run([sys.executable, "-m", *build.split()], cwd=tmp_path, check=True)
+    (wheel,) = (tmp_path / "built").iterdir()
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if "/templates/" in name}
+    files = (file for kind in KINDS for file in (TEMPLATES / kind).rglob("*") if file.suffix in (".md", ".py", ".toml"))
+    assert packed == {str(file.relative_to(ROOT)) for file in files}
 
 
 @pytest.mark.slow

@@ -39,4 +39,5 @@ def drawn(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray
     x = np.abs(places[None, :] - centre[1][:, None, None])  # (n, 1, size)
     away = np.where(labels[:, None, None] == DISC, np.hypot(x, y), np.maximum(x, y))
     covered = np.clip(radius[:, None, None] - away + 0.5, 0, 1)
-    return np.rint(covered * shade[:, None, None]).astype(np.uint8)[:, None]
+    pixels: np.ndarray = np.rint(covered * shade[:, None, None]).astype(np.uint8)
+    return pixels[:, None]
