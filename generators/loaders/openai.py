@@ -43,6 +43,7 @@ from generators.loaders._texts import encoder, spelled
 KEY = "OPENAI_API_KEY"
 SEEDS = 2**31  # those that every server takes
 TOLD = ("id", "owned_by", "root", "parent", "created", "sha", "digest", "revision", "meta")  # what a model is
+EMPTY = 16  # texts in a row that end at once
 A_CLOCK = 60  # seconds: one that was created less than these ago was not; its server says the time of the answer
 _AS_BYTES = re.compile(r"bytes:(?:\\x[0-9a-f]{2})+")  # a token that is a part of a character, as some servers write it
 
@@ -119,18 +120,26 @@ class Completions:
         return text
 
     def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
-        """What the server sends behind ``prompt`` ``(tokens,)``, a piece at a time, until it ends."""
-        (text,), seed = self.reads.decode(prompt[None]), int(torch.randint(2**63 - 1, (), generator=rng) % SEEDS)
-        for piece in self._sent(self.start + text, seed):
-            if piece.text:
-                yield self.reads.encode(piece.text)[0]
+        """What the server sends behind ``prompt`` ``(tokens,)``, a piece at a time; behind an end it is asked again.
+
+        Raises GenbenchError where text after text ends before it began.
+        """
+        (text,), empty = self.reads.decode(prompt[None]), 0
+        while empty < EMPTY:
+            empty += 1
+            for piece in self._sent(self.start + text, int(torch.randint(2**63 - 1, (), generator=rng) % SEEDS)):
+                if piece.text:
+                    empty = 0
+                    yield self.reads.encode(piece.text)[0]
+        raise GenbenchError(f"openai:{named(self.model)} sends nothing behind {named(text[-40:])!r}, {EMPTY} times")
 
     def stream_batch(self, prompts: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
-        """The same of several side by side, ``(n, tokens)`` to ``(n,)`` at a time, until the first of them ends."""
-        streams = [self.stream(prompt, rng) for prompt in prompts]
+        """The same of several side by side, ``(n, tokens)`` to ``(n,)`` at a time."""
+        seeds = torch.randint(2**63 - 1, (len(prompts),), generator=rng).tolist()
+        streams = [self.stream(p, torch.Generator().manual_seed(seed)) for p, seed in zip(prompts, seeds, strict=True)]
         with ThreadPoolExecutor(len(streams)) as pool:
-            while None not in (pieces := list(pool.map(lambda running: next(running, None), streams))):
-                yield torch.stack([piece for piece in pieces if piece is not None])
+            while True:
+                yield torch.stack(list(pool.map(next, streams)))
 
     def log_prob(self, batch: Batch) -> Tensor:
         """log p of each example, by the text that its tokens spell, in nats, ``(batch,)`` float64."""
@@ -249,7 +258,7 @@ def scored(answer: dict[str, Any], start: str, text: str) -> tuple[float, int]:
     last = len(tokens) - made
     first = next((k for k in range(last) if _spell(tokens[k:last], text)), None)
     if first is None or len(numbers) != len(tokens):
-        if start and any(_spell(tokens[:last], whole) for whole in (start + text, text)):
+        if start and any(_spell(tokens[k:last], start + text) for k in range(last)):
             raise Omitted("a token reaches from `start` into the text: give a token of the model's own as `start`")
         raise Omitted("the server tells no probability of a given text")
     if tokens[first] == "" and numbers[first] is None:  # a first token, which some servers write so
