@@ -43,6 +43,7 @@ from generators.loaders._texts import encoder, spelled
 KEY = "OPENAI_API_KEY"
 SEEDS = 2**31  # those that every server takes
 TOLD = ("id", "owned_by", "root", "parent", "created", "sha", "digest", "revision", "meta")  # what a model is
+GIVE_START = 'give the token with which its texts begin as `start`, such as "<|endoftext|>" or "<s>"'
 EMPTY = 16  # texts in a row that end at once
 A_CLOCK = 60  # seconds: one that was created less than these ago was not; its server says the time of the answer
 _AS_BYTES = re.compile(r"bytes:(?:\\x[0-9a-f]{2})+")  # a token that is a part of a character, as some servers write it
@@ -117,6 +118,8 @@ class Completions:
                 if len(text.encode()) >= self.window and len(encode(text)) >= self.window:
                     return text  # and what else would come is not waited for
             grew = piece.end == "length" and len(text) > len(before)
+        if piece.end == "length" and not text:
+            raise GenbenchError(f"openai:{named(self.model)} does not go on from nothing: {GIVE_START}")
         return text
 
     def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
@@ -265,10 +268,7 @@ def scored(answer: dict[str, Any], start: str, text: str) -> tuple[float, int]:
         first += 1
     nats = numbers[first:last]
     if None in nats:
-        raise Omitted(
-            "the server tells no probability of the first token, before which nothing stands: give the token with "
-            'which texts begin as `start`, such as "<|endoftext|>" or "<s>"'
-        )
+        raise Omitted(f"the server tells no probability of the first token, before which nothing stands: {GIVE_START}")
     return -math.fsum(nats), len(nats)
 
 

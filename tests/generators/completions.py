@@ -150,6 +150,8 @@ class Handler(BaseHTTPRequestHandler):
             prompt = model.encode(asked["prompt"])
         except ValueError as error:
             return self._answer(400, {"error": {"message": str(error)}})
+        if not prompt and server.fault == "nothing":  # as llama.cpp answers where a model has no first token
+            asked["max_tokens"] = 0
         tokens = prompt if prompt[:1] == [START] else [START, *prompt]
         if asked.get("stream"):
             return self._stream(asked, tokens)

@@ -70,7 +70,9 @@ class TestLikelihood:
 
     def test_where_nothing_stands_before_the_first_token_a_start_is_given(self) -> None:
         with Server(MODEL, begins=None) as server:
-            with pytest.raises(Omitted, match=r"of the first token.*give the token with which texts begin as `start`"):
+            with pytest.raises(
+                Omitted, match=r"of the first token.*give the token with which its texts begin as `start`"
+            ):
                 loaded(server).score_texts(TEXTS)
             assert loaded(server, start=START).score_texts(TEXTS)[0].tolist() == pytest.approx(
                 [*map(MODEL.nats, TEXTS)]
@@ -235,6 +237,7 @@ class TestFaults:
             ("error event", "broke off: out of memory"),
             ("cut off", "broke off before its text ended"),
             ("ends early", "broke off before its text ended"),
+            ("nothing", "does not go on from nothing: give the token with which its texts begin as `start`"),
             ("silent", "sent nothing for 0.2 s: raise `timeout`"),
         ],
     )
