@@ -13,7 +13,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -61,14 +61,16 @@ def _content(target: str, *, key: str = KEY, timeout: float = 120.0, **params: A
     "openai:",
     modalities={"text"},
     presets={"test": {}},
-    sampling=("temperature", "top_p", "at_once", "timeout", "key"),
+    sampling=("temperature", "top_p", "arguments", "at_once", "timeout", "key"),
     content=_content,
 )
 class Completions:
     """A model behind a server that speaks OpenAI's protocol: sampled, streamed and, where it tells, scored.
 
     start: what stands before every text and is no part of it: "", or a token that begins texts, "<|endoftext|>".
-    temperature, top_p: as the server takes them.   at_once: requests side by side.
+    temperature, top_p: as the server takes them.   arguments: what else it takes; what is left out, it decides itself:
+    of llama.cpp, which cuts unlikely tokens, the model's own law is that of ``{"top_k": 0, "min_p": 0}``.
+    at_once: requests side by side. A server that runs fewer lets the others wait, and they count as slow.
     key: the environment variable that holds the key of the server, if it wants one.   timeout: seconds without a byte.
     A sample is the same again where the server heeds ``seed``.
     Raises GenbenchError for a server that is not there or has no such model.
@@ -85,6 +87,7 @@ class Completions:
         start: str = "",
         temperature: Annotated[float, Ge(0)] = 1.0,
         top_p: Annotated[float, Gt(0), Le(1)] = 1.0,
+        arguments: Mapping[str, Any] | None = None,
         at_once: PositiveInt = 8,
         key: str = KEY,
         timeout: PositiveFloat = 120.0,
@@ -94,7 +97,8 @@ class Completions:
         _described(self.server, self.model)
         self.dataset, self.start, self.at_once = dataset, start, at_once
         self.window = dataset.spec.shape[0]
-        self.how = {"model": self.model, "temperature": temperature, "top_p": top_p, "max_tokens": self.window}
+        drawn = {"temperature": temperature, "top_p": top_p, **(arguments or {})}
+        self.how = {"max_tokens": self.window, **drawn, "model": self.model}
 
     @functools.cached_property
     def reads(self) -> Heard:

@@ -135,11 +135,11 @@ class TestSamples:
             assert {asked["prompt"][:3] for asked in server.seen} == {START}
             assert max(len(asked["prompt"]) for asked in server.seen) > len(START) + 4
 
-    def test_temperature_reaches_the_server(self, server: Server) -> None:
-        model = loaded(server, temperature=0.0, top_p=0.5)
-        made = sampled(model, [3])
+    def test_what_it_is_drawn_by_reaches_the_server(self, server: Server) -> None:
+        made = sampled(loaded(server, temperature=0.0, top_p=0.5, arguments={"min_p": 0, "model": "no"}), [3])
         assert (made.data == made.data[0]).all()
-        assert {(asked["temperature"], asked["top_p"]) for asked in server.seen} == {(0.0, 0.5)}
+        told = [(asked["temperature"], asked["top_p"], asked["min_p"], asked["model"]) for asked in server.seen]
+        assert {*told} == {(0.0, 0.5, 0, "bigram")}
 
     def test_so_many_are_asked_for_at_once_and_no_more(self) -> None:
         with Server(MODEL, waits=(0.05, 0.0)) as server:
