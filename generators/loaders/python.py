@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import inspect
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,15 @@ from bench import DataSpec, GenbenchError, Generator, generator, named, said, so
 
 
 def _content(target: str, **params: Any) -> str:
-    return source_digest(target.partition(":")[0])
+    """Of its source, which is found and not run. Raises GenbenchError where there is none."""
+    module, _ = _split(target)
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError) as error:  # of the package around it
+        raise GenbenchError(f"python:{named(target)}: {said(error)}") from error
+    if found is None:
+        raise GenbenchError(f"python:{named(target)}: there is no module '{named(module)}' in this folder or installed")
+    return source_digest(found.origin if found.origin and found.origin.endswith(".py") else module)
 
 
 @generator("python:", modalities=None, presets={"test": {}}, content=_content)
@@ -53,10 +63,18 @@ class _Plain(torch.nn.Module):
         return found if isinstance(found, Tensor) else torch.as_tensor(np.asarray(found))
 
 
-def _found(target: str) -> Callable[..., Any]:
+def _split(target: str) -> tuple[str, str]:
+    """Module and factory. What lies in the current folder is found from now on, behind all that is installed."""
     module, _, name = target.partition(":")
     if not module or not name:
         raise GenbenchError(f"python:{named(target)}: write python:package.module:factory")
+    if not {"", str(Path.cwd())} & {*sys.path}:  # a command does not look there by itself
+        sys.path.append(str(Path.cwd()))
+    return module, name
+
+
+def _found(target: str) -> Callable[..., Any]:
+    module, name = _split(target)
     try:
         found: Any = importlib.import_module(module)
         for part in name.split("."):

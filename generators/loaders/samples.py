@@ -18,6 +18,7 @@ from bench import (
     named,
     sha256,
 )
+from generators.loaders._texts import spelled
 
 
 def _content(path: str) -> str:
@@ -54,20 +55,9 @@ class Samples:
 def _held(path: str, dataset: Dataset) -> Batch:
     spec, found = dataset.spec, examples_in(path, dataset.spec.modality)
     if isinstance(found, list):
-        return _spelled(found, path, dataset)
+        return spelled(found, dataset, named(path))
     stored = found.load() if isinstance(found, Pictures) else found
     if not isinstance(stored, Tensor) or tuple(stored.shape[1:]) != spec.shape:
         form = tuple(stored.shape[1:]) if isinstance(stored, Tensor) else "of several lengths"
         raise DataError(f"{named(path)}: samples are {form}, the data is {spec.shape}: bring both to one shape")
     return Batch(modality_of(spec).restored(stored, spec))
-
-
-def _spelled(texts: list[str], path: str, dataset: Dataset) -> Batch:
-    encode, window = getattr(dataset, "encode", None), dataset.spec.shape[0]
-    if encode is None:
-        raise DataError(f"{named(path)}: the data does not say how its tokens spell a text (it has no encode)")
-    rows = [encode(text)[:window] for text in texts]
-    data = torch.zeros(len(rows), window, dtype=torch.int64)
-    for row, tokens in zip(data, rows, strict=True):
-        row[: len(tokens)] = tokens
-    return Batch(data, lengths=torch.tensor([len(row) for row in rows]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -199,6 +201,24 @@ class TestPython:
     def test_its_code_is_part_of_its_identity(self) -> None:
         known = family(f"python:{__name__}:made")
         assert len(known.content(arguments=None)) == 64
+
+    def test_one_in_the_current_folder_is_found_and_another_text_is_another_model(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As a command is run, which Python lets see no folder."""
+        monkeypatch.setattr("sys.path", [path for path in sys.path if path])
+        monkeypatch.chdir(tmp_path)
+        known = family("python:only_here:load")
+        with pytest.raises(GenbenchError, match=r"there is no module 'only_here' in this folder or installed"):
+            known.content()
+        (tmp_path / "only_here.py").write_text(f"from {__name__} import Plain as load\n")
+        importlib.invalidate_caches()  # of a folder that was looked into a moment ago
+        before = known.content()
+        assert sampled(make(known, DATA), [3]).data.shape == (3, 1, 8, 8)
+        (tmp_path / "only_here.py").write_text(f"from {__name__} import Plain as load\nx = 1\n")
+        assert known.content() != before
+        with pytest.raises(GenbenchError, match=r"python:only_here\.too:load: ModuleNotFoundError"):
+            family("python:only_here.too:load").content()
 
 
 class TestSamples:

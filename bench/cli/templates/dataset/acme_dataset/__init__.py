@@ -1,0 +1,5 @@
+"""A dataset for genbench. Each file here that registers something is found by itself."""
+
+from bench import discover
+
+discover(__name__)
