@@ -17,7 +17,7 @@ def save(
     dataset: Annotated[str, typer.Option(metavar="LABEL", help="On what, where on several.")] = "",
     seed: Annotated[int | None, typer.Option(metavar="N", help="Which training.", show_default="the lowest")] = None,
 ) -> None:
-    """Write a trained model as a folder that suites load and model hubs take."""
+    """Write a trained model as a folder for suites and model hubs."""
     from bench.engine.saving import save_model
 
     print(save_model(run, folder, generator=generator, dataset=dataset, seed=seed))

@@ -40,6 +40,7 @@ from bench import (
 from generators._drawing import SAMPLING, Drawing
 from generators._heads import Tokens
 from generators.loaders import _hub
+from generators.loaders._texts import encoder, spelled
 
 TOKENS_AT_ONCE = 1024  # bounds the logits held at a time, 0.2 GB for 49,152 tokens
 UNLIMITED = 2048  # positions that are read of a model which knows no most
@@ -83,7 +84,7 @@ class CausalLM(nn.Module):
         repetition: PositiveFloat = 1.0,
     ) -> None:
         super().__init__()
-        self.place, self.file = _hub.found(target, revision, file), file
+        self.target, self.file, self.place = target, file, _hub.found(target, revision, file)
         place = self.place
         with _hub.library("transformers"):
             from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -139,7 +140,7 @@ class CausalLM(nn.Module):
         return nats, torch.tensor([len(row) for row in rows])
 
     def log_prob(self, batch: Batch) -> Tensor:
-        """log p of each example in nats, ``(batch,)`` float64. Raises as ``step_log_prob``."""
+        """log p of each example of ``reads`` in nats, ``(batch,)`` float64. Raises as ``step_log_prob``."""
         return self.step_log_prob(batch)[0].sum(1)
 
     @torch.no_grad()
@@ -165,24 +166,20 @@ class CausalLM(nn.Module):
 
         Raises DataError for data that cannot spell what it makes.
         """
-        encode = getattr(self.dataset, "encode", None)
-        if self.dataset is None or encode is None:
-            raise DataError("the data does not say how its tokens spell a text (it has no `encode`)")
-        window = self.dataset.spec.shape[0]
+        if self.dataset is None:
+            raise GenbenchError("this model was made without data")
+        window, encode = self.dataset.spec.shape[0], encoder(self.dataset, f"hf:{named(self.target)}")
         u = Rows(rng, n).uniform(self.positions - 1)
         begin = torch.empty(n, 0, dtype=torch.int64)
-        drawn, ended, rows = list[Tensor](), torch.zeros(n, dtype=torch.bool), list[Tensor]()
+        drawn, ended, texts = list[Tensor](), torch.zeros(n, dtype=torch.bool), list[str]()
         for step, token in enumerate(self._drawn(begin, u.unbind(1)), 1):
             drawn.append(token.cpu())
             ended |= torch.isin(drawn[-1], self.ends.cpu())
             if step % LOOKED_AT == 0 or ended.all() or step == u.shape[1]:
-                rows = [encode(text)[:window] for text in self._texts(torch.stack(drawn, 1))]
-                if all(end or len(row) == window for end, row in zip(ended.tolist(), rows, strict=True)):
+                texts = self._texts(torch.stack(drawn, 1))
+                if all(end or len(encode(text)) >= window for end, text in zip(ended.tolist(), texts, strict=True)):
                     break
-        data = torch.zeros(n, window, dtype=torch.int64)
-        for place, row in zip(data, rows, strict=True):
-            place[: len(row)] = row
-        return Batch(data, lengths=torch.tensor([len(row) for row in rows]))
+        return spelled(texts, self.dataset, f"hf:{named(self.target)}")
 
     def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
         """Continue ``prompt`` ``(tokens,)`` token by token, without end: behind one that ends a text comes another."""

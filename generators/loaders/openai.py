@@ -31,7 +31,6 @@ from bench import (
     Omitted,
     Split,
     SplitName,
-    Textual,
     Verbatim,
     alive,
     generator,
@@ -149,12 +148,10 @@ class Completions:
                 yield torch.stack(list(pool.map(next, streams)))
 
     def log_prob(self, batch: Batch) -> Tensor:
-        """log p of each example, by the text that its tokens spell, in nats, ``(batch,)`` float64."""
-        if not isinstance(self.dataset, Textual):
-            raise Omitted("needs a dataset of text")
+        """log p of each example of ``reads``, by the text that it spells, in nats, ``(batch,)`` float64."""
         sizes = [len(row) for row in batch.data] if batch.lengths is None else batch.lengths.tolist()
         rows = zip(batch.data, sizes, strict=True)
-        return -self.score_texts([self.dataset.decode(row[None, :size])[0] for row, size in rows])[0]
+        return -self.score_texts([self.reads.decode(row[None, :size])[0] for row, size in rows])[0]
 
     def score_texts(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """-log p of each text, ``(texts,)`` float64 nats, and how many tokens of the server's it is.

@@ -29,10 +29,10 @@ from bench import (
     Estimate,
     ExampleLoss,
     GenbenchError,
-    Generator,
     Interval,
     Likelihood,
     Omitted,
+    Rereading,
     Split,
     SplitName,
     Textual,
@@ -68,7 +68,7 @@ def membership_auc(trial: Trial) -> Estimate:
     if isinstance(trial.dataset, Textual):
         _say_if_splits_differ(trial, n)
     found = auc(_scores(trial, "train", n), _scores(trial, "test", n))
-    protocol = {**found.protocol, "score": _score(trial.model)[0], **given(trial)}
+    protocol = {**found.protocol, "score": _score(trial)[0], **given(trial)}
     return found.model_copy(update={"protocol": protocol})
 
 
@@ -145,8 +145,11 @@ def _examples(trial: Trial, split: SplitName) -> Split:
     return modality_of(trial.spec).disjoint(trial.dataset, split)
 
 
-def _score(model: Generator) -> tuple[str, Score]:
+def _score(trial: Trial) -> tuple[str, Score]:
     """What tells how well an example fits, and its name. Raises Omitted where nothing does."""
+    model, dataset = trial.model, trial.dataset
+    if isinstance(model, Rereading) and isinstance(dataset, Textual):  # which does not read the data's tokens
+        return "log_prob", lambda batch: -model.score_texts(dataset.decode(batch.data))[0]
     if isinstance(model, ExampleLoss):  # first, as some of those are likelihoods of other data alone
         return "loss", lambda batch: -model.example_loss(batch)
     if isinstance(model, Likelihood):
@@ -157,7 +160,7 @@ def _score(model: Generator) -> tuple[str, Score]:
 @torch.no_grad()
 def _scores(trial: Trial, split: SplitName, n: int) -> np.ndarray:
     """Scores of n examples drawn from a split without replacement, ``(n,)``."""
-    examples, (_, score) = _examples(trial, split), _score(trial.model)
+    examples, (_, score) = _examples(trial, split), _score(trial)
     chosen = torch.randperm(len(examples), generator=trial.rng(f"membership/{split}"))[:n]
     batches = (examples.batch(index).to(trial.device) for index in alive(chosen.split(trial.batch_size)))
     return torch.cat([score(batch).double().cpu() for batch in batches]).numpy()

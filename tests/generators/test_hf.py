@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import bench
-from bench import Batch, DataError, GenbenchError, TextDataset, Trial
+from bench import Batch, DataError, GenbenchError, TextDataset, Trial, modality_of
 from bench.engine.plan import plan_trials
 from bench.engine.suite import check_suite
 from bench.engine.worker import run_trial
@@ -25,6 +25,7 @@ from bench.measure.names import find_metric
 from bench.registry import registry
 from bench.streams import stream
 from bench.testing._models import make, same, sampled
+from metrics.likelihood.membership import auc
 
 CPU = torch.device("cpu")
 KJV = registry.get("datasets", "kjv").make(window=64)
@@ -186,6 +187,15 @@ class TestMeasured:
         ours: Any = Trial(bytes_, SOME, seed=0, n_samples=4, batch_size=4, device=CPU)
         theirs = find_metric("bits_per_byte", "text").compute(ours)
         assert theirs.protocol == measured["bits_per_byte"].protocol
+
+    def test_membership_is_asked_of_texts(self, folder: Path) -> None:
+        """And not of the data's tokens, which the model reads otherwise."""
+        model = loaded(folder, SOME)
+        trial: Any = Trial(model, SOME, seed=0, n_samples=4, batch_size=64, device=CPU)
+        sides = (SOME.decode(modality_of(SOME.spec).disjoint(SOME, side).rows) for side in ("train", "test"))  # type: ignore[attr-defined, arg-type]
+        expected = auc(*(-model.score_texts(texts)[0].numpy() for texts in sides))
+        found = find_metric("membership_auc", "text").compute(trial)
+        assert found.value == pytest.approx(expected.value, abs=1e-6)
 
     def test_a_character_that_a_window_cuts_is_scored_whole(self, folder: Path, tmp_path: Path) -> None:
         (tmp_path / "accents.txt").write_text(ACCENTS * 20)

@@ -96,9 +96,8 @@ class TestLikelihood:
         assert measured("perplexity", model).protocol["tokeniser"] == "what the server sends"
 
     def test_a_batch_is_scored_by_the_text_that_it_spells(self, server: Server) -> None:
-        data = torch.stack([torch.nn.functional.pad(DATA.encode(text), (0, 40))[:40] for text in TEXTS])
-        lengths = torch.tensor([len(DATA.encode(text)) for text in TEXTS])
-        found = loaded(server).log_prob(Batch(data, lengths=lengths))
+        model = loaded(server)
+        found = model.log_prob(Batch(torch.stack([model.reads.encode(text) for text in TEXTS])))
         assert found.tolist() == pytest.approx([-MODEL.nats(text) for text in TEXTS])
 
 
