@@ -192,7 +192,7 @@ class TestMeasured:
         """And not of the data's tokens, which the model reads otherwise."""
         model = loaded(folder, SOME)
         trial: Any = Trial(model, SOME, seed=0, n_samples=4, batch_size=64, device=CPU)
-        sides = (SOME.decode(modality_of(SOME.spec).disjoint(SOME, side).rows) for side in ("train", "test"))  # type: ignore[attr-defined, arg-type]
+        sides = (SOME.decode(modality_of(SOME.spec).disjoint(SOME, side).rows) for side in ("train", "test"))  # type: ignore[attr-defined]
         expected = auc(*(-model.score_texts(texts)[0].numpy() for texts in sides))
         found = find_metric("membership_auc", "text").compute(trial)
         assert found.value == pytest.approx(expected.value, abs=1e-6)
