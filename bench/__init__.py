@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from bench.escapes import acts, escape
     from bench.files import cache_folder, open_plain, sha256, without_home, write_atomic
     from bench.foreign import decoding, fault, locate
+    from bench.hub import hub_folder
     from bench.measure.alone import Alone
     from bench.measure.comparison import Comparison, Space
     from bench.measure.continuation import continued, reread
@@ -158,6 +159,7 @@ _HOMES = {
     "bench.modalities._sequences": "Sequences",
     "bench.escapes": "acts escape",
     "bench.foreign": "decoding fault locate",
+    "bench.hub": "hub_folder",
     "bench.files": "cache_folder open_plain sha256 without_home write_atomic",
     "bench.measure.moments": "Moments",
     "bench.probes.pulse": "alive",
@@ -459,6 +461,7 @@ __all__ = [
     "fewest_for_quantile",
     "frame",
     "generator",
+    "hub_folder",
     "idle_share",
     "importer",
     "inspect",

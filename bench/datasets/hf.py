@@ -6,7 +6,6 @@ The tables are read as they are: nothing of a repository is run, and nothing is 
 from __future__ import annotations
 
 import fnmatch
-import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,17 @@ from bench.datasets._stages import AnyStages, staged
 from bench.datasets._tables import Table, modality_in, prepare_tables, tables_below
 from bench.datasets._text import TextDataset
 from bench.errors import hint, named, shown
-from bench.foreign import decoding, fault, locate
+from bench.foreign import decoding, locate
+from bench.hub import elsewhere, hub_folder
 
 PATTERNS = ["*.parquet", "*.arrow", "*.csv", "*.jsonl", "README.md"]
 CONVERTED = "refs/convert/parquet"  # where the Hub keeps of every set that it can read a copy in Parquet
-_log = logging.getLogger("genbench")
 
 
 def modality_of(name: str) -> str:
     """Whether it holds pictures or texts, of its columns; of what is not here yet, of what the Hub says of it."""
     try:
-        place = _here(name, None)
+        place = _place(name, None)
     except DataError as missing:
         return _said_by_hub(name, missing)
     return modality_in(tables_below(place, split_word))
@@ -51,42 +50,21 @@ def hf(
     config: which of several, by its name there.   revision: a branch, a tag or a commit.   download: from the Hub, to
     its usual cache.   column, label: left out, the first that can be one.   group: the column of a key.
     """
-    place = _fetched(name, revision) if download and not Path(name).expanduser().exists() else _here(name, revision)
+    place = _place(name, revision, download)
     return prepare_tables(f"hf:{name}", _tables(place, config), stages, column, label)
 
 
-def _here(name: str, revision: str | None) -> Path:
-    """The folder of it on this machine. Raises DataError that says which file to put where."""
-    from huggingface_hub import constants, snapshot_download
-
+def _place(name: str, revision: str | None, download: bool = False) -> Path:
+    """The folder of it on this machine. Raises DataError that says what to do where there is none."""
     if Path(name).expanduser().exists():
         return locate(name)
-    try:
-        return Path(snapshot_download(name, repo_type="dataset", revision=revision, local_files_only=True))
-    except (OSError, ValueError) as error:  # ValueError: no name of a repository
+    found = hub_folder(name, kind="dataset", revision=revision, fetch=download, allow=PATTERNS)
+    if found is None:
         raise DataError(
-            f"{named(name)} is no folder here, and not in {constants.HF_HUB_CACHE}: set `download = true`, or, where "
-            f"there is no network, run `hf download {named(name)} --repo-type dataset --local-dir FOLDER` elsewhere, "
-            "bring the folder, and say hf:FOLDER"
-        ) from error
-
-
-def _fetched(name: str, revision: str | None) -> Path:
-    """Download its tables to the Hub's cache, once it is said how much that is. Raises DataError."""
-    from huggingface_hub import constants, snapshot_download
-
-    how: dict[str, Any] = {"repo_type": "dataset", "revision": revision, "allow_patterns": PATTERNS}
-    try:
-        missing = [file for file in snapshot_download(name, dry_run=True, **how) if file.will_download]
-        if missing:
-            size, to = sum(file.file_size for file in missing) / 1e6, constants.HF_HUB_CACHE
-            _log.warning("hf:%s: downloading %d files, %.1f MB, to %s", named(name), len(missing), size, to)
-        return Path(snapshot_download(name, **how))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"cannot download {named(name)}: {fault(error)}; run `hf download {named(name)} --repo-type dataset "
-            "--local-dir FOLDER` where there is a network, bring the folder, and say hf:FOLDER"
-        ) from error
+            f"{named(name)} is no folder here, and not in the Hub's cache: set `download = true`, or "
+            f"{elsewhere(name, 'dataset')} as hf:FOLDER"
+        )
+    return found
 
 
 def _said_by_hub(name: str, missing: DataError) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import DataError, fault, locate, named, sha256
+from bench import DataError, fault, hub_folder, locate, named, sha256
 
-_log = logging.getLogger("genbench")
 _OTHERS = ["*.h5", "*.msgpack", "*.onnx*", "*.ot", "*.tflite", "*.pth", "*.ckpt", "*.gguf", "original/*", "*.md"]
 _PICKLES = ["*.bin", "*.pt"]  # read only where there is nothing else, and then as tensors alone
 _HELD = {".json", ".safetensors", ".bin", ".gguf", ".model", ".txt", ".py", ".jinja"}
@@ -21,48 +19,20 @@ def found(target: str, revision: str = "", file: str = "") -> Path:
 
     What the cache has not is fetched, and said with its size; what it has is taken as it is, with no network.
     revision: a branch, tag or commit.  file: the one that is wanted besides those that describe the model.
-    Raises DataError that says which files to put where.
+    Raises DataError that says what to do where it is not to be had.
     """
     if Path(target).expanduser().exists() or target.startswith((".", "/", "~")) or target.count("/") != 1:
         return locate(target)
-    with library("huggingface_hub"):
-        from huggingface_hub import constants, snapshot_download
-
-    where: dict[str, Any] = {"repo_id": target, "revision": revision or None}
     if file:
-        where["allow_patterns"] = [file, "*.json"]
-    whole, safe = ({**where, "ignore_patterns": _OTHERS + more} for more in ([], _PICKLES))
-    if file:
-        whole = safe = where
-    for asked in (safe, whole):
-        if (cached := _cached(asked)) and (asked is whole or any(cached.rglob("*.safetensors"))):
-            return cached
-    try:
-        files = snapshot_download(**whole, dry_run=True)
-        asked = safe if any(f.filename.endswith(".safetensors") for f in files) else whole
-        missing = [f for f in snapshot_download(**asked, dry_run=True) if f.will_download]
-        size = sum(f.file_size or 0 for f in missing) / 1e9
-        _log.warning(f"{target}: {len(missing)} files, {size:.2f} GB, are fetched to {constants.HF_HUB_CACHE}")
-        return Path(snapshot_download(**asked))
-    except Exception as error:  # of the Hub, of the network, of a disk: each library has its own
-        raise DataError(
-            f"{named(target)} is not on this machine, and the Hub does not give it ({fault(error)}): where it can be "
-            f"reached, `hf download {named(target)}`; then copy that folder here and name its path, or put the cache's "
-            f"folder of it into {constants.HF_HUB_CACHE}"
-        ) from error
-
-
-def _cached(asked: dict[str, Any]) -> Path | None:
-    """The folder in the cache; None where it is not there whole."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(**asked, local_files_only=True))
-    except LocalEntryNotFoundError:
-        return None
-    except HFValidationError as error:
-        raise DataError(f"{named(asked['repo_id'])} is no path and no name on the Hub: {fault(error)}") from error
+        wanted: list[dict[str, Any]] = [{"allow": [file, "*.json"]}]
+    else:
+        wanted = [{"ignore": _OTHERS + _PICKLES}, {"ignore": _OTHERS}]
+    for fetch in (False, True):
+        for files in wanted:
+            folder = hub_folder(target, revision=revision, fetch=fetch, **files)
+            if folder and (files is wanted[-1] or any(folder.rglob("*.safetensors"))):
+                return folder
+    raise DataError(f"{named(target)} is not to be had")
 
 
 def described(place: Path, file: str = "") -> str:

@@ -15,6 +15,7 @@ import inspect
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -85,17 +86,7 @@ class CausalLM(nn.Module):
     ) -> None:
         super().__init__()
         self.target, self.file, self.place = target, file, _hub.found(target, revision, file)
-        place = self.place
-        with _hub.library("transformers"):
-            from transformers import AutoModelForCausalLM, AutoTokenizer
-            from transformers.utils import logging
-        gguf = place.name if place.is_file() else file
-        how: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
-        how |= {"gguf_file": gguf} if gguf else {}
-        with _hub.reading(target, "language model that transformers reads", logging):
-            folder = place.parent if place.is_file() else place
-            tokeniser: Any = AutoTokenizer.from_pretrained(folder, **how)
-            net: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), **how)
+        net, tokeniser = _loaded(target, self.place, file, trust_remote_code, getattr(torch, dtype))
         self.net: Any = net.eval().requires_grad_(False)
         self.tokeniser = OwnTokens(tokeniser, target)
         self.start = tokeniser.eos_token_id if tokeniser.bos_token_id is None else tokeniser.bos_token_id
@@ -213,6 +204,19 @@ class CausalLM(nn.Module):
         """Each row of the model's tokens as a text, up to the first that ends it."""
         after = torch.isin(tokens, self.ends.cpu()).cumsum(1) > 0
         return [self.reads.decode(row[~end][None])[0] for row, end in zip(tokens, after, strict=True)]
+
+
+def _loaded(target: str, place: Path, file: str, trusted: bool, dtype: torch.dtype) -> tuple[Any, Any]:
+    """The model and its tokeniser. Raises DataError for what transformers does not read."""
+    with _hub.library("transformers"):
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
+    folder, gguf = (place.parent, place.name) if place.is_file() else (place, file)
+    how: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trusted}
+    how |= {"gguf_file": gguf} if gguf else {}
+    with _hub.reading(target, "language model that transformers reads", logging):
+        tokeniser = AutoTokenizer.from_pretrained(folder, **how)
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **how), tokeniser
 
 
 class OwnTokens:

@@ -16,7 +16,6 @@ import pytest
 from PIL import Image
 
 from bench import DataError, UnknownName
-from bench.datasets import hf
 from bench.datasets._items import split_word
 from bench.registry import registry
 from tests.datasets.test_brought import rows, splits
@@ -157,32 +156,19 @@ class TestHuggingFace:
         one, other = (make(f"hf:{tmp_path / name}", window=8) for name in "ab")
         assert one.fingerprint == other.fingerprint and rows(one.test) == rows(other.test)
 
-    def test_what_is_not_here_says_which_file_to_put_where(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_what_is_not_here_says_which_file_to_put_where(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+
         def unreachable(*given: Any, **options: Any) -> None:
             raise OSError("Network is unreachable")
 
-        monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
         monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", unreachable)
         with pytest.raises(
             DataError, match=r"set `download = true`.*run `hf download a/b --repo-type dataset --local-dir"
         ):
             registry.get("datasets", "hf:a/b")
-        with pytest.raises(DataError, match="cannot download a/b: Network is unreachable; run `hf download a/b"):
-            hf._fetched("a/b", None)
-
-    def test_a_download_is_announced_with_its_size(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        class File:
-            will_download, file_size = True, 3_000_000
-
-        def hub(name: str, *, dry_run: bool = False, **options: Any) -> Any:
-            assert options["repo_type"] == "dataset" and "*.py" not in options["allow_patterns"]
-            return [File(), File()] if dry_run else str(tmp_path)
-
-        monkeypatch.setattr("huggingface_hub.snapshot_download", hub)
-        assert hf._fetched("a/b", None) == tmp_path
-        assert "hf:a/b: downloading 2 files, 6.0 MB, to " in caplog.text
 
 
 class TestTorchvision:
