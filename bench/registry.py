@@ -247,8 +247,7 @@ class ExtractorEntry(Entry):
         """What identifies it: its source and what its file of weights holds, wherever that came from and when."""
         if self._file is None:
             return "absent"
-        found = self._file.stat() if self._file.is_file() else None
-        return f"{self.digest} {_content(self._file, found.st_size, found.st_mtime_ns)}" if found else self.digest
+        return f"{self.digest} {sha256(self._file)}" if self._file.is_file() else self.digest
 
     @property
     def _file(self) -> Path | None:
@@ -256,12 +255,6 @@ class ExtractorEntry(Entry):
             return Path(self.locate())
         except Exception:  # DataError, but a plugin may raise anything: `genbench doctor` says what
             return None
-
-
-@functools.cache
-def _content(path: Path, size: int, changed: int) -> str:
-    """The hash of a file, which is read once as long as it has this size and was changed at this time."""
-    return sha256(path)
 
 
 @dataclass(frozen=True, kw_only=True)

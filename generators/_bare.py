@@ -28,8 +28,11 @@ FUNCTIONS: dict[type[nn.Module], Callable[[Any], Callable[[Tensor], Tensor]]] = 
 def bare(module: nn.Module) -> Any:
     """What computes as the module does with the same weights, all that it asks for looked up once.
 
-    Calls run ``forward`` and no hooks. Modules of torch's that are not among the above stay as they are.
+    Calls run ``forward`` and no hooks. Modules of torch's that are not among the above stay as they are, and so does
+    what was compiled.
     """
+    if module._compiled_call_impl is not None:
+        return module
     weights = dict(module.named_parameters(recurse=False)) | dict(module.named_buffers(recurse=False))
     if type(module) in FUNCTIONS:
         function = FUNCTIONS[type(module)](module)

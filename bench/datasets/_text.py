@@ -96,7 +96,7 @@ class TextDataset(Spelled):
 class Retokenised(Spelled):
     """The text of a dataset in other tokens, those that a model reads which was trained elsewhere.
 
-    Each split becomes tokens when it is first asked for.   window: tokens in one example.
+    Each split becomes tokens when it is first asked for.   window: tokens in one example; of a shorter text all of it.
     Raises DataError for data that does not say which text its tokens stand for.
     """
 
@@ -110,15 +110,19 @@ class Retokenised(Spelled):
 
     @cached_property
     def train(self) -> TextSplit:
-        return TextSplit(self.tokens("train").numpy(), self.window)
+        return self._split("train")
 
     @cached_property
     def valid(self) -> TextSplit:
-        return TextSplit(self.tokens("valid").numpy(), self.window)
+        return self._split("valid")
 
     @cached_property
     def test(self) -> TextSplit:
-        return TextSplit(self.tokens("test").numpy(), self.window)
+        return self._split("test")
+
+    def _split(self, split: SplitName) -> TextSplit:
+        stream = self.tokens(split).numpy()
+        return TextSplit(stream, min(self.window, len(stream)))
 
     def tokens(self, split: SplitName) -> Tensor:
         if split not in self._streams:

@@ -204,7 +204,7 @@ def _plan(
         params=dict(use.params),
         load=str(use.load.resolve()) if use.load else None,
         load_digest=sha256(use.load) if use.load else None,
-        read=(read if len(read) < LONGEST_READ else f"{len(read.splitlines())} files, sha256:{digest(read)}") or None,
+        read=_told(read) or None,
         dataset=data.label,
         source=data.source,
         options=dict(data.options),
@@ -289,6 +289,12 @@ def _read_by(entry: GeneratorEntry | MetricEntry, **params: Any) -> str:
     """What a family or a metric reads besides its code."""
     with calling(f"{entry.name!r} of {entry.origin}, asked what it reads,"):
         return entry.content(**params)
+
+
+def _told(read: str) -> str:
+    """What a record keeps of it: of very many files the first line, which may be their revision, and a hash of all."""
+    first, *more = read.splitlines() or [""]
+    return read if len(read) < LONGEST_READ else f"{first}\n{len(more)} more files, sha256:{digest(read)}"
 
 
 def _code_of(entry: GeneratorEntry | MetricEntry, read: str) -> str:

@@ -15,6 +15,7 @@ from bench.errors import DataError, GenbenchError, OutputError, named
 from bench.files import write_atomic
 from bench.record import RunRecord
 from bench.registry import registry
+from bench.results.groups import newest
 from bench.results.store import Records, read_records, run_folder
 
 CARD = "model-card"  # the report
@@ -34,7 +35,7 @@ def save_model(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise OutputError(f"{named(target)} is there and not empty: name a new folder")
     records, notes = read_records(run)
-    record = _chosen(records, generator, dataset, seed)
+    record = _chosen(newest(records)[0], generator, dataset, seed)
     plan = record.plan
     state, meta = read_checkpoint(_weights(run, record))
     data = registry.get("datasets", plan.source or plan.dataset).make(**plan.options or {})
@@ -48,13 +49,19 @@ def save_model(
         "versions": record.environment.get("versions"),
     }
     write_atomic(target / "config.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
-    on_it = [r for r in records if r.plan.dataset == plan.dataset]
-    beside = [r for r in on_it if r.plan.control or r.plan.generator == plan.generator]
+    beside = [r for r in records if r.plan.dataset == plan.dataset and (r.plan.control or _is_same(r, record))]
     registry.get("reports", CARD).write(Records(beside), run, target, notes)
     return target
 
 
-def _chosen(records: Records, generator: str, dataset: str, seed: int | None) -> RunRecord:
+def _is_same(one: RunRecord, other: RunRecord) -> bool:
+    """Whether they are of one model, be it of another seed."""
+    return all(
+        getattr(one.plan, name) == getattr(other.plan, name) for name in ("generator", "family", "params", "budget")
+    )
+
+
+def _chosen(records: list[RunRecord], generator: str, dataset: str, seed: int | None) -> RunRecord:
     trained = [r for r in records if r.training_id and not r.plan.load and r.status == "ok"]
     fit = [
         r

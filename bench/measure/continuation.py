@@ -48,9 +48,9 @@ def continuations(model: Any, dataset: Dataset, seed: int, device: torch.device)
 
 
 def reread(model: Streaming, dataset: Textual, tokens: Tensor) -> Tensor:
-    """The data's tokens ``(tokens,)`` as the model reads them: the same text in its own, where it has some."""
+    """The data's tokens ``(tokens,)`` as the model reads them: in its own, where it has some, the whole characters."""
     own: Any = as_read_by(model, dataset)  # type: ignore[arg-type]
-    return tokens if own is dataset else own.encode(dataset.decode(tokens[None])[0])
+    return tokens if own is dataset else own.encode(dataset.decode(tokens[None])[0].strip("\ufffd"))
 
 
 def continued(model: Streaming, dataset: Textual, prompt: Tensor, rng: torch.Generator, like: Tensor) -> Tensor:

@@ -37,10 +37,19 @@ class Gpu:
         found = self._ask(self.nvml.nvmlDeviceGetComputeRunningProcesses)
         return {int(process.pid): process.usedGpuMemory for process in found}
 
-    def working(self, since: float) -> int:
-        """How many processes have computed on it since a moment (``time.time()``), this one among them."""
+    def shared(self, since: float) -> bool:
+        """Whether others have computed on it since a moment (``time.time()``), beside the one that this process is.
+
+        In a container no number is this process's; then it counts as the one that computed least.
+        """
         samples = self._ask(self.nvml.nvmlDeviceGetProcessUtilization, int(since * 1e6))
-        return len({int(sample.pid) for sample in samples if sample.smUtil >= AT_WORK})
+        most = dict[int, int]()
+        for sample in samples:
+            most[int(sample.pid)] = max(most.get(int(sample.pid), 0), int(sample.smUtil))
+        others = [share for pid, share in most.items() if pid != os.getpid() and share > 0]
+        if os.getpid() not in most:
+            others = sorted(others)[1:]
+        return max(others, default=0) >= AT_WORK
 
     def clocks(self) -> dict[str, Any]:
         """Clocks in MHz, temperature in °C, and for what reasons it holds its clocks back."""

@@ -131,7 +131,7 @@ def _held_back(device: torch.device) -> tuple[str, ...]:
 def _shared(device: torch.device, since: float) -> bool | None:
     """Whether more than this process computed on the GPU since a moment; None where NVML does not say."""
     try:
-        return gpu(device).working(since) > 1
+        return gpu(device).shared(since)
     except Unreadable:
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ def found(target: str, revision: str = "", file: str = "") -> Path:
     revision: a branch, tag or commit.  file: the one that is wanted besides those that describe the model.
     Raises DataError that says what to do where it is not to be had.
     """
-    if Path(target).expanduser().exists() or target.startswith((".", "/", "~")) or target.count("/") != 1:
+    if Path(target).expanduser().exists() or target.startswith((".", "/", "~")):
         return locate(target)
+    if target.count("/") != 1:
+        raise DataError(f"{named(target)} is no path here, and a model of the Hub is OWNER/NAME")
     if file:
         wanted: list[dict[str, Any]] = [{"allow": [file, "*.json"]}]
     else:
@@ -30,20 +33,33 @@ def found(target: str, revision: str = "", file: str = "") -> Path:
     for fetch in (False, True):
         for files in wanted:
             folder = hub_folder(target, revision=revision, fetch=fetch, **files)
-            if folder and (files is wanted[-1] or any(folder.rglob("*.safetensors"))):
+            if folder and _holds_weights(folder, file, files is wanted[-1]):
                 return folder
-    raise DataError(f"{named(target)} is not to be had")
+    raise DataError(f"{named(target)}: the Hub has no weights of it in a form that is read here (safetensors, .bin)")
+
+
+def _holds_weights(folder: Path, file: str, pickles: bool) -> bool:
+    """Whether all that is needed is there: the cache may hold a part, such as a tokeniser that somebody asked for."""
+    if file:
+        return (folder / file).is_file()
+    listed = {
+        index.parent / name
+        for index in folder.rglob("*.index.json")
+        for name in json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values()
+    }
+    suffixes = (".safetensors", ".bin") if pickles else (".safetensors",)
+    needed = [path for path in listed if path.suffix in suffixes]
+    return all(path.is_file() for path in needed) and any(path.suffix in suffixes for path in folder.rglob("*"))
 
 
 def described(place: Path, file: str = "") -> str:
-    """Revision and SHA-256 of the files that make a model, a line each; the same wherever the folder lies."""
-    revision = [f"revision {place.name}"] if place.parent.name == "snapshots" else []
+    """Revision and SHA-256 of the files that make a model, a line each."""
+    root, revision = place, [f"revision {place.name}"] if place.parent.name == "snapshots" else []
     if place.is_file():
-        files = [place]
+        root, files = place.parent, [place]
     else:
         files = sorted(path for path in place.rglob("*") if path.suffix in _HELD and path.is_file())
-        files = [path for path in files if path.suffix != ".gguf" or path.name == file]
-    root = place if place.is_dir() else place.parent
+        files = [path for path in files if path.suffix != ".gguf" or path == place / file]
     return "\n".join([*revision, *(f"{path.relative_to(root)} sha256:{sha256(path)}" for path in files)])
 
 

@@ -45,7 +45,14 @@ class Server:
         if parts.username or parts.password:
             raise GenbenchError(f"openai:{parts.hostname}: no name or key in the address: set {named(key)} to the key")
         self.url, self.key, self.timeout = url.rstrip("/"), key, timeout
-        self._open = urllib.request.build_opener(_Unforwarded).open
+        near = parts.hostname in (
+            "localhost",
+            "127.0.0.1",
+            "::1",
+        )  # no proxy stands between
+        self._open = urllib.request.build_opener(
+            _Unforwarded, *([urllib.request.ProxyHandler({})] if near else [])
+        ).open
 
     def get(self, path: str) -> Any:
         """The answer to a GET. Raises GenbenchError with the reason where there is none."""

@@ -70,8 +70,10 @@ class Pipeline(nn.Module):
         self.takes = inspect.signature(self.pipeline.__call__).parameters
         labelled, told = "class_labels" in self.takes, "prompt" in self.takes
         self.conditional = labelled or (told and len(self.prompts) > 1)
-        if (self.conditional and len(self.prompts) not in (0, spec.classes)) or (labelled and not spec.classes):
-            raise Unsupported(f"the data has {spec.classes or 'no'} classes, and this is told which of others to make")
+        net = parts.get("unet", parts.get("transformer"))
+        known = getattr(net, "config", {}).get("num_embeds_ada_norm") if labelled else len(self.prompts)
+        if self.conditional and known != spec.classes:
+            raise Unsupported(f"the data has {spec.classes or 'no'} classes, and this makes {known}")
         if told and not self.prompts:
             raise DataError(f"{named(target)} makes images of a text: say with prompts = [...] of which")
         self.given = {**(arguments or {}), "output_type": "np"}
@@ -82,7 +84,6 @@ class Pipeline(nn.Module):
         }
         if unknown := {*self.given} - {*self.takes}:
             raise GenbenchError(f"{named(target)} ({type(self.pipeline).__name__}) takes no {min(unknown)}")
-        net = parts.get("unet", parts.get("transformer"))
         if net is not None:
             net.register_forward_pre_hook(self._count, with_kwargs=True)
 
@@ -106,12 +107,14 @@ class Pipeline(nn.Module):
         self.rows, self.evaluated = n, 0
         torch.manual_seed(int(rows.labels(2**31)[0]))  # schedulers that draw without the generators they are handed
         try:
-            made = self.pipeline(**self.given, **told, generator=rows.streams).images
+            made = self.pipeline(**self.given, **told, generator=rows.streams)
         except (TypeError, ValueError, RuntimeError) as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
             raise TrialError(f"{named(self.target)} ({type(self.pipeline).__name__}): {fault(error)}") from error
-        x = torch.as_tensor(made).permute(0, 3, 1, 2)
+        if any(getattr(made, "nsfw_content_detected", None) or ()):
+            raise TrialError(f"{named(self.target)}: its safety checker made images black, which are no samples of it")
+        x = torch.as_tensor(made.images).permute(0, 3, 1, 2)
         if tuple(x.shape) != (n, *self.spec.shape):
             raise TrialError(f"{named(self.target)} makes {tuple(x.shape[1:])}, and the data is {self.spec.shape}")
         return 2 * x.float() - 1

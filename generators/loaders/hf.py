@@ -160,13 +160,13 @@ class CausalLM(nn.Module):
         if self.dataset is None:
             raise GenbenchError("this model was made without data")
         window, encode = self.dataset.spec.shape[0], encoder(self.dataset, f"hf:{named(self.target)}")
-        u = Rows(rng, n).uniform(self.positions - 1)
+        rows, most = Rows(rng, n), self.positions - 1
         begin = torch.empty(n, 0, dtype=torch.int64)
         drawn, ended, texts = list[Tensor](), torch.zeros(n, dtype=torch.bool), list[str]()
-        for step, token in enumerate(self._drawn(begin, u.unbind(1)), 1):
+        for step, token in enumerate(self._drawn(begin, (rows.uniform() for _ in range(most))), 1):
             drawn.append(token.cpu())
             ended |= torch.isin(drawn[-1], self.ends.cpu())
-            if step % LOOKED_AT == 0 or ended.all() or step == u.shape[1]:
+            if step % LOOKED_AT == 0 or ended.all() or step == most:
                 texts = self._texts(torch.stack(drawn, 1))
                 if all(end or len(encode(text)) >= window for end, text in zip(ended.tolist(), texts, strict=True)):
                     break

@@ -12,14 +12,13 @@ import functools
 import json
 import math
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import torch
 from annotated_types import Ge, Gt, Le
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt, StringConstraints
 from torch import Tensor
 
 from bench import (
@@ -41,11 +40,13 @@ from generators.loaders._texts import encoder, spelled
 
 KEY = "OPENAI_API_KEY"
 SEEDS = 2**31  # those that every server takes
-TOLD = ("id", "owned_by", "root", "parent", "created", "sha", "digest", "revision", "meta")  # what a model is
+# What a model is; not when it was created, for which many servers tell the time of the answer.
+TOLD = ("id", "owned_by", "root", "parent", "sha", "digest", "revision", "meta")
 GIVE_START = 'give the token with which its texts begin as `start`, such as "<|endoftext|>" or "<s>"'
 EMPTY = 16  # texts in a row that end at once
-A_CLOCK = 60  # seconds: one that was created less than these ago was not; its server says the time of the answer
 _AS_BYTES = re.compile(r"bytes:(?:\\x[0-9a-f]{2})+")  # a token that is a part of a character, as some servers write it
+
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -88,7 +89,7 @@ class Completions:
         top_p: Annotated[float, Gt(0), Le(1)] = 1.0,
         arguments: Mapping[str, Any] | None = None,
         at_once: PositiveInt = 8,
-        key: str = KEY,
+        key: Variable = KEY,
         timeout: PositiveFloat = 120.0,
     ) -> None:
         url, self.model = _split(target)
@@ -102,7 +103,7 @@ class Completions:
     @functools.cached_property
     def reads(self) -> Heard:
         """The data's text in pieces as they are sent, and beginnings of its examples as prompts."""
-        return Heard(self.dataset)
+        return Heard(self.dataset, self.model)
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Batch:
         """Texts from their start to their end, in the data's tokens, cut at its window."""
@@ -199,12 +200,10 @@ class Heard:
     example is the first half of one of the data's, a prompt.
     """
 
-    tokeniser = "what the server sends"
-
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, model: str) -> None:
         if not isinstance(dataset, Verbatim):
             raise DataError("the data does not say which text its tokens stand for (it has no `text`)")
-        self.dataset, self.fingerprint = dataset, dataset.fingerprint
+        self.dataset, self.fingerprint, self.tokeniser = dataset, dataset.fingerprint, f"tokens of {model}"
         self._numbers, self._strings = dict[str, int](), list[str]()
         self.train, self.valid, self.test = (Beginnings(self, dataset, split) for split in _SPLITS)
 
@@ -248,7 +247,7 @@ class Beginnings:
 
     def batch(self, index: Tensor) -> Batch:
         texts = self.dataset.decode(self.split.batch(index).data[:, : self.half])
-        return Batch(torch.stack([self.heard.encode(text) for text in texts]))
+        return Batch(torch.stack([self.heard.encode(text.strip("\ufffd")) for text in texts]))  # whole characters
 
 
 def scored(answer: dict[str, Any], start: str, text: str) -> tuple[float, int]:
@@ -309,9 +308,6 @@ def _described(server: Server, model: str) -> str:
         there = ", ".join(sorted(known)) or "none"
         raise GenbenchError(f"openai:{named(server.url)} has no model '{named(model)}'; it has {named(there)}")
     told = {name: known[model][name] for name in TOLD if known[model].get(name) is not None}
-    created = told.get("created")
-    if isinstance(created, int | float) and abs(time.time() - created) < A_CLOCK:
-        del told["created"]
     return json.dumps(told, sort_keys=True)
 
 

@@ -45,6 +45,9 @@ def _one_by_one(begin: Callable[[], Iterator[Tensor]]) -> Callable[[], object]:
 
 
 def streamed(estimate: Estimate, trial: Trial, timing: Timing, n: int) -> Estimate:
-    """The estimate with how it was taken."""
+    """The estimate with how it was taken; of a model's own tokens, which."""
     found = told(estimate, trial, timing, "streaming", n)
-    return found.model_copy(update={"protocol": {**found.protocol, "prompt": prompts(trial, 1).shape[1]}})
+    own = as_read_by(trial.model, trial.dataset)
+    named = {} if own is trial.dataset else {"tokeniser": str(getattr(own, "tokeniser", type(own).__qualname__))}
+    protocol = {**found.protocol, "prompt": prompts(trial, 1).shape[1], **named}
+    return found.model_copy(update={"protocol": protocol})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,15 @@ def test_its_card_is_read_by_the_hub(run: Path, tmp_path: Path) -> None:
     for line in card.text.splitlines():
         if line.startswith("!["):
             assert (folder / line.partition("](")[2].rstrip(")")).is_file(), line
+
+
+def test_of_two_runs_the_newest_is_saved(tmp_path: Path) -> None:
+    table = {**TABLE, "seeds": [0], "generators": {"mine": TABLE["generators"]["mine"]}}
+    ran(table, tmp_path / "run")
+    time.sleep(1.1)  # records are dated to the second
+    ran({**table, "generators": {"mine": {**TABLE["generators"]["mine"], "latent": 5}}}, tmp_path / "run")
+    folder = bench.save_model(tmp_path / "run", tmp_path / "x")
+    assert json.loads((folder / "config.json").read_text())["params"]["latent"] == 5
 
 
 class TestWrong:

@@ -57,6 +57,7 @@ class Server(ThreadingHTTPServer):
     seen: the requests, and the keys that came with them.   busiest: how many waited for their first token at a time.
     """
 
+    request_queue_size = 64  # that wait to be let in: all requests of a test at once
     daemon_threads = True
 
     def __init__(self, model: Bigram, **how: Any) -> None:

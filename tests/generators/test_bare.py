@@ -76,3 +76,11 @@ def test_numbers_without_end_are_those_of_one_call_each() -> None:
     rng.manual_seed(0)
     for _ in range(150):
         assert torch.equal(next(numbers).float(), torch.rand(2, 3, generator=rng))
+
+
+def test_what_was_compiled_stays_so() -> None:
+    net = nn.Sequential(nn.Linear(3, 3))
+    called: list[str] = []
+    net[0]._compiled_call_impl = lambda x: called.append("compiled") or x  # type: ignore[func-returns-value]
+    bare(net)(torch.zeros(1, 3))
+    assert called == ["compiled"]

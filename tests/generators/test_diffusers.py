@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -21,6 +23,7 @@ from bench.testing.made_up import made_up
 
 GREY = made_up(DataSpec("image", (1, 8, 8), "continuous", classes=10))
 COLOUR = made_up(DataSpec("image", (3, 8, 8), "continuous", classes=10))
+OF_A_THOUSAND = made_up(DataSpec("image", (3, 8, 8), "continuous", classes=1000))
 SMALL: dict[str, Any] = {
     "block_out_channels": (8, 8), "layers_per_block": 1, "norm_num_groups": 4,
 }  # fmt: skip
@@ -110,7 +113,7 @@ def test_a_sample_does_not_depend_on_its_batch(kind: str, tmp_path: Path) -> Non
     if kind == "unconditional":
         model = loaded(unconditional(tmp_path), steps=3)
     elif kind == "of classes":
-        model = loaded(of_classes(tmp_path), COLOUR, steps=3)
+        model = loaded(of_classes(tmp_path), OF_A_THOUSAND, steps=3)
     else:
         model = loaded(of_texts(tmp_path), COLOUR, steps=3, prompts=["a cat"])
     assert same(sampled(model, [5]), sampled(model, [1, 2, 2]), atol=1e-4, rtol=1e-3)
@@ -122,7 +125,7 @@ def test_a_sample_does_not_depend_on_its_batch(kind: str, tmp_path: Path) -> Non
 def test_it_makes_what_it_is_told_to(kind: str, tmp_path: Path) -> None:
     prompts = [f"{letter} cat" for letter in "abcdefghij"]
     model = (
-        loaded(of_classes(tmp_path), COLOUR, steps=3)
+        loaded(of_classes(tmp_path), OF_A_THOUSAND, steps=3)
         if kind == "of classes"
         else loaded(of_texts(tmp_path), COLOUR, steps=3, prompts=prompts)
     )
@@ -155,8 +158,17 @@ class TestWrong:
             sampled(loaded(unconditional(tmp_path, size=16), steps=1), [1])
 
     def test_other_classes(self, tmp_path: Path) -> None:
-        with pytest.raises(Unsupported, match="the data has no classes"):
-            loaded(of_classes(tmp_path), made_up(DataSpec("image", (3, 8, 8), "continuous")))
+        with pytest.raises(Unsupported, match="the data has no classes, and this makes 1000"):
+            loaded(of_classes(tmp_path / "c"), made_up(DataSpec("image", (3, 8, 8), "continuous")))
+        with pytest.raises(Unsupported, match="the data has 10 classes, and this makes 2"):
+            loaded(of_texts(tmp_path / "t"), COLOUR, prompts=["a cat", "a dog"])
+
+    def test_what_a_safety_checker_made_black(self, tmp_path: Path) -> None:
+        model = loaded(unconditional(tmp_path), steps=1)
+        black = SimpleNamespace(images=np.zeros((1, 8, 8, 1)), nsfw_content_detected=[True])
+        model.pipeline = lambda **given: black
+        with pytest.raises(TrialError, match="its safety checker made images black"):
+            sampled(model, [1])
 
     def test_no_text(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"say with prompts = \[\.\.\.\]"):

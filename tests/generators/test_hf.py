@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from bench.measure.names import find_metric
 from bench.registry import registry
 from bench.streams import stream
 from bench.testing._models import make, same, sampled
+from generators.loaders import _hub
 from metrics.likelihood.membership import auc
 
 CPU = torch.device("cpu")
@@ -188,6 +190,10 @@ class TestMeasured:
         theirs = find_metric("bits_per_byte", "text").compute(ours)
         assert theirs.protocol == measured["bits_per_byte"].protocol
 
+    def test_a_text_shorter_than_its_window_is_one_window(self, folder: Path) -> None:
+        few = TextDataset("few", dict.fromkeys(("train", "valid", "test"), "In the beginning."), window=8)
+        assert len(loaded(folder, few).reads.test) == 1
+
     def test_membership_is_asked_of_texts(self, folder: Path) -> None:
         """And not of the data's tokens, which the model reads otherwise."""
         model = loaded(folder, SOME)
@@ -245,6 +251,23 @@ class TestWrong:
             loaded(Path("nobody/nothing"))
         with pytest.raises(DataError, match="there is no"):
             loaded(tmp_path / "none")
+
+    def test_a_part_of_a_model_in_the_cache_is_none(self, folder: Path, tmp_path: Path) -> None:
+        """Such as a tokeniser that somebody asked for, or the first of several files of weights."""
+        assert _hub._holds_weights(folder, "", pickles=False) and not _hub._holds_weights(
+            folder, "x.gguf", pickles=True
+        )
+        assert not _hub._holds_weights(tmp_path, "", pickles=True)
+        (tmp_path / "model-1.safetensors").write_bytes(b"")
+        index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+        (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+        assert not _hub._holds_weights(tmp_path, "", pickles=False)
+        (tmp_path / "model-2.safetensors").write_bytes(b"")
+        assert _hub._holds_weights(tmp_path, "", pickles=False)
+
+    def test_a_name_without_its_owner_is_said(self) -> None:
+        with pytest.raises(DataError, match="gpt2 is no path here, and a model of the Hub is OWNER/NAME"):
+            loaded(Path("gpt2"))
 
     def test_code_that_comes_with_a_model_is_not_run(self, folder: Path, tmp_path: Path) -> None:
         saved(tmp_path)

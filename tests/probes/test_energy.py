@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -201,8 +202,11 @@ class TestGpu:
         assert stopwatch._shared(CUDA, 0.0) is None and stopwatch._shared(CPU, 0.0) is None
         library.at_work = {7: 90, 9: 0}
         assert stopwatch._shared(CUDA, 0.0) is False
-        library.at_work = {7: 90, 9: 40}
-        assert stopwatch._shared(CUDA, 0.0) is True
+        for busy in ({7: 90, 9: 40}, {7: 3, 9: 95}, {os.getpid(): 3, 9: 95}):
+            library.at_work = busy
+            assert stopwatch._shared(CUDA, 0.0) is True
+        library.at_work = {os.getpid(): 95, 9: 1}
+        assert stopwatch._shared(CUDA, 0.0) is False
         timing = stopwatch.time_calls(lambda: None, CPU, min_seconds=0)
         alone = replace(timing, load=replace(timing.load, others=0.0, stolen=0.0, held=0.0))
         assert not alone.busy and replace(alone, shared=True).busy
