@@ -15,7 +15,6 @@ from bench.errors import DataError, GenbenchError, OutputError, named
 from bench.files import write_atomic
 from bench.record import RunRecord
 from bench.registry import registry
-from bench.results.groups import newest
 from bench.results.store import Records, read_records, run_folder
 
 CARD = "model-card"  # the report
@@ -28,6 +27,7 @@ def save_model(
 
     ``model.safetensors`` without what only a further training step would need, ``config.json``, ``README.md`` with all
     its numbers. generator, dataset: labels, needed where several were trained; seed: the lowest where it is left out.
+    Of one that was trained with several settings it is the last.
     Raises GenbenchError for a choice that is none or not one, DataError for weights that are gone, OutputError for a
     folder that is not empty.
     """
@@ -35,7 +35,7 @@ def save_model(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise OutputError(f"{named(target)} is there and not empty: name a new folder")
     records, notes = read_records(run)
-    record = _chosen(newest(records)[0], generator, dataset, seed)
+    record = _chosen(records, generator, dataset, seed)
     plan = record.plan
     state, meta = read_checkpoint(_weights(run, record))
     data = registry.get("datasets", plan.source or plan.dataset).make(**plan.options or {})
@@ -61,7 +61,7 @@ def _is_same(one: RunRecord, other: RunRecord) -> bool:
     )
 
 
-def _chosen(records: list[RunRecord], generator: str, dataset: str, seed: int | None) -> RunRecord:
+def _chosen(records: Records, generator: str, dataset: str, seed: int | None) -> RunRecord:
     trained = [r for r in records if r.training_id and not r.plan.load and r.status == "ok"]
     fit = [
         r
@@ -73,7 +73,7 @@ def _chosen(records: list[RunRecord], generator: str, dataset: str, seed: int | 
         raise GenbenchError(f"no such model was trained here; there is {'; '.join(known) or 'none'}")
     if len(which := sorted({f"--generator {r.plan.generator} --dataset {r.plan.dataset}" for r in fit})) > 1:
         raise GenbenchError(f"several models were trained here; say which: {'; '.join(which)}")
-    return min(fit, key=lambda r: r.plan.seed)
+    return max(fit, key=lambda r: (-r.plan.seed, r.created))
 
 
 def _weights(run: Path, record: RunRecord) -> Path:
