@@ -60,9 +60,8 @@ def identity_of(paths: Iterable[str | Path]) -> str:
     total = sha256()
     for path in paths:
         about = os.stat(path)  # noqa: PTH116 (of 200,000 files, a Path for each would take seconds)
-        total.update(
-            f"{os.path.abspath(path)}\0{about.st_size} {about.st_mtime_ns}\0".encode("utf-8", "surrogateescape")
-        )
+        line = f"{os.path.abspath(path)}\0{about.st_size} {about.st_mtime_ns}\0"  # noqa: PTH100 (as above)
+        total.update(line.encode("utf-8", "surrogateescape"))
     return total.hexdigest()
 
 
@@ -79,7 +78,8 @@ def set_apart(every: Sequence[T], words: Sequence[str]) -> tuple[list[tuple[T, S
     """
     splits = [ALIASES.get(word) for word in words]
     if set(splits) in ({None}, {"valid"}, {"test"}):
-        return [(each, None) for each in every], []
+        remarks = [f"all is set apart as {split}: it is split anew" for split in set(splits) if split]
+        return [(each, None) for each in every], remarks
     other = sorted({named(word) or "no word" for word, split in zip(words, splits, strict=True) if not split})
     remarks = [f"what is set apart neither as train, valid nor test is left out: {', '.join(other)}"] if other else []
     return [(each, split) for each, split in zip(every, splits, strict=True) if split], remarks

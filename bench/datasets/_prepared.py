@@ -46,7 +46,8 @@ def prepare(source: Source, stages: Stages) -> ImageDataset:
             f"{named(source.name)}: denoise = {shown_value(stages.denoise)} is not for pictures: say {known}"
         )
     kind = source.name.partition(":")[0]
-    about = {"pictures": f"{kind} {source.identity}", "classes": source.classes, **asdict(stages)}
+    about = {"pictures": f"{kind} {source.identity}", "classes": source.classes, "remarks": source.remarks}
+    about |= asdict(stages)
     data = cached(about, lambda work: _Preparing(source, stages, work).run(), lambda folder: _opened(source, folder))
     for remark in data.prepared.remarks if data.prepared else ():
         _log.warning("%s: %s", named(source.name), remark)

@@ -77,9 +77,9 @@ def modality_in(tables: Sequence[Table]) -> str:
 def prepare_tables(
     name: str, tables: Sequence[Table], stages: AnyStages, column: str, label: str, remarks: Sequence[str] = ()
 ) -> ImageDataset | TextDataset:
-    """The dataset of tables. column, label: their names there; "" for the first that can be one.   remarks: on the tables.
+    """The dataset of tables. column, label: their names there; "" for the first that can be one.
 
-    Raises DataError for a column that is not there.
+    remarks: what the source has noticed. Raises DataError for a column that is not there.
     """
     schema, modality = tables[0].schema, modality_in(tables)
     is_right = _is_picture if modality == "image" else _is_text
@@ -105,7 +105,7 @@ def prepare_tables(
         for row, where, split in rows():
             yield Item(where, partial(_decoded, row[column], where), row.get(label), _key(row, stages.group), split)
 
-    identity = f"{identity_of(table.path for table in tables)} {[table.word for table in tables]} {asked}"
+    identity = f"{identity_of(table.path for table in tables)} {[table.word for table in tables]} {column!r} {label!r}"
     return prepare(Source(name, identity, items, _class_names(schema, label), remarks), stages)
 
 

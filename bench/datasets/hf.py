@@ -57,7 +57,7 @@ def hf(
     place = _place(name, revision, download)
     tables = _tables(place, config)
     is_path = Path(name).expanduser().exists()
-    remarks = [] if is_path or _listed(name, revision) else [f"{len(tables)} tables are here, and {_UNKNOWN}"]
+    remarks = [] if is_path or _listed(name, revision) else [f"tables here: {len(tables)}; {_UNKNOWN}"]
     return prepare_tables(f"hf:{name}", tables, stages, column, label, remarks)
 
 

@@ -90,9 +90,7 @@ def _items(kind: type, folder: Path) -> Iterator[Item]:
             read, label = _drawn(made, row, where)
             yield Item(where, read, label, None, split)
     if not had:
-        raise DataError(
-            f"torchvision:{kind.__name__} cannot be used: its `split` names no part to train on or test with"
-        )
+        raise DataError(f"torchvision:{kind.__name__} cannot be used: its `split` is not of training and test")
 
 
 def _drawn(made: Any, row: int, where: str) -> tuple[Callable[[], Decoded], int | None]:

@@ -80,7 +80,7 @@ def _documents(shards: Sequence[Shard], stages: AnyStages) -> tuple[list[Documen
                 text = example["txt"].decode("utf-8", "ignore" if stages.clean == "drop" else "strict")
             lost += len(example["txt"]) - len(text.encode())
             found.append(Document(where, text, _key(_about(example, where), stages.group), split))
-    return found, [f"{lost:,} bytes are no UTF-8: dropped"] if lost else []
+    return found, [f"bytes that are no UTF-8 are dropped: {lost:,}"] if lost else []
 
 
 def _every(shards: Sequence[Shard]) -> Iterator[tuple[str, Example, SplitName | None]]:
