@@ -40,8 +40,9 @@ def torchvision(name: str, stages: Stages, *, root: str = "", download: bool = F
     kind, folder = _kind(name), data_root(root)
     if download and not (_own(kind, folder)):
         _log.warning("torchvision:%s: downloading to %s", kind.__name__, folder.absolute())
-        for _, options in _splits(kind):
-            _made(kind, folder, {**options, "download": True})
+        got = [_made(kind, folder, {**options, "download": True}) is not None for _, options in _splits(kind)]
+        if not any(got):
+            raise _no_splits(kind)
     place = _own(kind, folder) or folder
     files = [path for path in place.rglob("*") if path.is_file()] if place.is_dir() else []
     if not files:
@@ -79,6 +80,10 @@ def _splits(kind: type) -> Iterator[tuple[SplitName | None, Mapping[str, Any]]]:
         yield None, {}
 
 
+def _no_splits(kind: type) -> DataError:
+    return DataError(f"torchvision:{kind.__name__} cannot be used: its `split` is not of training and test")
+
+
 def _items(kind: type, folder: Path) -> Iterator[Item]:
     had = set[SplitName | None]()
     for split, options in _splits(kind):
@@ -90,7 +95,7 @@ def _items(kind: type, folder: Path) -> Iterator[Item]:
             read, label = _drawn(made, row, where)
             yield Item(where, read, label, None, split)
     if not had:
-        raise DataError(f"torchvision:{kind.__name__} cannot be used: its `split` is not of training and test")
+        raise _no_splits(kind)
 
 
 def _drawn(made: Any, row: int, where: str) -> tuple[Callable[[], Decoded], int | None]:

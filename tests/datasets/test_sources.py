@@ -241,8 +241,9 @@ class TestTorchvision:
 
     def test_a_split_that_is_none_of_training_and_test_is_told(self, tmp_path: Path) -> None:
         write_mnist(tmp_path / "EMNIST" / "raw", PICTURES[..., 0])
-        with pytest.raises(DataError, match="EMNIST cannot be used: its `split` is not of training and test"):
-            make("torchvision:EMNIST", root=str(tmp_path))
+        for root, download in ((tmp_path, False), (tmp_path / "empty", True)):
+            with pytest.raises(DataError, match="EMNIST cannot be used: its `split` is not of training and test"):
+                make("torchvision:EMNIST", root=str(root), download=download)
 
     def test_what_is_not_there_or_none_of_theirs_is_told(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"no CIFAR10 under .*; set `download = true`"):

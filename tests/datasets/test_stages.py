@@ -157,6 +157,12 @@ class TestAlike:
         again = [saved_anew(pictures[0]), saved_anew(pictures[1], 50), saved_anew(pictures[2], 90, 40)]
         assert pairs_in(np.stack([*pictures, *again])) == [(0, 60), (1, 61), (2, 62)]
 
+    def test_fine_texture_that_was_saved_anew_is_found_too(self) -> None:
+        noise = [(128 + 20 * RNG.normal(size=(1, 256, 256))).clip(0, 255).astype(np.uint8) for _ in range(10)]
+        pictures = [np.repeat(x, 3, 0) for x in noise]
+        found = pairs_in(np.stack([*pictures, *(saved_anew(x, 90, 192) for x in pictures)]))
+        assert found == [(i, i + 10) for i in range(10)]
+
     def test_another_colour_is_another_picture(self) -> None:
         x = picture()
         assert pairs_in(np.stack([x, in_mode(in_mode(x, "L"), "RGB"), x[::-1], np.roll(x, 3, axis=2)])) == []
