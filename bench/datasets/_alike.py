@@ -21,6 +21,7 @@ SIDE, COARSE = 16, 8  # pixels that pictures are compared by: of a thumb, and of
 RADIUS, BAND = 7, 16  # bits
 SHARE = 0.005  # of the variance of a picture by which another may differ and still be the same
 LEVEL = 1.0  # squared levels that rounding may take
+FAINT = 0.25  # of its variance, where that is less than LEVEL: two that are nearly flat are not the same by that
 MOST = 32  # others that are looked at of those that share a band, in the order of their hashes
 Hashes = NDArray[np.uint64]
 Rows = NDArray[np.int64]
@@ -76,9 +77,10 @@ def near_pairs(hashes: Hashes, glance: NDArray[np.uint8], thumbs_of: Callable[[R
 
 
 def _agree(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which rows of numbers, each around its mean, differ by no more than a share of their own variance."""
-    apart: NDArray[np.float32] = (one - other).var(1)
-    found: NDArray[np.bool_] = apart <= np.maximum(SHARE * np.minimum(one.var(1), other.var(1)), LEVEL)
+    """Which rows of numbers differ by no more than a share of their own variance: flat ones do not agree at all."""
+    apart: NDArray[np.float32] = np.square(one - other).mean(1)
+    own = np.minimum(one.var(1), other.var(1))
+    found: NDArray[np.bool_] = apart < np.maximum(SHARE * own, np.minimum(FAINT * own, LEVEL))
     return found
 
 

@@ -35,13 +35,13 @@ def cached(about: object, make: Callable[[Path], None], open_: Callable[[Path], 
     returns may map files, and must not need their names.
     """
     target = cache_folder() / "datasets" / digest([about, _code(), *map(importlib.metadata.version, _LIBRARIES)])[:32]
-    found = open_(target) if (target / "manifest.json").is_file() else None
-    if found is not None:
-        with contextlib.suppress(OSError):  # a cache to read only
-            os.utime(target)
-        return found
     try:
-        private_folder(target.parent)
+        private_folder(target.parent)  # before anything is believed that lies there
+        found = open_(target) if (target / "manifest.json").is_file() else None
+        if found is not None:
+            with contextlib.suppress(OSError):  # a cache to read only
+                os.utime(target)
+            return found
         work = Path(tempfile.mkdtemp(dir=target.parent, prefix=".tmp-"))
     except OSError as error:
         _log.warning(

@@ -13,8 +13,8 @@ from bench.datasets._clean import Looks, keys_of, straddling, twins
 from bench.datasets._denoise import repair
 from bench.datasets._findings import Finding, Preparation, decide, findings_of
 from bench.datasets._image import SPLITS
-from bench.datasets._split import LEAST, held_out, missing
-from bench.datasets._stages import TextStages
+from bench.datasets._split import LEAST, grouped, held_out, missing
+from bench.datasets._stages import AnyStages, TextStages
 from bench.datasets._text import TextDataset
 from bench.errors import DataError, named
 from bench.protocols import SplitName
@@ -31,12 +31,15 @@ class Document(NamedTuple):
     split: SplitName | None = None
 
 
-def prepare_texts(name: str, documents: Iterable[Document], stages: TextStages) -> TextDataset:
+def prepare_texts(
+    name: str, documents: Iterable[Document], any_stages: AnyStages, remarks: Sequence[str] = ()
+) -> TextDataset:
     """The dataset of documents, each in one split and followed by a line's end.
 
-    Few documents, of which none was set apart, are one text, and its end is held out. Raises DataError for none, and
-    for what ``clean`` refuses.
+    remarks: what the source has noticed. Few documents, of which none was set apart, are one text, and its end is held
+    out. Raises DataError for none, for a group that no document is of, and for what ``clean`` refuses.
     """
+    stages = any_stages.of_texts()
     every = list(documents)
     texts = [repair(document.text) if stages.denoise else document.text for document in every]
     if not texts:
@@ -45,6 +48,7 @@ def prepare_texts(name: str, documents: Iterable[Document], stages: TextStages) 
     looks = Looks(np.array(digests, "S32"), np.empty(0, np.uint64), np.empty((0, 64), np.uint8))
     apart = [document.split for document in every if document.split]
     groups = [document.group for document in every]
+    grouped(named(name), any_stages.group, groups)
     same = twins(looks, apart or None, None)
     same += straddling(groups, apart, {twin.row for twin in same})
     findings = findings_of({}, same, [document.name for document in every], len(every), stages.clean)
@@ -55,7 +59,7 @@ def prepare_texts(name: str, documents: Iterable[Document], stages: TextStages) 
         named(name), texts, left, [document.split for document in every], keys_of(looks, groups, same), stages
     )
     data = TextDataset(named(name), streams, stages.window, stages.tokeniser, stages.vocab)
-    data.prepared = _about(data, findings, len(every), sum(map(str.__ne__, texts, (d.text for d in every))))
+    data.prepared = _about(data, findings, len(every), sum(map(str.__ne__, texts, (d.text for d in every))), remarks)
     for remark in data.prepared.remarks:
         _log.warning("%s: %s", named(name), remark)
     return data
@@ -72,7 +76,7 @@ def _streams(
     """One text a split."""
     given = {split: left[[apart[row] == split for row in left]] for split in SPLITS if split in apart}
     pool = given.get("train", left)
-    wanted = missing(given, stages.valid, stages.test)
+    wanted = missing(name, given, stages.valid, stages.test)
     if not given and len(pool) < LEAST:
         return cut("".join(map(ended, texts)), stages.valid, stages.test)
     splits = {**given, **{s: pool[rows] for s, rows in held_out(name, keys[pool], keys[pool], wanted).items()}}
@@ -90,8 +94,10 @@ def cut(text: str, valid: float, test: float) -> Mapping[SplitName, str]:
     return {"train": text[:first], "valid": text[first:second], "test": text[second:]}
 
 
-def _about(data: TextDataset, findings: tuple[Finding, ...], held: int, repaired: int) -> Preparation:
-    remarks = [f"{finding}: {'dropped' if finding.dropped else 'kept'}" for finding in findings]
+def _about(
+    data: TextDataset, findings: tuple[Finding, ...], held: int, repaired: int, noticed: Sequence[str]
+) -> Preparation:
+    remarks = [*noticed, *(f"{finding}: {'dropped' if finding.dropped else 'kept'}" for finding in findings)]
     if repaired:
         remarks.append(f"{repaired:,} of {held:,} texts are repaired")
     return Preparation(

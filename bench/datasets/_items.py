@@ -12,10 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePath
+from typing import TypeVar
 
 from bench.datasets._split import ALIASES
+from bench.errors import named
 from bench.protocols import SplitName
 from bench.reading.encoded import Decoded
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class Item:
 class Source:
     """A set of pictures that can be gone through again and again.
 
-    name: as people ask for it.   identity: tells it from what it was before it changed, without reading it.
+    name: as people ask for it.   identity: tells it from other places, and from what it was before it changed, without
+        reading it.
     classes: names of the labels 0, 1, 2, ..., where the source numbers them itself.
     remarks: what was noticed before anything was read.
     """
@@ -51,11 +56,12 @@ class Source:
 
 
 def identity_of(paths: Iterable[str | Path]) -> str:
-    """Of files by names, sizes and the times at which they were changed; none of them is opened."""
-    total = sha256(str(Path.cwd()).encode())
-    for path in sorted(map(str, paths)):
+    """Of files, in this order, by names, sizes and the times at which they were changed; none of them is opened."""
+    total = sha256()
+    for path in paths:
         about = os.stat(path)  # noqa: PTH116 (of 200,000 files, a Path for each would take seconds)
-        total.update(f"{path}\0{about.st_size} {about.st_mtime_ns}\0".encode("utf-8", "surrogateescape"))
+        line = f"{os.path.abspath(path)}\0{about.st_size} {about.st_mtime_ns}\0"  # noqa: PTH100 (as above)
+        total.update(line.encode("utf-8", "surrogateescape"))
     return total.hexdigest()
 
 
@@ -65,7 +71,15 @@ def split_word(path: PurePath) -> str:
     return next((word for word in words if word in ALIASES), "")
 
 
-def set_apart(words: Sequence[str]) -> list[SplitName | None]:
-    """The split that each word names; None for all of them unless each names one, and one of them ``train``."""
+def set_apart(every: Sequence[T], words: Sequence[str]) -> tuple[list[tuple[T, SplitName | None]], list[str]]:
+    """Each with the split that its word names, and remarks: what has a word that names none is left out.
+
+    None for all of them where no word names one, or all are of one that is held out: nothing is apart from it.
+    """
     splits = [ALIASES.get(word) for word in words]
-    return splits if all(splits) and "train" in splits else [None] * len(splits)
+    if set(splits) in ({None}, {"valid"}, {"test"}):
+        remarks = [f"all is set apart as {split}: it is split anew" for split in set(splits) if split]
+        return [(each, None) for each in every], remarks
+    other = sorted({named(word) or "no word" for word, split in zip(words, splits, strict=True) if not split})
+    remarks = [f"what is set apart neither as train, valid nor test is left out: {', '.join(other)}"] if other else []
+    return [(each, split) for each, split in zip(every, splits, strict=True) if split], remarks

@@ -24,7 +24,7 @@ from bench.datasets._format import FILTER, fitted, in_mode
 from bench.datasets._image import SPLITS, ImageDataset, Splits
 from bench.datasets._items import Item, Source
 from bench.datasets._rows import Rows, write_npy
-from bench.datasets._split import held_out, missing
+from bench.datasets._split import grouped, held_out, missing
 from bench.datasets._stages import Stages
 from bench.errors import DataError, named
 from bench.errors import shown as shown_value
@@ -45,7 +45,9 @@ def prepare(source: Source, stages: Stages) -> ImageDataset:
         raise DataError(
             f"{named(source.name)}: denoise = {shown_value(stages.denoise)} is not for pictures: say {known}"
         )
-    about = {"pictures": source.identity, "classes": source.classes, **asdict(stages)}
+    kind = source.name.partition(":")[0]
+    about = {"pictures": f"{kind} {source.identity}", "classes": source.classes, "remarks": source.remarks}
+    about |= asdict(stages)
     data = cached(about, lambda work: _Preparing(source, stages, work).run(), lambda folder: _opened(source, folder))
     for remark in data.prepared.remarks if data.prepared else ():
         _log.warning("%s: %s", named(source.name), remark)
@@ -58,13 +60,11 @@ def _opened(source: Source, folder: Path) -> ImageDataset | None:
         about = Preparation.model_validate_json((folder / "manifest.json").read_text())
         splits: Splits = {split: (_mapped(folder / f"{split}.npy"), _labels(folder, split, about)) for split in SPLITS}
         found = _mapped(folder / "found.npy")
-    except (OSError, EOFError, ValueError):  # not there, or cut off
+        data = ImageDataset(source.name, splits, len(about.classes) if about.classes else None, known=about.fingerprint)
+        data.prepared, data.found = about, found.reshape(-1, 2, *data.spec.shape)
+    except (OSError, EOFError, ValueError, DataError):  # not there, cut off, or of another length
         return None
-    if any(len(splits[split][0]) != about.splits[split] for split in SPLITS):
-        return None
-    data = ImageDataset(source.name, splits, len(about.classes) if about.classes else None, known=about.fingerprint)
-    data.prepared, data.found = about, found.reshape(-1, 2, *data.spec.shape)
-    return data
+    return data if all(len(splits[split][0]) == about.splits[split] for split in SPLITS) else None
 
 
 def _mapped(path: Path) -> np.ndarray:
@@ -107,6 +107,7 @@ class _Preparing:
 
     def finish(self, rows: Rows) -> Preparation:
         """Clean, split and write what was read."""
+        grouped(self.name, self.stages.group, self.groups)
         looks = Looks.of(rows.chunks(), len(rows), self.stages.near)
         apart = [split for split in self.apart if split]
         same = twins(looks, apart or None, lambda some: rows.take(some.tolist()))
@@ -191,7 +192,7 @@ class _Preparing:
         if empty := next((split for split, rows in given.items() if not len(rows)), ""):
             raise DataError(f"{self.name}, {empty}: no picture is left")
         pool = given.get("train", left)
-        wanted = missing(given, self.stages.valid, self.stages.test)
+        wanted = missing(self.name, given, self.stages.valid, self.stages.test)
         gone = len(keys) - len(left)
         what = f"{self.name}, of {len(keys)} without {gone} that are dropped," if gone else self.name
         cut = held_out(what, keys[pool], looks.digests[pool], wanted)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
 from bench.datasets._image import Splits
-from bench.errors import DataError
+from bench.errors import DataError, shown
 from bench.protocols import SplitName
 
 Share = Annotated[float, Field(gt=0, lt=0.5)]
@@ -33,13 +33,15 @@ def complete(what: str, given: Splits, valid: float, test: float) -> Splits:
     """
     examples, labels = given["train"]
     hashes = np.array([hashlib.sha256(np.ascontiguousarray(x).data).digest() for x in examples], "S32")
-    parts = held_out(what, hashes, hashes, missing(given, valid, test))
+    parts = held_out(what, hashes, hashes, missing(what, given, valid, test))
     cut = {name: (examples[rows], None if labels is None else labels[rows]) for name, rows in parts.items()}
     return {**given, **cut}
 
 
-def missing(given: Collection[str], valid: float, test: float) -> dict[SplitName, float]:
-    """The shares of the splits that are not given."""
+def missing(what: str, given: Collection[str], valid: float, test: float) -> dict[SplitName, float]:
+    """The shares of the splits that are not given. Raises DataError where some are, and the training set is not."""
+    if given and "train" not in given:
+        raise DataError(f"{what} sets {' and '.join(given)} apart, and nothing to train on: name that part train")
     shares: Mapping[SplitName, float] = {"valid": valid, "test": test}
     return {name: share for name, share in shares.items() if name not in given}
 
@@ -68,6 +70,12 @@ def held_out(
     if not all(map(len, parts.values())):
         raise DataError(f"{what} holds the same example so often, or so few groups, that it cannot be split")
     return parts
+
+
+def grouped(what: str, group: str, groups: Iterable[str | None]) -> None:
+    """Raises DataError where a group is asked for and no example is of one."""
+    if group and all(each is None for each in groups):
+        raise DataError(f"{what}: group = {shown(group)} finds no key in any example: mend it, or leave it out")
 
 
 def numbered(labels: Mapping[SplitName, np.ndarray]) -> tuple[dict[SplitName, np.ndarray], int]:

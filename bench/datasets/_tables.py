@@ -75,11 +75,11 @@ def modality_in(tables: Sequence[Table]) -> str:
 
 
 def prepare_tables(
-    name: str, tables: Sequence[Table], stages: AnyStages, column: str, label: str
+    name: str, tables: Sequence[Table], stages: AnyStages, column: str, label: str, remarks: Sequence[str] = ()
 ) -> ImageDataset | TextDataset:
     """The dataset of tables. column, label: their names there; "" for the first that can be one.
 
-    Raises DataError for a column that is not there.
+    remarks: what the source has noticed. Raises DataError for a column that is not there.
     """
     schema, modality = tables[0].schema, modality_in(tables)
     is_right = _is_picture if modality == "image" else _is_text
@@ -94,23 +94,26 @@ def prepare_tables(
         raise DataError(f"{named(name)}: {shown(column)} is {schema.field(column).type}, and its data {modality}")
     if label and label not in numbering:
         raise DataError(f"{named(name)}: {shown(label)} is {schema.field(label).type}, no class of each example")
-    rows = partial(_rows, tables, asked)
+    parts, left_out = set_apart(tables, [table.word for table in tables])
+    rows, remarks = partial(_rows, parts, asked), [*remarks, *left_out]
     if modality == "text":
         read = [("" if (text := row[column]) is None else text, row, where, split) for row, where, split in rows()]
         documents = (Document(where, text, _key(row, stages.group), split) for text, row, where, split in read)
-        return prepare_texts(name, documents, stages.of_texts())
+        return prepare_texts(name, documents, stages, remarks)
 
     def items() -> Iterator[Item]:
         for row, where, split in rows():
             yield Item(where, partial(_decoded, row[column], where), row.get(label), _key(row, stages.group), split)
 
-    identity = f"{identity_of(table.path for table in tables)} {asked}"
-    return prepare(Source(name, identity, items, _class_names(schema, label)), stages)
+    identity = f"{identity_of(table.path for table in tables)} {[table.word for table in tables]} {column!r} {label!r}"
+    return prepare(Source(name, identity, items, _class_names(schema, label), remarks), stages)
 
 
-def _rows(tables: Sequence[Table], columns: Sequence[str]) -> Iterator[tuple[Mapping[str, Any], str, SplitName | None]]:
+def _rows(
+    tables: Sequence[tuple[Table, SplitName | None]], columns: Sequence[str]
+) -> Iterator[tuple[Mapping[str, Any], str, SplitName | None]]:
     """Every row, what messages call it, and the split that it was set apart for."""
-    for table, split in zip(tables, set_apart([table.word for table in tables]), strict=True):
+    for table, split in tables:
         number = 0
         for batch in table.batches(columns):
             for row in batch:

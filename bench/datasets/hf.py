@@ -23,13 +23,17 @@ from bench.hub import elsewhere, hub_folder
 PATTERNS = ["*.parquet", "*.arrow", "*.csv", "*.jsonl", "README.md"]
 CONVERTED = "refs/convert/parquet"  # where the Hub keeps of every set that it can read a copy in Parquet
 
+_UNKNOWN = "the Hub's cache does not say whether these are all: `download = true` asks the Hub"
+
 
 def modality_of(name: str) -> str:
     """Whether it holds pictures or texts, of its columns; of what is not here yet, of what the Hub says of it."""
     try:
         place = _place(name, None)
     except DataError as missing:
-        return _said_by_hub(name, missing)
+        if (other := _any_snapshot(name)) is None:
+            return _said_by_hub(name, missing)
+        place = other
     return modality_in(tables_below(place, split_word))
 
 
@@ -51,7 +55,10 @@ def hf(
     its usual cache.   column, label: left out, the first that can be one.   group: the column of a key.
     """
     place = _place(name, revision, download)
-    return prepare_tables(f"hf:{name}", _tables(place, config), stages, column, label)
+    tables = _tables(place, config)
+    is_path = Path(name).expanduser().exists()
+    remarks = [] if is_path or _listed(name, revision) else [f"tables here: {len(tables)}; {_UNKNOWN}"]
+    return prepare_tables(f"hf:{name}", tables, stages, column, label, remarks)
 
 
 def _place(name: str, revision: str | None, download: bool = False) -> Path:
@@ -65,6 +72,27 @@ def _place(name: str, revision: str | None, download: bool = False) -> Path:
             f"{elsewhere(name, 'dataset')} as hf:FOLDER"
         )
     return found
+
+
+def _any_snapshot(name: str) -> Path | None:
+    """The folder of any revision with tables in the Hub's cache: all of a name are of one modality."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    kept = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type="dataset") / "snapshots"
+    return next((folder for folder in sorted(kept.glob("*")) if any(map(any, map(folder.rglob, PATTERNS[:-1])))), None)
+
+
+def _listed(name: str, revision: str | None) -> bool:
+    """Whether the Hub's cache knows what files there are, so that none can be missing unnoticed."""
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    try:
+        get_cached_repo_tree(name, repo_type="dataset", revision=revision or None)
+    except CachedRepoTreeNotFoundError:
+        return False
+    return True
 
 
 def _said_by_hub(name: str, missing: DataError) -> str:

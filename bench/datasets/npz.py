@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -56,7 +57,11 @@ def npz(path: str, stages: ArrayStages) -> ImageDataset | VectorDataset | AudioD
     modality, name = modality_of(path), f"npz:{path}"
     if modality == "image":
         items = partial(_items, path, stages.values)
-        return prepare(Source(name, f"{identity_of([locate(path)])} {stages.values}", items), stages)
+        return prepare(Source(name, identity_of([locate(path)]), items), stages)
+    for field in fields(stages):
+        asked = getattr(stages, field.name)
+        if field.name not in ("denoise", "valid", "test") and asked != field.default:
+            raise DataError(f"{named(path)}: {field.name} = {shown(asked)} is not for {modality}")
     known = ("spectral-gating",) if modality == "audio" else ()
     if stages.denoise and stages.denoise not in known:
         raise DataError(f"{named(path)}: denoise = {shown(stages.denoise)} is not for {modality}")

@@ -26,6 +26,9 @@ _log = logging.getLogger("genbench")
 # In the names of those whose items are not a picture and its class.
 _OTHERS = ("Folder", "Detection", "Captions", "Segmentation", "Stereo", "Flow", "Vision", "Fake", "Moving", "Kinetics")
 
+# What some call what they train on, where they have no "train".
+_TRAIN: Mapping[str, SplitName] = {"trainval": "train", "train-standard": "train"}
+
 
 @dataset("torchvision:", modality="image", locate=lambda: "torchvision:NAME")
 @staged
@@ -37,13 +40,14 @@ def torchvision(name: str, stages: Stages, *, root: str = "", download: bool = F
     kind, folder = _kind(name), data_root(root)
     if download and not (_own(kind, folder)):
         _log.warning("torchvision:%s: downloading to %s", kind.__name__, folder.absolute())
-        for _, options in _splits(kind):
-            _made(kind, folder, {**options, "download": True})
+        got = [_made(kind, folder, {**options, "download": True}) is not None for _, options in _splits(kind)]
+        if not any(got):
+            raise _no_splits(kind)
     place = _own(kind, folder) or folder
     files = [path for path in place.rglob("*") if path.is_file()] if place.is_dir() else []
     if not files:
         raise DataError(f"no {kind.__name__} under {named(folder.absolute())}; {_HOW}")
-    identity = f"{kind.__name__} {identity_of(files)}"
+    identity = f"{kind.__name__} {folder.absolute()} {identity_of(sorted(files))}"
     return prepare(Source(f"torchvision:{name}", identity, partial(_items, kind, folder)), stages)
 
 
@@ -71,23 +75,42 @@ def _splits(kind: type) -> Iterator[tuple[SplitName | None, Mapping[str, Any]]]:
     if "train" in parameters:
         yield from (("train", {"train": True}), ("test", {"train": False}))
     elif "split" in parameters:
-        yield from ((split, {"split": word}) for word, split in ALIASES.items())
+        yield from ((split, {"split": word}) for word, split in {**ALIASES, **_TRAIN}.items())
     else:
         yield None, {}
 
 
+def _no_splits(kind: type) -> DataError:
+    return DataError(f"torchvision:{kind.__name__} cannot be used: its `split` is not of training and test")
+
+
 def _items(kind: type, folder: Path) -> Iterator[Item]:
+    had = set[SplitName | None]()
     for split, options in _splits(kind):
-        made = _made(kind, folder, options)
-        for row in range(len(made) if made is not None else 0):
-            with decoding(f"{kind.__name__} in {folder.absolute()}"):
-                picture, label = made[row]
+        if split in had or (made := _made(kind, folder, options)) is None:
+            continue
+        had.add(split)
+        for row in range(len(made)):
             where = f"{split or kind.__name__} {row}"
-            yield Item(where, partial(_decoded, picture, where), label if isinstance(label, int) else None, None, split)
+            read, label = _drawn(made, row, where)
+            yield Item(where, read, label, None, split)
+    if not had:
+        raise _no_splits(kind)
 
 
-def _decoded(picture: Any, where: str) -> Decoded:
-    return Decoded(pixels_of(picture, where))
+def _drawn(made: Any, row: int, where: str) -> tuple[Callable[[], Decoded], int | None]:
+    """What reads a picture, and its class. They come decoded, together, and damage is told when it is read."""
+    try:
+        with decoding(where):
+            picture, label = made[row]
+            pixels = pixels_of(picture, where)
+    except DataError as error:
+        return partial(_raised, error), None
+    return partial(Decoded, pixels), label if isinstance(label, int) else None
+
+
+def _raised(error: DataError) -> Decoded:
+    raise error
 
 
 def _made(kind: Callable[..., Any], folder: Path, options: Mapping[str, Any]) -> Any:

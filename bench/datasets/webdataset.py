@@ -30,6 +30,7 @@ from bench.reading.folders import SUFFIXES, hidden
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 Example = Mapping[str, bytes]  # by the suffix, without its dot
+Shard = tuple[Path, SplitName | None]
 
 
 def modality_of(path: str) -> str:
@@ -53,13 +54,16 @@ def webdataset(path: str, stages: AnyStages) -> ImageDataset | TextDataset:
 
     group: the name of a key in .json.   train, valid and test: by the names of shards.
     """
-    shards, name = _shards(path), f"webdataset:{path}"
+    every, name = _shards(path), f"webdataset:{path}"
+    shards, remarks = set_apart(every, [split_word(PurePosixPath(*shard.parts[-2:])) for shard in every])
     if modality_of(path) == "text":
-        return prepare_texts(name, _documents(shards, stages.group), stages.of_texts())
-    return prepare(Source(name, identity_of(shards), partial(_items, shards, stages.group)), stages)
+        documents, dropped = _documents(shards, stages)
+        return prepare_texts(name, documents, stages, [*remarks, *dropped])
+    items = partial(_items, shards, stages.group)
+    return prepare(Source(name, identity_of(every), items, remarks=remarks), stages)
 
 
-def _items(shards: Sequence[Path], group: str) -> Iterator[Item]:
+def _items(shards: Sequence[Shard], group: str) -> Iterator[Item]:
     for where, example, split in _every(shards):
         if suffix := _picture_in(example):
             about = _about(example, where)
@@ -67,18 +71,21 @@ def _items(shards: Sequence[Path], group: str) -> Iterator[Item]:
             yield Item(where, read, _label(example, about), _key(about, group), split)
 
 
-def _documents(shards: Sequence[Path], group: str) -> Iterator[Document]:
+def _documents(shards: Sequence[Shard], stages: AnyStages) -> tuple[list[Document], list[str]]:
+    """All texts, and a remark where bytes that are no UTF-8 were dropped. Raises DataError where they are not to be."""
+    found, lost = list[Document](), 0
     for where, example, split in _every(shards):
         if "txt" in example:
             with decoding(f"{where}.txt"):
-                text = example["txt"].decode("utf-8")
-            yield Document(where, text, _key(_about(example, where), group), split)
+                text = example["txt"].decode("utf-8", "ignore" if stages.clean == "drop" else "strict")
+            lost += len(example["txt"]) - len(text.encode())
+            found.append(Document(where, text, _key(_about(example, where), stages.group), split))
+    return found, [f"bytes that are no UTF-8 are dropped: {lost:,}"] if lost else []
 
 
-def _every(shards: Sequence[Path]) -> Iterator[tuple[str, Example, SplitName | None]]:
+def _every(shards: Sequence[Shard]) -> Iterator[tuple[str, Example, SplitName | None]]:
     """Every example, what messages call it, and the split that its shard was set apart for."""
-    words = [split_word(PurePosixPath(*shard.parts[-2:])) for shard in shards]
-    for shard, split in zip(shards, set_apart(words), strict=True):
+    for shard, split in shards:
         for key, example in _examples(shard):
             yield f"{shard.name}: {key}", example, split
 

@@ -90,6 +90,27 @@ class TestFolder:
         assert [len(s) for s in splits(data)] == [20, 5, 5] and data.spec.classes == 2
         assert data.train.labels.tolist().count(0) == 10
 
+    def test_what_is_set_apart_as_anything_else_is_left_out_and_that_is_said(self, tmp_path: Path) -> None:
+        names = [f"{'train' if i < 20 else 'test' if i < 25 else 'unlabelled'}/{i}.png" for i in range(30)]
+        data = make(f"folder:{write(tmp_path, PICTURES, names)}")
+        assert [len(s) for s in splits(data)] == [18, 2, 5]
+        assert any("is left out: unlabelled" in remark for remark in data.prepared.remarks)
+
+    def test_a_class_may_be_called_train(self, tmp_path: Path) -> None:
+        names = [f"{('car', 'plane', 'train')[i % 3]}/{i}.png" for i in range(30)]
+        data = make(f"folder:{write(tmp_path, PICTURES, names)}")
+        assert data.prepared.classes == ("car", "plane", "train") and sum(map(len, splits(data))) == 30
+
+    def test_nothing_is_trained_on_that_was_set_apart_to_test(self, tmp_path: Path) -> None:
+        names = [f"{'val' if i < 15 else 'test'}/{i}.png" for i in range(30)]
+        with pytest.raises(DataError, match="sets valid and test apart, and nothing to train on"):
+            make(f"folder:{write(tmp_path, PICTURES, names)}")
+
+    def test_the_same_files_are_other_data_from_another_place(self, tmp_path: Path) -> None:
+        write(tmp_path, PICTURES, [f"pets/{'cat' if i % 2 else 'dog'}/{i}.png" for i in range(30)])
+        found = [make(f"folder:{place}").prepared.classes for place in (tmp_path, tmp_path / "pets")]
+        assert found == [("pets",), ("cat", "dog")]
+
     def test_sizes_that_differ_need_a_size(self, tmp_path: Path) -> None:
         write(tmp_path, PICTURES)
         Image.fromarray(np.zeros((9, 20, 3), np.uint8)).save(tmp_path / "wide.png")

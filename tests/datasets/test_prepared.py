@@ -164,6 +164,12 @@ class TestGroups:
         (finding,) = data.prepared.findings
         assert (finding.what, finding.count) == (GROUPS, 5)
 
+    def test_a_group_that_no_example_is_of_is_refused(self, tmp_path: Path) -> None:
+        np.savez(tmp_path / "x.npz", images=PICTURES)
+        for source in (f"folder:{write(tmp_path / 'pictures', PICTURES)}", f"npz:{tmp_path / 'x.npz'}"):
+            with pytest.raises(DataError, match="group = 'patient' finds no key in any example"):
+                make(source, group="patient")
+
     def test_what_is_the_same_in_two_groups_joins_them(self, tmp_path: Path) -> None:
         twice = np.concatenate([PICTURES, PICTURES[:13]])
         names = [f"g{i % 13}_{i}.png" if i < 40 else f"g{(i + 1) % 13}_{i}.png" for i in range(53)]
@@ -224,6 +230,29 @@ class TestCache:
             (kept / name).write_bytes(content)
             assert make(source).fingerprint == first.fingerprint and rows(make(source).train) == rows(first.train)
         assert kept.stat().st_mode & 0o777 == 0o700
+
+    def test_labels_of_another_length_are_made_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / "cache"))
+        names = [f"{'ab'[i % 2]}/{i}.png" for i in range(40)]
+        source = f"folder:{write(tmp_path / 'pictures', PICTURES, names)}"
+        wanted = make(source).train.labels.tolist()
+        (kept,) = (tmp_path / "cache" / "datasets").iterdir()
+        np.save(kept / "train_labels.npy", np.zeros(3, np.int64))
+        assert make(source).train.labels.tolist() == wanted
+
+    def test_what_another_user_keeps_there_is_not_believed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / "cache"))
+        source = f"folder:{write(tmp_path / 'pictures', PICTURES)}"
+        wanted = rows(make(source).train)
+        (kept,) = (tmp_path / "cache" / "datasets").iterdir()
+        (kept / "train.npy").unlink()
+        np.save(kept / "train.npy", np.zeros((32, 3, 24, 24), np.uint8))
+        assert rows(make(source).train) != wanted  # one's own is taken as it is
+        mine = os.geteuid()
+        monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
+        assert rows(make(source).train) == wanted and "it belongs to another user" in caplog.text
 
     def test_without_a_cache_it_is_decoded_each_time(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

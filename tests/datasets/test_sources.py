@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from bench import DataError, UnknownName
+from bench.datasets._findings import UNDECODABLE
 from bench.datasets._items import split_word
 from bench.registry import registry
 from tests.datasets.test_brought import rows, splits
@@ -131,6 +132,55 @@ class TestParquet:
 
 
 class TestHuggingFace:
+    @pytest.fixture
+    def hub(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """The Hub's cache, without a network."""
+
+        def unreachable(*given: Any, **options: Any) -> None:
+            raise OSError("Network is unreachable")
+
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", unreachable)
+        return tmp_path / "hub"
+
+    def keep(self, hub: Path, *names: str, revision: str = "main") -> Path:
+        """Tables as the Hub's cache keeps them, and not which others there are."""
+        kept = hub / "datasets--a--b"
+        (kept / "refs").mkdir(parents=True)
+        (kept / "refs" / revision).write_text("1" * 40)
+        for name in names:
+            path = kept / "snapshots" / ("1" * 40) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pyarrow.parquet.write_table(table(), path)
+        return kept
+
+    def test_what_the_cache_does_not_know_to_be_all_is_said(self, hub: Path) -> None:
+        kept = self.keep(hub, "data/test-0.parquet")
+        remarks = make("hf:a/b").prepared.remarks
+        assert any("tables here: 1; the Hub's cache does not say whether these are all" in r for r in remarks)
+        assert "all is set apart as test: it is split anew" in remarks
+        listing = {"format_version": 1, "files": {"data/test-0.parquet": {"size": 1, "blob_id": "0"}}}
+        (kept / "trees").mkdir()
+        (kept / "trees" / f"{'1' * 40}.json").write_text(json.dumps(listing))
+        assert not any("does not say" in remark for remark in make("hf:a/b").prepared.remarks)
+
+    def test_a_revision_that_is_kept_is_found_without_a_network(self, hub: Path) -> None:
+        self.keep(hub, "train.parquet", revision="v2")
+        assert sum(map(len, splits(make("hf:a/b", revision="v2")))) == 30
+
+    def test_a_card_that_changes_is_another_set(self, tmp_path: Path) -> None:
+        for name, some in (("a", PICTURES[:10]), ("b", PICTURES[10:])):
+            pyarrow.parquet.write_table(table(some), tmp_path / f"{name}.parquet")
+        head = "---\nconfigs:\n- config_name: default\n  data_files:\n"
+        sizes = []
+        for parts in ({"train": "a", "test": "b"}, {"train": "b", "test": "a"}, {"train": "b", "unsupervised": "a"}):
+            files = "".join(f"  - split: {split}\n    path: {name}.parquet\n" for split, name in parts.items())
+            (tmp_path / "README.md").write_text(f"{head}{files}---\n")
+            data = make(f"hf:{tmp_path}")
+            sizes.append([len(s) for s in splits(data)])
+        assert sizes == [[9, 1, 20], [18, 2, 10], [16, 2, 2]]
+        assert any("is left out: unsupervised" in remark for remark in data.prepared.remarks)
+
     def test_a_card_says_which_files_are_which(self, tmp_path: Path) -> None:
         for name, some in (("big", PICTURES), ("small", PICTURES[:15])):
             (tmp_path / name).mkdir()
@@ -156,15 +206,7 @@ class TestHuggingFace:
         one, other = (make(f"hf:{tmp_path / name}", window=8) for name in "ab")
         assert one.fingerprint == other.fingerprint and rows(one.test) == rows(other.test)
 
-    def test_what_is_not_here_says_which_file_to_put_where(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-
-        def unreachable(*given: Any, **options: Any) -> None:
-            raise OSError("Network is unreachable")
-
-        monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", unreachable)
+    def test_what_is_not_here_says_which_file_to_put_where(self, hub: Path) -> None:
         with pytest.raises(
             DataError, match=r"set `download = true`.*run `hf download a/b --repo-type dataset --local-dir"
         ):
@@ -179,6 +221,29 @@ class TestTorchvision:
         assert plain.spec.classes == 10 and plain.spec.shape == (1, 6, 6)
         assert (len(plain.train) + len(plain.valid), len(plain.test)) == (20, 10)
         assert plain.fingerprint != other.fingerprint
+
+    def test_other_names_of_splits_are_known_and_damage_is_dropped(self, tmp_path: Path) -> None:
+        base = tmp_path / "oxford-iiit-pet"
+        for part in ("images", "annotations"):
+            (base / part).mkdir(parents=True)
+        for i, pixels in enumerate(PICTURES):
+            (base / "images" / f"{i}.jpg").write_bytes(encoded(pixels) if i != 3 else b"no picture")
+        for split, some in (("trainval", range(20)), ("test", range(20, 30))):
+            (base / "annotations" / f"{split}.txt").write_text("".join(f"{i} {1 + i % 2} 1 1\n" for i in some))
+        data = make("torchvision:OxfordIIITPet", root=str(tmp_path))
+        assert (len(data.train) + len(data.valid), len(data.test), data.spec.classes) == (19, 10, 2)
+        assert [(f.what, [name for name, _ in f.examples]) for f in data.prepared.findings] == [
+            (UNDECODABLE, ["train 3"])
+        ]
+        (base / "annotations" / "trainval.txt").write_text("3 1 1 1\n")
+        with pytest.raises(DataError, match="sets test apart, and nothing to train on"):
+            make("torchvision:OxfordIIITPet", root=str(tmp_path))
+
+    def test_a_split_that_is_none_of_training_and_test_is_told(self, tmp_path: Path) -> None:
+        write_mnist(tmp_path / "EMNIST" / "raw", PICTURES[..., 0])
+        for root, download in ((tmp_path, False), (tmp_path / "empty", True)):
+            with pytest.raises(DataError, match="EMNIST cannot be used: its `split` is not of training and test"):
+                make("torchvision:EMNIST", root=str(root), download=download)
 
     def test_what_is_not_there_or_none_of_theirs_is_told(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"no CIFAR10 under .*; set `download = true`"):
@@ -220,11 +285,17 @@ class TestShards:
         with tarfile.open(tmp_path / "a.tar", "w") as shard:
             for i in range(20):
                 member = tarfile.TarInfo(f"{i}.txt")
-                content = f"the text number {i}".encode()
+                content = f"the text number {i}".encode() + (b"\xff" if i == 3 else b"")
                 member.size = len(content)
                 shard.addfile(member, io.BytesIO(content))
-        data = make(f"webdataset:{tmp_path / 'a.tar'}", window=8)
+        source = f"webdataset:{tmp_path / 'a.tar'}"
+        data = make(source, window=8)
         assert data.spec.modality == "text" and len(data.text("train").splitlines()) == 16
+        assert "bytes that are no UTF-8 are dropped: 1" in data.prepared.remarks
+        with pytest.raises(DataError, match="is not UTF-8"):
+            make(source, window=8, clean="refuse")
+        with pytest.raises(DataError, match="group = 'whom' finds no key in any example"):
+            make(source, window=8, group="whom")
 
     def test_what_is_wrong_is_told(self, tmp_path: Path) -> None:
         self.write(tmp_path / "a.tar")
@@ -248,6 +319,19 @@ class TestArrays:
             np.savez(tmp_path / "x.npz", images=x)
             prints.add(make(f"npz:{tmp_path / 'x.npz'}", values=values).fingerprint)
         assert len(prints) == 1
+
+    @pytest.mark.parametrize(
+        "option", [{"clean": "refuse"}, {"near": False}, {"group": "x"}, {"size": 8}, {"fit": "pad"}, {"mode": "L"}]
+    )
+    @pytest.mark.parametrize("kind", ["vectors", "waveforms"])
+    def test_stages_that_are_of_pictures_alone_are_told(
+        self, kind: str, option: dict[str, Any], tmp_path: Path
+    ) -> None:
+        arrays: dict[str, Any] = {kind: np.zeros((20, 8), np.float32)}
+        np.savez(tmp_path / "x.npz", **arrays)
+        ((name, _),) = option.items()
+        with pytest.raises(DataError, match=f"{name} = .* is not for {'audio' if kind == 'waveforms' else 'vector'}"):
+            make(f"npz:{tmp_path / 'x.npz'}", **option)
 
     def test_waveforms_are_gated_where_that_is_asked_for(self, tmp_path: Path) -> None:
         rng = np.random.default_rng(0)

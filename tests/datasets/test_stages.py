@@ -157,6 +157,12 @@ class TestAlike:
         again = [saved_anew(pictures[0]), saved_anew(pictures[1], 50), saved_anew(pictures[2], 90, 40)]
         assert pairs_in(np.stack([*pictures, *again])) == [(0, 60), (1, 61), (2, 62)]
 
+    def test_fine_texture_that_was_saved_anew_is_found_too(self) -> None:
+        noise = [(128 + 20 * RNG.normal(size=(1, 256, 256))).clip(0, 255).astype(np.uint8) for _ in range(10)]
+        pictures = [np.repeat(x, 3, 0) for x in noise]
+        found = pairs_in(np.stack([*pictures, *(saved_anew(x, 90, 192) for x in pictures)]))
+        assert found == [(i, i + 10) for i in range(10)]
+
     def test_another_colour_is_another_picture(self) -> None:
         x = picture()
         assert pairs_in(np.stack([x, in_mode(in_mode(x, "L"), "RGB"), x[::-1], np.roll(x, 3, axis=2)])) == []
@@ -168,7 +174,17 @@ class TestAlike:
     def test_flat_pictures_are_told_by_more_than_their_hash(self) -> None:
         flat = [np.full((3, 16, 16), level, np.uint8) for level in range(0, 256, 5)]
         ramps = [np.broadcast_to(np.linspace(0, top, 16).astype(np.uint8), (3, 16, 16)) for top in (100, 200)]
-        assert all(max(pair) < len(flat) for pair in pairs_in(np.stack([*flat, *ramps])))
+        assert pairs_in(np.stack([*flat, *ramps])) == []
+
+    def test_flat_and_dark_pictures_of_neighbouring_levels_differ(self) -> None:
+        flat = [np.full((3, 16, 16), level, np.uint8) for level in range(256)]
+        dark = [np.where(RNG.random((1, 16, 16)) < 0.1, level + 2, level).astype(np.uint8) for level in range(10)]
+        assert pairs_in(np.stack([*flat, *(np.repeat(x, 3, 0) for x in dark)])) == []
+
+    def test_a_brighter_picture_is_another_one_and_a_faint_one_saved_anew_the_same(self) -> None:
+        faint = [(picture(seed=seed) // 10 + 100).astype(np.uint8) for seed in range(20)]
+        assert pairs_in(np.stack([*faint, *(x + 12 for x in faint)])) == []
+        assert pairs_in(np.stack([*faint, *map(saved_anew, faint)])) == [(i, i + 20) for i in range(20)]
 
 
 def pairs_in(pictures: np.ndarray) -> list[tuple[int, int]]:
