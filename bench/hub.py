@@ -29,7 +29,7 @@ def hub_folder(
     Raises DataError for a name that is none, and where the Hub does not give it, which says what to do.
     """
     from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import DryRunError, HFValidationError, LocalEntryNotFoundError
 
     asked: dict[str, Any] = {"repo_id": name, "repo_type": kind, "revision": revision or None}
     asked |= {"allow_patterns": allow, "ignore_patterns": ignore}
@@ -44,7 +44,10 @@ def hub_folder(
         raise DataError(f"{named(name)} is no path here and no name on the Hub: {fault(error)}") from error
     except Exception as error:  # of the Hub, of the network, of a disk: no class is above them all
         if fetch or not isinstance(error, LocalEntryNotFoundError):
-            raise DataError(f"cannot download {named(name)}: {fault(error)}; {elsewhere(name, kind)}") from error
+            why = (
+                error.__cause__ if isinstance(error, DryRunError) and isinstance(error.__cause__, Exception) else error
+            )
+            raise DataError(f"cannot download {named(name)}: {fault(why)}; {elsewhere(name, kind)}") from error
         return None
 
 

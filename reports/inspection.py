@@ -54,6 +54,7 @@ def render(inspection: Inspection) -> str:
         lead=lead(inspection),
         counts=counts(inspection),
         troubles=list(troubles(inspection)),
+        nothing_found=inspection.nothing_found,
         examples=list(examples(inspection)),
         classes=drawn(class_figure(inspection.classes), "classes", f"examples by class of {on}"),
         sizes=drawn(size_figure(inspection.sizes), "sizes", f"sizes of pictures in {on}"),

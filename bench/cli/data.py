@@ -85,7 +85,7 @@ def _print(found: Inspection) -> None:
     for finding in found.findings:
         print_text(f"{finding}: {'dropped' if finding.dropped else 'still there'}")
     if not found.findings:
-        print_text("Nothing stands twice, and nothing that is held out is in training.")
+        print_text(found.nothing_found)
 
 
 def _facts(found: Inspection) -> Iterator[tuple[str, str]]:

@@ -55,6 +55,13 @@ class Inspection:
     examples: Mapping[SplitName, bytes] = field(repr=False)
     pairs: Mapping[str, np.ndarray] = field(repr=False)
 
+    @property
+    def nothing_found(self) -> str:
+        """What can be said where nothing was found: of a text whole documents are compared, and no parts of them."""
+        if self.modality == "text":
+            return "No document stands twice; whether parts of them do was not looked for."
+        return "Nothing stands twice, and nothing that is held out is in training."
+
 
 def inspect(source: str, options: Mapping[str, Any] | None = None) -> Inspection:
     """Look at a dataset by its name, made with these options. Raises SuiteError for wrong ones, DataError as it does.

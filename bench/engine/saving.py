@@ -62,7 +62,7 @@ def _is_same(one: RunRecord, other: RunRecord) -> bool:
 
 
 def _chosen(records: Records, generator: str, dataset: str, seed: int | None) -> RunRecord:
-    trained = [r for r in records if r.training_id and not r.plan.load and r.status == "ok"]
+    trained = [r for r in records if r.steps and not r.plan.load and r.status == "ok"]
     fit = [
         r
         for r in trained

@@ -22,7 +22,9 @@ from bench.results.store import record_path, write_record
 TABLE: dict[str, Any] = {
     "metrics": ["kid_lenet"], "controls": False, "datasets": {"digits": {}}, "seeds": [1, 0],
     "budget": {"samples": 40, "train_steps": 3, "batch_size": 8},
-    "generators": {"mine": {"family": "vae", "preset": "test"}, "other": {"family": "dcgan", "preset": "test"}},
+    "generators": {
+        "mine": {"family": "vae", "preset": "test"}, "other": {"family": "dcgan", "preset": "test"},
+    },
 }  # fmt: skip
 
 
