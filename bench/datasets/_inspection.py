@@ -57,9 +57,9 @@ class Inspection:
 
     @property
     def nothing_found(self) -> str:
-        """What can be said where nothing was found: of a text whole documents are compared, and no parts of them."""
+        """What can be said where nothing was found. In texts long lines are looked for; short ones may be chance."""
         if self.modality == "text":
-            return "No document stands twice; whether parts of them do was not looked for."
+            return f"No line of {LINE} characters or more that is held out stands in training, too."
         return "Nothing stands twice, and nothing that is held out is in training."
 
 

@@ -16,6 +16,7 @@ import bench
 from bench import GenbenchError, SuiteError
 from bench.cli._main import run_command
 from bench.datasets._findings import LEAK, NEAR_LEAK, TWICE
+from bench.datasets._inspection import LINE
 from tests.datasets.test_brought import write
 from tests.datasets.test_prepared import PICTURES, mess
 
@@ -51,6 +52,16 @@ def test_lines_that_stand_in_two_splits_are_found(tmp_path: Path) -> None:
     (finding,) = bench.inspect(f"text:{tmp_path / 'a.txt'}").findings
     assert (finding.what, finding.count) == ("lines of test stand in training, too", 1)
     assert finding.examples[0][0] == lines[3] and finding.leaks
+
+
+def test_where_nothing_was_found_it_says_what_was_looked_for(tmp_path: Path) -> None:
+    """A short line may stand in two splits by chance, and nobody says that it does not."""
+    (tmp_path / "a.txt").write_text("a short line\n" * 2000)
+    text, pictures = bench.inspect(f"text:{tmp_path / 'a.txt'}"), bench.inspect("digits")
+    assert not text.findings and text.nothing_found == (
+        f"No line of {LINE} characters or more that is held out stands in training, too."
+    )
+    assert not pictures.findings and pictures.nothing_found.startswith("Nothing stands twice")
 
 
 def test_what_was_dropped_is_shown_beside_what_stayed(mess: Path) -> None:
