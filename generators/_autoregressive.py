@@ -3,8 +3,8 @@
     p(x) = prod_t p(x_t | x_<t),    p(x_t | x_<t) = head(W f_t),    f_t, s_t = net(read(x_{t-1}), s_{t-1})
 
 ``read`` makes a vector of a step, by a table of tokens or a linear map of a frame; the net is the family's own;
-``head`` (``_heads``) is a softmax over tokens, Bernoulli variables for the keys of a piano roll or a mixture for real
-numbers. A family is so written once for all three. x_0 is the head's start, so that log p(x) covers every step.
+``head`` (``_heads``) is a softmax over tokens, Bernoulli variables for the keys of a piano roll, or a mixture for real
+numbers or chords. A family is so written once for all three. x_0 is the head's start, so that log p(x) covers every step.
 """
 
 from __future__ import annotations
@@ -59,8 +59,9 @@ class Autoregressive(nn.Module):
 
     lr: rises over a share ``warmup`` of the training, and falls in a line to 0 at its end. truncate: of those whose
     state has no end, the steps through which a gradient goes back: a longer example is read in pieces, with an update
-    each, and the state carried on (Williams & Peng 1990); 0 = all. The rest are of sampling; see ``Drawing``.
-    Raises Unsupported for data that is no sequence.
+    each, and the state carried on (Williams & Peng 1990); 0 = all. components: of the mixture that a frame is of, as
+    notes that sound together are not independent; 0 = 1 for keys, 10 for real numbers. The rest are of sampling; see
+    ``Drawing``. Raises Unsupported for data that is no sequence, and for components of tokens.
     """
 
     bound = False
@@ -72,6 +73,7 @@ class Autoregressive(nn.Module):
         net: Net,
         truncate: int = 0,
         *,
+        components: NonNegativeInt = 0,
         lr: PositiveFloat = 1e-3,
         weight_decay: Annotated[float, Ge(0)] = 0.01,
         warmup: Annotated[float, Ge(0), Lt(1)] = 0.05,
@@ -84,7 +86,8 @@ class Autoregressive(nn.Module):
     ) -> None:
         super().__init__()
         spec = self.sequence(spec)
-        self.window, self.head, self.truncate, self.warmup = spec.shape[0], head_of(spec), truncate, warmup
+        self.window, self.head = spec.shape[0], head_of(spec, components)
+        self.truncate, self.warmup = truncate, warmup
         self.log_prob_of = self.head.log_prob_of
         self.drawing = Drawing(self.head, temperature, top_k, top_p, min_p, repetition, tuple(stop))
         tokens = isinstance(self.head, Tokens)

@@ -1,7 +1,7 @@
 """What a sequence model says of the next step, by the kind of data: the last layer's numbers as a distribution.
 
     Tokens       one of ``vocab``            softmax
-    Frames       ``keys`` that are on or off   independent Bernoulli variables
+    Frames       ``keys`` that are on or off   a mixture of independent Bernoulli variables (one, if not told otherwise)
     Continuous   ``values`` real numbers     a mixture of Gaussians (Bishop 1994) or logistics (arXiv:1701.05517)
 
 A head learns nothing and holds no weights: it reads ``out`` ``(batch, steps, size)`` of the net before it. It draws by
@@ -123,17 +123,21 @@ class Tokens(Head):
 
 @dataclass(frozen=True)
 class Frames(Head):
-    """``keys`` that are each 0 or 1, float32, given the past independent of one another. Silence stands before."""
+    """``keys`` that are each 0 or 1, float32: a mixture of ``components``, in each of which they are independent.
+
+    One alone knows of no chords: given the past, each note sounds whether or not another does. Silence stands before.
+    """
 
     keys: int
+    components: int = 1
 
     @property
     def size(self) -> int:
-        return self.keys
+        return self.keys if self.components == 1 else self.components * (1 + self.keys)
 
     @property
     def draws(self) -> tuple[int, ...]:
-        return (self.keys,)
+        return (self.keys,) if self.components == 1 else (1 + self.keys,)
 
     @property
     def steps(self) -> str:
@@ -143,13 +147,26 @@ class Frames(Head):
         return ((x == 0) | (x == 1)).all(-1)
 
     def nats(self, out: Tensor, x: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(out, x, reduction="none").sum(-1)
+        if self.components == 1:
+            return F.binary_cross_entropy_with_logits(out, x, reduction="none").sum(-1)
+        weights, logits = self._parts(out)
+        log_p = (logits @ x[..., None]).squeeze(-1) - F.softplus(logits).sum(-1)  # (batch, steps, components)
+        return -(F.log_softmax(weights, dim=-1) + log_p).logsumexp(-1)
 
     def draw(self, out: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
+        if self.components > 1:
+            weights, logits = self._parts(out)
+            chosen = draw_one(weights, u[:, 0], temperature)
+            out, u = logits[torch.arange(len(out), device=out.device), chosen], u[:, 1:]
         return (u.to(out.device) < (out / temperature).sigmoid()).float()
 
     def start(self, n: int, device: torch.device) -> Tensor:
         return torch.zeros(n, self.keys, device=device)
+
+    def _parts(self, out: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the weights, ``(..., components)``, and of the keys in each, ``(..., components, keys)``."""
+        weights, logits = out.split([self.components, self.components * self.keys], dim=-1)
+        return weights, logits.reshape(*out.shape[:-1], self.components, self.keys)
 
 
 @dataclass(frozen=True)
@@ -190,7 +207,7 @@ class Continuous(Head):
 
     def draw(self, out: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
         weights, mean, log_scale = self._parts(out)
-        chosen = Tokens(self.components).draw(weights, u[:, 0], temperature)
+        chosen = draw_one(weights, u[:, 0], temperature)
         rows = torch.arange(len(out), device=out.device)
         u = u[:, 1:].to(out.device, torch.float64) + 2.0**-26  # of the 24 bits of a float none is 0 or 1 then
         z = torch.special.ndtri(u) if self.law == "gaussian" else u.logit()
@@ -208,10 +225,17 @@ class Continuous(Head):
         return weights, mean.reshape(shape), log_scale.reshape(shape).clamp(min=-7)
 
 
-def head_of(spec: DataSpec) -> Head:
-    """The head for sequences ``(steps,)`` or ``(steps, values)`` of this kind. Raises Unsupported for other shapes."""
+def head_of(spec: DataSpec, components: int = 0) -> Head:
+    """The head for sequences ``(steps,)`` or ``(steps, values)`` of this kind.
+
+    components: of the mixture that a frame is of; 0 = 1 for keys, 10 for real numbers. Raises Unsupported for other
+    shapes, and for components of tokens.
+    """
     if spec.kind == "tokens" and len(spec.shape) == 1:
+        if components:
+            raise Unsupported("a token is of no mixture: leave out components, which are of frames")
         return Tokens(spec.vocab or 0)
     if len(spec.shape) == 2 and spec.kind != "tokens":
-        return Frames(spec.shape[1]) if spec.kind == "binary" else Continuous(spec.shape[1])
+        binary, values = spec.kind == "binary", spec.shape[1]
+        return Frames(values, components or 1) if binary else Continuous(values, components or 10)
     raise Unsupported(f"no sequence of steps: {spec.kind} data of shape {spec.shape}")

@@ -9,6 +9,7 @@ import contextlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
 import torch
@@ -222,11 +223,15 @@ class Space:
         if len(examples) < 2:
             raise TooFew(f"{len(examples)} {side} are too few: at least 2 are needed")
         if self._extract is None:
-            return unnamed(self.comparison.tensor(side))
+            return self._placed(unnamed(self.comparison.tensor(side)))
         modality_of(self.comparison.modality).refuse_constant(examples, side)
         entry = registry.get("extractors", str(self.name))
         identity = {"extractor": entry.name, "source": entry.digest, **self._extract.protocol}
-        return self._store.get(self._extract, identity, examples, self.comparison.device)
+        return self._placed(self._store.get(self._extract, identity, examples, self.comparison.device))
+
+    def _placed(self, found: FeatureSet) -> FeatureSet:
+        """With its features where the models compute, so that a GPU takes the distances of all pairs, too."""
+        return replace(found, features=found.features.to(self.comparison.device))
 
 
 def _once(

@@ -37,6 +37,7 @@ def nanogpt_nats(model: Sequential, tokens: Tensor, window: int) -> float:
 
 
 def main(out: Path) -> None:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     for record in read_records(out)[0]:
         plan, checkpoint = record.plan, out / "checkpoints" / f"{record.training_id}.safetensors"
         bits = [m.value for m in record.measurements if m.metric == "bits_per_char" and m.value is not None]
@@ -48,9 +49,10 @@ def main(out: Path) -> None:
         data: Any = registry.get("datasets", plan.source or plan.dataset).make(**plan.options or {})
         model = registry.get("generators", plan.family).make(data.spec, **plan.params)
         restore(checkpoint, model, training=False)
-        if not isinstance(model.eval(), Sequential):
+        if not isinstance(model.eval().to(device), Sequential):
             continue
-        theirs, ours = nanogpt_nats(model, data.tokens("test"), data.spec.shape[0]), bits[0] * math.log(2)
+        theirs = nanogpt_nats(model, data.tokens("test").to(device), data.spec.shape[0])
+        ours = bits[0] * math.log(2)
         print(f"{plan.generator}: {theirs:.3f} nats a character as nanoGPT scores, {ours:.3f} as genbench", flush=True)
 
 

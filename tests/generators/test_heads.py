@@ -18,7 +18,9 @@ from generators._heads import Continuous, Frames, Head, Tokens, head_of
 
 Law = Literal["gaussian", "logistic"]
 LAWS: tuple[Law, ...] = ("gaussian", "logistic")
-HEADS: tuple[Head, ...] = (Tokens(5), Frames(3), Continuous(2, 3, "gaussian"), Continuous(1, 4, "logistic"))
+HEADS: tuple[Head, ...] = (
+    Tokens(5), Frames(3), Frames(3, 2), Continuous(2, 3, "gaussian"), Continuous(1, 4, "logistic"),
+)  # fmt: skip
 
 
 def grid(n: int) -> Tensor:
@@ -67,10 +69,26 @@ class TestFrames:
         expected = laws.Independent(laws.Bernoulli(logits=out), 1).log_prob(x)
         torch.testing.assert_close(Frames(88).log_prob(out, Batch(x)).float(), expected)
 
-    def test_probabilities_of_all_frames_sum_to_one(self) -> None:
-        every = torch.tensor(list(itertools.product((0.0, 1.0), repeat=3)))[None]
-        out = torch.randn(3).expand(1, 8, 3)
-        assert Frames(3).log_prob(out, Batch(every)).exp().sum().item() == pytest.approx(1, rel=1e-6)
+    @pytest.mark.parametrize("components", [1, 4])
+    def test_probabilities_of_all_frames_sum_to_one(self, components: int) -> None:
+        every, head = torch.tensor(list(itertools.product((0.0, 1.0), repeat=3)))[None], Frames(3, components)
+        out = torch.randn(head.size).expand(1, 8, head.size)
+        assert head.log_prob(out, Batch(every)).exp().sum().item() == pytest.approx(1, rel=1e-6)
+
+    def test_a_mixture_is_torchs(self) -> None:
+        head, out, x = Frames(88, 3), torch.randn(4, 6, 3 * 89), torch.randint(2, (4, 6, 88)).float()
+        weights, logits = out.split([3, 3 * 88], dim=-1)
+        inner = laws.Independent(laws.Bernoulli(logits=logits.view(4, 6, 3, 88)), 1)
+        expected = laws.MixtureSameFamily(laws.Categorical(logits=weights), inner).log_prob(x)
+        torch.testing.assert_close(head.log_prob(out, Batch(x)).float(), expected)
+
+    def test_a_mixture_draws_chords(self) -> None:
+        """Two chords that share no key, each as often as it weighs: independent keys would sound in any mixture."""
+        out = torch.cat([torch.tensor([0.1, 0.9]).log(), torch.tensor([1.0, 1.0, 0.0, 0.0, 0.0, 1.0]).logit()])
+        u = torch.cat([grid(1000)[:, None], torch.rand(1000, 3, generator=rng())], dim=1)
+        chords, counts = Frames(3, 2).draw(out.expand(1000, 8), u).unique(dim=0, return_counts=True)
+        assert chords.tolist() == [[0, 0, 1], [1, 1, 0]]
+        assert counts.tolist() == [900, 100]
 
     def test_each_key_is_drawn_by_its_probability(self) -> None:
         p = torch.tensor([0.0, 0.25, 1.0])
@@ -168,5 +186,9 @@ def test_the_kind_of_data_chooses_the_head() -> None:
     assert head_of(DataSpec("text", (256,), "tokens", vocab=65)) == Tokens(65)
     assert head_of(DataSpec("music", (64, 88), "binary")) == Frames(88)
     assert head_of(DataSpec("audio", (100, 80), "continuous")) == Continuous(80)
+    assert head_of(DataSpec("music", (64, 88), "binary"), 4) == Frames(88, 4)
+    assert head_of(DataSpec("audio", (100, 80), "continuous"), 4) == Continuous(80, 4)
+    with pytest.raises(Unsupported, match="a token is of no mixture"):
+        head_of(DataSpec("text", (256,), "tokens", vocab=65), 4)
     with pytest.raises(Unsupported, match=r"no sequence of steps: continuous data of shape \(1, 8, 8\)"):
         head_of(DataSpec("image", (1, 8, 8), "continuous"))
