@@ -3,8 +3,9 @@
     p(x) = prod_t p(x_t | x_<t),    p(x_t | x_<t) = head(W f_t),    f_t, s_t = net(read(x_{t-1}), s_{t-1})
 
 ``read`` makes a vector of a step, by a table of tokens or a linear map of a frame; the net is the family's own;
-``head`` (``_heads``) is a softmax over tokens, Bernoulli variables for the keys of a piano roll, or a mixture for real
-numbers or chords. A family is so written once for all three. x_0 is the head's start, so that log p(x) covers every step.
+``head`` (``_heads``) is a softmax over tokens, Bernoulli variables for the keys of a piano roll, or a mixture for
+chords or real numbers. A family is so written once for all three. x_0 is the head's start, so that log p(x) covers
+every step.
 """
 
 from __future__ import annotations
@@ -94,6 +95,9 @@ class Autoregressive(nn.Module):
         self.read = nn.Embedding(spec.vocab + 1, net.inside) if tokens else nn.Linear(spec.shape[1], net.inside)  # type: ignore[operator]
         self.net = net
         self.write = None if net.tied and tokens else nn.Linear(net.outside, self.head.size)
+        if self.write is not None and components > 1:
+            # Components that differ much before they have learned anything leave all examples to one of them.
+            nn.init.normal_(self.write.weight, std=0.02)
         self.optimiser = adamw(self, lr, weight_decay)
 
     def pace(self, share: float) -> None:
