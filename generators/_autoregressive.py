@@ -95,9 +95,8 @@ class Autoregressive(nn.Module):
         self.read = nn.Embedding(spec.vocab + 1, net.inside) if tokens else nn.Linear(spec.shape[1], net.inside)  # type: ignore[operator]
         self.net = net
         self.write = None if net.tied and tokens else nn.Linear(net.outside, self.head.size)
-        if self.write is not None and components > 1:
-            # Components that differ much before they have learned anything leave all examples to one of them.
-            nn.init.normal_(self.write.weight, std=0.02)
+        if self.write is not None:
+            self.head.prepare(self.write)
         self.optimiser = adamw(self, lr, weight_decay)
 
     def pace(self, share: float) -> None:

@@ -38,12 +38,13 @@ class Denoising(InSpace):
     side are taken for one; left out: 1, of "dit" 4. lr: of the net. ema_decay: of the average. The rest as of
     ``generators/_latent.py``.
     times: how many numbers besides x the net is told, and time_scale of what order they are (see
-    ``generators/_nets.py``). outputs: how many it says for each of x.
+    ``generators/_nets.py``). preconditioned: whether a share of x is added to what the net says. outputs: how many
+    numbers it says for each of x.
     Raises GenbenchError for settings that would have no effect.
     """
 
     conditional = True
-    times, time_scale = 1, 1000.0
+    times, time_scale, preconditioned = 1, 1000.0, False
 
     def __init__(
         self,
@@ -73,7 +74,8 @@ class Denoising(InSpace):
         self.net: nn.Module
         given: dict[str, Any] = {"times": self.times, "time_scale": self.time_scale, "classes": self.classes}
         if self.vae is not None:
-            self.net = ResidualMLP(self.shape[0], outputs * self.shape[0], width=width, depth=depth, **given)
+            given |= {"width": width, "depth": depth, "through": not self.preconditioned}
+            self.net = ResidualMLP(self.shape[0], outputs * self.shape[0], **given)
         else:
             given |= {"width": width, "dropout": dropout}
             self.net = _net_of_pixels(spec, net, outputs, depth, patch or (4 if net == "dit" else 1), given)

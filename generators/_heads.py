@@ -17,9 +17,11 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench import Batch, DataSpec, GenbenchError, Unsupported
+
+SELDOM = -3.0  # logit of a key before anything is learned: of 88 four sound
 
 
 def draw_one(logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
@@ -66,6 +68,9 @@ class Head(ABC):
     @abstractmethod
     def holds(self, x: Tensor) -> Tensor:
         """Which steps of ``x`` ``(batch, steps, ...)`` are of those that the distribution is over, bool."""
+
+    def prepare(self, write: nn.Linear) -> None:  # noqa: B027 (most leave it)
+        """Set the layer that the head reads to what it is best to begin with, if that is not torch's own."""
 
     def check(self, batch: Batch) -> None:
         """Raises GenbenchError where a step is none of those that the distribution is over."""
@@ -145,6 +150,16 @@ class Frames(Head):
 
     def holds(self, x: Tensor) -> Tensor:
         return ((x == 0) | (x == 1)).all(-1)
+
+    def prepare(self, write: nn.Linear) -> None:
+        """Components begin nearly alike, with keys as seldom as they sound.
+
+        One that came to either before the others would explain all frames best, and be the only one that learns.
+        """
+        if self.components > 1:
+            nn.init.normal_(write.weight, std=0.02)
+            nn.init.zeros_(write.bias[: self.components])
+            nn.init.constant_(write.bias[self.components :], SELDOM)
 
     def nats(self, out: Tensor, x: Tensor) -> Tensor:
         if self.components == 1:

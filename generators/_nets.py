@@ -153,10 +153,11 @@ def waves(t: Tensor, size: int) -> Tensor:
 class ResidualMLP(nn.Module):
     """A perceptron for vectors ``(batch, inside)``: ``depth`` residual layers (He et al. 2016, arXiv:1512.03385).
 
-    times, classes, time_scale: as of Conditioning, which each layer is told, and which says how much of each number of
-    x goes into the output as it is: of noise and data that are both normal that is all there is to say, and layers that
-    add up learn no product (as preconditioning, arXiv:2206.00364, section 5). It starts at zero: hundreds of numbers
-    that nothing can be said of yet drove it where no gradient is. outside: a multiple of ``inside``.
+    times, classes, time_scale: as of Conditioning, which each layer is told. One that is told starts at zero: hundreds
+    of numbers that nothing can be said of yet drove it where no gradient is. through: whether the time also says how
+    much of each number of x goes into the output as it is. Of noise and data that are both normal that is all there is
+    to say, and layers that add up learn no product; where preconditioning says it (arXiv:2206.00364, section 5), it
+    would be said twice. outside: a multiple of ``inside``.
     """
 
     def __init__(
@@ -169,12 +170,13 @@ class ResidualMLP(nn.Module):
         times: int = 0,
         classes: int | None = None,
         time_scale: float = 1000.0,
+        through: bool = True,
     ) -> None:
         super().__init__()
         self.told = Conditioning(width, times, classes, time_scale) if times or classes else None
         self.inward, self.outward = nn.Linear(inside, width), nn.Linear(width, outside)
-        self.through = nn.Linear(width, outside) if self.told else None
-        for layer in (self.outward, self.through) if self.through else ():
+        self.through = nn.Linear(width, outside) if self.told and through else None
+        for layer in filter(None, (self.outward, self.through)) if self.told else ():
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         self.layers = nn.ModuleList(

@@ -61,6 +61,7 @@ SAMPLED = (
 class Preconditioned(Denoising):
     """A denoiser of data of any scale. p_mean, p_std: of the noise that it is trained on."""
 
+    preconditioned = True
     time_scale = 1.0  # as in the authors' code: it is told ln(sigma) / 4
 
     def __init__(self, spec: DataSpec, *, p_mean: float = -0.5, p_std: PositiveFloat = 1.2, **rest: Any) -> None:

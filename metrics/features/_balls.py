@@ -173,7 +173,8 @@ def wilson(share: float, variance: float, n: int, method: str) -> Interval:
 
 def squared_median(squared: Tensor) -> Tensor:
     """Square of the median radius; of the mean of the middle two where their number is even."""
-    low, high = squared.sort().values[[(len(squared) - 1) // 2, len(squared) // 2]]
+    ordered = squared.sort().values
+    low, high = ordered[(len(squared) - 1) // 2], ordered[len(squared) // 2]
     return torch.where(low == high, low, ((low.sqrt() + high.sqrt()) / 2).square())
 
 
@@ -298,4 +299,5 @@ def _reach(pairs: Pairs, sets: Sequence[Balls], n: int) -> Tensor:
     if not sets:
         return torch.full((n,), -torch.inf, dtype=pairs.x.coarse.dtype, device=pairs.x.coarse.device)
     widest = torch.stack([balls.squared for balls in sets]).amax(0) / pairs.scale**2
-    return torch.nextafter(widest.to(pairs.x.coarse.dtype), torch.tensor(torch.inf, device=widest.device))
+    widest = widest.to(pairs.x.coarse.dtype)
+    return torch.nextafter(widest, torch.full_like(widest, torch.inf))
