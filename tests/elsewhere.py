@@ -6,9 +6,11 @@ another device. So code can be held to its promise to compute where its data lie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -39,13 +41,20 @@ class Elsewhere(Tensor):
         return _run(func, args, dict(kwargs or {}))
 
 
-class PretendedGPU(TorchDispatchMode):
-    """Within it, what is made on or moved to `cuda` is there."""
-
+class _Mode(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         return _run(func, args, dict(kwargs or {}))
+
+
+@contextlib.contextmanager
+def pretended_gpu(patch: pytest.MonkeyPatch) -> Iterator[torch.device]:
+    """Within it, what is made on or moved to `cuda` is there."""
+    patch.setattr(torch.cuda, "_lazy_init", lambda: None)
+    torch._C._ensureCUDADeviceGuardSet()
+    with _Mode():
+        yield GPU
 
 
 def _run(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
