@@ -29,7 +29,10 @@ def run(
         str, typer.Argument(metavar="SOURCE", help="A dataset, as folder:PATH.", autocompletion=names_of("datasets"))
     ],
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="K=V", help="An option of the dataset; again for more.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="K=V", help="An option of the dataset (genbench list datasets NAME); again for more."
+        ),
     ] = None,
     to: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where to write the page.", show_default="inspected/SOURCE")

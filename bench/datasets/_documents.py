@@ -39,7 +39,7 @@ def prepare_texts(
     remarks: what the source has noticed. Few documents, of which none was set apart, are one text, and its end is held
     out. Raises DataError for none, for a group that no document is of, and for what ``clean`` refuses.
     """
-    stages = any_stages.of_texts()
+    stages = any_stages.of_texts(name)
     every = list(documents)
     texts = [repair(document.text) if stages.denoise else document.text for document in every]
     if not texts:

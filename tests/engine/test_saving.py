@@ -12,7 +12,7 @@ import safetensors.torch
 from huggingface_hub import ModelCard
 
 import bench
-from bench import DataError, GenbenchError, OutputError, TrialPlan
+from bench import DataError, GenbenchError, OutputError, TrialPlan, UnknownName
 from bench.engine.plan import plan_trials
 from bench.engine.suite import check_suite
 from bench.engine.worker import run_trial
@@ -94,7 +94,11 @@ class TestWrong:
         with pytest.raises(GenbenchError, match="say which: --generator mine --dataset digits; --generator other"):
             bench.save_model(run, tmp_path / "x")
         with pytest.raises(GenbenchError, match=r"no such model .* there is mine on digits, seed 0; mine on digits"):
-            bench.save_model(run, tmp_path / "x", generator="vae")
+            bench.save_model(run, tmp_path / "x", seed=7)
+        with pytest.raises(UnknownName, match="unknown generator 'minne'; did you mean 'mine'"):
+            bench.save_model(run, tmp_path / "x", generator="minne")
+        with pytest.raises(UnknownName, match="unknown dataset 'digit'; did you mean 'digits'"):
+            bench.save_model(run, tmp_path / "x", dataset="digit")
 
     def test_a_folder_that_is_not_empty(self, run: Path, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
