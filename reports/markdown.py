@@ -76,8 +76,8 @@ def _pending(pending: Pending) -> str:
 
 def _section(section: Section, content: Content, target: Path, number: int) -> list[str]:
     board = section.board
-    about = f"{name(board.modality)} · {text(section.data)} · suite {name(', '.join(board.suites))}"
-    parts = [f"## {name(board.dataset)}", about]
+    about = [name(board.modality), text(section.data), f"suite {name(', '.join(board.suites))}", text(board.ordered_by)]
+    parts = [f"## {name(board.dataset)}", " · ".join(filter(None, about))]
     if board.columns:
         band = f" {text(told)}." if (told := band_text(board)) else ""
         parts += [_leaderboard(board, board.headline, places=board.main is not None), LEGEND + band]
