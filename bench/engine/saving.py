@@ -69,8 +69,8 @@ def _chosen(records: Records, generator: str, dataset: str, seed: int | None) ->
         if generator in ("", r.plan.generator) and dataset in ("", r.plan.dataset) and seed in (None, r.plan.seed)
     ]
     for what, asked in (("generator", generator), ("dataset", dataset)):
-        if asked and asked not in (known := {getattr(r.plan, what) for r in trained}):
-            raise UnknownName(what, asked, known)
+        if asked and asked not in (names := {getattr(r.plan, what) for r in trained}):
+            raise UnknownName(what, asked, names)
     known = sorted({f"{r.plan.generator} on {r.plan.dataset}, seed {r.plan.seed}" for r in trained})
     if not fit:
         raise GenbenchError(f"no such model was trained here; there is {'; '.join(known) or 'none'}")
