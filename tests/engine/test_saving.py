@@ -74,7 +74,7 @@ def test_its_card_is_read_by_the_hub(run: Path, tmp_path: Path) -> None:
     card = ModelCard.load(folder / "README.md")
     (first, *_) = card.data.eval_results or []
     assert (first.metric_type, first.dataset_name) == ("kid_lenet", "digits") and card.data.library_name == "genbench"
-    assert 'load = "FOLDER"' in card.text and "| mine |" in card.text and "dcgan" not in card.text
+    assert 'load = "FOLDER"' in card.text and "| kid_lenet ↓ |" in card.text and "dcgan" not in card.text
     for line in card.text.splitlines():
         if line.startswith("!["):
             assert (folder / line.partition("](")[2].rstrip(")")).is_file(), line
