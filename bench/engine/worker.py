@@ -255,7 +255,7 @@ def _measure_all(run: _Run) -> None:
         if not plan.load and not checkpoint_path(run.out, plan).exists():
             _try_out(run, dataset, device)
         model = _build(plan, dataset, device)
-    with run.phase("train"):
+    with run.phase("load" if plan.load else "train") if isinstance(model, Trainable) else contextlib.nullcontext():
         _train_or_load(run, model, dataset, device)
     trial = Trial(
         model,

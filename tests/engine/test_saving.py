@@ -57,6 +57,7 @@ def test_the_folder_makes_what_the_model_made(run: Path, tmp_path: Path) -> None
     )
     made, made_before = (record["hashes"][record["samples"]] for record in (found, before))
     assert made == made_before
+    assert "load" in found["phases"] and "train" not in found["phases"]
     assert found["measurements"][0]["value"] == before["measurements"][0]["value"]
 
 

@@ -275,6 +275,7 @@ class TestSamples:
         (plan,) = plan_trials(check_suite(table, "test"), "cpu")
         found = run_trial(plan, tmp_path)
         assert [m.metric for m in found.measurements] == ["kid_lenet"] and found.measurements[0].value < 1
+        assert not {"train", "load"} & {*found.phases}
         assert found.omitted["sample_throughput"].startswith("the samples were made elsewhere")
         table["generators"] = {"theirs": {"family": f"samples:{tmp_path / 'none.npz'}"}}
         with pytest.raises(GenbenchError, match=r"^generators\.theirs\.family: there is no .*none\.npz"):
