@@ -245,9 +245,7 @@ def test_each_trial_says_from_where_its_training_goes_on(capsys: pytest.CaptureF
     ]
 
 
-def test_what_takes_long_says_for_how_long(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_takes_long_says_for_how_long(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     trial, now = plan("demo")[0], 0.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     with Display([trial]) as display:
