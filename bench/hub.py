@@ -51,6 +51,16 @@ def hub_folder(
         return None
 
 
+def hub_tags(name: str) -> list[str] | None:
+    """What the Hub files a set of data under, as ``modality:text``; None where it cannot be asked."""
+    from huggingface_hub import HfApi
+
+    try:
+        return HfApi().dataset_info(name, timeout=10).tags or []
+    except Exception:  # as above
+        return None
+
+
 def elsewhere(name: str, kind: str) -> str:
     """What to do about a repository where there is no network."""
     option = f" --repo-type {kind}" if kind != "model" else ""

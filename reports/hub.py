@@ -14,7 +14,6 @@ from huggingface_hub.repocard_data import eval_results_to_model_index
 from bench import GenbenchError, RunRecord, report, write_atomic
 from bench.results.board import Board, Cell, Column, Row, leaderboards
 from bench.results.groups import newest
-from reports import markdown
 
 TASKS = {"image": "unconditional-image-generation", "text": "text-generation", "audio": "text-to-audio",
          "music": "text-to-audio", "video": "text-to-video"}  # fmt: skip
@@ -23,44 +22,22 @@ TASKS = {"image": "unconditional-image-generation", "text": "text-generation", "
 @report("model-index", asked=True)
 def write_model_index(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
     """``model-index/NAME.md``, a file a generator: the front matter of its model card, all its numbers in it."""
-    models = _results(records)
+    models = results_of(records)
     for name, results in models.items():
-        front = _front({"model-index": eval_results_to_model_index(name, results)})
-        write_atomic(target / "model-index" / f"{_file(name, models)}.md", front)
+        head = front({"model-index": eval_results_to_model_index(name, results)})
+        write_atomic(target / "model-index" / f"{_file(name, models)}.md", head)
     return target / "model-index"
 
 
-@report("model-card", asked=True)
-def write_model_card(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
-    """``README.md`` beside the weights of one generator: front matter, how to load it, its numbers and pictures.
+def results_of(records: list[RunRecord], *, calm: bool = False) -> dict[str, list[EvalResult]]:
+    """The numbers of each generator. calm: without times that a busy machine gave.
 
-    Raises GenbenchError for records of more than one.
+    Raises GenbenchError where there is none yet.
     """
-    models = _results(records)
-    if len(models) > 1:
-        raise GenbenchError(f"a card is of one model, and here are {', '.join(models)}: see `genbench save --help`")
-    ((name, results),) = models.items()
-    plan = next(r.plan for r in records if r.plan.generator == name)
-    task = TASKS.get(plan.modality)
-    front = {
-        "library_name": "genbench",
-        **({"pipeline_tag": task} if task else {}),
-        "tags": ["genbench", plan.family, plan.modality],
-        "model-index": eval_results_to_model_index(name, results),
-    }
-    paper = f" ({markdown.text(plan.paper)})" if plan.paper else ""
-    told = f"A {markdown.name(plan.family)}{paper}, trained and measured by genbench on {markdown.name(plan.dataset)}."
-    load = f'    [generators.{name}]\n    load = "FOLDER"        # this one, in a suite'
-    numbers = markdown.write(records, run_folder, target, notes)
-    body = numbers.read_text(encoding="utf-8").partition("\n")[2]  # under a title of its own
-    numbers.unlink()
-    return write_atomic(target / "README.md", "\n".join([_front(front), f"# {name}\n", told, "", load, body]))
-
-
-def _results(records: list[RunRecord]) -> dict[str, list[EvalResult]]:
-    """The numbers of each generator. Raises GenbenchError where there is none yet."""
     models: dict[str, list[EvalResult]] = {}
     for board, row, column, cell in _numbers(records):
+        if calm and cell.busy:
+            continue
         models.setdefault(row.name, []).append(
             EvalResult(
                 task_type=TASKS.get(board.modality, "other"),
@@ -77,8 +54,9 @@ def _results(records: list[RunRecord]) -> dict[str, list[EvalResult]]:
     return models
 
 
-def _front(content: dict[str, Any]) -> str:
-    return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}---\n"
+def front(content: dict[str, Any], remark: str = "") -> str:
+    """The head of a card. remark: lines of comment below it, which no page shows."""
+    return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}{remark}---\n"
 
 
 @report("hf-eval", asked=True)

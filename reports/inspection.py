@@ -68,7 +68,7 @@ def lead(found: Inspection) -> str:
     n = sum(found.splits.values())
     classes = f" in {len(found.classes)} classes" if found.classes else ""
     gone = f", {found.held - n:,} of {found.held:,} left out" if found.modality == "image" and found.held > n else ""
-    return f"{n:,} examples{classes}{gone}"
+    return f"{n:,} {found.unit}{classes}{gone}"
 
 
 def counts(found: Inspection) -> list[dict[str, Any]]:
@@ -83,7 +83,7 @@ def troubles(found: Inspection) -> Iterator[Trouble]:
         shown = [(side_by_side(pair), *names) for pair, names in zip(those[:PAIRS], finding.examples, strict=False)]
         share = plain(100 * finding.count / finding.of) + " %" if finding.of else ""
         yield Trouble(
-            finding.count, share, finding.what, "dropped" if finding.dropped else "still there", finding.examples, shown
+            finding.count, share, finding.what, "dropped" if finding.dropped else "kept", finding.examples, shown
         )
 
 

@@ -76,18 +76,18 @@ def _pending(pending: Pending) -> str:
 
 def _section(section: Section, content: Content, target: Path, number: int) -> list[str]:
     board = section.board
-    about = f"{name(board.modality)} · {text(section.data)} · suite {name(', '.join(board.suites))}"
-    parts = [f"## {name(board.dataset)}", about]
+    about = [name(board.modality), text(section.data), f"suite {name(', '.join(board.suites))}", text(board.ordered_by)]
+    parts = [f"## {name(board.dataset)}", " · ".join(filter(None, about))]
     if board.columns:
         band = f" {text(told)}." if (told := band_text(board)) else ""
         parts += [_leaderboard(board, board.headline, places=board.main is not None), LEGEND + band]
         parts += [text(line) for line in section.unranked]
-    parts += [section.undrawn, *_samples(section.samples, target, number), *_continued(section)]
+    parts += [section.undrawn, *pictured(section.samples, target, number), *_continued(section)]
     parts += _figures(board, content, target, number)
     if board.headline != board.columns:
         parts += ["### All numbers", _leaderboard(board, board.columns)]
     empty = "\n".join(f"- {name(r.name)}, {name(c.label)}: {text(cell.why)}" for r, c, cell in gaps(board))
-    return [*parts, _meanings(board.columns), fold("Missing numbers", empty) if empty else ""]
+    return [*parts, explained(board.columns), fold("Missing numbers", empty) if empty else ""]
 
 
 def _leaderboard(board: Board, columns: Sequence[Column], *, places: bool = False) -> str:
@@ -110,13 +110,14 @@ def _cell(row: Row, column: Column) -> str:
     return {"best": f"**{shown}**", "tied": f"{shown} ≈", "beyond": f"{shown} †", "": f"{shown}{busy}"}[cell.mark]
 
 
-def _meanings(columns: Iterable[Column]) -> str:
+def explained(columns: Iterable[Column], headline: str = "What the columns mean") -> str:
+    """What each is and how it was taken, folded away below a headline; "" for none."""
     parts = []
     for title, shared, its in meanings(columns):
         parts.append(f"**{text(title)}**{f': {text(shared)}' if shared else ''}")
         own = ((c, f"{text(c.about)} " if c.about else "", setting) for c, setting in its)
         parts.append("\n".join(f"- **{name(c.label)}** {ARROWS[c.better]} {about}*{text(s)}*" for c, about, s in own))
-    return fold("What the columns mean", "\n\n".join(parts)) if parts else ""
+    return fold(headline, "\n\n".join(parts)) if parts else ""
 
 
 def _continued(section: Section) -> list[str]:
@@ -129,7 +130,8 @@ def _continued(section: Section) -> list[str]:
     return [*parts, *(f"- not shown: {text(line)}" for line in section.unread)]
 
 
-def _samples(samples: Sequence[Sample], target: Path, number: int) -> list[str]:
+def pictured(samples: Sequence[Sample], target: Path, number: int) -> list[str]:
+    """Samples, with their pictures and sounds beside the file."""
     parts = ["### Samples"] if samples else []
     if figure := sheet(samples):
         path = write_atomic(target / "figures" / f"samples-{number}.png", to_png(figure))

@@ -29,7 +29,10 @@ def run(
         str, typer.Argument(metavar="SOURCE", help="A dataset, as folder:PATH.", autocompletion=names_of("datasets"))
     ],
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="K=V", help="An option of the dataset; again for more.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="K=V", help="An option of the dataset (genbench list datasets NAME); again for more."
+        ),
     ] = None,
     to: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where to write the page.", show_default="inspected/SOURCE")
@@ -68,6 +71,7 @@ def _plain(found: Inspection) -> Mapping[str, Any]:
         "spec": found.spec.to_dict(),
         "held": found.held,
         "splits": found.splits,
+        "unit": found.unit,
         "numbers": found.numbers,
         "classes": found.classes,
         "sizes": found.sizes,
@@ -83,16 +87,19 @@ def _print(found: Inspection) -> None:
         rows = [{"class": named(name), **counts} for name, counts in list(found.classes.items())[:_MOST]]
         print_table(f"classes: {len(found.classes)}", rows)
     for finding in found.findings:
-        print_text(f"{finding}: {'dropped' if finding.dropped else 'still there'}")
+        print_text(finding.told)
     if not found.findings:
         print_text(found.nothing_found)
+    for remark in found.remarks:
+        print_text(remark)
 
 
 def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
     yield "fingerprint", found.fingerprint
-    yield "in the source", f"{found.held:,}"
+    if found.modality != "text" or found.held != sum(found.splits.values()):
+        yield "in the source", f"{found.held:,} {'documents' if found.modality == 'text' else found.unit}"
     for split, count in found.splits.items():
-        yield split, f"{count:,}"
+        yield split, f"{count:,} {found.unit}"
     yield from found.numbers.items()
     if found.sizes:
         some = ", ".join(f"{size} ({count:,})" for size, count in list(found.sizes.items())[:_MOST])

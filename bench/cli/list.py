@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bench.cli._options import Json
-from bench.cli._tables import print_table
+from bench.cli._tables import print_table, print_text
 from bench.errors import GenbenchError, hint
 from bench.measure.names import classic_names
 from bench.protocols import CAPABILITIES, MODALITIES, capabilities
@@ -30,6 +31,7 @@ from bench.registry import (
 )
 
 Row = dict[str, str]
+_ENDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}  # of JSON schema
 _GIVEN = {"model": "a model", "samples": "samples", "features": "features"}
 
 
@@ -48,7 +50,10 @@ def show(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List what is registered, plugins included."""
+    """List what is registered, plugins included.
+
+    Of a generator or a dataset that is named, as in `genbench list datasets folder:`, its options, too.
+    """
     rows = listed(kind, words or [])
     if as_json:
         print(json.dumps({**rows, "failed_plugins": registry.failures}, indent=1))
@@ -56,8 +61,38 @@ def show(
     for title, entries in rows.items():
         if entries or not words:
             print_table(title, for_a_table(entries))
+            for row in entries:
+                if title in ("generators", "datasets") and _is_named(row, words or []):
+                    print_options(registry.all(title, with_rest=True)[row["name"]])
     if registry.failures:
         print(f"plugins that could not be imported:{registry.failure_note()}", file=sys.stderr)
+
+
+def print_options(entry: Any) -> None:
+    """What its docstring says, and each option with its default and the values that it takes."""
+    from bench.parameters import schema
+
+    print_text(f"{inspect.getdoc(entry.make) or entry.about}\n")
+    fields = schema(entry.make).model_json_schema().get("properties", {})
+    rows = [
+        {"option": name, "default": _default(about.get("default")), "values": _values(about)}
+        for name, about in fields.items()
+    ]
+    print_table("", rows, wrapped=["values"])
+
+
+def _default(value: Any) -> str:
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _values(about: Mapping[str, Any]) -> str:
+    """What JSON schema says of an option, in words."""
+    if either := about.get("anyOf"):
+        return ", ".join(_values(one) for one in either if one.get("type") != "null")
+    if known := about.get("enum", [about["const"]] if "const" in about else None):
+        return ", ".join(map(_default, known))
+    ends = [f"{sign} {about[end]:g}" for end, sign in _ENDS.items() if end in about]
+    return f"{about.get('type', 'any')} {', '.join(ends)}".strip()
 
 
 def listed(kind: str | None = None, words: Sequence[str] = ()) -> dict[str, list[Row]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,8 +17,6 @@ from bench.datasets._stages import AnyStages, TextStages
 from bench.datasets._text import TextDataset
 from bench.errors import DataError, named
 from bench.protocols import SplitName
-
-_log = logging.getLogger("genbench")
 
 
 class Document(NamedTuple):
@@ -39,7 +36,7 @@ def prepare_texts(
     remarks: what the source has noticed. Few documents, of which none was set apart, are one text, and its end is held
     out. Raises DataError for none, for a group that no document is of, and for what ``clean`` refuses.
     """
-    stages = any_stages.of_texts()
+    stages = any_stages.of_texts(name)
     every = list(documents)
     texts = [repair(document.text) if stages.denoise else document.text for document in every]
     if not texts:
@@ -60,8 +57,6 @@ def prepare_texts(
     )
     data = TextDataset(named(name), streams, stages.window, stages.tokeniser, stages.vocab)
     data.prepared = _about(data, findings, len(every), sum(map(str.__ne__, texts, (d.text for d in every))), remarks)
-    for remark in data.prepared.remarks:
-        _log.warning("%s: %s", named(name), remark)
     return data
 
 
@@ -97,7 +92,7 @@ def cut(text: str, valid: float, test: float) -> Mapping[SplitName, str]:
 def _about(
     data: TextDataset, findings: tuple[Finding, ...], held: int, repaired: int, noticed: Sequence[str]
 ) -> Preparation:
-    remarks = [*noticed, *(f"{finding}: {'dropped' if finding.dropped else 'kept'}" for finding in findings)]
+    remarks = [*noticed, *(finding.told for finding in findings)]
     if repaired:
         remarks.append(f"{repaired:,} of {held:,} texts are repaired")
     return Preparation(

@@ -17,6 +17,7 @@ UNDECODABLE, WRONG_MODE = "cannot be decoded", "are of a mode that eight bits of
 TWICE, NEARLY = "stand there twice", "stand there nearly twice"
 LEAK, NEAR_LEAK = "are in two splits", "are nearly in two splits"
 GROUPS = "are of a group that is in two splits"
+LABELS = "are the same as another one whose label differs"
 
 
 class Finding(BaseModel, frozen=True):
@@ -38,6 +39,11 @@ class Finding(BaseModel, frozen=True):
     def pairs(self) -> bool:
         """Whether each is the same as another one, which is named beside it."""
         return self.what in (TWICE, NEARLY, LEAK, NEAR_LEAK, GROUPS)
+
+    @property
+    def told(self) -> str:
+        """All of it in a line, and what became of them."""
+        return f"{self}: {'dropped' if self.dropped else 'kept'}"
 
     def __str__(self) -> str:
         some = [named(f"{name} ({other})" if other else name) for name, other in self.examples[:EXAMPLES]]
@@ -71,12 +77,19 @@ class Twin(NamedTuple):
 
 
 def findings_of(
-    bad: Mapping[str, Sequence[tuple[str, str]]], same: Sequence[Twin], names: Sequence[str], of: int, clean: Clean
+    bad: Mapping[str, Sequence[tuple[str, str]]],
+    same: Sequence[Twin],
+    names: Sequence[str],
+    of: int,
+    clean: Clean,
+    labels: Sequence[str | None] = (),
 ) -> tuple[Finding, ...]:
-    """All that is wrong. bad: what cannot be used, by name, with the reason.   names: of the rows of twins."""
+    """All that is wrong. bad: what cannot be used, by name, with the reason.   names, labels: of the rows of twins."""
     those = {what: list(named_so) for what, named_so in bad.items() if named_so}
     for twin in same:
         those.setdefault(twin.what, []).append((names[twin.row], names[twin.stays]))
+    if labels and (others := [twin[:2] for twin in same if _disagree(twin, labels)]):
+        those[LABELS] = [(f"{names[a]}: {labels[a]}", f"{names[b]}: {labels[b]}") for a, b in others]
     return tuple(
         Finding(
             what=what,
@@ -88,6 +101,12 @@ def findings_of(
         )
         for what, each in those.items()
     )
+
+
+def _disagree(twin: Twin, labels: Sequence[str | None]) -> bool:
+    """Whether both have a label, and not the same; of a group, all may have others."""
+    one, other = labels[twin.row], labels[twin.stays]
+    return twin.what != GROUPS and None not in (one, other) and one != other
 
 
 def shown(same: Sequence[Twin]) -> list[int]:

@@ -25,6 +25,7 @@ SHOWN = 60  # examples of a split
 BINS = 64  # of the histogram of levels
 AT_A_TIME = 500
 LINE = 40  # characters from which a line that stands in two splits is no chance
+BESIDE = " beside real data, which is drawn from valid; all are compared with test"
 COPIED = "lines of {} stand in training, too"
 
 
@@ -32,8 +33,10 @@ COPIED = "lines of {} stand in training, too"
 class Inspection:
     """Counts, sizes, classes, examples, and what is wrong with them. Nothing in it needs torch.
 
-    held: examples of the source before it was cleaned.   splits: how many are in each.   numbers: what else is known,
-    by its name.   classes: by name, how many in each split.   sizes: how many came in each, ``64x48``.
+    held: examples of the source before it was cleaned; of texts, documents.   splits: how many are in each, of texts
+    windows that do not overlap.   unit: what these are called.   numbers: what else is known, by its name.
+    classes: by name, how many in each split.   sizes: how many came in each, ``64x48``.
+    remarks: what is to be known besides the findings.
     levels: by channel the share of numbers in each of 64 equal steps of their range, of pictures.
     examples: of each split a file as samples are kept in, which ``preview_of`` its modality shows.
     pairs: by what a finding says, ``(pairs, 2, C, H, W)`` uint8, each beside the one that is the same.
@@ -46,6 +49,7 @@ class Inspection:
     fingerprint: str
     held: int
     splits: Mapping[SplitName, int]
+    unit: str
     numbers: Mapping[str, str]
     classes: Mapping[str, Mapping[SplitName, int]]
     sizes: Mapping[str, int]
@@ -75,8 +79,10 @@ def inspect(source: str, options: Mapping[str, Any] | None = None) -> Inspection
     with calling(f"the dataset {source!r} of {entry.origin}"):
         data = entry.make(**chosen)
     prepared: Preparation | None = getattr(data, "prepared", None)
-    counts = {split: len(getattr(data, split)) for split in SPLITS}
+    kind = modality_of(data.spec)
+    counts = {split: len(kind.disjoint(data, split)) for split in SPLITS}
     findings, pairs = _found_before(data, prepared) if prepared else _found_now(data)
+    told = [finding.told for finding in findings]
     defaults, _ = resolve(entry.make, {}, source)
     return Inspection(
         source=entry.name,
@@ -86,12 +92,13 @@ def inspect(source: str, options: Mapping[str, Any] | None = None) -> Inspection
         fingerprint=data.fingerprint,
         held=prepared.held if prepared else sum(counts.values()),
         splits=counts,
-        numbers=dict(_numbers(data)),
+        unit="windows" if isinstance(data, Verbatim) else kind.examples,
+        numbers={**dict(_numbers(data)), "budget.samples": f"at most {counts['valid']:,}{BESIDE}"},
         classes=_classes(data, prepared),
         sizes=prepared.sizes if prepared else {},
         levels=_levels(data),
         findings=findings,
-        remarks=prepared.remarks if prepared else (),
+        remarks=[line for line in prepared.remarks if line not in told] if prepared else (),
         examples={split: _examples(data, split) for split in SPLITS},
         pairs=pairs,
     )
@@ -116,6 +123,7 @@ def _found_now(data: Dataset) -> tuple[Sequence[Finding], dict[str, np.ndarray]]
     ends = np.cumsum([0, *(len(held[split]) for split in SPLITS)])
     splits = [split for split in SPLITS for _ in range(len(held[split]))]
     names = [f"{split} {row}" for split in SPLITS for row in range(len(held[split]))]
+    labels = [str(label) for split in SPLITS for label in _labels(data, split)] if data.spec.classes else ()
 
     def take(rows: np.ndarray) -> np.ndarray:
         found = []
@@ -127,7 +135,7 @@ def _found_now(data: Dataset) -> tuple[Sequence[Finding], dict[str, np.ndarray]]
     pictures = data.spec.modality == "image"
     looks = Looks.of((chunk for split in SPLITS for chunk in _chunks(held[split])), len(names), near=pictures)
     same = twins(looks, splits, take if pictures else None)
-    findings = findings_of({}, same, names, len(names), "keep")
+    findings = findings_of({}, same, names, len(names), "keep", labels)
     return findings, _pairs(same, take) if pictures else {}
 
 
@@ -165,11 +173,15 @@ def _classes(data: Dataset, prepared: Preparation | None) -> dict[str, dict[Spli
     names = prepared.classes if prepared and prepared.classes else tuple(map(str, range(n)))
     found = dict[SplitName, list[int]]()
     for split in SPLITS:
-        part = getattr(data, split)
-        labels = getattr(part, "condition", None)
-        labels = part.batch(torch.arange(len(part))).condition if labels is None else labels
-        found[split] = torch.bincount(labels, minlength=n).tolist()
+        found[split] = np.bincount(_labels(data, split), minlength=n).tolist()
     return {name: {split: found[split][i] for split in SPLITS} for i, name in enumerate(names)}
+
+
+def _labels(data: Dataset, split: SplitName) -> list[int]:
+    part = getattr(data, split)
+    labels = getattr(part, "condition", None)
+    found: list[int] = (part.batch(torch.arange(len(part))).condition if labels is None else labels).tolist()
+    return found
 
 
 def _numbers(data: Dataset) -> Iterator[tuple[str, str]]:

@@ -45,7 +45,7 @@ class Source:
     name: as people ask for it.   identity: tells it from other places, and from what it was before it changed, without
         reading it.
     classes: names of the labels 0, 1, 2, ..., where the source numbers them itself.
-    remarks: what was noticed before anything was read.
+    remarks: what was noticed before anything was read.   count: of the items, where it is known.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Source:
     items: Callable[[], Iterable[Item]]
     classes: Sequence[str] | None = None
     remarks: Sequence[str] = ()
+    count: int | None = None
 
 
 def identity_of(paths: Iterable[str | Path]) -> str:

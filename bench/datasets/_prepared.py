@@ -8,6 +8,7 @@ decoded data, and found again without a file of the source being opened.
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -32,13 +33,14 @@ from bench.probes.pulse import alive
 from bench.protocols import SplitName
 from bench.reading.encoded import WrongMode, several_remark, turned_remark
 
+PAUSE = 2.0  # seconds of decoding before it is said how far it is
 _log = logging.getLogger("genbench")
 
 
 def prepare(source: Source, stages: Stages) -> ImageDataset:
     """The dataset of a source. Raises DataError for what cannot be used, and for what ``clean`` refuses.
 
-    What was found and done is said in the log "genbench", and stands in ``prepared``.
+    What was found and done stands in ``prepared``.
     """
     if stages.denoise and stages.denoise not in OF_PICTURES:
         known = " or ".join(OF_PICTURES)
@@ -48,10 +50,7 @@ def prepare(source: Source, stages: Stages) -> ImageDataset:
     kind = source.name.partition(":")[0]
     about = {"pictures": f"{kind} {source.identity}", "classes": source.classes, "remarks": source.remarks}
     about |= asdict(stages)
-    data = cached(about, lambda work: _Preparing(source, stages, work).run(), lambda folder: _opened(source, folder))
-    for remark in data.prepared.remarks if data.prepared else ():
-        _log.warning("%s: %s", named(source.name), remark)
-    return data
+    return cached(about, lambda work: _Preparing(source, stages, work).run(), lambda folder: _opened(source, folder))
 
 
 def _opened(source: Source, folder: Path) -> ImageDataset | None:
@@ -94,7 +93,7 @@ class _Preparing:
     def run(self) -> None:
         """Fill the folder. Raises DataError."""
         try:
-            for item in alive(self.source.items()):
+            for item in alive(self.counted()):
                 self.take(item)
             if self.rows is None:
                 why = next((f": {name} ({why})" for bad in self.bad.values() for name, why in bad), "")
@@ -112,7 +111,7 @@ class _Preparing:
         apart = [split for split in self.apart if split]
         same = twins(looks, apart or None, lambda some: rows.take(some.tolist()))
         same += straddling(self.groups, apart, {twin.row for twin in same})
-        findings = findings_of({**self.bad}, same, self.names, self.held, self.stages.clean)
+        findings = findings_of({**self.bad}, same, self.names, self.held, self.stages.clean, self.label_names())
         decide(self.source.name, findings, self.stages.clean)
         gone = [twin.row for twin in same] if self.stages.clean == "drop" else []
         splits = self.split(np.setdiff1d(np.arange(len(rows)), gone), keys_of(looks, self.groups, same), looks)
@@ -128,6 +127,22 @@ class _Preparing:
             findings=findings,
             remarks=tuple(self.remarks(findings)),
         )
+
+    def counted(self) -> Iterator[Item]:
+        """The items. Where they take long it is said how many there were so far, and ever less often."""
+        said, pause, of = time.monotonic(), PAUSE, f" of {self.source.count:,}" if self.source.count else ""
+        for number, item in enumerate(self.source.items()):
+            if time.monotonic() - said > pause:
+                _log.warning("%s: pictures decoded, which is done once: %s%s", self.name, f"{number:,}", of)
+                said, pause = time.monotonic(), 2 * pause
+            yield item
+
+    def label_names(self) -> list[str | None]:
+        """What each is labelled as; None where it is not."""
+        known = self.source.classes
+        if known is None:
+            return [None if label is None else str(label) for label in self.labels]
+        return [known[label] if isinstance(label, int) and 0 <= label < len(known) else None for label in self.labels]
 
     @property
     def held(self) -> int:
@@ -236,4 +251,4 @@ class _Preparing:
         if 0 < self.steps["labelled"] < n:
             yield f"{n - self.steps['labelled']:,} of {n:,} pictures have no label: those of the others are left out"
         for finding in findings:
-            yield f"{finding}: {'dropped' if finding.dropped else 'kept'}"
+            yield finding.told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
@@ -14,7 +14,7 @@ from bench.datasets._denoise import PictureNoise, SoundNoise, TextNoise
 from bench.datasets._format import Fit, Mode, Values
 from bench.datasets._split import Share
 from bench.datasets._tokenisers import Kind, Vocab
-from bench.errors import DataError, shown
+from bench.errors import DataError, named, shown
 
 T = TypeVar("T")
 Clean = Literal["drop", "refuse", "keep"]
@@ -63,18 +63,24 @@ class TextStages:
 
 @dataclass(frozen=True)
 class AnyStages(Stages):
-    """Of a source that may hold pictures or texts: what is meant for the other one is not asked."""
+    """Of a source that may hold pictures or texts: what is set that is meant for the other one is refused."""
 
     denoise: PictureNoise | TextNoise | None = None  # type: ignore[assignment]
     window: PositiveInt = 128
     tokeniser: Kind = "bytes"
     vocab: Vocab = 1024
 
-    def of_texts(self) -> TextStages:
+    def of_pictures(self, what: str) -> Stages:
+        """Raises DataError for what is of texts."""
+        return Stages(**only(what, "pictures", self, names_of(Stages)))
+
+    def of_texts(self, what: str) -> TextStages:
         """Raises DataError for what texts have not."""
         if self.denoise not in (None, *get_args(TextNoise)):
-            raise DataError(f"denoise = {shown(self.denoise)} is not for texts: {', '.join(get_args(TextNoise))} is")
-        return TextStages(**{field.name: getattr(self, field.name) for field in fields(TextStages)})
+            known = ", ".join(get_args(TextNoise))
+            raise DataError(f"{named(what)}: denoise = {shown(self.denoise)} is not for texts: {known} is")
+        found = only(what, "texts", self, {*names_of(TextStages), "group"})
+        return TextStages(**{name: found[name] for name in names_of(TextStages)})
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,18 @@ class ArrayStages(Stages):
 
     denoise: PictureNoise | SoundNoise | None = None  # type: ignore[assignment]
     values: Values = "0..255"
+
+
+def names_of(kind: type[Stages] | type[TextStages]) -> set[str]:
+    return {field.name for field in fields(kind)}
+
+
+def only(what: str, modality: str, stages: Stages, known: Collection[str]) -> dict[str, Any]:
+    """Those of the options that such data knows. Raises DataError where another one is set."""
+    for field in fields(stages):
+        if field.name not in known and (asked := getattr(stages, field.name)) != field.default:
+            raise DataError(f"{named(what)}: {field.name} = {shown(asked)} is not for {modality}")
+    return {name: getattr(stages, name) for name in known}
 
 
 def staged(make: Callable[..., T]) -> Callable[..., T]:

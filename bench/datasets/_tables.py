@@ -77,7 +77,7 @@ def modality_in(tables: Sequence[Table]) -> str:
 def prepare_tables(
     name: str, tables: Sequence[Table], stages: AnyStages, column: str, label: str, remarks: Sequence[str] = ()
 ) -> ImageDataset | TextDataset:
-    """The dataset of tables. column, label: their names there; "" for the first that can be one.
+    """The dataset of tables. column, label: their names there; "" for the first that is named as such are.
 
     remarks: what the source has noticed. Raises DataError for a column that is not there.
     """
@@ -86,6 +86,8 @@ def prepare_tables(
     fitting = [field.name for field in schema if is_right(field)]
     column = column or next((known for known in TEXTS if known in fitting), fitting[0])
     numbering = [field.name for field in schema if _is_label(field) and field.name != column]
+    if label and modality == "text":
+        raise DataError(f"{named(name)}: label = {shown(label)} is not for texts")
     label = label or next((known for known in LABELS if known in numbering), "")
     asked = list(dict.fromkeys(filter(None, (column, label, stages.group))))
     if wrong := next((one for one in asked if one not in schema.names), ""):
@@ -96,6 +98,9 @@ def prepare_tables(
         raise DataError(f"{named(name)}: {shown(label)} is {schema.field(label).type}, no class of each example")
     parts, left_out = set_apart(tables, [table.word for table in tables])
     rows, remarks = partial(_rows, parts, asked), [*remarks, *left_out]
+    if modality == "image" and numbering and not label:
+        some = named(", ".join(numbering))
+        remarks.append(f"no column is named as labels are ({', '.join(LABELS)}): of {some}, say which with label")
     if modality == "text":
         read = [("" if (text := row[column]) is None else text, row, where, split) for row, where, split in rows()]
         documents = (Document(where, text, _key(row, stages.group), split) for text, row, where, split in read)
@@ -106,7 +111,7 @@ def prepare_tables(
             yield Item(where, partial(_decoded, row[column], where), row.get(label), _key(row, stages.group), split)
 
     identity = f"{identity_of(table.path for table in tables)} {[table.word for table in tables]} {column!r} {label!r}"
-    return prepare(Source(name, identity, items, _class_names(schema, label), remarks), stages)
+    return prepare(Source(name, identity, items, _class_names(schema, label), remarks), stages.of_pictures(name))
 
 
 def _rows(

@@ -37,7 +37,7 @@ def folder(path: str, stages: Stages) -> ImageDataset:
     _, remarks = set_apart(listing.names, _words(_below(place, listing)))
     remarks += [listing.skipped] if listing.skipped else []
     items = partial(_items, place, _compiled(stages.group))
-    return prepare(Source(f"folder:{path}", identity, items, remarks=remarks), stages)
+    return prepare(Source(f"folder:{path}", identity, items, remarks=remarks, count=len(listing.names)), stages)
 
 
 def _compiled(pattern: str) -> re.Pattern[str] | None:

@@ -18,7 +18,7 @@ from bench.datasets._tables import Table, modality_in, prepare_tables, tables_be
 from bench.datasets._text import TextDataset
 from bench.errors import hint, named, shown
 from bench.foreign import decoding, locate
-from bench.hub import elsewhere, hub_folder
+from bench.hub import elsewhere, hub_folder, hub_tags
 
 PATTERNS = ["*.parquet", "*.arrow", "*.csv", "*.jsonl", "README.md"]
 CONVERTED = "refs/convert/parquet"  # where the Hub keeps of every set that it can read a copy in Parquet
@@ -52,7 +52,7 @@ def hf(
     """Pictures or texts of Hugging Face's: hf:PATH, a folder of tables or of ``save_to_disk``, or hf:NAME on the Hub.
 
     config: which of several, by its name there.   revision: a branch, a tag or a commit.   download: from the Hub, to
-    its usual cache.   column, label: left out, the first that can be one.   group: the column of a key.
+    its usual cache.   column, label: left out, the first that is named as such are.   group: the column of a key.
     """
     place = _place(name, revision, download)
     tables = _tables(place, config)
@@ -97,11 +97,7 @@ def _listed(name: str, revision: str | None) -> bool:
 
 def _said_by_hub(name: str, missing: DataError) -> str:
     """The modality by which the Hub files it. Raises ``missing`` where it cannot be asked."""
-    from huggingface_hub import HfApi
-
-    try:
-        tags = HfApi().dataset_info(name, timeout=10).tags or []
-    except (OSError, ValueError):
+    if (tags := hub_tags(name)) is None:
         raise missing from None
     found = [modality for modality in ("image", "text") if f"modality:{modality}" in tags]
     if not found:

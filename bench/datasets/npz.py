@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -17,7 +16,7 @@ from bench.datasets._image import ImageDataset, Splits
 from bench.datasets._items import Item, Source, identity_of
 from bench.datasets._prepared import prepare
 from bench.datasets._split import ALIASES, complete, numbered
-from bench.datasets._stages import ArrayStages, staged
+from bench.datasets._stages import ArrayStages, only, staged
 from bench.datasets._vector import VectorDataset
 from bench.errors import named, shown
 from bench.foreign import locate
@@ -58,10 +57,7 @@ def npz(path: str, stages: ArrayStages) -> ImageDataset | VectorDataset | AudioD
     if modality == "image":
         items = partial(_items, path, stages.values)
         return prepare(Source(name, identity_of([locate(path)]), items), stages)
-    for field in fields(stages):
-        asked = getattr(stages, field.name)
-        if field.name not in ("denoise", "valid", "test") and asked != field.default:
-            raise DataError(f"{named(path)}: {field.name} = {shown(asked)} is not for {modality}")
+    only(path, modality, stages, ("denoise", "valid", "test"))
     known = ("spectral-gating",) if modality == "audio" else ()
     if stages.denoise and stages.denoise not in known:
         raise DataError(f"{named(path)}: denoise = {shown(stages.denoise)} is not for {modality}")

@@ -22,7 +22,7 @@ def modality_of(path: str) -> str:
 def parquet(path: str, stages: AnyStages, *, column: str = "", label: str = "") -> ImageDataset | TextDataset:
     """Pictures or texts in Parquet: parquet:PATH, a file or a folder of them; train, valid and test by their names.
 
-    column, label: left out, the first that can be one.   group: the column of a key.
+    column, label: left out, the first that is named as such are.   group: the column of a key.
     """
     return prepare_tables(f"parquet:{path}", _tables(path), stages, column, label)
 

@@ -60,7 +60,7 @@ def webdataset(path: str, stages: AnyStages) -> ImageDataset | TextDataset:
         documents, dropped = _documents(shards, stages)
         return prepare_texts(name, documents, stages, [*remarks, *dropped])
     items = partial(_items, shards, stages.group)
-    return prepare(Source(name, identity_of(every), items, remarks=remarks), stages)
+    return prepare(Source(name, identity_of(every), items, remarks=remarks), stages.of_pictures(name))
 
 
 def _items(shards: Sequence[Shard], group: str) -> Iterator[Item]:

@@ -188,7 +188,10 @@ def _plan(
 ) -> TrialPlan:
     curve = _curve(suite, use, dataset)
     doors = _doors(use.entry, data.entry, metrics + curve)
-    read = _read_by(use.entry, **use.params)
+    try:
+        read = _read_by(use.entry, **use.params)
+    except GenbenchError as error:
+        raise GenbenchError(f"{use.place}: {error}") from error
     entries = {f"dataset {data.source}": data.entry, "modality": registry.get("modalities", data.entry.modality)}
     # Of our own data, the fingerprint is enough.
     data_by = {what: entry.digest for what, entry in entries.items() if not entry.origin.startswith("bench.")}

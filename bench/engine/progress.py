@@ -33,6 +33,7 @@ class Display:
         self._fractions: dict[str, float] = {}
         self._tasks: dict[str, TaskID] = {}
         self._spoken: dict[str, float] = {}
+        self._phases: dict[str, tuple[str, float]] = {}  # by run id: what goes on, and since when
         self._remarks = {*said}
         self._lock = threading.Lock()
         self._started = time.monotonic()
@@ -57,7 +58,7 @@ class Display:
             self._bars.stop()
 
     def event(self, plan: TrialPlan, event: Mapping[str, Any]) -> None:
-        """A worker's message: a phase begun, a training resumed, a step done, or a remark."""
+        """A worker's message: a phase begun, a training resumed, a step done, a remark, or a sign of life."""
         with self._lock:
             if "remark" in event:
                 if event["remark"] not in self._remarks:  # what several trials have to say is said of the first
@@ -72,8 +73,7 @@ class Display:
                 return
             if "step" in event:
                 self._fractions[plan.run_id] = event["share"]
-            phase = " ".join(str(event[key]) for key in ("phase", "metric") if key in event)
-            note = f"loss {event['loss']:.4g}" if "loss" in event else phase
+            note = f"loss {event['loss']:.4g}" if "loss" in event else self._phase(plan, event)
             if self._bars:
                 self._move(plan, event, note)
             elif time.monotonic() - self._spoken.get(plan.run_id, -PLAIN_EVERY) >= PLAIN_EVERY:
@@ -81,6 +81,15 @@ class Display:
                 of = f"/{plan.budget.train_steps}" if plan.budget.train_steps else ""
                 step = f"step {event['step']}{of}, " if "step" in event else ""
                 self._say(f"{plan.title}: {step}{note}, {self._left()}")
+
+    def _phase(self, plan: TrialPlan, event: Mapping[str, Any]) -> str:
+        """What goes on, and at a sign of life for how long it has."""
+        if "phase" in event:
+            name = " ".join(str(event[key]) for key in ("phase", "metric") if key in event)
+            self._phases[plan.run_id] = name, time.monotonic()
+            return name
+        name, began = self._phases.get(plan.run_id, ("", time.monotonic()))
+        return f"{name}, for {time.monotonic() - began:.0f} s".removeprefix(", ")
 
     def record(self, plan: TrialPlan, record: RunRecord) -> None:
         """A trial has ended."""

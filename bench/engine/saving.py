@@ -11,7 +11,7 @@ from bench.engine.checkpoint import read_checkpoint, save_checkpoint
 from bench.engine.state import to_sample
 from bench.engine.suite import WEIGHTS
 from bench.engine.training import best_path
-from bench.errors import DataError, GenbenchError, OutputError, named
+from bench.errors import DataError, GenbenchError, OutputError, UnknownName, named
 from bench.files import write_atomic
 from bench.record import RunRecord
 from bench.registry import registry
@@ -68,6 +68,9 @@ def _chosen(records: Records, generator: str, dataset: str, seed: int | None) ->
         for r in trained
         if generator in ("", r.plan.generator) and dataset in ("", r.plan.dataset) and seed in (None, r.plan.seed)
     ]
+    for what, asked in (("generator", generator), ("dataset", dataset)):
+        if asked and asked not in (names := {getattr(r.plan, what) for r in trained}):
+            raise UnknownName(what, asked, names)
     known = sorted({f"{r.plan.generator} on {r.plan.dataset}, seed {r.plan.seed}" for r in trained})
     if not fit:
         raise GenbenchError(f"no such model was trained here; there is {'; '.join(known) or 'none'}")

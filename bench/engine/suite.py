@@ -104,6 +104,11 @@ class GeneratorUse:
     trained_on: Mapping[str, Any] | None
     entry: GeneratorEntry
 
+    @property
+    def place(self) -> str:
+        """Where the suite says which family it is."""
+        return f"generators.{self.label}{'' if self.family == self.label else '.family'}"
+
 
 @dataclass(frozen=True)
 class Suite:

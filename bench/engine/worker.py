@@ -41,7 +41,7 @@ from bench.engine.checkpoint import read_checkpoint, restore
 from bench.engine.plan import TrialPlan, checkpoint_path
 from bench.engine.training import Keep, Progress, Schedule, advance, best_path, load, load_last, refit, train
 from bench.engine.validation import look
-from bench.errors import GenbenchError, Omitted, TrialError, Unsupported, said
+from bench.errors import GenbenchError, Omitted, TrialError, Unsupported, named, said
 from bench.files import sha256, write_atomic
 from bench.measure.alone import Alone, sampling_alone
 from bench.measure.continuation import continuations
@@ -249,11 +249,13 @@ def _measure_all(run: _Run) -> None:
     reset_peak_gpu(device)  # peaks are counted from here
     with run.phase("data"):
         dataset: Dataset = registry.get("datasets", plan.source).make(**plan.options)
+        for remark in getattr(getattr(dataset, "prepared", None), "remarks", ()):
+            run.remark(f"{named(plan.source)}: {remark}")
     with run.phase("build"):
         if not plan.load and not checkpoint_path(run.out, plan).exists():
             _try_out(run, dataset, device)
         model = _build(plan, dataset, device)
-    with run.phase("train"):
+    with run.phase("load" if plan.load else "train") if isinstance(model, Trainable) else contextlib.nullcontext():
         _train_or_load(run, model, dataset, device)
     trial = Trial(
         model,

@@ -170,6 +170,11 @@ class Board:
         return tuple(row for row in self.rows if not row.group.control)
 
     @property
+    def ordered_by(self) -> str:
+        """What decides who comes first, as a sentence goes on after the name of the data; "" where nothing does."""
+        return f"ordered by {self.main.label}, {self.main.better} is better" if self.main else ""
+
+    @property
     def paged(self) -> tuple[Row, ...]:
         """Those that have a page of their own: of the ranked as many as one may read, and the yardsticks pictured."""
         return *self.ranked[:PAGED], *(row for row in self.pictured if row.group.control)

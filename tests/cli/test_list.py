@@ -55,6 +55,15 @@ def test_a_list_is_searched_by_any_word(capsys: pytest.CaptureFixture[str]) -> N
     assert "did you mean" not in capsys.readouterr().err
 
 
+def test_what_is_named_is_listed_with_its_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["list", "datasets", "folder:"]) == 0
+    lines = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+    assert ["fit", '"crop"', '"crop", "pad", "stretch"'] in lines and ["size", "integer", "> 0"] in lines
+    assert ["valid", "0.1", "number > 0, < 0.5"] in lines
+    assert run_command(["list", "datasets", "image"]) == 0
+    assert '"stretch"' not in capsys.readouterr().out
+
+
 @pytest.mark.usefixtures("own_names")
 def test_a_name_that_an_extractor_gives_a_measure_is_listed_too(capsys: pytest.CaptureFixture[str]) -> None:
     extractor("acme/ear", on={"audio"}, classic={"fd": "acme/fad"})(object)

@@ -97,4 +97,5 @@ def test_the_exit_code_tells_that_some_failed(tmp_path: Path) -> None:
     assert "loss became" in page and "others" in page
     # No terminal: plain lines, no bars and no escape codes.
     assert "[2/2]" in done.stderr and "\x1b" not in done.stderr
+    assert "\ndigits: ordered by fd_lenet, lower is better\n" in done.stderr
     assert done.stdout.strip().endswith("index.html")

@@ -15,7 +15,7 @@ from PIL import Image
 import bench
 from bench import GenbenchError, SuiteError
 from bench.cli._main import run_command
-from bench.datasets._findings import LEAK, NEAR_LEAK, TWICE
+from bench.datasets._findings import LABELS, LEAK, NEAR_LEAK, TWICE
 from bench.datasets._inspection import LINE
 from tests.datasets.test_brought import write
 from tests.datasets.test_prepared import PICTURES, mess
@@ -71,6 +71,23 @@ def test_what_was_dropped_is_shown_beside_what_stayed(mess: Path) -> None:
     assert not (found.pairs[NEAR_LEAK][:, 0] == found.pairs[NEAR_LEAK][:, 1]).all()
 
 
+def test_texts_are_counted_in_windows_that_do_not_overlap(tmp_path: Path) -> None:
+    """As many as a suite may ask for beside real data."""
+    (tmp_path / "a.txt").write_text("0123456789" * 100)
+    found = bench.inspect(f"text:{tmp_path / 'a.txt'}", {"window": 30})
+    assert found.splits == {"train": 26, "valid": 3, "test": 3} and found.unit == "windows"
+    assert found.numbers["budget.samples"].startswith("at most 3 beside real data")
+
+
+def test_labels_that_differ_are_told_of_data_that_nobody_cleans(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(30, 4))
+    x[7], y = x[3], np.arange(30) % 5
+    np.savez(tmp_path / "x.npz", train=x[:20], test=x[20:], train_labels=y[:20], test_labels=y[20:])
+    twice, labels = bench.inspect(f"npz:{tmp_path / 'x.npz'}").findings
+    assert (twice.what, labels.what, labels.count) == (TWICE, LABELS, 1)
+    assert {label for _, label in (name.split(": ") for name in labels.examples[0])} == {"2", "3"}
+
+
 def test_wrong_options_are_told() -> None:
     with pytest.raises(SuiteError, match="unknown parameter 'sise'"):
         bench.inspect("digits", {"sise": 3})
@@ -98,12 +115,14 @@ class TestCommand:
         assert run_command(["data", "inspect", f"folder:{mess}", "--set", "size=16", "--to", str(tmp_path / "x")]) == 0
         printed = capsys.readouterr()
         for words in (
-            "in the source  50",
-            "train          27",
-            "test           10",
+            "in the source   50 images",
+            "train           27 images",
+            "test            10 images",
+            "budget.samples  at most 3 beside real data",
             "are in two splits: train/b/leak31.png",
         ):
             assert words in printed.out
+        assert printed.out.count("are in two splits: ") == 1 and "are in two splits" not in printed.err
         page = Path(printed.out.splitlines()[-1])
         assert page == tmp_path / "x" / "index.html"
         parts = Parts(page.read_text())

@@ -18,9 +18,20 @@ from PIL import Image
 
 from bench import DataError, SuiteError, modality_of
 from bench.datasets import _content
-from bench.datasets._findings import GROUPS, LEAK, NEAR_LEAK, NEARLY, TWICE, UNDECODABLE, WRONG_MODE, Preparation
+from bench.datasets._findings import (
+    GROUPS,
+    LABELS,
+    LEAK,
+    NEAR_LEAK,
+    NEARLY,
+    TWICE,
+    UNDECODABLE,
+    WRONG_MODE,
+    Preparation,
+)
 from bench.engine.plan import plan_trials
 from bench.engine.suite import check_suite
+from bench.engine.worker import run_trial
 from bench.registry import registry
 from tests.datasets.test_brought import rows, splits, write
 from tests.datasets.test_stages import picture, saved_anew
@@ -74,14 +85,40 @@ class TestCleaning:
         same = [bool((one == other).all()) for one, other in data.found]
         assert same == [what in (TWICE, LEAK) for what in order]
 
-    def test_it_is_said_each_time(self, mess: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_it_stands_in_every_record_and_is_said_nowhere_else(
+        self, mess: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        table: dict[str, Any] = {
+            "metrics": ["sample_throughput"], "controls": False, "budget": {"samples": 3},
+            "datasets": {"mine": {"source": f"folder:{mess}"}}, "generators": {"noise": {}},
+        }  # fmt: skip
         for _ in range(2):
-            caplog.clear()
-            make(f"folder:{mess}")
-            told = "\n".join(record.getMessage() for record in caplog.records)
-            assert (
-                "2 of 50 are in two splits: train/b/leak31.png (test/b/31.png)" in told and told.count("dropped") == 6
-            )
+            (plan,) = plan_trials(check_suite(table, "test"), "cpu")
+            told = "\n".join(run_trial(plan, tmp_path / "out").remarks)
+            assert f"folder:{mess}: 2 of 50 are in two splits: train/b/leak31.png (test/b/31.png), " in told
+            assert told.count("dropped") == 6 and not caplog.records
+
+    @pytest.mark.parametrize("clean", ["drop", "keep"])
+    def test_of_two_that_are_the_same_it_is_told_where_their_labels_differ(self, clean: str, tmp_path: Path) -> None:
+        folder = write(tmp_path / "x", PICTURES, [f"{'ab'[i % 2]}/{i}.png" for i in range(40)])
+        write(folder, PICTURES[[4, 6]], ["a/same.png", "b/other.png"])
+        write(folder, saved_anew(PICTURES[8].transpose(2, 0, 1)).transpose(1, 2, 0)[None], ["b/anew.png"])
+        data = make(f"folder:{folder}", clean=clean)
+        (finding,) = (f for f in data.prepared.findings if f.what == LABELS)
+        assert (finding.count, finding.of, finding.dropped) == (2, 43, clean == "drop")
+        assert finding.examples == (("b/anew.png: b", "a/8.png: a"), ("b/other.png: b", "a/6.png: a"))
+        assert len(data.found) == 3  # pictures of pairs are kept once
+
+    def test_how_far_it_is_is_said_where_decoding_takes_long(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bench.datasets._prepared.PAUSE", 0.0)
+        folder = write(tmp_path / "x", PICTURES, [f"{i}.png" for i in range(40)])
+        make(f"folder:{folder}")
+        assert "pictures decoded, which is done once: 39 of 40" in caplog.messages[-1]
+        caplog.clear()
+        make(f"folder:{folder}")
+        assert not caplog.records
 
     def test_refused_it_is_one_message_that_names_everything(self, mess: Path) -> None:
         with pytest.raises(DataError) as caught:

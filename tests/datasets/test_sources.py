@@ -77,6 +77,13 @@ class TestParquet:
         assert data.spec.classes is None
         assert "10 of 30 pictures have no label: those of the others are left out" in data.prepared.remarks
 
+    def test_columns_that_may_be_labels_are_named_where_none_is_taken(self, tmp_path: Path) -> None:
+        pyarrow.parquet.write_table(table(species=[i % 3 for i in range(30)]), tmp_path / "a.parquet")
+        (remark,) = make(f"parquet:{tmp_path / 'a.parquet'}").prepared.remarks
+        assert remark.startswith("no column is named as labels are (label, ") and "of species, say which" in remark
+        data = make(f"parquet:{tmp_path / 'a.parquet'}", label="species")
+        assert data.spec.classes == 3 and not data.prepared.remarks
+
     def test_plain_bytes_are_pictures_too_and_a_set_is_what_it_is_wherever_it_lies(self, tmp_path: Path) -> None:
         pyarrow.parquet.write_table(table(), tmp_path / "a.parquet")
         pyarrow.parquet.write_table(pyarrow.table({"png": list(map(encoded, PICTURES))}), tmp_path / "b.parquet")
@@ -110,7 +117,11 @@ class TestParquet:
             ({"text": ["a"]}, {"column": "txt"}, "has no column 'txt'; did you mean 'text'"),
             ({"text": ["a"], "n": [1]}, {"column": "n"}, "'n' is int64, and its data text"),
             ({"text": ["a"]}, {"denoise": "median"}, "denoise = 'median' is not for texts"),
-            ({"text": ["a"], "x": [0.5]}, {"label": "x"}, "'x' is double, no class of each example"),
+            ({"text": ["a"], "x": [1]}, {"label": "x"}, "label = 'x' is not for texts"),
+            ({"text": ["a"]}, {"size": 8}, "size = 8 is not for texts"),
+            ({"image": [b"x"], "x": [0.5]}, {"label": "x"}, "'x' is double, no class of each example"),
+            ({"image": [b"x"], "x": [1]}, {"label": "y"}, "has no column 'y'; there is image, x"),
+            ({"image": [b"x"] * 12}, {"window": 8}, "window = 8 is not for pictures"),
             ({"image": [b""] * 12}, {"clean": "keep"}, r"cannot read a\.parquet, row 0: it holds no bytes"),
             ({"image": [b"x"] * 12}, {"denoise": "repair"}, "denoise = 'repair' is not for pictures"),
         ],
@@ -137,7 +148,7 @@ class TestHuggingFace:
         """The Hub's cache, without a network."""
 
         def unreachable(*given: Any, **options: Any) -> None:
-            raise OSError("Network is unreachable")
+            raise RuntimeError("Network is unreachable")  # of httpx, whose errors are no OSError
 
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
         monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", unreachable)

@@ -245,6 +245,17 @@ def test_each_trial_says_from_where_its_training_goes_on(capsys: pytest.CaptureF
     ]
 
 
+def test_what_takes_long_says_for_how_long(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    trial, now = plan("demo")[0], 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    with Display([trial]) as display:
+        display.event(trial, {"phase": "metrics", "metric": "fd_lenet"})
+        for now in (4.0, 12.0, 15.0, 31.0):  # noqa: B007 (the clock)
+            display.event(trial, {"beat": 1})
+    said = [line.split(": ")[1].rpartition(", ")[0] for line in capsys.readouterr().err.splitlines()]
+    assert said == ["metrics fd_lenet", "metrics fd_lenet, for 12 s", "metrics fd_lenet, for 31 s"]
+
+
 def test_a_remark_of_many_trials_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     trials = plan("demo")[:3]
     with Display(trials) as display:

@@ -12,7 +12,7 @@ import safetensors.torch
 from huggingface_hub import ModelCard
 
 import bench
-from bench import DataError, GenbenchError, OutputError, TrialPlan
+from bench import DataError, GenbenchError, OutputError, TrialPlan, UnknownName
 from bench.engine.plan import plan_trials
 from bench.engine.suite import check_suite
 from bench.engine.worker import run_trial
@@ -57,6 +57,7 @@ def test_the_folder_makes_what_the_model_made(run: Path, tmp_path: Path) -> None
     )
     made, made_before = (record["hashes"][record["samples"]] for record in (found, before))
     assert made == made_before
+    assert "load" in found["phases"] and "train" not in found["phases"]
     assert found["measurements"][0]["value"] == before["measurements"][0]["value"]
 
 
@@ -74,7 +75,7 @@ def test_its_card_is_read_by_the_hub(run: Path, tmp_path: Path) -> None:
     card = ModelCard.load(folder / "README.md")
     (first, *_) = card.data.eval_results or []
     assert (first.metric_type, first.dataset_name) == ("kid_lenet", "digits") and card.data.library_name == "genbench"
-    assert 'load = "FOLDER"' in card.text and "| mine |" in card.text and "dcgan" not in card.text
+    assert 'load = "FOLDER"' in card.text and "| kid_lenet ↓ |" in card.text and "dcgan" not in card.text
     for line in card.text.splitlines():
         if line.startswith("!["):
             assert (folder / line.partition("](")[2].rstrip(")")).is_file(), line
@@ -94,7 +95,11 @@ class TestWrong:
         with pytest.raises(GenbenchError, match="say which: --generator mine --dataset digits; --generator other"):
             bench.save_model(run, tmp_path / "x")
         with pytest.raises(GenbenchError, match=r"no such model .* there is mine on digits, seed 0; mine on digits"):
-            bench.save_model(run, tmp_path / "x", generator="vae")
+            bench.save_model(run, tmp_path / "x", seed=7)
+        with pytest.raises(UnknownName, match="unknown generator 'minne'; did you mean 'mine'"):
+            bench.save_model(run, tmp_path / "x", generator="minne")
+        with pytest.raises(UnknownName, match="unknown dataset 'digit'; did you mean 'digits'"):
+            bench.save_model(run, tmp_path / "x", dataset="digit")
 
     def test_a_folder_that_is_not_empty(self, run: Path, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")

@@ -275,7 +275,11 @@ class TestSamples:
         (plan,) = plan_trials(check_suite(table, "test"), "cpu")
         found = run_trial(plan, tmp_path)
         assert [m.metric for m in found.measurements] == ["kid_lenet"] and found.measurements[0].value < 1
+        assert not {"train", "load"} & {*found.phases}
         assert found.omitted["sample_throughput"].startswith("the samples were made elsewhere")
+        table["generators"] = {"theirs": {"family": f"samples:{tmp_path / 'none.npz'}"}}
+        with pytest.raises(GenbenchError, match=r"^generators\.theirs\.family: there is no .*none\.npz"):
+            plan_trials(check_suite(table, "test"), "cpu")
         before = family(f"samples:{tmp_path / 'made.npz'}").content()
         np.savez(tmp_path / "made.npz", images=digits.train.pixels[200:400].numpy())
         assert family(f"samples:{tmp_path / 'made.npz'}").content() != before

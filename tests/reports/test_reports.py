@@ -593,6 +593,14 @@ def test_datasets_stand_in_the_order_of_the_suite(write: Write, tmp_path: Path) 
     assert [p.start() for p in places if p] == sorted(p.start() for p in places if p) and all(places)
 
 
+@pytest.mark.parametrize("write", PAGES)
+def test_beside_its_name_stands_what_a_board_is_ordered_by(write: Write, tmp_path: Path) -> None:
+    found = [record("vae", scores={"recall_lenet": 0.5, "parameters": 9.0})]
+    text = write(found, tmp_path, tmp_path, []).read_text(encoding="utf-8")
+    after = re.search(r"(?:<h2>|## )mnist(.*?)(?:</h2>|\n\|)", text, re.DOTALL)
+    assert after and "ordered by recall_lenet, higher is better" in after[1]
+
+
 def test_the_head_of_the_page_shows_the_first_pictures(tmp_path: Path) -> None:
     page = reports.html.write(a_run(tmp_path), tmp_path, tmp_path, []).read_text(encoding="utf-8")
     shown = re.findall('alt="first samples of (.*?) on mnist"', page[: page.index("<main>")])

@@ -150,7 +150,7 @@ def _converse(process: subprocess.Popen[bytes], plan: TrialPlan, on_event: OnEve
             record = _own_record(found, plan) or record
         if limits.answered or limits.failure:
             return record
-        if event.keys() & {"step", "resumed", "phase", "remark"}:
+        if event.keys() & {"step", "resumed", "phase", "remark", "beat"}:
             on_event(plan, event)
     return record
 

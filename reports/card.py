@@ -1,0 +1,91 @@
+"""The card of one model: how to load it, its numbers and how they were measured, its data and its training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from huggingface_hub.repocard_data import eval_results_to_model_index
+
+from bench import GenbenchError, Plan, RunRecord, report, write_atomic
+from bench.results.board import Board, Cell, Column, seeds_text
+from reports import hub, markdown
+from reports._cells import MISSING, heading, show
+from reports._content import Section, gather, listed, spent
+from reports._samples import Sample
+
+LICENSE = "# license: which, as apache-2.0? And may the data be used so?\n"
+LEGEND = (
+    "±: standard deviation over seeds. [ ]: interval within one run, which knows nothing of other seeds. ≤ and ≥: a "
+    "bound. What was measured the same way of yardsticks stands beside it."
+)
+
+
+@report("model-card", asked=True)
+def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
+    """``README.md`` beside the weights of one generator: front matter, how to load it, its numbers and pictures.
+
+    Places, remarks on the machine, and times that a busy one gave are no facts of a model, and are left out.
+    Raises GenbenchError for records of more than one.
+    """
+    models = hub.results_of(records, calm=True)
+    if len(models) > 1:
+        raise GenbenchError(f"a card is of one model, and here are {', '.join(models)}: see `genbench save --help`")
+    ((name, found),) = models.items()
+    plan = next(r.plan for r in records if r.plan.generator == name)
+    task = hub.TASKS.get(plan.modality)
+    head = {
+        "library_name": "genbench",
+        **({"pipeline_tag": task} if task else {}),
+        "tags": ["genbench", plan.family, plan.modality],
+        "model-index": eval_results_to_model_index(name, found),
+    }
+    paper = f" ({markdown.text(plan.paper)})" if plan.paper else ""
+    told = f"A {markdown.name(plan.family)}{paper}, trained and measured by genbench on {markdown.name(plan.dataset)}."
+    parts = [
+        f"# {markdown.name(name)}",
+        told,
+        f'    [generators.{name}]\n    load = "FOLDER"        # this one, in a suite',
+    ]
+    for number, section in enumerate(gather(records, run_folder, notes).sections, 1):
+        parts += [*_numbers(section.board), *_samples(section, target, number), *_data(section)]
+    parts += ["## Training", markdown.table(["", ""], _training(plan))]
+    return write_atomic(target / "README.md", hub.front(head, LICENSE) + "\n" + "\n\n".join(parts) + "\n")
+
+
+def _numbers(board: Board) -> list[str]:
+    """A number a line, the model's before those of yardsticks, and how each was taken."""
+    columns = [c for c in board.own if any(_is_known(row.cells[c.key]) for row in board.ranked)]
+    beside = [row for row in board.rows if any(_is_known(row.cells[c.key]) for c in columns)]
+    header = ["", *(markdown.name(row.name) for row in beside)]
+    rows = [[markdown.name(heading(c)), *(_cell(row.cells[c.key], c) for row in beside)] for c in columns]
+    title = f"## Results on the test split of {markdown.name(board.dataset)}, {seeds_text(board.seeds)}"
+    return [title, markdown.table(header, rows), LEGEND, markdown.explained(columns, "How they were measured")]
+
+
+def _is_known(cell: Cell) -> bool:
+    return cell.summary is not None and not cell.busy
+
+
+def _cell(cell: Cell, column: Column) -> str:
+    return markdown.text(str(show(cell, column))) if _is_known(cell) else MISSING
+
+
+def _samples(section: Section, target: Path, number: int) -> Sequence[str]:
+    """Of the model alone."""
+    own = {row.name for row in section.board.ranked}
+    its: list[Sample] = [sample for sample in section.samples if sample.name in own]
+    return markdown.pictured(its, target, number)
+
+
+def _data(section: Section) -> list[str]:
+    plan = section.board.groups[0].first.plan
+    options = listed({name: value for name, value in (plan.options or {}).items() if value not in (None, "")})
+    facts = {"source": plan.source, "options": options, "fingerprint": section.board.fingerprint}
+    rows = [[name, markdown.text(value)] for name, value in facts.items() if value]
+    return [f"## Data: {markdown.name(section.board.dataset)}", markdown.table(["", ""], rows)]
+
+
+def _training(plan: Plan) -> list[list[str]]:
+    every = {**plan.params, **spent(plan)}
+    return [[markdown.name(name), markdown.text(str(value))] for name, value in every.items() if value is not None]

@@ -1,0 +1,35 @@
+"""The card of a model: its numbers and where they come from, and nothing of others' work or of a moment's machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import ModelCard
+
+from bench.registry import registry
+from tests.report_records import ENVIRONMENT, record
+
+CARD = registry.get("reports", "model-card")
+
+
+def test_it_holds_numbers_their_protocol_data_and_training_alone(tmp_path: Path) -> None:
+    scores = {"fd_lenet": 9.25, "sample_throughput": 77.0, "parameters": 123.0}
+    busy = {**ENVIRONMENT, "load": {"busy": True}}
+    records = [
+        record("vae", seed, scores=scores, environment=busy, params={"latent": 17}, remarks=("a remark of a trial",))
+        for seed in (0, 1)
+    ] + [record("real", control=True, scores={"fd_lenet": 1.5}), record("noise")]
+    CARD.write(records, tmp_path, tmp_path, ["a note of a folder"])
+    card = ModelCard.load(tmp_path / "README.md")
+    for words in (
+        "| fd_lenet ↓ | 9.25 | 1.50 |",
+        "lower is better",
+        "| latent | 17 |",
+        "sha256:",
+        "seeds 0, 1",
+    ):
+        assert words in card.text, words
+    for words in ("place", "tier", "noise", "busy", "77", "remark", "note"):
+        assert words not in card.text, words
+    assert {result.metric_type for result in card.data.eval_results or []} == {"fd_lenet", "parameters"}
+    assert "\n# license: " in (tmp_path / "README.md").read_text()
