@@ -37,7 +37,7 @@ def run(
     load: Annotated[
         str | None, typer.Option(metavar="FILE", help="A checkpoint, to be measured in place of a training.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, metavar="S", help="How long to train.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=0.1, metavar="S", help="How long to train.")] = 5.0,
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Of training, and of sampling.")] = 64,
     metrics: Annotated[
         list[str] | None,

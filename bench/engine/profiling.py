@@ -27,7 +27,7 @@ def profile(
     *,
     preset: str | None = None,
     load: str | Path | None = None,
-    seconds: float = 10.0,
+    seconds: float = 5.0,
     batch_size: int = 64,
     device: str = "auto",
     settings: Sequence[str] = (),

@@ -67,7 +67,7 @@ AS_IT_IS = "--as-it-is"
 NEAREST = 12  # samples beside which the nearest training example is kept
 PARTLY = "a process that trained it had no counter of energy"
 COUNTED = 12  # steps whose FLOPs are counted: not all are alike, and of critics 1, 2 or 5 to a generator's
-ALIKE = 6  # steps, spread over the training, after which those of a family count as alike
+ALIKE, SMALL = 6, 8  # steps, spread over the training, and their batch, by which those of a family count as alike
 HALF = (
     "none of its samples falls below the middle (0) of [-1, 1], and the data does: "
     "if sample() returns [0, 1], scale it by 2 * x - 1"
@@ -496,18 +496,20 @@ def _flops_per_step(run: _Run, dataset: Dataset, device: torch.device) -> float 
 
 
 def _counted(plan: TrialPlan, dataset: Dataset, device: torch.device) -> float:
-    """Of ``ALIKE`` steps where all are alike, else of ``COUNTED``, from all of the training."""
-    for many in (ALIKE, COUNTED):
-        model, flops = _build(plan, dataset, device), list[int]()
-        assert isinstance(model, Trainable)
-        for step in alive(range(many)):
-            if isinstance(model, Paced):
-                model.pace(step / many)
-            take = partial(advance, model, dataset.train, plan.budget.batch_size, step, plan.seed, device)
-            flops.append(count_flops(take))
-        if len({*flops}) == 1:
-            break
+    """Of one step where all are alike, as ``ALIKE`` small ones show, else of ``COUNTED``, from all of the training."""
+    alike = len({*_flops_of(plan, dataset, device, ALIKE, min(SMALL, plan.budget.batch_size))}) == 1
+    flops = _flops_of(plan, dataset, device, 1 if alike else COUNTED, plan.budget.batch_size)
     return sum(flops) / len(flops)
+
+
+def _flops_of(plan: TrialPlan, dataset: Dataset, device: torch.device, many: int, batch_size: int) -> list[int]:
+    model, flops = _build(plan, dataset, device), list[int]()
+    assert isinstance(model, Trainable)
+    for step in alive(range(many)):
+        if isinstance(model, Paced):
+            model.pace(step / many)
+        flops.append(count_flops(partial(advance, model, dataset.train, batch_size, step, plan.seed, device)))
+    return flops
 
 
 def _note_stop(run: _Run, progress: Progress, lost: str = "") -> None:
