@@ -8,6 +8,9 @@ from bench.interrupts import end_on_interrupt
 def main() -> None:
     """Entry point of ``genbench``."""
     end_on_interrupt()
+    from bench.collector import collect_seldom
+
+    collect_seldom()
     from bench.cli._main import main as command  # takes long on a slow disk, and torch longer
 
     command()

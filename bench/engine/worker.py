@@ -1,6 +1,6 @@
 """One trial in one fresh process: data, model, training, samples, costs, metrics, record.
 
-The process is started as ``python -m bench.engine.worker OUT``. It reads its TrialPlan as one line of JSON from
+The process is started as ``python -m bench.engine OUT``. It reads its TrialPlan as one line of JSON from
 standard input and answers with JSON lines on standard output: ``{"resumed": ...}`` where training goes on from a
 checkpoint, ``{"step": ...}`` while training, ``{"phase": ...}`` at every phase and metric, ``{"beat": 1}`` at other
 signs of life, ``{"so_far": ...}`` as the record grows, and at last ``{"record": ...}``. Standard input stays open as
@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import importlib
 import io
 import json
 import logging
@@ -34,6 +33,7 @@ from typing import Any, TextIO
 import torch
 from pydantic import ValidationError
 
+from bench.collector import collect_as_usual
 from bench.engine.alone import ALONE, measure_alone
 from bench.engine.arithmetic import prepared
 from bench.engine.artifacts import save_samples
@@ -255,6 +255,7 @@ def _measure_all(run: _Run) -> None:
         if not plan.load and not checkpoint_path(run.out, plan).exists():
             _try_out(run, dataset, device)
         model = _build(plan, dataset, device)
+    collect_as_usual()  # libraries that the model needs are loaded
     with run.phase("load" if plan.load else "train") if isinstance(model, Trainable) else contextlib.nullcontext():
         _train_or_load(run, model, dataset, device)
     trial = Trial(
@@ -309,6 +310,7 @@ def sample_alone(plan: TrialPlan, out: Path) -> Alone:
         before = str(error)
     device, clock = torch.device(plan.device), Phases()
     model = load_trained(plan, out, clock)[0]  # without the data, which is not to count
+    collect_as_usual()
     size, load = min(plan.budget.batch_size, plan.budget.samples), clock.seconds["load"]
     return sampling_alone(model, batch_size=size, seed=plan.seed, device=device, load=load, before=before)
 
@@ -651,8 +653,3 @@ def _end_with_parent() -> None:
 def _send(channel: TextIO, event: Mapping[str, Any]) -> None:
     channel.write(json.dumps(event) + "\n")
     channel.flush()
-
-
-if __name__ == "__main__":
-    # Run under its import name, so that classes are the same ones plugins and checkpoints see.
-    importlib.import_module("bench.engine.worker").main()

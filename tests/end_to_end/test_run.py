@@ -274,7 +274,7 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_result(small: Path, tmp_
 def _workers(folder: Path) -> list[int]:
     """Process ids of the workers of this run folder that are still alive."""
     listed = subprocess.run(["ps", "ax", "-o", "pid,args"], capture_output=True, text=True).stdout
-    return [int(line.split()[0]) for line in listed.splitlines() if f"bench.engine.worker {folder}" in line]
+    return [int(line.split()[0]) for line in listed.splitlines() if f"bench.engine {folder}" in line]
 
 
 def test_however_often_ctrl_c_is_pressed_the_answer_is_one_line(small: Path, out: Path) -> None:

@@ -104,7 +104,7 @@ class LocalExecutor:
         }
         return subprocess.Popen(
             # -P: a folder named metrics/ where the user stands must not take the place of ours.
-            [sys.executable, "-P", "-m", "bench.engine.worker", str(self.out), *words],
+            [sys.executable, "-P", "-m", "bench.engine", str(self.out), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
