@@ -1,4 +1,7 @@
-"""The whole block of image measures with intervals beside torch-fidelity's four without: ``make test-performance``."""
+"""The whole block of image measures with intervals beside torch-fidelity's four without: ``make test-performance``.
+
+On a GPU, where there is one, as far as each side computes there.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from tests.performance.timing import times_as_fast
 pytestmark = pytest.mark.performance
 N, D, CLASSES = 5_000, 2_048, 1_008
 SAME = ["fd", "kid", "precision", "recall", "density", "coverage"]  # what they measure, and what comes with it
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 NOVELTY = ["nn_ratio", "ct", "auth_pct"]  # which they do not: all pairs with the training data
 
 
@@ -40,8 +44,8 @@ def test_the_image_block_with_intervals_takes_less_time_than_theirs_without(
         statistics = [fid_features_to_statistics(x) for x in (fake, real)]
         fid_statistics_to_metric(*statistics, verbose=False)
         kid_features_to_metric(fake, real, kid_subsets=100, kid_subset_size=1000, verbose=False)
-        isc_features_to_metric(logits)
-        prc_features_to_metric(fake, real, save_cpu_ram=True, verbose=False)
+        isc_features_to_metric(logits.to(DEVICE))
+        prc_features_to_metric(fake.to(DEVICE), real.to(DEVICE), save_cpu_ram=DEVICE == "cpu", verbose=False)
 
     def ours() -> None:
         table = bench.evaluate(fake, real, train=train, metrics=metrics)
