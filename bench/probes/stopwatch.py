@@ -84,16 +84,17 @@ def time_calls(
     device: torch.device,
     *,
     each: bool = True,
-    min_calls: int = 9,
+    min_calls: int | None = None,
     min_seconds: float = 1.0,
     max_calls: int = 20_000,
 ) -> Timing:
     """Seconds of a call, made until both minima are reached and at most ``max_calls`` times.
 
     each: whether the device is idle before and after every call, as latency is; else calls follow one another and it is
-    idle at both ends alone, as throughput is. Nine calls are the fewest whose 95 % interval of the median does not rest
-    on the two extremes.
+    idle at both ends alone, as throughput is. min_calls: nine of each, the fewest whose 95 % interval of the median
+    does not rest on the two extremes; five that follow one another, of which a mean is taken.
     """
+    least = min_calls if min_calls is not None else 9 if each else 5
     before, began, warming, meter = reading(), time.time(), _Calls(call, device), Meter(device)
     first = warming.make(alone=True)
     while not (settled := _settled(warming.seconds[1:])) and len(warming.seconds) <= WARMUP_CALLS:
@@ -106,7 +107,7 @@ def time_calls(
     meter.start()
     started = time.perf_counter()
     while len(timed.seconds) < max_calls:
-        if len(timed.seconds) >= min_calls and time.perf_counter() - started >= min_seconds:
+        if len(timed.seconds) >= least and time.perf_counter() - started >= min_seconds:
             break
         timed.make(alone=each)
     idle(device)

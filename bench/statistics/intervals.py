@@ -141,14 +141,23 @@ def stretches(units: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def normal_interval(
-    value: float, error: float, method: str, *, lo: float = -math.inf, hi: float = math.inf, level: float = 0.95
+    value: float,
+    error: float,
+    method: str,
+    *,
+    lo: float = -math.inf,
+    hi: float = math.inf,
+    level: float = 0.95,
+    freedom: float = math.inf,
 ) -> Interval:
     """``value`` ± z times its standard error, cut to what the quantity can be: [lo, hi].
 
+    freedom: degrees of freedom by which the error is known; by a finite number it is Student's t in place of z.
     Where no unit differs from another the error is 0, and how much the next might differ is not known of a quantity
     without ends: the method then says that the value is exact only if none does.
     """
-    reach = float(special.ndtri((1 + level) / 2)) * error
+    tail = (1 + level) / 2
+    reach = float(special.ndtri(tail) if math.isinf(freedom) else special.stdtrit(freedom, tail)) * error
     method = method if reach > 1e-9 * abs(value) else f"{method}; {ALIKE}"
     return Interval(lo=max(lo, value - reach), hi=min(hi, value + reach), level=level, method=method)
 

@@ -52,6 +52,6 @@ def rate(
     ends = np.linspace(0, len(parts), min(STRETCHES, len(parts)) + 1).round().astype(int)[1:]
     work_of, seconds_of = (np.diff(np.cumsum(x)[ends - 1], prepend=0.0) if len(x) else x for x in (parts, spent))
     error = ratio_error(work_of, seconds_of)
-    value, method = work / seconds, f"delta method over {len(ends)} stretches of {of}"
-    interval = None if error is None else normal_interval(value, error, method, lo=0)
+    value, method = work / seconds, f"delta method over {len(ends)} stretches of {of}, Student's t"
+    interval = None if error is None else normal_interval(value, error, method, lo=0, freedom=len(ends) - 1)
     return Estimate(value=value, n=work, interval=interval)

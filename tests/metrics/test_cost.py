@@ -50,12 +50,10 @@ class TestCost:
         assert compute("train_throughput", trial).value == 320
 
     def test_the_pace_of_stretches_says_how_sure_the_throughput_is(self) -> None:
-        """Even steps leave no doubt; 640 examples in 60 s, of steps of 1 and 3 s in turn, are known to 18 %."""
+        """Even steps leave no doubt; 640 examples in 60 s, of steps of 1 and 3 s in turn, are known to 19 %."""
         assert interval_of([1.0] * 40) == pytest.approx((16, 16))
-        error = (30 / 29 * 30) ** 0.5 * (640 / 30 - 640 / 60) / 60
-        assert interval_of([1.0, 3.0] * 15) == pytest.approx(
-            (640 / 60 - 1.96 * error, 640 / 60 + 1.96 * error), rel=1e-4
-        )
+        reach = 2.04523 * (30 / 29 * 30) ** 0.5 * (640 / 30 - 640 / 60) / 60  # Student's t of 29 degrees of freedom
+        assert interval_of([1.0, 3.0] * 15) == pytest.approx((640 / 60 - reach, 640 / 60 + reach), rel=1e-4)
 
     def test_neighbouring_steps_that_are_slow_together_are_one_stretch(self) -> None:
         """Else a machine that was busy half of the time would look like many independent steps."""
@@ -80,7 +78,7 @@ class TestCost:
         found = compute("latency_p50", trial)
         assert found.protocol["scenario"] == "single-stream" and found.interval and found.value == found.interval.lo
         drawn = compute("sample_throughput", trial)
-        assert drawn.n == 9 and (drawn.protocol["batch_size"], drawn.protocol["scenario"]) == (32, "offline")
+        assert drawn.n == 5 and (drawn.protocol["batch_size"], drawn.protocol["scenario"]) == (32, "offline")
 
     def test_a_percentile_takes_the_calls_that_it_needs(self) -> None:
         calls = tuple(float(i) for i in range(1, 1001))
