@@ -60,8 +60,8 @@ class Autoregressive(nn.Module):
 
     lr: rises over a share ``warmup`` of the training, and falls in a line to 0 at its end. truncate: of those whose
     state has no end, the steps through which a gradient goes back: a longer example is read in pieces, with an update
-    each, and the state carried on (Williams & Peng 1990); 0 = all. components: of the mixture that a frame is of, as
-    notes that sound together are not independent; 0 = 1 for keys, 10 for real numbers. The rest are of sampling; see
+    each, and the state carried on (Williams & Peng 1990); 0 = all. components: parts of the mixture that says what a
+    frame is; 0 = 1 for keys, which are independent then, and 10 for real numbers. The rest are of sampling; see
     ``Drawing``. Raises Unsupported for data that is no sequence, and for components of tokens.
     """
 

@@ -131,6 +131,7 @@ class Frames(Head):
     """``keys`` that are each 0 or 1, float32: a mixture of ``components``, in each of which they are independent.
 
     One alone knows of no chords: given the past, each note sounds whether or not another does. Silence stands before.
+    A temperature sharpens the weights, and the keys in each.
     """
 
     keys: int
@@ -152,9 +153,10 @@ class Frames(Head):
         return ((x == 0) | (x == 1)).all(-1)
 
     def prepare(self, write: nn.Linear) -> None:
-        """Components begin nearly alike, with keys as seldom as they sound.
+        """Components begin nearly alike, with keys that sound as seldom as in a chorale.
 
-        One that came to either before the others would explain all frames best, and be the only one that learns.
+        From torch's own start, where half of the keys sound, the first component that falls silent explains all frames
+        best and takes them all: gpt came to 8.4 nats a frame of JSB chorales in place of 6.5.
         """
         if self.components > 1:
             nn.init.normal_(write.weight, std=0.02)
@@ -165,7 +167,8 @@ class Frames(Head):
         if self.components == 1:
             return F.binary_cross_entropy_with_logits(out, x, reduction="none").sum(-1)
         weights, logits = self._parts(out)
-        log_p = (logits @ x[..., None]).squeeze(-1) - F.softplus(logits).sum(-1)  # (batch, steps, components)
+        # Not a product of matrices, which autocast would round.
+        log_p = (logits * x[..., None, :] - F.softplus(logits)).sum(-1)  # (batch, steps, components)
         return -(F.log_softmax(weights, dim=-1) + log_p).logsumexp(-1)
 
     def draw(self, out: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:

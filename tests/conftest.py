@@ -12,7 +12,8 @@ import pytest
 # Two test processes with default threads on two cores are many times slower than with one each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # What is promised of a machine without a GPU must also be tested on one that has it.
-os.environ["CUDA_VISIBLE_DEVICES"] = ""
+if not os.environ.get("GENBENCH_TEST_GPU"):
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 # Started in the background of a shell, this process and its children would not hear Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

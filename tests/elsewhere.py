@@ -17,8 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
 GPU = torch.device("cuda")
-# A GPU's tensor takes indices and copies from the CPU.
-MIXED = (torch.ops.aten.index, torch.ops.aten.index_put, torch.ops.aten.index_put_, torch.ops.aten.copy_)
+# A GPU's tensor takes indices from the CPU, and copies.
+INDEXED = (torch.ops.aten.index, torch.ops.aten.index_put, torch.ops.aten.index_put_)
+JOINED = (torch.ops.aten.cat, torch.ops.aten.stack)  # of which numbers must lie on the GPU, too
 
 
 class Elsewhere(Tensor):
@@ -58,10 +59,14 @@ def pretended_gpu(patch: pytest.MonkeyPatch) -> Iterator[torch.device]:
 
 
 def _run(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    kind = getattr(func, "overloadpacket", None)
     tensors = [x for x in tree_flatten((args, kwargs))[0] if isinstance(x, Tensor)]
     there = [x for x in tensors if isinstance(x, Elsewhere)]
-    here = [x for x in tensors if not isinstance(x, Elsewhere) and x.ndim]
-    if there and here and getattr(func, "overloadpacket", None) not in MIXED:
+    bound = tensors
+    if kind in INDEXED and isinstance(args[0], Elsewhere):
+        bound = [x for x in (args[0], *args[2:]) if isinstance(x, Tensor)]
+    here = [x for x in bound if not isinstance(x, Elsewhere) and (x.ndim or kind in JOINED)]
+    if there and here and kind is not torch.ops.aten.copy_:
         raise RuntimeError(f"Expected all tensors to be on the same device, and {func} was given some of the CPU")
     asked = kwargs.get("device")
     result_there = torch.device(asked).type == "cuda" if asked is not None else bool(there)

@@ -498,7 +498,10 @@ def _flops_per_step(run: _Run, dataset: Dataset, device: torch.device) -> float 
 
 
 def _counted(plan: TrialPlan, dataset: Dataset, device: torch.device) -> float:
-    """Of one step where all are alike, as ``ALIKE`` small ones show, else of ``COUNTED``, from all of the training."""
+    """Of one step where all are alike, as ``ALIKE`` small ones show, else of ``COUNTED``, from all of the training.
+
+    It is taken that what makes steps differ is their number or the share of the training, not the examples before them.
+    """
     alike = len({*_flops_of(plan, dataset, device, ALIKE, min(SMALL, plan.budget.batch_size))}) == 1
     flops = _flops_of(plan, dataset, device, 1 if alike else COUNTED, plan.budget.batch_size)
     return sum(flops) / len(flops)

@@ -155,7 +155,11 @@ class Comparison(ABC):
 
 
 class Space:
-    """Features of one extractor: what a feature metric is given. Extracted once per side, for all metrics."""
+    """Features of one extractor: what a feature metric is given. Extracted once per side, for all metrics.
+
+    Features lie where the models compute, on a GPU where there is one and it has the memory: ``.cpu()`` comes before
+    ``.numpy()``. Logits, labels and moments lie on the CPU.
+    """
 
     subject: ClassVar[Subject] = "features"
 
@@ -165,6 +169,7 @@ class Space:
             known = f": name one of {', '.join(modality.readers)}" if modality.readers else ", and none is registered"
             raise Omitted(f"{modality.examples} are seen through an extractor (extractor, --extractor){known}")
         self.comparison, self.name = comparison, extractor
+        self._place = comparison.device
         self._extract = _load(extractor, comparison.device) if extractor else None
         self._store = FeatureStore()
         self._kept: Kept = {}
@@ -231,7 +236,16 @@ class Space:
 
     def _placed(self, found: FeatureSet) -> FeatureSet:
         """With its features where the models compute, so that a GPU takes the distances of all pairs, too."""
-        return replace(found, features=found.features.to(self.comparison.device))
+        return replace(found, features=found.features.to(self._place))
+
+    def leave_gpu(self) -> bool:
+        """Whether features lay on a GPU until now. From here on they lie on the CPU; what was found is forgotten."""
+        left, self._place = self._place, torch.device("cpu")
+        if left.type == "cpu":
+            return False
+        self._kept.clear()
+        self.remark("features are too many for the memory of the GPU, and were compared on the CPU")
+        return True
 
 
 def _once(
@@ -268,7 +282,12 @@ def measure(entry: MetricEntry, comparison: Comparison) -> Estimate:
     """
     seen = comparison.space(entry.extractor) if entry.of == "features" else None
     with comparison.reading() as read:
-        estimate = entry.compute(comparison if seen is None else seen)
+        try:
+            estimate = entry.compute(comparison if seen is None else seen)
+        except torch.OutOfMemoryError:
+            if seen is None or not seen.leave_gpu():
+                raise
+            estimate = entry.compute(seen)
     if wrong := entry.impossible(estimate.value):
         raise GenbenchError(wrong)
     sides = [side for side in COUNTS if side in {*entry.sides, *read}]

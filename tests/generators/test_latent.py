@@ -12,6 +12,8 @@ from bench.registry import registry
 from bench.streams import stream
 from bench.testing import families_for, made_up
 from generators._latent import DRAWS, WithDensity
+from generators._nets import ResidualMLP
+from generators.edm import EDM, denoised
 from generators.flow_matching import FlowMatching
 from generators.realnvp import RealNVP
 from generators.vae import own_noise
@@ -128,3 +130,12 @@ def test_binary_images_are_made_of_latents() -> None:
     made = model.sample(5, stream(0, "s"))
     assert set(made.unique().tolist()) <= {0.0, 1.0}
     assert isinstance(model.log_prob(Batch(made)), torch.Tensor)
+
+
+def test_a_denoiser_that_has_learned_nothing_takes_all_for_normal() -> None:
+    """E[y | y + sigma n] = x / (1 + sigma^2), which preconditioning says, and the net says nothing twice."""
+    model, x, sigma = EDM(SPEC, **LATENT), torch.randn(5, 4), torch.tensor([0.1, 0.5, 1.0, 5.0, 20.0])
+    torch.testing.assert_close(denoised(model.net, x, sigma, None), x / (1 + sigma.square())[:, None])
+    assert isinstance(model.net, ResidualMLP) and model.net.through is None
+    other = FlowMatching(SPEC, **LATENT).net
+    assert isinstance(other, ResidualMLP) and other.through is not None

@@ -1,6 +1,6 @@
 """The whole block of image measures with intervals beside torch-fidelity's four without: ``make test-performance``.
 
-On a GPU, where there is one, as far as each side computes there.
+With GENBENCH_TEST_GPU=1 on a GPU, as far as each side computes there.
 """
 
 from __future__ import annotations
