@@ -4,10 +4,11 @@
         --out runs/nanogpt
     python docs/measured/nanogpt.py runs/nanogpt
 
-nanoGPT trains on the first 90 % of the text and takes its loss on windows of 64 characters from random places of the
-rest, each of whose predictions sees one to 64 characters; it prints the mean over 240 windows. Here it is the mean over
-windows of 65, one from every eighth place, whose first character is given. Beside it stands what genbench reports,
-which also predicts the first of each window, from nothing.
+nanoGPT trains on the first 90 % of the text and takes its loss on windows of as many characters as its context has,
+from random places of the rest, each of whose predictions sees one character or more; it prints a mean over some of them.
+Here it is the mean over windows of the suite's length, which is one more, one from every eighth place, whose first
+character is given. Beside it stands what genbench reports, which also predicts the first of each window, from nothing.
+The suite shakespeare_gpu is scored in the same way, on a GPU where there is one.
 """
 
 from __future__ import annotations
