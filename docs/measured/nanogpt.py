@@ -5,10 +5,10 @@
     python docs/measured/nanogpt.py runs/nanogpt
 
 nanoGPT trains on the first 90 % of the text and takes its loss on windows of as many characters as its context has,
-from random places of the rest, each of whose predictions sees one character or more; it prints a mean over some of them.
-Here it is the mean over windows of the suite's length, which is one more, one from every eighth place, whose first
-character is given. Beside it stands what genbench reports, which also predicts the first of each window, from nothing.
-The suite shakespeare_gpu is scored in the same way, on a GPU where there is one.
+from random places of the rest, each of whose predictions sees one character or more; it prints a mean over some of
+them. Here it is the mean over windows of the suite's length, which is one more, one from every eighth place, whose
+first character is given. Beside it stands what genbench reports, which also predicts the first of each window, from
+nothing. The suite shakespeare_gpu is scored in the same way, on a GPU where there is one.
 """
 
 from __future__ import annotations
