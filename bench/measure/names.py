@@ -182,7 +182,7 @@ def _fits(entry: ExtractorEntry, spec: DataSpec) -> bool:
 
 def _split(name: str) -> tuple[str, str] | None:
     """(measure, extractor) of a name such as ``fd_lenet``."""
-    named = {measure.casefold(): measure for measure in registry.all("metrics") if is_measure(measure)}
+    named = {measure.casefold(): measure for measure in _measures()}
     for extractor in registry.all("extractors"):
         measure = name.casefold().removesuffix(f"_{extractor.casefold()}")
         if measure != name.casefold() and measure in named:
@@ -192,5 +192,10 @@ def _split(name: str) -> tuple[str, str] | None:
 
 def known_names() -> list[str]:
     """Every name a metric can have, but for what may stand behind a colon."""
-    extractors, measures = registry.all("extractors"), registry.all("metrics")
-    return sorted({*measures, *(metric_name(m, x) for m in measures if is_measure(m) for x in extractors)})
+    extractors, every = registry.all("extractors"), registry.all("metrics")
+    return sorted({*every, *(metric_name(measure, x) for measure in _measures() for x in extractors)})
+
+
+def _measures() -> list[str]:
+    every: Iterable[MetricEntry] = registry.all("metrics").values()
+    return [entry.name for entry in every if entry.of == "features"]
