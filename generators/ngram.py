@@ -8,8 +8,9 @@ one number each for counts of 1, 2 and more, of every order by its counts of cou
 
     Y = n1 / (n1 + 2 n2),    D_k = k - (k + 1) Y n_{k+1} / n_k,    g(h) = sum_k D_k N_k(h .) / c(h .)
 
-Below order 1 all tokens are alike. A context that was never seen says nothing, and the shorter one speaks. Of piano
-rolls it is how often each key sounds, whatever was before.
+Below order 1 all tokens are alike. A context that was never seen says nothing, and the shorter one speaks. The first
+tokens of a text, which have fewer before them, are told by the same of that lower order. Of piano rolls it is how often
+each key sounds, whatever was before.
 """
 
 from __future__ import annotations
@@ -117,7 +118,9 @@ class KneserNey:
     def __init__(self, texts: list[NDArray[np.int64]], vocab: int, order: int) -> None:
         self.vocab, self.reach = vocab, order - 1
         self.levels: list[Level] = []
-        grams, counts = np.unique(np.concatenate([_codes(t, order, vocab) for t in texts]), return_counts=True)
+        # Of orders below the highest, by counts as they are: for tokens with no more before them than that.
+        self.first = [Level(*_counted(texts, n, vocab), vocab) for n in range(1, order)]
+        grams, counts = _counted(texts, order, vocab)
         for n in range(order, 0, -1):
             self.levels.insert(0, Level(grams, counts, vocab))
             # Below, a token counts once for each other that stood before; beginnings of texts have none and count as
@@ -133,7 +136,10 @@ class KneserNey:
             if x.shape[1] < n:
                 break
             context, last = _rolling(x, n - 1, self.vocab)[:, : x.shape[1] - n + 1], x[:, n - 1 :]
-            p[:, n - 1 :] = level.mixed(context, last, p[:, n - 1 :])
+            lower = p[:, n - 1 :].copy()
+            p[:, n - 1 :] = level.mixed(context, last, lower)
+            if n <= len(self.first):
+                p[:, n - 1] = self.first[n - 1].mixed(context[:, 0], last[:, 0], lower[:, 0])
         log_p: NDArray[np.float64] = np.log(p)
         return log_p
 
@@ -144,7 +150,9 @@ class KneserNey:
     def following(self, x: NDArray[np.int64]) -> NDArray[np.float64]:
         """The probability of every token behind each of ``x`` ``(batch, tokens)``, ``(batch, vocab)``."""
         every, p = np.arange(self.vocab), np.full((len(x), self.vocab), 1 / self.vocab)
-        for n, level in enumerate(self.levels[: x.shape[1] + 1], start=1):
+        before = x.shape[1]
+        levels = [*self.levels[:before], self.first[before]] if before < len(self.first) else self.levels
+        for n, level in enumerate(levels, start=1):
             seen = x[:, x.shape[1] - n + 1 :]
             context = seen @ self.vocab ** np.arange(n - 1)[::-1] if n > 1 else np.zeros(len(x), np.int64)
             p = level.mixed(np.repeat(context[:, None], self.vocab, axis=1), every[None], p)
@@ -179,6 +187,11 @@ def _found(table: Codes, asked: Codes) -> tuple[NDArray[np.intp], NDArray[np.boo
     """Where each of ``asked`` is in an ascending table, and whether it is there."""
     at = np.searchsorted(table, asked).clip(max=len(table) - 1)
     return at, table[at] == asked
+
+
+def _counted(texts: list[NDArray[np.int64]], n: int, vocab: int) -> tuple[Codes, NDArray[np.int64]]:
+    """Every n tokens in a row and how often they are."""
+    return np.unique(np.concatenate([_codes(text, n, vocab) for text in texts]), return_counts=True)
 
 
 def _rolling(x: NDArray[np.int64], n: int, vocab: int) -> Codes:
