@@ -139,10 +139,10 @@ class _Run:
 
 
 class _Listener(logging.Handler):
-    """What the parts of genbench log while a trial runs is a remark on it."""
+    """What the parts of genbench warn of while a trial runs is a remark on it; how far they are is none."""
 
     def __init__(self, run: _Run) -> None:
-        super().__init__()
+        super().__init__(logging.WARNING)
         self.run = run
 
     def emit(self, record: logging.LogRecord) -> None:
