@@ -210,5 +210,5 @@ def test_a_stopped_training_whose_checkpoint_lacks_something_is_measured_and_say
 
 
 def test_the_module_itself_is_no_process_of_a_trial() -> None:
-    with pytest.raises(SystemExit, match="python -m bench.engine OUT"):
+    with pytest.raises(SystemExit, match=r"python -m bench\.engine OUT"):
         runpy.run_path(worker.__file__, run_name="__main__")
