@@ -34,8 +34,9 @@ class Inspection:
     """Counts, sizes, classes, examples, and what is wrong with them. Nothing in it needs torch.
 
     held: examples of the source before it was cleaned; of texts, documents; None where nothing was cleaned.
-    splits: how many are in each, of texts windows that do not overlap.   unit: what these are called.   numbers: what else is known, by its name.
-    classes: by name, how many in each split.   sizes: how many came in each, ``64x48``.
+    splits: how many are in each, of texts windows that do not overlap.   unit: what these are called.
+    numbers: what else is known, by its name.   classes: by name, how many in each split.
+    sizes: how many came in each, ``64x48``.
     remarks: what is to be known besides the findings.
     levels: by channel the share of numbers in each of 64 equal steps of their range, of pictures.
     examples: of each split a file as samples are kept in, which ``preview_of`` its modality shows.
