@@ -117,7 +117,7 @@ def prepare_tables(
 
 
 def _with_few_values(table: Table, columns: Sequence[str]) -> list[str]:
-    """The first of the columns that could number classes: in the first rows a value stands twice and more, not all."""
+    """The first columns that could number classes: of several values, each of which stands about twice or more."""
     rows = list(chain.from_iterable(islice(table.batches(columns), LOOKED_AT // BATCH))) if columns else []
     different = {column: len({row[column] for row in rows}) for column in columns}
     return [column for column, n in different.items() if 1 < n <= min(len(rows) // 2, CLASSES)][:OFFERED]
