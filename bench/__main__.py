@@ -1,4 +1,8 @@
-"""The command ``genbench``, also ``python -m bench``: Ctrl-C is answered in one line, from the first import on."""
+"""The command ``genbench``, also ``python -m bench``: Ctrl-C is answered in one line, from the first import on.
+
+Garbage is looked for seldom as long as a command runs: it makes little of it, and workers, which make much, look for it
+as usual once they have loaded their model.
+"""
 
 from __future__ import annotations
 

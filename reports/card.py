@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub.repocard_data import eval_results_to_model_index
 
-from bench import GenbenchError, Plan, RunRecord, report, write_atomic
+from bench import GenbenchError, Plan, RunRecord, report, without_home, write_atomic
 from bench.results.board import Board, Cell, Column, seeds_text
 from reports import hub, markdown
 from reports._cells import MISSING, heading, show
@@ -26,19 +27,18 @@ def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[
     """``README.md`` beside the weights of one generator: front matter, how to load it, its numbers and pictures.
 
     Places, remarks on the machine, and times that a busy one gave are no facts of a model, and are left out.
-    Raises GenbenchError for records of more than one.
+    Raises GenbenchError for records of more than one model or dataset.
     """
-    models = hub.results_of(records, calm=True)
-    if len(models) > 1:
-        raise GenbenchError(f"a card is of one model, and here are {', '.join(models)}: see `genbench save --help`")
-    ((name, found),) = models.items()
-    plan = next(r.plan for r in records if r.plan.generator == name)
+    section = _only(gather(records, run_folder, notes).sections)
+    (row,) = section.board.ranked
+    name, plan = row.name, row.group.first.plan
+    found = hub.results_of(records, calm=True).get(name)
     task = hub.TASKS.get(plan.modality)
     head = {
         "library_name": "genbench",
         **({"pipeline_tag": task} if task else {}),
         "tags": ["genbench", plan.family, plan.modality],
-        "model-index": eval_results_to_model_index(name, found),
+        **({"model-index": eval_results_to_model_index(name, found)} if found else {}),
     }
     paper = f" ({markdown.text(plan.paper)})" if plan.paper else ""
     told = f"A {markdown.name(plan.family)}{paper}, trained and measured by genbench on {markdown.name(plan.dataset)}."
@@ -46,16 +46,29 @@ def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[
         f"# {markdown.name(name)}",
         told,
         f'    [generators.{name}]\n    load = "FOLDER"        # this one, in a suite',
+        *_numbers(section.board),
+        *_samples(section, target),
+        *_data(plan),
+        "## Training",
+        _facts({**plan.params, **spent(plan)}),
     ]
-    for number, section in enumerate(gather(records, run_folder, notes).sections, 1):
-        parts += [*_numbers(section.board), *_samples(section, target, number), *_data(section)]
-    parts += ["## Training", markdown.table(["", ""], _training(plan))]
     return write_atomic(target / "README.md", hub.front(head, LICENSE) + "\n" + "\n\n".join(parts) + "\n")
+
+
+def _only(sections: Sequence[Section]) -> Section:
+    """That of the one model. Raises GenbenchError where there are more, or none."""
+    found = [f"{row.name} on {section.board.dataset}" for section in sections for row in section.board.ranked]
+    if len(found) != 1:
+        here = ", ".join(found) or "none"
+        raise GenbenchError(f"a card is of one model on one dataset, and here are {here}: see `genbench save --help`")
+    return next(section for section in sections if section.board.ranked)
 
 
 def _numbers(board: Board) -> list[str]:
     """A number a line, the model's before those of yardsticks, and how each was taken."""
     columns = [c for c in board.own if any(_is_known(row.cells[c.key]) for row in board.ranked)]
+    if not columns:
+        return []
     beside = [row for row in board.rows if any(_is_known(row.cells[c.key]) for c in columns)]
     header = ["", *(markdown.name(row.name) for row in beside)]
     rows = [[markdown.name(heading(c)), *(_cell(row.cells[c.key], c) for row in beside)] for c in columns]
@@ -71,21 +84,20 @@ def _cell(cell: Cell, column: Column) -> str:
     return markdown.text(str(show(cell, column))) if _is_known(cell) else MISSING
 
 
-def _samples(section: Section, target: Path, number: int) -> Sequence[str]:
+def _samples(section: Section, target: Path) -> Sequence[str]:
     """Of the model alone."""
     own = {row.name for row in section.board.ranked}
     its: list[Sample] = [sample for sample in section.samples if sample.name in own]
-    return markdown.pictured(its, target, number)
+    return markdown.pictured(its, target, 1)
 
 
-def _data(section: Section) -> list[str]:
-    plan = section.board.groups[0].first.plan
+def _data(plan: Plan) -> list[str]:
     options = listed({name: value for name, value in (plan.options or {}).items() if value not in (None, "")})
-    facts = {"source": plan.source, "options": options, "fingerprint": section.board.fingerprint}
-    rows = [[name, markdown.text(value)] for name, value in facts.items() if value]
-    return [f"## Data: {markdown.name(section.board.dataset)}", markdown.table(["", ""], rows)]
+    facts = {"source": plan.source or None, "options": options or None, "fingerprint": plan.fingerprint}
+    return [f"## Data: {markdown.name(plan.dataset)}", _facts(facts)]
 
 
-def _training(plan: Plan) -> list[list[str]]:
-    every = {**plan.params, **spent(plan)}
-    return [[markdown.name(name), markdown.text(str(value))] for name, value in every.items() if value is not None]
+def _facts(facts: Mapping[str, Any]) -> str:
+    """A line for each that is known; its user's home folder is nobody else's concern."""
+    rows = [[name, without_home(str(value))] for name, value in facts.items() if value is not None]
+    return markdown.table(["", ""], [[markdown.name(name), markdown.text(value)] for name, value in rows])

@@ -23,6 +23,7 @@ TASKS = {"image": "unconditional-image-generation", "text": "text-generation", "
 def write_model_index(records: list[RunRecord], run_folder: Path, target: Path, notes: list[str]) -> Path:
     """``model-index/NAME.md``, a file a generator: the front matter of its model card, all its numbers in it."""
     models = results_of(records)
+    _any(models)
     for name, results in models.items():
         head = front({"model-index": eval_results_to_model_index(name, results)})
         write_atomic(target / "model-index" / f"{_file(name, models)}.md", head)
@@ -30,10 +31,7 @@ def write_model_index(records: list[RunRecord], run_folder: Path, target: Path, 
 
 
 def results_of(records: list[RunRecord], *, calm: bool = False) -> dict[str, list[EvalResult]]:
-    """The numbers of each generator. calm: without times that a busy machine gave.
-
-    Raises GenbenchError where there is none yet.
-    """
+    """The numbers of each generator. calm: without times that a busy machine gave."""
     models: dict[str, list[EvalResult]] = {}
     for board, row, column, cell in _numbers(records):
         if calm and cell.busy:
@@ -50,7 +48,6 @@ def results_of(records: list[RunRecord], *, calm: bool = False) -> dict[str, lis
                 metric_args={**column.protocol, "seeds": _seeds(cell)},
             )
         )
-    _any(models)
     return models
 
 

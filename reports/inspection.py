@@ -67,7 +67,8 @@ def lead(found: Inspection) -> str:
     """What there is, in a sentence."""
     n = sum(found.splits.values())
     classes = f" in {len(found.classes)} classes" if found.classes else ""
-    gone = f", {found.held - n:,} of {found.held:,} left out" if found.modality == "image" and found.held > n else ""
+    held = found.held if found.modality == "image" else None  # of texts it counts documents
+    gone = f", {held - n:,} of {held:,} left out" if held and held > n else ""
     return f"{n:,} {found.unit}{classes}{gone}"
 
 

@@ -134,15 +134,28 @@ def _complain(error: GenbenchError, status: int, usage_of: Any = None) -> int:
     return status
 
 
+class _Remark(logging.Formatter):
+    """One line; that something is a warning stands before it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        kind = "warning: " if record.levelno >= logging.WARNING else ""
+        return f"{PROGRAM}: {kind}{record.getMessage()}"
+
+
 @contextlib.contextmanager
 def _remarks_on_stderr() -> Iterator[None]:
-    """What is said of data, of records and of the cache, each in one line; other warnings as Python shows them."""
+    """What is said of data, of records and of the cache, each in one line; other warnings as Python shows them.
+
+    How far it is where something takes long (INFO) is said here alone.
+    """
     speaker, log = logging.StreamHandler(sys.stderr), logging.getLogger("genbench")
-    speaker.setFormatter(logging.Formatter("genbench: warning: %(message)s"))
+    speaker.setFormatter(_Remark())
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         log.addHandler(speaker)
         stack.callback(log.removeHandler, speaker)
+        stack.callback(log.setLevel, log.level)
+        log.setLevel(logging.INFO)
         warnings.simplefilter("always", DataWarning)
         others = warnings.showwarning
 

@@ -96,7 +96,7 @@ def _print(found: Inspection) -> None:
 
 def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
     yield "fingerprint", found.fingerprint
-    if found.modality != "text" or found.held != sum(found.splits.values()):
+    if found.held is not None:
         yield "in the source", f"{found.held:,} {'documents' if found.modality == 'text' else found.unit}"
     for split, count in found.splits.items():
         yield split, f"{count:,} {found.unit}"

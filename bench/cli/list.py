@@ -78,7 +78,8 @@ def print_options(entry: Any) -> None:
         {"option": name, "default": _default(about.get("default")), "values": _values(about)}
         for name, about in fields.items()
     ]
-    print_table("", rows, wrapped=["values"])
+    if rows:
+        print_table("", rows, wrapped=["values"])
 
 
 def _default(value: Any) -> str:
@@ -91,6 +92,8 @@ def _values(about: Mapping[str, Any]) -> str:
         return ", ".join(_values(one) for one in either if one.get("type") != "null")
     if known := about.get("enum", [about["const"]] if "const" in about else None):
         return ", ".join(map(_default, known))
+    if items := about.get("items"):
+        return f"{about['type']} of {_values(items)}"
     ends = [f"{sign} {about[end]:g}" for end, sign in _ENDS.items() if end in about]
     return f"{about.get('type', 'any')} {', '.join(ends)}".strip()
 

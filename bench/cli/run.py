@@ -103,8 +103,7 @@ def _print_json(plans: list[TrialPlan], out: Path) -> None:
 
 def _conclude(outcome: Outcome) -> None:
     """What failed and where its record is, what orders the boards, and the path of the page."""
-    from bench.results.board import leaderboards
-    from bench.results.groups import newest
+    from bench.results.board import orders
 
     counts = {s: sum(r.status == s for r in outcome.records) for s in ("ok", "failed", "skipped")}
     results = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
@@ -113,7 +112,7 @@ def _conclude(outcome: Outcome) -> None:
     for record in outcome.failed:
         why = record.error.message if record.error else ""
         print(f"  failed: {record.plan.title}: {why} (see {outcome.out}/records/{record.run_id}.json)", file=sys.stderr)
-    for board in leaderboards(newest(outcome.records)[0]):
-        if board.ordered_by:
-            print(printable(f"{board.dataset}: {board.ordered_by}"), file=sys.stderr)
+    for dataset, ordered_by in orders(outcome.records).items():
+        if ordered_by:
+            print(printable(f"{dataset}: {ordered_by}"), file=sys.stderr)
     print(outcome.page)

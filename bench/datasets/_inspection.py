@@ -33,9 +33,10 @@ COPIED = "lines of {} stand in training, too"
 class Inspection:
     """Counts, sizes, classes, examples, and what is wrong with them. Nothing in it needs torch.
 
-    held: examples of the source before it was cleaned; of texts, documents.   splits: how many are in each, of texts
-    windows that do not overlap.   unit: what these are called.   numbers: what else is known, by its name.
-    classes: by name, how many in each split.   sizes: how many came in each, ``64x48``.
+    held: examples of the source before it was cleaned; of texts, documents; None where nothing was cleaned.
+    splits: how many are in each, of texts windows that do not overlap.   unit: what these are called.
+    numbers: what else is known, by its name.   classes: by name, how many in each split.
+    sizes: how many came in each, ``64x48``.
     remarks: what is to be known besides the findings.
     levels: by channel the share of numbers in each of 64 equal steps of their range, of pictures.
     examples: of each split a file as samples are kept in, which ``preview_of`` its modality shows.
@@ -47,7 +48,7 @@ class Inspection:
     modality: str
     spec: DataSpec
     fingerprint: str
-    held: int
+    held: int | None
     splits: Mapping[SplitName, int]
     unit: str
     numbers: Mapping[str, str]
@@ -90,7 +91,7 @@ def inspect(source: str, options: Mapping[str, Any] | None = None) -> Inspection
         modality=data.spec.modality,
         spec=data.spec,
         fingerprint=data.fingerprint,
-        held=prepared.held if prepared else sum(counts.values()),
+        held=prepared.held if prepared else None,
         splits=counts,
         unit="windows" if isinstance(data, Verbatim) else kind.examples,
         numbers={**dict(_numbers(data)), "budget.samples": f"at most {counts['valid']:,}{BESIDE}"},

@@ -133,7 +133,7 @@ class _Preparing:
         said, pause, of = time.monotonic(), PAUSE, f" of {self.source.count:,}" if self.source.count else ""
         for number, item in enumerate(self.source.items()):
             if time.monotonic() - said > pause:
-                _log.warning("%s: pictures decoded, which is done once: %s%s", self.name, f"{number:,}", of)
+                _log.info("%s: pictures decoded: %s%s", self.name, f"{number:,}", of)
                 said, pause = time.monotonic(), 2 * pause
             yield item
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -24,6 +25,7 @@ from bench.reading.folders import hidden
 
 BATCH = 256  # rows
 LABELS = ("label", "labels", "class", "target", "fine_label", "category")
+LOOKED_AT, CLASSES, OFFERED = 10_000, 1000, 3  # rows; most that number classes; columns that are named as such
 TEXTS = ("text", "content", "document", "sentence")
 
 
@@ -98,8 +100,8 @@ def prepare_tables(
         raise DataError(f"{named(name)}: {shown(label)} is {schema.field(label).type}, no class of each example")
     parts, left_out = set_apart(tables, [table.word for table in tables])
     rows, remarks = partial(_rows, parts, asked), [*remarks, *left_out]
-    if modality == "image" and numbering and not label:
-        some = named(", ".join(numbering))
+    if modality == "image" and not label and (few := _with_few_values(tables[0], numbering)):
+        some = named(", ".join(few))
         remarks.append(f"no column is named as labels are ({', '.join(LABELS)}): of {some}, say which with label")
     if modality == "text":
         read = [("" if (text := row[column]) is None else text, row, where, split) for row, where, split in rows()]
@@ -112,6 +114,13 @@ def prepare_tables(
 
     identity = f"{identity_of(table.path for table in tables)} {[table.word for table in tables]} {column!r} {label!r}"
     return prepare(Source(name, identity, items, _class_names(schema, label), remarks), stages.of_pictures(name))
+
+
+def _with_few_values(table: Table, columns: Sequence[str]) -> list[str]:
+    """The first columns that could number classes: of several values, each of which stands about twice or more."""
+    rows = list(chain.from_iterable(islice(table.batches(columns), LOOKED_AT // BATCH))) if columns else []
+    different = {column: len({row[column] for row in rows}) for column in columns}
+    return [column for column, n in different.items() if 1 < n <= min(len(rows) // 2, CLASSES)][:OFFERED]
 
 
 def _rows(

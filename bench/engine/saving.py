@@ -12,7 +12,7 @@ from bench.engine.state import to_sample
 from bench.engine.suite import WEIGHTS
 from bench.engine.training import best_path
 from bench.errors import DataError, GenbenchError, OutputError, UnknownName, named
-from bench.files import write_atomic
+from bench.files import without_home, write_atomic
 from bench.record import RunRecord
 from bench.registry import registry
 from bench.results.store import Records, read_records, run_folder
@@ -40,7 +40,6 @@ def save_model(
     state, meta = read_checkpoint(_weights(run, record))
     data = registry.get("datasets", plan.source or plan.dataset).make(**plan.options or {})
     model: Any = build(plan.family, data, **meta["params"])
-    save_checkpoint(target / WEIGHTS, to_sample(model, state), {k: v for k, v in meta.items() if k != "format"})
     about = {
         **{name: meta[name] for name in ("family", "params", "spec")},
         "preset": plan.preset,
@@ -48,9 +47,10 @@ def save_model(
         "training": {"seed": plan.seed, "steps": record.kept_step or record.steps, "id": record.training_id},
         "versions": record.environment.get("versions"),
     }
-    write_atomic(target / "config.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
     beside = [r for r in records if r.plan.dataset == plan.dataset and (r.plan.control or _is_same(r, record))]
-    registry.get("reports", CARD).write(Records(beside), run, target, notes)
+    registry.get("reports", CARD).write(Records(beside), run, target, notes)  # may refuse, before anything is there
+    write_atomic(target / "config.json", without_home(json.dumps(about, indent=2, ensure_ascii=False)) + "\n")
+    save_checkpoint(target / WEIGHTS, to_sample(model, state), {k: v for k, v in meta.items() if k != "format"})
     return target
 
 

@@ -139,10 +139,10 @@ class _Run:
 
 
 class _Listener(logging.Handler):
-    """What the parts of genbench log while a trial runs is a remark on it."""
+    """What the parts of genbench warn of while a trial runs is a remark on it; how far they are is none."""
 
     def __init__(self, run: _Run) -> None:
-        super().__init__()
+        super().__init__(logging.WARNING)
         self.run = run
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -256,7 +256,7 @@ def _measure_all(run: _Run) -> None:
             _try_out(run, dataset, device)
         model = _build(plan, dataset, device)
     collect_as_usual()  # libraries that the model needs are loaded
-    with run.phase("load" if plan.load else "train") if isinstance(model, Trainable) else contextlib.nullcontext():
+    with _phase_of(run, model):
         _train_or_load(run, model, dataset, device)
     trial = Trial(
         model,
@@ -412,6 +412,13 @@ def _try_out(run: _Run, dataset: Dataset, device: torch.device) -> None:
     del model, trial
     gc.collect()
     reset_peak_gpu(device)
+
+
+def _phase_of(run: _Run, model: Generator) -> contextlib.AbstractContextManager[None]:
+    """That in which the model comes by its weights; none where it has none."""
+    if not isinstance(model, Trainable):
+        return contextlib.nullcontext()
+    return run.phase("load" if run.plan.load or run.as_it_is else "train")
 
 
 def _train_or_load(run: _Run, model: Generator, dataset: Dataset, device: torch.device) -> None:
@@ -656,3 +663,7 @@ def _end_with_parent() -> None:
 def _send(channel: TextIO, event: Mapping[str, Any]) -> None:
     channel.write(json.dumps(event) + "\n")
     channel.flush()
+
+
+if __name__ == "__main__":  # its classes would not be those that plugins and checkpoints see
+    sys.exit("the process of a trial is python -m bench.engine OUT")

@@ -171,8 +171,8 @@ class Board:
 
     @property
     def ordered_by(self) -> str:
-        """What decides who comes first, as a sentence goes on after the name of the data; "" where nothing does."""
-        return f"ordered by {self.main.label}, {self.main.better} is better" if self.main else ""
+        """For example: ordered by fd_lenet, lower is better; "" where nothing decides who comes first."""
+        return _ordered_by(self.main)
 
     @property
     def paged(self) -> tuple[Row, ...]:
@@ -240,6 +240,21 @@ def leaderboards(records: Iterable[RunRecord]) -> list[Board]:
     datasets = sorted(by_dataset(records).items())
     pictured = min(PICTURED, max(1, PICTURED_IN_ALL // max(1, len(datasets))))
     return [_board(dataset, found, pictured) for dataset, found in datasets]
+
+
+def orders(records: Iterable[RunRecord]) -> dict[str, str]:
+    """``Board.ordered_by`` by dataset, in the order of the records; without the tests of a whole board."""
+    found = {}
+    for dataset, its in by_dataset(records).items():
+        numbers = _numbers(its)
+        columns = _columns(numbers)
+        rows = _rows(groups_of(its), columns, numbers, marked=False)
+        found[dataset] = _ordered_by(main_column(columns, rows))
+    return found
+
+
+def _ordered_by(main: Column | None) -> str:
+    return f"ordered by {main.label}, {main.better} is better" if main else ""
 
 
 def _board(dataset: str, records: Sequence[RunRecord], pictured: int) -> Board:
@@ -363,7 +378,7 @@ def _machine(record: RunRecord, m: Measurement) -> dict[str, Any]:
     return {name: record.environment[name] for name in ("cpu", "gpu") if record.environment.get(name)}
 
 
-def _rows(groups: Sequence[Group], columns: Iterable[Column], numbers: Numbers) -> list[Row]:
+def _rows(groups: Sequence[Group], columns: Iterable[Column], numbers: Numbers, *, marked: bool = True) -> list[Row]:
     """A row a group, a column at a time, so that marks are set with the cells of the column at hand."""
     place = {id(record): number for number, group in enumerate(groups) for record in group.records}
     cells: list[dict[Key, Cell]] = [{} for _ in groups]
@@ -372,7 +387,7 @@ def _rows(groups: Sequence[Group], columns: Iterable[Column], numbers: Numbers) 
         for record, measurement in numbers[column.key]:
             found[place[id(record)]].append((record, measurement))
         made = [_cell(group, column, its) for group, its in zip(groups, found, strict=True)]
-        if column.aspect == "efficiency":  # what costs count for is not known before the quality is
+        if not marked or column.aspect == "efficiency":  # what costs count for is not known before the quality is
             for row, cell in zip(cells, made, strict=True):
                 row[column.key] = cell
             continue

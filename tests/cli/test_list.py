@@ -62,6 +62,10 @@ def test_what_is_named_is_listed_with_its_options(capsys: pytest.CaptureFixture[
     assert ["valid", "0.1", "number > 0, < 0.5"] in lines
     assert run_command(["list", "datasets", "image"]) == 0
     assert '"stretch"' not in capsys.readouterr().out
+    assert run_command(["list", "generators", "torchscript:"]) == 0
+    assert "array of integer" in capsys.readouterr().out
+    assert run_command(["list", "datasets", "digits"]) == 0
+    assert not capsys.readouterr().out.endswith("\n\n\n")  # no table of no options
 
 
 @pytest.mark.usefixtures("own_names")

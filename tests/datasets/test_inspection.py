@@ -25,7 +25,7 @@ __all__ = ["mess"]
 
 def test_a_set_that_came_with_the_install_is_counted_and_clean() -> None:
     found = bench.inspect("digits")
-    assert dict(found.splits) == {"train": 1197, "valid": 300, "test": 300} and found.held == 1797
+    assert dict(found.splits) == {"train": 1197, "valid": 300, "test": 300} and found.held is None
     assert sum(sum(counts.values()) for counts in found.classes.values()) == 1797 and len(found.classes) == 10
     assert found.findings == () and found.pairs == {}
     assert len(found.levels) == 1 and abs(sum(found.levels[0]) - 1) < 1e-9

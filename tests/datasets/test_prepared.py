@@ -39,6 +39,10 @@ from tests.suites import IMAGE_FAMILY
 
 PICTURES = np.stack([picture(24, 24, seed).transpose(1, 2, 0) for seed in range(40)])
 
+QUICK: dict[str, Any] = {
+    "metrics": ["sample_throughput"], "controls": False, "budget": {"samples": 3}, "generators": {"noise": {}},
+}  # fmt: skip
+
 
 def make(source: str, **options: Any) -> Any:
     return registry.get("datasets", source).make(**options)
@@ -88,10 +92,7 @@ class TestCleaning:
     def test_it_stands_in_every_record_and_is_said_nowhere_else(
         self, mess: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        table: dict[str, Any] = {
-            "metrics": ["sample_throughput"], "controls": False, "budget": {"samples": 3},
-            "datasets": {"mine": {"source": f"folder:{mess}"}}, "generators": {"noise": {}},
-        }  # fmt: skip
+        table = {**QUICK, "datasets": {"mine": {"source": f"folder:{mess}"}}}
         for _ in range(2):
             (plan,) = plan_trials(check_suite(table, "test"), "cpu")
             told = "\n".join(run_trial(plan, tmp_path / "out").remarks)
@@ -113,12 +114,17 @@ class TestCleaning:
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("bench.datasets._prepared.PAUSE", 0.0)
-        folder = write(tmp_path / "x", PICTURES, [f"{i}.png" for i in range(40)])
-        make(f"folder:{folder}")
-        assert "pictures decoded, which is done once: 39 of 40" in caplog.messages[-1]
+        caplog.set_level("INFO", "genbench")
+        source = f"folder:{write(tmp_path / 'x', PICTURES, [f'{i}.png' for i in range(40)])}"
+        make(source)
+        assert "pictures decoded: 39 of 40" in caplog.messages[-1]
         caplog.clear()
-        make(f"folder:{folder}")
+        make(source)
         assert not caplog.records
+        (plan,) = plan_trials(check_suite({**QUICK, "datasets": {"mine": {"source": source}}}, "test"), "cpu")
+        monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / "emptied"))
+        remarks = run_trial(plan, tmp_path / "out").remarks
+        assert "pictures decoded" in caplog.text and "decoded" not in "\n".join(remarks)
 
     def test_refused_it_is_one_message_that_names_everything(self, mess: Path) -> None:
         with pytest.raises(DataError) as caught:

@@ -78,9 +78,14 @@ class TestParquet:
         assert "10 of 30 pictures have no label: those of the others are left out" in data.prepared.remarks
 
     def test_columns_that_may_be_labels_are_named_where_none_is_taken(self, tmp_path: Path) -> None:
-        pyarrow.parquet.write_table(table(species=[i % 3 for i in range(30)]), tmp_path / "a.parquet")
+        few, others = [i % 3 for i in range(30)], {"id": [*range(30)], "caption": [f"no. {i}" for i in range(30)]}
+        found = table(**others, licence=["free"] * 30, species=few, order=few, genus=few, colour=few)
+        pyarrow.parquet.write_table(found, tmp_path / "a.parquet")
         (remark,) = make(f"parquet:{tmp_path / 'a.parquet'}").prepared.remarks
-        assert remark.startswith("no column is named as labels are (label, ") and "of species, say which" in remark
+        assert (
+            remark.startswith("no column is named as labels are (label, ")
+            and "of species, order, genus, say which" in remark
+        )
         data = make(f"parquet:{tmp_path / 'a.parquet'}", label="species")
         assert data.spec.classes == 3 and not data.prepared.remarks
 

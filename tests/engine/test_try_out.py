@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bench import Batch, DataSpec, generator
+from bench.engine import worker
 from bench.engine.runner import plan
 from bench.engine.worker import run_trial
 from bench.record import RunRecord
@@ -198,9 +200,15 @@ def test_a_stopped_training_whose_checkpoint_lacks_something_is_measured_and_say
     draw: Draw = lambda _, n, rng, y: spread(n, rng)  # noqa: E731
     assert trained(draw).status == "failed"
     record = trained(draw, as_it_is=True)
+    assert "load" in record.phases and "train" not in record.phases
     assert record.status == "failed" and record.error is not None and record.steps == 2
     assert [m.metric for m in record.measurements] == ["parameters"]
     assert record.error.message == (
         "measured at step 2 of 3, its last checkpoint, which does not hold kept; run again, and it starts over"
     )
     assert ["the model may sample otherwise" in remark for remark in record.remarks] == [True]
+
+
+def test_the_module_itself_is_no_process_of_a_trial() -> None:
+    with pytest.raises(SystemExit, match=r"python -m bench\.engine OUT"):
+        runpy.run_path(worker.__file__, run_name="__main__")

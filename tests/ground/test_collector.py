@@ -1,4 +1,4 @@
-"""Garbage is looked for seldom while a process begins, as usual while it works, and not at all as it ends."""
+"""Garbage is looked for seldom while a process begins, as usual while a worker works, and not at all as it ends."""
 
 from __future__ import annotations
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from huggingface_hub import ModelCard
 
+from bench import GenbenchError
 from bench.registry import registry
 from tests.report_records import ENVIRONMENT, record
 
@@ -33,3 +35,26 @@ def test_it_holds_numbers_their_protocol_data_and_training_alone(tmp_path: Path)
         assert words not in card.text, words
     assert {result.metric_type for result in card.data.eval_results or []} == {"fd_lenet", "parameters"}
     assert "\n# license: " in (tmp_path / "README.md").read_text()
+
+
+def test_one_that_has_only_times_of_a_busy_machine_has_a_card_without_numbers(tmp_path: Path) -> None:
+    busy = {**ENVIRONMENT, "load": {"busy": True}}
+    CARD.write([record("vae", scores={"sample_throughput": 77.0}, environment=busy)], tmp_path, tmp_path, [])
+    card = ModelCard.load(tmp_path / "README.md")
+    assert not card.data.eval_results and "## Training" in card.text and "77" not in card.text and "±" not in card.text
+
+
+def test_the_home_of_its_user_is_not_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    plan = {"source": "folder:/home/ada/pictures", "options": {"labels": "/home/ada/labels.csv"}}
+    CARD.write([record("vae", scores={"fd_lenet": 9.25}, **plan)], tmp_path, tmp_path, [])
+    text = (tmp_path / "README.md").read_text()
+    assert "/pictures" in text and "/labels.csv" in text and "ada" not in text
+
+
+def test_several_models_or_datasets_are_refused(tmp_path: Path) -> None:
+    scores = {"fd_lenet": 9.25}
+    for other in (record("gan", scores=scores), record("vae", dataset="digits", scores=scores)):
+        with pytest.raises(GenbenchError, match=r"one model on one dataset, and here are .*vae on mnist"):
+            CARD.write([record("vae", scores=scores), other], tmp_path, tmp_path, [])
+    assert not any(tmp_path.iterdir())

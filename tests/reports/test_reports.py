@@ -22,7 +22,7 @@ import reports.html
 import reports.markdown
 from bench import OutputError, Records, RunRecord, Summary
 from bench.record import CurvePoint
-from bench.results.board import Board, leaderboards
+from bench.results.board import Board, leaderboards, orders
 from bench.results.groups import given_up, newest
 from bench.results.pairs import BUSY, compare
 from bench.results.ranks import BEYOND, NO_MERIT
@@ -970,3 +970,14 @@ class TestFirstBoard:
     )
     def test_durations_are_in_units_that_people_read(self, seconds: float | None, shown: str) -> None:
         assert duration(seconds) == shown
+
+
+def test_what_orders_boards_is_told_in_the_order_of_the_records() -> None:
+    found = [
+        record("vae", dataset="mnist", scores={"recall_lenet": 0.5, "parameters": 9.0}),
+        record("vae", dataset="afhq", scores={"fd_lenet": 1.0, "sample_throughput": 2.0}),
+        record("vae", dataset="empty"),
+    ]
+    told = orders(found)
+    assert list(told) == ["mnist", "afhq", "empty"]
+    assert told == {board.dataset: board.ordered_by for board in leaderboards(found)}
