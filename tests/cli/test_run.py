@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from bench.engine.worker import record_of
 from bench.record import Failure
 from bench.registry import executor, registry
 from bench.results.store import write_record
+from tests.command import genbench
 from tests.suites import IMAGE_FAMILY, OURS
 
 
@@ -89,8 +88,7 @@ def test_the_exit_code_tells_that_some_failed(tmp_path: Path) -> None:
         "metrics = ['fd_lenet']\ncontrols = false\nbudget = { train_steps = 3, samples = 20 }\n"
         f"[datasets.digits]\n{OURS}lr = 1e30\n{OURS.replace('ours', 'others')}"
     )
-    words = [sys.executable, "-m", "bench", "run", str(suite), "--out", str(tmp_path / "out")]
-    done = subprocess.run(words, capture_output=True, text=True)
+    done = genbench("run", suite, "--out", tmp_path / "out")
     assert done.returncode == 1
     assert "failed: ours on digits, seed 0: loss became" in done.stderr and "Traceback" not in done.stderr
     page = (tmp_path / "out" / "report" / "index.html").read_text()

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import runpy
 import shlex
 import shutil
 import signal
@@ -13,14 +14,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
 
 import bench
 from bench import DataSpec, DeviceError, GenbenchError, OutputError, SuiteError, Unsupported, files
+from bench.doors import RUN_AS
 from bench.engine.budget import Budget
 from bench.engine.checkpoint import read_checkpoint
 from bench.engine.executors._base import Limits
@@ -35,8 +37,9 @@ from bench.registry import registry
 from bench.results import store
 from bench.testing import families_for
 from bench.testing._models import takes
+from tests.command import genbench
 from tests.report_records import as_schema_1
-from tests.suites import IMAGE_FAMILY, OURS, SMALL
+from tests.suites import IMAGE_FAMILY, SMALL
 
 # What goes wrong in a training step, and how the record must tell it.
 TROUBLE = {
@@ -49,7 +52,7 @@ TROUBLE = {
         "timeout",
         "no other sign of life for 15 s (budget.stall_limit); measured at step 2 of 3, its last checkpoint",
     ),
-    "endless": ("time.sleep(0.01)", "timeout", "where its limit of 10 s (budget.time_limit) ended it"),
+    "endless": ("time.sleep(0.1)", "timeout", "where its limit of 10 s (budget.time_limit) ended it"),
     "quits": ("import sys; sys.exit('enough')", "killed", "enough"),
     "chatty": ("print('{not json}')", None, None),
 }
@@ -102,10 +105,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "small.toml").write_text(SMALL)
     assert genbench("run", folder / "small.toml", "--out", folder / "out").returncode == 0
     return folder / "out"
-
-
-def genbench(*words: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "bench", *words], capture_output=True, text=True, **options)
 
 
 def records(out: Path) -> dict[str, RunRecord]:
@@ -172,7 +171,7 @@ class TestFinished:
         path.write_text('{"schema": 3}')
         for words in (("--dry-run",), ()):
             done = genbench("run", finished.parent / "small.toml", "--out", tmp_path / "out", *words)
-            assert done.returncode == 2 and "Traceback" not in done.stderr
+            assert done.returncode == 2
             assert f"{path.name}: is of schema 3, which a newer genbench wrote: update genbench" in done.stderr
         assert path.read_text() == '{"schema": 3}'
 
@@ -339,37 +338,36 @@ def test_the_others_go_on_and_what_a_family_prints_disturbs_nobody(troubled: Pat
     assert "{not json}" in (troubled / "out" / "logs" / f"{chatty.run_id}.log").read_text()
 
 
-def test_a_failed_trial_is_tried_again_and_a_good_one_kept(small: Path, out: Path) -> None:
-    small.write_text(SMALL + OURS.replace("generators.ours", "generators.others"))
-    run(small, out=out, overrides=["controls=false"])
-    ours = records(out)["ours"]
+def test_a_failed_trial_is_tried_again_and_a_good_one_kept(finished: Path, small: Path, out: Path) -> None:
+    shutil.copytree(finished, out)
+    ours = records_of(out, plan(small)[0].run_id)
     broken = ours.model_dump(mode="json") | {"status": "failed", "error": {"kind": "killed", "message": "x"}}
     store.write_record(out, RunRecord.model_validate(broken))
     before = {path: path.stat().st_mtime_ns for path in out.glob("records/*.json")}
-    run(small, out=out, overrides=["controls=false"])
+    run(small, out=out)
     changed = [path.stem for path, was in before.items() if path.stat().st_mtime_ns != was]
-    assert changed == [ours.run_id] and records(out)["ours"].status == "ok"
+    assert changed == [ours.run_id] and records_of(out, ours.run_id).status == "ok"
 
 
+@pytest.mark.usefixtures("own_names")
 def test_a_family_that_cannot_make_the_data_is_skipped_with_the_reason(tmp_path: Path, out: Path) -> None:
     """Here a user's own data, of odd size."""
     odd = DataSpec("image", (1, 9, 9), "continuous", classes=1)
     unable = next(entry for entry in families_for("image").values() if not takes(entry, odd))
     script = tmp_path / "odd.py"
     script.write_text(
-        "import numpy as np\nfrom bench import ImageDataset, dataset, run\n\n"
+        "import numpy as np\nfrom bench import ImageDataset, dataset\n\n"
         "@dataset('odd', modality='image')\ndef odd():\n    '''Odd.'''\n"
         "    x = np.random.default_rng(0).integers(256, size=(99, 1, 9, 9)).astype(np.uint8)\n"
-        "    return ImageDataset('odd', dict.fromkeys(('train', 'valid', 'test'), (x, np.zeros(99))), classes=1)\n\n"
-        "if __name__ == '__main__':\n    import sys\n    run(sys.argv[1], out=sys.argv[2])\n"
+        "    return ImageDataset('odd', dict.fromkeys(('train', 'valid', 'test'), (x, np.zeros(99))), classes=1)\n"
     )
     suite = tmp_path / "odd.toml"
     suite.write_text(
         "metrics = ['fd_lenet']\ncontrols = false\nbudget.samples = 50\n[datasets.odd]\n"
         f"[generators.unable]\nfamily = '{unable.name}'\npreset = 'test'\n"
     )
-    done = subprocess.run([sys.executable, script, suite, out], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    runpy.run_path(str(script), run_name=RUN_AS)
+    run(suite, out=out)
     skipped = records(out)["unable"]
     assert skipped.status == "skipped" and skipped.error is not None
     with pytest.raises(Unsupported) as caught:
@@ -392,14 +390,15 @@ def test_a_metric_that_breaks_costs_no_other_its_number(small: Path, tmp_path: P
     assert ours.plan.command == shlex.join(["python", *map(str, (script, small, out, tmp_path / "t.json"))])
 
 
+@pytest.mark.usefixtures("own_names")
 def test_a_worker_that_is_killed_leaves_what_it_had_measured(small: Path, tmp_path: Path, out: Path) -> None:
     script = tmp_path / "broken.py"
-    script.write_text(HEAD + BROKEN_METRICS + TAIL)
+    script.write_text(BROKEN_METRICS)
     small.write_text(
         small.read_text().replace("metrics = ", "controls = false\nmetrics = ['parameters', 'broken/kills'] #")
     )
-    words: list[str | Path] = [sys.executable, script, small, out, tmp_path / "t.json"]
-    assert subprocess.run(words, capture_output=True).returncode == 0
+    runpy.run_path(str(script), run_name=RUN_AS)
+    run(small, out=out)
     ours = records(out)["ours"]
     assert ours.error is not None and "out of memory" in ours.error.message
     assert [m.metric for m in ours.measurements] == ["parameters"]
@@ -407,7 +406,7 @@ def test_a_worker_that_is_killed_leaves_what_it_had_measured(small: Path, tmp_pa
     # and another attempt that comes to nothing takes none of it away
     (out / "samples").rename(tmp_path / "samples")
     (out / "samples").write_text("in the way")
-    assert subprocess.run(words, capture_output=True).returncode == 0
+    run(small, out=out)
     ours = records(out)["ours"]
     assert ours.error is not None and "of an attempt before this" in ours.error.message
     assert [m.metric for m in ours.measurements] == ["parameters"]
@@ -508,6 +507,7 @@ def test_a_record_of_another_trial_is_not_taken(finished: Path) -> None:
     assert _own_record(found, plan_of()) is None
 
 
+@cache
 def plan_of() -> TrialPlan:
     """A plan that nothing here was run from."""
     return plan("demo")[0]

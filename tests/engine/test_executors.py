@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -13,6 +14,7 @@ import pytest
 
 import bench
 from bench import Executor, GenbenchError, TrialPlan, UnknownName, executor, run_trial
+from bench.doors import RUN_AS
 from bench.engine.runner import plan
 
 
@@ -46,7 +48,6 @@ def test_an_executor_that_is_none_is_told_before_anything_runs(small: Path, out:
 
 
 SCRIPT = """
-import sys
 from bench import Batch, DataSpec, generator, normal
 import torch
 
@@ -58,11 +59,6 @@ class Mine(torch.nn.Module):
         self.shape = spec.shape
     def sample(self, n, rng, condition=None):
         return normal(rng, n, *self.shape).clamp(-1, 1)
-
-if __name__ == "__main__":
-    from bench.engine.runner import plan
-    (trial,) = plan(sys.argv[1], overrides=["controls=false"], device="cpu")
-    print(trial.model_dump_json())
 """
 ELSEWHERE = """
 import sys
@@ -76,6 +72,7 @@ print([m.protocol.get("process") for r in (first, second) for m in r.measurement
 """
 
 
+@pytest.mark.usefixtures("own_names")
 def test_a_plan_holds_all_that_a_trial_needs_in_another_process(tmp_path: Path) -> None:
     """What a script registered included; one that runs trial after trial says so of what is timed."""
     (tmp_path / "mine.py").write_text(SCRIPT)
@@ -83,16 +80,13 @@ def test_a_plan_holds_all_that_a_trial_needs_in_another_process(tmp_path: Path) 
         "metrics = ['fd_lenet', 'sample_throughput']\n[budget]\nsamples = 50\n[datasets.digits]\n[generators.mine]\n"
     )
     (tmp_path / "suite.toml").write_text(suite)
-
-    def python(*words: str, given: str = "") -> str:
-        done = subprocess.run([sys.executable, *words], input=given, capture_output=True, text=True, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    plan = python("mine.py", "suite.toml")
+    runpy.run_path(str(tmp_path / "mine.py"), run_name=RUN_AS)
+    (trial,) = plan(tmp_path / "suite.toml", overrides=["controls=false"], device="cpu")
     (tmp_path / "elsewhere").mkdir()
-    found = python("-c", ELSEWHERE, str(tmp_path / "elsewhere"), given=plan)
-    assert found.strip() == "[None, None, None, 'ran other trials before']"
+    words = [sys.executable, "-c", ELSEWHERE, str(tmp_path / "elsewhere")]
+    done = subprocess.run(words, input=trial.model_dump_json(), capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[None, None, None, 'ran other trials before']"
 
 
 def test_a_process_runs_one_trial_at_a_time(small: Path, out: Path) -> None:

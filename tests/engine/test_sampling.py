@@ -11,13 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-import bench
-from bench import DataSpec, GenbenchError, RunRecord, SuiteError, generator
+from bench import DataSpec, GenbenchError, RunRecord, SuiteError, generator, run_trial
 from bench.engine.plan import TrialPlan, plan_trials
 from bench.engine.runner import waves
 from bench.engine.suite import check_suite
 from bench.registry import registry
-from bench.results import store
 
 # A family that counts its evaluations, by steps of a solver.
 FAMILY = next(name for name, entry in registry.all("generators").items() if {"steps", "solver"} <= entry.sampling)
@@ -106,13 +104,11 @@ class TestVary:
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory) -> Mapping[int, RunRecord]:
-    """By steps, of a run that samples one model in three ways."""
+    """By steps, of trials that sample one model in three ways."""
     out: Path = tmp_path_factory.mktemp("ways")
-    (out / "suite.toml").write_text(SUITE + "vary = { steps = [1, 2, 8] }")
-    bench.run(out / "suite.toml", out=out / "run", jobs=2)
-    found, _ = store.read_records(out / "run")
-    assert len([*(out / "run" / "checkpoints").glob("*.safetensors")]) == 1
-    return {record.plan.params["steps"]: record for record in found}
+    found = {p.params["steps"]: run_trial(p, out) for p in plans(SUITE + "vary = { steps = [1, 2, 8] }")}
+    assert len([*(out / "checkpoints").glob("*.safetensors")]) == 1
+    return found
 
 
 class TestRun:
