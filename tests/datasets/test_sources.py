@@ -78,8 +78,9 @@ class TestParquet:
         assert "10 of 30 pictures have no label: those of the others are left out" in data.prepared.remarks
 
     def test_columns_that_may_be_labels_are_named_where_none_is_taken(self, tmp_path: Path) -> None:
-        few, others = [i % 3 for i in range(30)], {"id": [*range(30)], "caption": [f"no. {i}" for i in range(30)]}
-        found = table(**others, licence=["free"] * 30, species=few, order=few, genus=few, colour=few)
+        few, captions = [i % 3 for i in range(30)], [f"no. {i}" for i in range(30)]
+        also: dict[str, Any] = {"licence": ["free"] * 30, "species": few, "order": few, "genus": few, "colour": few}
+        found = table(id=[*range(30)], caption=captions, **also)
         pyarrow.parquet.write_table(found, tmp_path / "a.parquet")
         (remark,) = make(f"parquet:{tmp_path / 'a.parquet'}").prepared.remarks
         assert (

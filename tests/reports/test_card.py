@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
@@ -46,7 +47,7 @@ def test_one_that_has_only_times_of_a_busy_machine_has_a_card_without_numbers(tm
 
 def test_the_home_of_its_user_is_not_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
-    plan = {"source": "folder:/home/ada/pictures", "options": {"labels": "/home/ada/labels.csv"}}
+    plan: dict[str, Any] = {"source": "folder:/home/ada/pictures", "options": {"labels": "/home/ada/labels.csv"}}
     CARD.write([record("vae", scores={"fd_lenet": 9.25}, **plan)], tmp_path, tmp_path, [])
     text = (tmp_path / "README.md").read_text()
     assert "/pictures" in text and "/labels.csv" in text and "ada" not in text
