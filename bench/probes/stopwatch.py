@@ -94,7 +94,8 @@ def time_calls(
     idle at both ends alone, as throughput is. min_calls: nine of each, the fewest whose 95 % interval of the median
     does not rest on the two extremes; five that follow one another, of which a mean is taken.
     """
-    least = min_calls if min_calls is not None else 9 if each else 5
+    usual = 9 if each else 5
+    least = usual if min_calls is None else min_calls
     before, began, warming, meter = reading(), time.time(), _Calls(call, device), Meter(device)
     first = warming.make(alone=True)
     while not (settled := _settled(warming.seconds[1:])) and len(warming.seconds) <= WARMUP_CALLS:
