@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Modality = str  # the name of one that is registered
-Aspect = Literal["realism", "likelihood", "diversity", "relevance", "novelty", "efficiency"]
+Aspect = Literal["realism", "likelihood", "diversity", "relevance", "novelty", "reconstruction", "efficiency"]
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
 ORDERING: tuple[Aspect, ...] = ("realism", "likelihood")  # a metric of one of these orders a board
 # Of a yardstick: held-out data, which no generator need beat; what each should beat; training data.

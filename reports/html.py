@@ -63,6 +63,7 @@ QUESTIONS = {
     "diversity": "does it show all there is?",
     "relevance": "is it what was asked for?",
     "novelty": "is it new, or a copy of the training data?",
+    "reconstruction": "how much is lost when it copies test data?",
     "efficiency": "what does it cost in time and memory?",
 }
 

@@ -70,8 +70,9 @@ def run(
 
 
 def _print_plan(plans: list[TrialPlan], out: Path) -> None:
-    """A row a trial, then how many there are and how many are done."""
+    """A row a trial, then how many there are, how many are done, and what will have no number."""
     from bench.engine.runner import statuses
+    from bench.engine.unmeasured import foreseen
 
     said = {None: "to run", "ok": "done", "skipped": "done: skipped", "failed": "failed, to run again"}
     found = statuses(plans, out)
@@ -90,6 +91,8 @@ def _print_plan(plans: list[TrialPlan], out: Path) -> None:
     print_table("", rows, wrapped=["generator", "dataset"])
     done = sum(status in ("ok", "skipped") for status in found)
     print(f"{len(plans)} trials: {done} done in {printable(str(out))}, {len(plans) - done} to run")
+    for line in foreseen(plans):
+        print(printable(line))
 
 
 def _print_json(plans: list[TrialPlan], out: Path) -> None:
@@ -102,8 +105,9 @@ def _print_json(plans: list[TrialPlan], out: Path) -> None:
 
 
 def _conclude(outcome: Outcome) -> None:
-    """What failed and where its record is, what orders the boards, and the path of the page."""
+    """What failed and where its record is, what orders the boards, what has no number, and the path of the page."""
     from bench.results.board import orders
+    from bench.engine.unmeasured import unmeasured
 
     counts = {s: sum(r.status == s for r in outcome.records) for s in ("ok", "failed", "skipped")}
     results = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
@@ -115,4 +119,6 @@ def _conclude(outcome: Outcome) -> None:
     for dataset, ordered_by in orders(outcome.records).items():
         if ordered_by:
             print(printable(f"{dataset}: {ordered_by}"), file=sys.stderr)
+    for line in unmeasured(outcome.records):
+        print(printable(line), file=sys.stderr)
     print(outcome.page)

@@ -51,9 +51,8 @@ def find_metric(name: str, modality: str | None = None) -> MetricEntry:
     if modality is not None and is_measure(name) and is_features(modality):
         measured_as_is: MetricEntry = registry.get("metrics", name)
         return measured_as_is
-    classic = {known.casefold(): pair for known, pair in classic_names().items()}
     entry: MetricEntry
-    if pair := classic.get(name.casefold()) or _split(name):
+    if pair := _parts(name):
         measure, extractor = pair
         entry = registry.get("metrics", measure)
         seen: ExtractorEntry = registry.get("extractors", extractor)
@@ -180,8 +179,16 @@ def _fits(entry: ExtractorEntry, spec: DataSpec) -> bool:
         return entry.fits(spec)
 
 
-def _split(name: str) -> tuple[str, str] | None:
-    """(measure, extractor) of a name such as ``fd_lenet``."""
+def measure_of(name: str) -> str:
+    """``fd`` of ``fd_lenet`` or ``fid``; another metric's own name."""
+    return pair[0] if (pair := _parts(name)) else name
+
+
+def _parts(name: str) -> tuple[str, str] | None:
+    """(measure, extractor) of a name such as ``fid`` or ``fd_lenet``."""
+    classic = {known.casefold(): pair for known, pair in classic_names().items()}
+    if name.casefold() in classic:
+        return classic[name.casefold()]
     named = {measure.casefold(): measure for measure in _measures()}
     for extractor in registry.all("extractors"):
         measure = name.casefold().removesuffix(f"_{extractor.casefold()}")

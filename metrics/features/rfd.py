@@ -18,7 +18,7 @@ from metrics.features.frechet import arrays, influences, say_if_singular
     "rfd",
     on={"image"},
     sides=("reconstructions", "reference"),
-    aspect="realism",
+    aspect="reconstruction",
     unit="1",
     better="lower",
     least=0,

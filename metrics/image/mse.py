@@ -12,7 +12,7 @@ from metrics.image._reconstruction import Images, both, checked_images, mean_of_
 @metric(
     "mse",
     on={"image"},
-    aspect="realism",
+    aspect="reconstruction",
     unit="1",
     better="lower",
     least=0,

@@ -16,7 +16,7 @@ from metrics.image.mse import squared_errors
 @metric(
     "psnr",
     on={"image"},
-    aspect="realism",
+    aspect="reconstruction",
     unit="dB",
     better="higher",
     least=0,

@@ -33,7 +33,7 @@ PROTOCOL: Mapping[str, str | int | float | bool] = {
 @metric(
     "ssim",
     on={"image"},
-    aspect="realism",
+    aspect="reconstruction",
     unit="1",
     better="higher",
     least=-1,

@@ -54,6 +54,21 @@ def test_a_dry_run_is_a_row_a_trial_and_says_which_are_done(
     assert " ".join(count) == f"5 trials: 1 done in {out}, 4 to run"
 
 
+def test_what_will_have_no_number_is_told_before_and_after(
+    small: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A measure that one extractor answers is not named; one whose extractors all lack their weights is, by one of them."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    changed = [word for text in ('metrics=["fd", "c2st_inception", "mse"]', "controls=false") for word in ("--set", text)]
+    assert run_command(["run", str(small), "--out", str(out), "--dry-run", *changed]) == 0
+    told = "digits: no c2st: no weights of inception here: see `genbench doctor`"
+    assert capsys.readouterr().out.splitlines()[-1] == told
+    done = genbench("run", small, "--out", out, *changed)
+    said = [line for line in done.stderr.splitlines() if line.startswith("digits: ")]
+    assert said[0] == "digits: ordered by fd_lenet, lower is better"
+    assert len(said) == 2 and said[1].startswith("digits: no c2st: inception weights are not at ")
+
+
 def test_json_of_a_run_is_that_of_its_plan(small: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["run", str(small), "--out", str(out), "--json"]) == 2
     assert "--json prints what is planned: add --dry-run" in capsys.readouterr().err and not out.exists()
