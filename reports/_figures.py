@@ -71,13 +71,14 @@ def short(name: str) -> str:
 
 
 Reach = tuple[float, float]
-BARS = "bars: standard deviation over seeds, or the 95 % interval of a single run; hollow: a bound, the truth is better"
+BARS = "bars: standard deviation over seeds, or the 95 % interval of a single run; hollow: a bound, the truth is better; ‡: timed on a busy machine"
 
 
 class Point(NamedTuple):
     """One generator in the plane of speed, or of a cost, and quality.
 
     The errors are how far a bar goes below and above, ``reach``. bound: the truth is at least as good as its quality.
+    busy: the speed is that of a machine which others kept busy.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Point(NamedTuple):
     speed_error: Reach = (0.0, 0.0)
     quality_error: Reach = (0.0, 0.0)
     bound: bool = False
+    busy: bool = False
 
 
 def reach(cell: Cell) -> Reach:
@@ -121,7 +123,8 @@ def _point(row: Row, speed: Column, quality: Column) -> Point | None:
     x, known = row.mean(speed), row.cells[quality.key]
     if x is None or x <= 0 or known.summary is None:
         return None
-    point = Point(row.name, x, known.summary.mean, reach(row.cells[speed.key]), reach(known), known.bound)
+    timed = row.cells[speed.key]
+    point = Point(row.name, x, known.summary.mean, reach(timed), reach(known), known.bound, timed.busy)
     return point if fits(point.speed) and fits(point.quality) else None
 
 
@@ -197,7 +200,8 @@ def _training_point(row: Row, quality: Column) -> Point | None:
     seconds, known = row.training_seconds, row.cells[quality.key]
     if not seconds or known.summary is None:
         return None
-    point = Point(row.name, seconds, known.summary.mean, quality_error=reach(known), bound=known.bound)
+    quality_error = reach(known)
+    point = Point(row.name, seconds, known.summary.mean, (0.0, 0.0), quality_error, known.bound, row.training_busy)
     return point if fits(point.speed) and fits(point.quality) else None
 
 
@@ -308,7 +312,7 @@ def name_points(axes: Axes, points: Sequence[Point], figure: Figure) -> None:
     """Once the axes are settled: the layout is made first, since names go where there is room."""
     figure.draw_without_rendering()
     places = [(point.speed, point.quality) for point in points]
-    label_points(axes, places, [short(point.name) for point in points], INK, figure.dpi)
+    label_points(axes, places, [short(point.name) + " ‡" * point.busy for point in points], INK, figure.dpi)
 
 
 def _note_absent(axes: Axes, board: Board, speed: Column) -> None:

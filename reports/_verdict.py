@@ -22,6 +22,7 @@ class Entry(NamedTuple):
     """A generator's number in one column: what is known of it, how it is shown, and how the board tells it.
 
     behind: whether it is told to be worse than the best of the board; None where the board does not rank it.
+    again: whether more seeds would tell more of it: of what was trained elsewhere there is one.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Entry(NamedTuple):
     shown: str
     behind: bool | None = None
     busy: bool = False
+    again: bool = True
 
 
 def verdict(board: Board) -> str:
@@ -40,13 +42,15 @@ def verdict(board: Board) -> str:
     beyond = [entry for entry in ranked if entry.name in names]
     best, *others = [entry for entry in ranked if entry not in beyond] or ranked
     rivals = [entry for entry in others if not _behind(entry, best)]
+    beaten = [entry for entry in others if entry not in rivals]
+    floor, ahead = _beside_floor([best, *rivals], beaten, main, board)
     if not others:
         lead = (
             f"{best.name} has {main.label} {_number(best, main, board)}; nothing else was measured to compare it with"
         )
         sentences = [lead]
     elif not rivals:
-        sentences = [_won(best, others, main, board), _speed(best.name, others[0].name, board)]
+        sentences = [_won(best, others, main, board, ahead), _speed(best.name, others[0].name, board)]
     else:
         tests = max(1, max(row.standing.tests for row in board.ranked if row.standing))
         sentences = [_undecided(best, rivals, main, tests), _fastest([best, *rivals], board)]
@@ -56,8 +60,7 @@ def verdict(board: Board) -> str:
         verbs = ("is better", "stands") if len(beyond) == 1 else ("are better", "stand")
         left = f"{_listed(beyond, 'and', numbers=True)} {verbs[0]} by {main.label} than real data itself"
         sentences.insert(0, f"{left}, which is no merit, and {verbs[1]} aside")
-    beaten = [entry for entry in others if entry not in rivals]
-    sentences.append(_beside_floor([best, *rivals], beaten, main, board))
+    sentences.insert(1 if ahead else len(sentences), floor)
     return " ".join(f"{sentence}." for sentence in sentences if sentence)
 
 
@@ -65,7 +68,12 @@ def _entries(rows: Iterable[Row], column: Column) -> list[Entry]:
     """The rows that have a number there, in their order."""
     return [
         Entry(
-            row.name, known, with_unit(cell, column), s.behind if (s := row.standing) and s.place else None, cell.busy
+            row.name,
+            known,
+            with_unit(cell, column),
+            behind=s.behind if (s := row.standing) and s.place else None,
+            busy=cell.busy,
+            again=row.group.first.plan.weights is None,
         )
         for row in rows
         if (known := (cell := row.cells[column.key]).evidence)
@@ -86,7 +94,8 @@ def _nothing(board: Board) -> str:
     return "No generator has a number for realism or likelihood."
 
 
-def _won(best: Entry, others: Sequence[Entry], main: Column, board: Board) -> str:
+def _won(best: Entry, others: Sequence[Entry], main: Column, board: Board, beaten: bool) -> str:
+    """beaten: whether a yardstick does better."""
     single = [entry.known.summary.n == 1 for entry in (best, *others)]
     if all(single):
         parts = all(by_parts(best.known, entry.known) for entry in others)
@@ -95,7 +104,7 @@ def _won(best: Entry, others: Sequence[Entry], main: Column, board: Board) -> st
         basis = ", though some of its rivals have one seed only"
     else:
         basis = ", though it has one seed and its rivals several" if single[0] else ""
-    lead = f"{best.name} has the {_SUPERLATIVE[main.better]} {main.label}"
+    lead = f"{best.name} has the {_SUPERLATIVE[main.better]} {main.label}{' of the generators' if beaten else ''}"
     return f"{lead}, {_number(best, main, board)}{basis}"
 
 
@@ -120,6 +129,8 @@ def _needed(best: Entry, others: Sequence[Entry], tests: int = 1) -> str:
     tried = f"{max(counts)} seeds each do" if len(counts) == 1 else "the seeds run so far do"
     tried = "one seed each does" if counts == {1} else tried
     needed = [seeds_needed(entry.known, best.known, tests) for entry in compared[1:]]
+    if not all(entry.again for entry in compared):
+        return f"{tried} not tell, and of what was trained elsewhere more samples alone might"
     if any(n is None for n in needed):
         return f"{tried} not tell, and without a spread or an interval nobody knows how many would; 2 each are a start"
     most = max(max(n or 0 for n in needed), 1 + min(counts))  # with those that there are it was not told
@@ -156,10 +167,10 @@ def _number(entry: Entry, main: Column, board: Board) -> str:
     return f"{entry.shown} {_seeds(entry)}{f' (real data: {real[0].shown})' if real else ''}"
 
 
-def _beside_floor(first: Sequence[Entry], others: Sequence[Entry], main: Column, board: Board) -> str:
+def _beside_floor(first: Sequence[Entry], others: Sequence[Entry], main: Column, board: Board) -> tuple[str, bool]:
     """Said where those that may be the best are not told to be better than a floor: then there is no winner.
 
-    Where they are, those whose number is no better than its are named.
+    Where they are, those whose number is no better than its are named. With it whether a floor is told to be ahead.
     """
     sign = -1 if main.better == "higher" else 1
     floors = _entries((row for row in board.controls if row.group.role == "floor"), main)
@@ -168,16 +179,17 @@ def _beside_floor(first: Sequence[Entry], others: Sequence[Entry], main: Column,
         ahead = [entry for entry in (*first, *others) if sign * entry.known.mean < sign * floor.known.mean]
         if best not in ahead:
             if same(best.known, floor.known):
-                return f"But {shown} does as well"
-            sure = told_worse(best.known, floor.known)
-            return f"But {shown} does better" if sure else f"But {shown} may do better: {_needed(floor, [best])}"
+                return f"But the yardstick {shown} does as well", False
+            if told_worse(best.known, floor.known):
+                return f"But the yardstick {shown} does better than all of them", True
+            return f"But the yardstick {shown} may do better: {_needed(floor, [best])}", False
         lost = [e for e in (*first, *others) if e not in ahead and (e in others or told_worse(e.known, floor.known))]
         if doubtful := [e for e in first if e not in lost and not (e in ahead and told(e.known, floor.known))]:
             asked = f"Whether {_listed(doubtful, 'and')} {_does(doubtful)} better than {shown} is open"
-            return f"{asked}: {_needed(floor, doubtful)}"
+            return f"{asked}: {_needed(floor, doubtful)}", False
         if lost:
-            return f"{_listed(lost, 'and')} {_does(lost)} not come out ahead of {shown}"
-    return ""
+            return f"{_listed(lost, 'and')} {_does(lost)} not come out ahead of {shown}", False
+    return "", False
 
 
 def _does(entries: Sequence[Entry]) -> str:

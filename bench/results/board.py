@@ -138,6 +138,11 @@ class Row:
         ends = [record.curve[-1].seconds for record in self.group.records if record.curve]
         return sum(ends) / len(ends) if ends else None
 
+    @property
+    def training_busy(self) -> bool:
+        """Whether that may be others' work: its steps were given, not its seconds, and the machine was busy."""
+        return any(busy(record) for record in self.group.records if "train_seconds" not in record.plan.budget)
+
     def mean(self, column: Column | None) -> float | None:
         summary = self.cells[column.key].summary if column else None
         return summary.mean if summary else None

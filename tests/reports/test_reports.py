@@ -333,6 +333,10 @@ def test_what_was_timed_beside_other_work_is_told_from_nothing() -> None:
     assert "a samples fastest" in verdict(board_of(fast + slow))
     beside = [r.model_copy(update={"environment": busy}) for r in slow]
     board = board_of(fast + beside)
+    figure = tradeoff(board, {"a": 0, "b": 1})
+    assert figure is not None
+    figure.draw_without_rendering()
+    assert sorted(text.get_text() for text in figure.axes[0].texts) == ["a", "b ‡"]
     assert "fastest" not in verdict(board) and marked(board, "sample_throughput") == {"a": "", "b": ""}
     assert {c.column.metric: c.method for c in compare(board, "a", "b")}["sample_throughput"] == BUSY
     # What looked at its own seconds knows better than the trial as a whole.
@@ -341,6 +345,26 @@ def test_what_was_timed_beside_other_work_is_told_from_nothing() -> None:
         for r in beside
     ]
     assert "a samples fastest" in verdict(board_of(fast + quiet))
+
+
+def test_training_times_of_given_steps_bear_the_mark_of_a_busy_machine(tmp_path: Path) -> None:
+    """Seconds that were given were spent whoever else was there."""
+    busy = {**ENVIRONMENT, "load": {"busy": True}}
+    end = (CurvePoint(step=600, seconds=30.0, losses={"loss": 1.0}),)
+    given = [
+        record(name, scores={"fd_lenet": 5.0}, budget=budget, curve=end, environment=environment)
+        for name, budget, environment in (
+            ("steps", {"train_steps": 600}, busy),
+            ("seconds", {"train_seconds": 30}, busy),
+            ("quiet", {"train_steps": 600}, ENVIRONMENT),
+        )
+    ]
+    assert {row.name: row.training_busy for row in board_of(given).rows} == {
+        "steps": True, "seconds": False, "quiet": False,
+    }  # fmt: skip
+    page = reports.html.write(given, tmp_path, tmp_path, []).read_text(encoding="utf-8")
+    cells = re.findall(r'data-v="30.0">30 s<span class="mark">(.?)</span>', page)
+    assert sorted(cells) == ["", "", "‡"]
 
 
 def test_one_label_with_different_data_is_two_boards() -> None:

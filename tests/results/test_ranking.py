@@ -237,6 +237,13 @@ def test_a_tie_says_how_many_seeds_would_tell() -> None:
     )
 
 
+def test_no_more_seeds_are_advised_of_what_was_trained_elsewhere() -> None:
+    read = record("theirs", scores={"fd_lenet": 250.0}).plan.model_copy(update={"read": "theirs.npz (sha256:0)"})
+    theirs = record("theirs", scores={"fd_lenet": 250.0}).model_copy(update={"plan": read})
+    sentence = said(trials("dcgan", [190, 250]), [theirs])
+    assert sentence.endswith("do not tell, and of what was trained elsewhere more samples alone might.")
+
+
 def test_nothing_far_better_than_noise_is_said_to_be_no_better() -> None:
     """220 ± 40 of two seeds is not told from 536, but 255 ± 10 is, and neither is worse."""
     sentence = said(trials("dcgan", [190, 250]), trials("vae", [248, 262]), trials("noise", [536.0, 537.2]))
@@ -247,20 +254,24 @@ def test_nothing_far_better_than_noise_is_said_to_be_no_better() -> None:
 
 
 def test_noise_that_does_better_is_said_to() -> None:
-    assert said(trials("a", [4.1, 4.2]), trials("noise", [1.4, 1.5])).endswith(". But noise (1.45 ± 0.07) does better.")
+    assert said(trials("a", [4.1, 4.2]), trials("noise", [1.4, 1.5])).endswith(
+        ". But the yardstick noise (1.45 ± 0.07) does better than all of them."
+    )
     level = said(trials("a", [4.1, 4.2, 4.3]), trials("noise", [4.1, 4.2, 4.2]))
     assert re.search(
-        r"\. But noise \(4.17 ± 0.06\) may do better: 3 seeds each do not tell, about \d+ each would\.$", level
+        r"\. But the yardstick noise \(4.17 ± 0.06\) may do better: 3 seeds each do not tell, about \d+ each would\.$", level
     )
     assert said(trials("a", [4.1, 4.2]), trials("noise", [4.1, 4.2])).endswith(
-        ". But noise (4.15 ± 0.07) does as well."
+        ". But the yardstick noise (4.15 ± 0.07) does as well."
     )
     assert "noise" not in said(trials("a", [4.1, 4.2, 4.3]), trials("noise", [9.1, 9.2, 9.3]))
 
 
 def test_of_two_floors_the_one_that_is_harder_to_beat_counts() -> None:
     a, noise = trials("a", [4.1, 4.2, 4.3]), trials("noise", [9.1, 9.2, 9.3])
-    assert said(a, noise, trials("gaussian", [2.1, 2.2, 2.3])).endswith(". But gaussian (2.20 ± 0.10) does better.")
+    assert said(a, noise, trials("gaussian", [2.1, 2.2, 2.3])).endswith(
+        ". But the yardstick gaussian (2.20 ± 0.10) does better than all of them."
+    )
     assert "gaussian" not in said(a, noise, trials("gaussian", [6.1, 6.2, 6.3]))
 
 
