@@ -52,7 +52,8 @@ class Profile(Protocol):
     """Measure all that a generator costs, as ``genbench profile`` does: by metric, what was measured.
 
     A metric that could not be measured fails the test that asks for it, with the reason; so does a trial that failed.
-    how: preset, load, seconds, batch_size, device, settings and also (further metrics) of ``bench.engine.profiling``.
+    how: preset, load, seconds, batch_size, device, settings, also (further metrics) and looks (those on the way) of
+    ``bench.engine.profiling``.
     """
 
     def __call__(self, generator: str, dataset: str, **how: Any) -> Mapping[str, Measurement]: ...

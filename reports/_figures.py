@@ -71,7 +71,10 @@ def short(name: str) -> str:
 
 
 Reach = tuple[float, float]
-BARS = "bars: standard deviation over seeds, or the 95 % interval of a single run; hollow: a bound, the truth is better; ‡: timed on a busy machine"
+BARS = (
+    "bars: standard deviation over seeds, or the 95 % interval of a single run; hollow: a bound, the truth is better; "
+    "‡: timed on a busy machine"
+)
 
 
 class Point(NamedTuple):

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEGEND = (
-    f"**Bold**: best mean of the generators. ≈: {RULE}. †: {BEYOND}. ±: standard deviation over seeds, none where they agree. "
-    "[ ]: interval within one run. Neither, of one seed: spread not measured. Behind a place those that it may have at "
-    f"95 %, all together; two that share a letter of their tiers are not told apart. ‡: {BUSY}. "
+    f"**Bold**: best mean of the generators. ≈: {RULE}. †: {BEYOND}. ±: standard deviation over seeds, none where they "
+    "agree. [ ]: interval within one run. Neither, of one seed: spread not measured. Behind a place those that it may "
+    f"have at 95 %, all together; two that share a letter of their tiers are not told apart. ‡: {BUSY}. "
     "Yardsticks (*italic*) are unranked."
 )
 

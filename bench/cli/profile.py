@@ -41,7 +41,13 @@ def run(
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Of training, and of sampling.")] = 64,
     metrics: Annotated[
         list[str] | None,
-        typer.Option("--metric", metavar="NAME", help="One more, goodput:20ms or co2:DEU; again for more."),
+        typer.Option(
+            "--metric", metavar="NAME", help="One more: goodput:20ms, co2:DEU or seconds_to:NAME<=X; again for more."
+        ),
+    ] = None,
+    looks: Annotated[
+        list[str] | None,
+        typer.Option("--look", metavar="NAME", help="A metric to take while it trains, as seconds_to:NAME<=X needs."),
     ] = None,
     trace: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write what torch's profiler sees, for Chrome or Perfetto.")
@@ -65,7 +71,8 @@ def run(
     with tempfile.TemporaryDirectory() as scratch:
         record = profile(
             generator, dataset, Path(out or scratch), preset=preset, load=load, seconds=seconds, batch_size=batch_size,
-            device=device, settings=settings or [], also=metrics or [], trace=Path(trace) if trace else None,
+            device=device, settings=settings or [], also=metrics or [], looks=looks or [],
+            trace=Path(trace) if trace else None,
         )  # fmt: skip
     if as_json:
         print(json.dumps(record.model_dump(mode="json"), indent=1))

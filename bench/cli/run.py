@@ -106,8 +106,8 @@ def _print_json(plans: list[TrialPlan], out: Path) -> None:
 
 def _conclude(outcome: Outcome) -> None:
     """What failed and where its record is, what orders the boards, what has no number, and the path of the page."""
-    from bench.results.board import orders
     from bench.engine.unmeasured import unmeasured
+    from bench.results.board import orders
 
     counts = {s: sum(r.status == s for r in outcome.records) for s in ("ok", "failed", "skipped")}
     results = ", ".join(f"{n} {status}" for status, n in counts.items() if n)

@@ -19,6 +19,8 @@ from bench.record import RunRecord
 from bench.registry import DatasetEntry, MetricEntry, registry
 from bench.streams import stream
 
+LOOKS = 10  # while it trains, where any are asked for
+
 
 def profile(
     generator: str,
@@ -32,12 +34,14 @@ def profile(
     device: str = "auto",
     settings: Sequence[str] = (),
     also: Sequence[str] = (),
+    looks: Sequence[str] = (),
     trace: Path | None = None,
 ) -> RunRecord:
     """Run one trial of a generator on a dataset in the folder ``out``, and return its record.
 
     load: a checkpoint to measure in place of a training. seconds: of training. settings: ``latent=64``, of the
-    generator. also: further metrics, such as ``goodput:20ms``. trace: a file for what torch's profiler sees of sampling
+    generator. also: further metrics, such as ``goodput:20ms``. looks: metrics to take ten times while it trains, as
+    ``seconds_to:bits_per_byte<=3`` needs ``bits_per_byte``. trace: a file for what torch's profiler sees of sampling
     and of a training step, as Chrome and Perfetto read it.
     Raises GenbenchError for what cannot be run; what a trial comes to stands in its record.
     """
@@ -45,9 +49,16 @@ def profile(
     data: DatasetEntry = registry.get("datasets", dataset)
     costs = [name for name, e in entries.items() if e.aspect == "efficiency" and not e.asked and data.modality in e.on]
     own = {**({"preset": preset} if preset else {}), **({"load": str(Path(load).resolve())} if load else {})}
+    way = {"evaluate_every": 1 / LOOKS} if looks else {}
     table: dict[str, dict[str, object]] = {
-        "": {"name": "profile", "controls": False, "profile": True, "metrics": [*costs, *also]},
-        "budget": {"train_seconds": float(seconds), "batch_size": batch_size, "samples": batch_size},
+        "": {
+            "name": "profile",
+            "controls": False,
+            "profile": True,
+            "metrics": [*costs, *also],
+            **({"curve_metrics": [*looks]} if looks else {}),
+        },
+        "budget": {"train_seconds": float(seconds), "batch_size": batch_size, "samples": batch_size, **way},
         "datasets.data": {"source": dataset},
         "generators.model": {"family": generator, **own},
     }

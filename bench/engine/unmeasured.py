@@ -20,7 +20,10 @@ def foreseen(plans: Iterable[TrialPlan]) -> list[str]:
     found = []
     for dataset, plan in {plan.dataset: plan for plan in plans}.items():
         absent = {name: extractor for name in plan.metrics if (extractor := _absent(name, plan.modality))}
-        omitted = {**plan.omitted, **{name: f"no weights of {extractor} here: see `genbench doctor`" for name, extractor in absent.items()}}
+        omitted = {
+            **plan.omitted,
+            **{name: f"no weights of {extractor} here: see `genbench doctor`" for name, extractor in absent.items()},
+        }
         found += _lines(dataset, omitted, {measure_of(name) for name in plan.metrics if name not in absent})
     return found
 

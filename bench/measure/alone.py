@@ -28,7 +28,7 @@ from bench.protocols import Generator
 from bench.streams import stream
 
 RISE = 1.05  # by which throughput must rise with twice the batch, or twice nothing comes of it
-SWEEP_SECONDS, CALL_SECONDS = 10.0, 5.0  # in which batch sizes are tried, and one call may take
+SWEEP_SECONDS = 10.0  # in which batch sizes are tried
 LARGEST = 2**20  # examples at a time
 SWEPT = "batches of {} in a process of its own"
 ROOM = 0.8  # share of the free memory that a batch may be expected to take
@@ -68,7 +68,7 @@ def sampling_alone(
 ) -> Alone:
     """Measure a model that is loaded; before: the processes that were on the GPUs when this one began, or why unknown.
 
-    Sampling is called three times: what the first leaves behind, the next may need. Then batches are doubled until that
+    Sampling is called twice: what the first leaves behind, the next may need. Then batches are doubled until that
     gains nothing twice, memory does not do, or time is over.
     """
     rng = stream(seed, "timing")
@@ -78,8 +78,7 @@ def sampling_alone(
     started = time.perf_counter()
     _draw(model, batch_size, rng, device)
     first = time.perf_counter() - started
-    for _ in range(2):
-        _draw(model, batch_size, rng, device)
+    _draw(model, batch_size, rng, device)
     rss, peaks, why = peak_rss_bytes(), *_gpu(device, before)
     timings, fits, beyond = _sweep(model, rng, device)
     raw = {SWEPT.format(size): timing.raw for size, timing in timings.items()}
@@ -138,7 +137,8 @@ def _sweep(model: Generator, rng: torch.Generator, device: torch.device) -> tupl
             # Of another error, such as a kernel's for so large a grid, the sizes before it are known all the same.
             return sweep, fits, size if out_of_memory(error) else None
         fits, took, sweep[size] = size, peak_rss_bytes() - held, timing
-        if time.monotonic() > ends or timing.total / len(timing.calls) > CALL_SECONDS:
+        # Twice as many take as long at least.
+        if time.monotonic() + timing.total > ends:
             break
         size *= 2
     return sweep, fits, None

@@ -37,7 +37,10 @@ def seconds_to(trial: Trial[Trainable], text: str) -> Estimate:
     reached = operator.le if op == "<=" else operator.ge
     looks = [(point.seconds, point.metrics[name]) for point in costs(trial).curve if name in point.metrics]
     if not looks:
-        raise Omitted(f"{name} was not looked at on the way: name it in curve_metrics, and set budget.evaluate_every")
+        raise Omitted(
+            f"{name} was not looked at on the way: name it in curve_metrics, and set budget.evaluate_every "
+            f"(of `genbench profile`: --look {name})"
+        )
     first = next((seconds for seconds, found in looks if reached(found, value)), None)
     if first is not None:
         protocol = {**trial.conditions, "batch_size": trial.batch_size}

@@ -57,9 +57,9 @@ def test_a_dry_run_is_a_row_a_trial_and_says_which_are_done(
 def test_what_will_have_no_number_is_told_before_and_after(
     small: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A measure that one extractor answers is not named; one whose extractors all lack their weights is, by one of them."""
+    """A measure that one extractor answers is not named; one whose extractors all lack their weights is, by one."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    changed = [word for text in ('metrics=["fd", "c2st_inception", "mse"]', "controls=false") for word in ("--set", text)]
+    changed = ["--set", 'metrics=["fd", "c2st_inception", "mse"]', "--set", "controls=false"]
     assert run_command(["run", str(small), "--out", str(out), "--dry-run", *changed]) == 0
     told = "digits: no c2st: no weights of inception here: see `genbench doctor`"
     assert capsys.readouterr().out.splitlines()[-1] == told

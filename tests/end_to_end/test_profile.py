@@ -20,7 +20,7 @@ def test_a_test_is_given_all_that_a_generator_costs(genbench_profile: Profile, t
     trace = tmp_path / "trace.json"
     costs = genbench_profile(
         "vae", "mnist5k", preset="tiny", seconds=0.5, batch_size=16, device="cpu", settings=["latent=8"],
-        also=["seconds_to:loss<=1"], trace=trace,
+        also=["seconds_to:mse<=1", "seconds_to:fd_lenet<=1"], looks=["mse"], trace=trace,
     )  # fmt: skip
     for name in ("latency_p50", "sample_throughput", "train_throughput", "training_flops", *OF_A_FRESH_PROCESS):
         assert costs[name].value > 0, name
@@ -28,6 +28,9 @@ def test_a_test_is_given_all_that_a_generator_costs(genbench_profile: Profile, t
     assert costs["sample_throughput"].protocol["scenario"] == "offline"
     with pytest.raises(pytest.fail.Exception, match="no mfu: the peak of this processor is not known"):
         costs["mfu"]
+    assert 0 < costs["seconds_to:mse<=1"].value <= 0.5  # no image is farther from another
+    with pytest.raises(pytest.fail.Exception, match="of `genbench profile`: --look fd_lenet"):
+        costs["seconds_to:fd_lenet<=1"]
     names = {event.get("name") for event in json.loads(trace.read_text())["traceEvents"]}
     assert {"sample a batch", "training step"} <= names
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.measure import alone
-from bench.measure.alone import Alone, sampling_alone
+from bench.measure.alone import SWEEP_SECONDS, Alone, sampling_alone
 from bench.probes.memory import available_bytes, out_of_memory, peak_rss_bytes, reset_peak_rss, rss_bytes
 from bench.probes.nvml import Unreadable
 
@@ -75,11 +75,14 @@ class TestSweep:
         found = measure(Costly())
         assert (found.fits, found.beyond) == (1, 2)
 
-    def test_one_slow_call_ends_it(self) -> None:
+    @pytest.mark.parametrize(("each", "last"), [(1.5, 1), (0.3, 4), (0.1, 8)])
+    def test_what_would_not_end_in_time_is_not_begun(self, each: float, last: int) -> None:
         slow = Costly()
-        slow.each = 1.5
-        found = measure(slow)
-        assert (found.fits, found.beyond) == (2, None)
+        slow.each = each
+        started = Clock.now
+        found = measure(slow, batch_size=1)
+        assert (found.fits, found.beyond) == (last, None)
+        assert Clock.now - started < 2 * each + SWEEP_SECONDS + 6 * each * last
 
     def test_another_error_ends_it_with_what_is_known(self) -> None:
         class Broken(Costly):

@@ -259,7 +259,8 @@ def test_noise_that_does_better_is_said_to() -> None:
     )
     level = said(trials("a", [4.1, 4.2, 4.3]), trials("noise", [4.1, 4.2, 4.2]))
     assert re.search(
-        r"\. But the yardstick noise \(4.17 ± 0.06\) may do better: 3 seeds each do not tell, about \d+ each would\.$", level
+        r"\. But the yardstick noise \(4.17 ± 0.06\) may do better: 3 seeds each do not tell, about \d+ each would\.$",
+        level,
     )
     assert said(trials("a", [4.1, 4.2]), trials("noise", [4.1, 4.2])).endswith(
         ". But the yardstick noise (4.15 ± 0.07) does as well."
