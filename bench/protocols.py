@@ -33,6 +33,7 @@ class DataSpec:
     vocab: number of distinct tokens; tokens only.
     classes: number of condition labels; None = unconditional.
     rate: entries of the first axis a second (16000 samples, 25 frames); None where it does not run in time.
+    captions: the condition labels in words, one each, for models that read them; None where nobody named them.
     """
 
     modality: Modality
@@ -41,6 +42,7 @@ class DataSpec:
     vocab: int | None = None
     classes: int | None = None
     rate: float | None = None
+    captions: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

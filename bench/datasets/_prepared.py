@@ -59,11 +59,16 @@ def _opened(source: Source, folder: Path) -> ImageDataset | None:
         about = Preparation.model_validate_json((folder / "manifest.json").read_text())
         splits: Splits = {split: (_mapped(folder / f"{split}.npy"), _labels(folder, split, about)) for split in SPLITS}
         found = _mapped(folder / "found.npy")
-        data = ImageDataset(source.name, splits, len(about.classes) if about.classes else None, known=about.fingerprint)
+        data = ImageDataset(source.name, splits, _names(about.classes), known=about.fingerprint)
         data.prepared, data.found = about, found.reshape(-1, 2, *data.spec.shape)
     except (OSError, EOFError, ValueError, DataError):  # not there, cut off, or of another length
         return None
     return data if all(len(splits[split][0]) == about.splits[split] for split in SPLITS) else None
+
+
+def _names(classes: tuple[str, ...] | None) -> tuple[str, ...] | int | None:
+    """What the classes are called; how many they are where their names are numbers, which say nothing."""
+    return len(classes) if classes and all(name.isdecimal() for name in classes) else classes or None
 
 
 def _mapped(path: Path) -> np.ndarray:

@@ -156,6 +156,18 @@ class Trial(Comparison, Generic[Model]):
             raise Omitted("needs a generator that can be told what to make")
         return torch.arange(self.n_samples) % self.spec.classes
 
+    @property
+    def prompted(self) -> Side:
+        return "conditional"
+
+    @property
+    def prompts(self) -> list[str]:
+        """The labels in words. Raises Omitted."""
+        labels, captions = self.labels, self.spec.captions
+        if captions is None:
+            raise Omitted("nobody named the classes of this data: there are labels, and no captions")
+        return [captions[label] for label in labels.tolist()]
+
     def _stored(self, side: Side) -> Examples:
         match side:
             case "samples":

@@ -18,6 +18,7 @@ from bench.testing import DatasetPromises
 
 EMBEDDED = ("digits", "kjv", "mnist5k")
 EXTERNAL = ("cifar10", "jsb", "mnist", "tinyshakespeare")
+OF_A_FONT = ("emoji",)
 BROUGHT = (
     "folder:pictures",
     "hf:saved",
@@ -34,7 +35,7 @@ BROUGHT = (
 
 def test_these_are_all_there_are() -> None:
     ours = {name for name, e in registry.all("datasets", with_rest=True).items() if e.origin.startswith("bench.")}
-    assert ours == {*EMBEDDED, *EXTERNAL, *(name.partition(":")[0] + ":" for name in BROUGHT)}
+    assert ours == {*EMBEDDED, *EXTERNAL, *OF_A_FONT, *(name.partition(":")[0] + ":" for name in BROUGHT)}
 
 
 def cells(rolls: Sequence[np.ndarray]) -> np.ndarray:
@@ -97,6 +98,27 @@ class TestEmbedded(DatasetPromises):
 @pytest.mark.shared
 class TestExternal(DatasetPromises):
     dataset = EXTERNAL
+
+
+class TestOfAFont(DatasetPromises):
+    dataset = OF_A_FONT
+
+    @pytest.fixture(autouse=True)
+    def font(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One that draws a square for every third code point: where, and in what colour, says its number."""
+
+        def drawn(font: object, text: str) -> np.ndarray:
+            picture, code = np.full((3, 136, 136), 255, np.uint8), ord(text)
+            if code % 3 == 0 and code < 0xF0000:
+                left, top = code % 90, code // 90 % 90
+                picture[:, top : top + 30, left : left + 30] = np.array([code % 200, code // 7 % 200, 0])[:, None, None]
+            return picture
+
+        (tmp_path / "NotoColorEmoji.ttf").touch()
+        monkeypatch.setenv("GENBENCH_DATA", str(tmp_path))
+        monkeypatch.setattr("bench.datasets.emoji._SYSTEM", tmp_path / "nowhere")
+        monkeypatch.setattr("PIL.ImageFont.truetype", lambda path, size: None)
+        monkeypatch.setattr("bench.datasets.emoji._picture", drawn)
 
 
 class TestBrought(DatasetPromises):
