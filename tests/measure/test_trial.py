@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,15 @@ class TestSides:
             row.numpy().tobytes(): int(y) for row, y in zip(dataset.valid.pixels, dataset.valid.labels, strict=True)
         }
         assert [known[row.numpy().tobytes()] for row in trial.tensor("conditional")] == trial.labels.tolist()
+
+    def test_prompts_are_the_labels_in_words(self) -> None:
+        dataset = digits()
+        trial = trial_of(Real(dataset), dataset, 100)
+        assert trial.prompted == "conditional" and trial.prompts[:4] == ["a zero", "a one", "a two", "a three"]
+        nameless = digits()
+        nameless.spec = replace(nameless.spec, captions=None)
+        with pytest.raises(Omitted, match="nobody named the classes"):
+            _ = trial_of(Real(nameless), nameless, 100).prompts
 
     def test_what_is_not_there_is_a_reason(self) -> None:
         class Plain:
