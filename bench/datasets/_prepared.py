@@ -20,7 +20,7 @@ from bench.datasets._cache import cached
 from bench.datasets._clean import Looks, keys_of, straddling, twins
 from bench.datasets._content import Fingerprint
 from bench.datasets._denoise import OF_PICTURES
-from bench.datasets._findings import UNDECODABLE, WRONG_MODE, Finding, Preparation, decide, findings_of, shown
+from bench.datasets._findings import UNDECODABLE, WRONG_MODE, Finding, Preparation, converted, decide, findings_of, shown
 from bench.datasets._format import FILTER, fitted, in_mode
 from bench.datasets._image import SPLITS, ImageDataset, Splits
 from bench.datasets._items import Item, Source
@@ -88,6 +88,7 @@ class _Preparing:
         self.names, self.groups = list[str](), list[str | None]()
         self.labels, self.apart = list[str | int | None](), list[SplitName | None]()
         self.sizes, self.steps = Counter[str](), Counter[str]()
+        self.modes, self.worth = dict[str, list[int]](), list[int]()
         self.bad: dict[str, list[tuple[str, str]]] = {UNDECODABLE: [], WRONG_MODE: []}
 
     def run(self) -> None:
@@ -109,10 +110,12 @@ class _Preparing:
         grouped(self.name, self.stages.group, self.groups)
         looks = Looks.of(rows.chunks(), len(rows), self.stages.near)
         apart = [split for split in self.apart if split]
-        same = twins(looks, apart or None, lambda some: rows.take(some.tolist()))
+        labels = self.label_names()
+        same = twins(looks, apart or None, lambda some: rows.take(some.tolist()), self.worth, labels)
         same += straddling(self.groups, apart, {twin.row for twin in same})
-        findings = findings_of({**self.bad}, same, self.names, self.held, self.stages.clean, self.label_names())
+        findings = findings_of({**self.bad}, same, self.names, self.held, self.stages.clean, labels)
         decide(self.source.name, findings, self.stages.clean)
+        findings += tuple(converted(self.modes, self.names, self.held, rows.shape[0]))
         gone = [twin.row for twin in same] if self.stages.clean == "drop" else []
         splits = self.split(np.setdiff1d(np.arange(len(rows)), gone), keys_of(looks, self.groups, same), looks)
         classes = self.classes()
@@ -152,7 +155,7 @@ class _Preparing:
     def take(self, item: Item) -> None:
         """Decode, denoise and format one picture, and put it behind the others."""
         try:
-            pixels, turned, several = item.read()
+            pixels, turned, several, mode, loss = item.read()
         except DataError as error:
             if self.stages.clean == "keep":
                 raise DataError(f"{self.name}: {error}") from error
@@ -161,6 +164,8 @@ class _Preparing:
             return
         self.sizes[f"{pixels.shape[2]}x{pixels.shape[1]}"] += 1
         self.steps.update(turned=turned, several=several, grey=len(pixels) == 1)
+        self.modes.setdefault(mode, []).append(len(self.names))
+        self.worth.append(4 * pixels[0].size - loss)  # larger first, then what saving cost less
         if self.stages.denoise:
             pixels = OF_PICTURES[self.stages.denoise](pixels)
         self.keep(self.formed(pixels))
