@@ -20,7 +20,16 @@ from bench.datasets._cache import cached
 from bench.datasets._clean import Looks, keys_of, straddling, twins
 from bench.datasets._content import Fingerprint
 from bench.datasets._denoise import OF_PICTURES
-from bench.datasets._findings import UNDECODABLE, WRONG_MODE, Finding, Preparation, converted, decide, findings_of, shown
+from bench.datasets._findings import (
+    UNDECODABLE,
+    WRONG_MODE,
+    Finding,
+    Preparation,
+    converted,
+    decide,
+    findings_of,
+    shown,
+)
 from bench.datasets._format import FILTER, fitted, in_mode
 from bench.datasets._image import SPLITS, ImageDataset, Splits
 from bench.datasets._items import Item, Source
@@ -33,6 +42,7 @@ from bench.probes.pulse import alive
 from bench.protocols import SplitName
 from bench.reading.encoded import WrongMode, several_remark, turned_remark
 
+MANY = 2000  # pictures from which it is said beforehand that they are decoded
 PAUSE = 2.0  # seconds of decoding before it is said how far it is
 _log = logging.getLogger("genbench")
 
@@ -49,7 +59,7 @@ def prepare(source: Source, stages: Stages) -> ImageDataset:
         )
     kind = source.name.partition(":")[0]
     about = {"pictures": f"{kind} {source.identity}", "classes": source.classes, "remarks": source.remarks}
-    about |= asdict(stages)
+    about |= {"labels": source.labels, **asdict(stages)}
     return cached(about, lambda work: _Preparing(source, stages, work).run(), lambda folder: _opened(source, folder))
 
 
@@ -133,6 +143,8 @@ class _Preparing:
 
     def counted(self) -> Iterator[Item]:
         """The items. Where they take long it is said how many there were so far, and ever less often."""
+        if self.source.count and self.source.count >= MANY:
+            _log.info("%s: %s pictures are decoded, once: they are kept", self.name, f"{self.source.count:,}")
         said, pause, of = time.monotonic(), PAUSE, f" of {self.source.count:,}" if self.source.count else ""
         for number, item in enumerate(self.source.items()):
             if time.monotonic() - said > pause:
@@ -198,6 +210,10 @@ class _Preparing:
         if known is not None:
             self.labels = [label if label in range(len(known)) else None for label in self.labels]
         self.steps["labelled"] = sum(label is not None for label in self.labels)
+        if self.source.labels and not self.steps["labelled"]:
+            raise DataError(
+                f"{self.name}: label = {shown_value(self.source.labels)} holds no label: name another column"
+            )
         if self.steps["labelled"] < len(self.labels):
             return None
         if known is not None:

@@ -13,6 +13,7 @@ from bench.protocols import SplitName
 MARGIN = 0.1  # by which a share may be off: fewer examples than leave it at that are remarked
 LEVEL, APART = 0.02, 0.1  # so seldom sound splits are remarked; so large a part of a split must be of other classes
 EXPECTED = 5  # examples of a class in a split from which the chi-square distribution serves (Cochran 1954)
+DRAWN = 999  # random splits, where it does not
 SHOWN = 3  # classes
 
 
@@ -46,16 +47,21 @@ def held_out_remarks(
 def chance_of(train: np.ndarray, test: np.ndarray) -> float:
     """How probable counts ``(classes,)`` so far apart are where both splits are drawn from one population.
 
-    Pearson's chi-square test of homogeneity. Classes of which too few are expected are one, so that its distribution
-    holds; 1 where fewer than two are left.
+    Pearson's chi-square test of homogeneity. Where so few of a class are expected that the chi-square distribution
+    does not hold, the statistic is compared with that of random splits of the same examples, drawn by a fixed seed.
     """
-    from scipy.stats import chi2_contingency
+    table = np.stack([train, test])[:, train + test > 0]
+    whole, n = table.sum(0), int(test.sum())
+    parts = np.outer(table.sum(1), whole / whole.sum())
+    if parts.min() >= EXPECTED:
+        from scipy.stats import chi2
 
-    table = np.stack([train, test]).astype(float)
-    rare = table.sum(0) * table.sum(1).min() / table.sum() < EXPECTED
-    table = np.column_stack([table[:, ~rare], table[:, rare].sum(1)]) if rare.any() else table
-    if table[:, -1].sum() * table.sum(1).min() / table.sum() < EXPECTED:  # all that is rare together is rare, too
-        table = table[:, :-1]
-    if table.shape[1] < 2:
-        return 1.0
-    return float(chi2_contingency(table, correction=False).pvalue)
+        return float(chi2.sf(_apart(table[1], parts), len(whole) - 1))
+    rng, found = np.random.default_rng(0), _apart(table[1], parts)
+    as_far = sum(_apart(rng.multivariate_hypergeometric(whole, n), parts) >= found * (1 - 1e-9) for _ in range(DRAWN))
+    return (1 + as_far) / (1 + DRAWN)
+
+
+def _apart(test: np.ndarray, expected: np.ndarray) -> float:
+    """Pearson's statistic; what one split has more than is expected, the other has less."""
+    return float((np.square(test - expected[1]) * (1 / expected).sum(0)).sum())
