@@ -291,9 +291,9 @@ class TestSamples:
         wanted = (1, 8, 8) if form == "grey" else (3, 6, 8)
         if form in ("turned", "grey before RGB"):
             tag = Image.Exif()
-            tag[0x0112] = 6  # to be seen with its height along its width
+            tag[0x0112] = 6 if form == "turned" else 1  # to be seen with its height along its width, or as it lies
             first = Image.new("RGB", (6, 8)) if form == "turned" else Image.new("L", (8, 6))
-            first.save(tmp_path / "0.png", **({"exif": tag} if form == "turned" else {}))
+            first.save(tmp_path / "0.png", exif=tag)
             path = tmp_path
         else:
             shape = {"channels first": wanted, "channels last": (6, 8, 3), "grey": (8, 8)}[form]
