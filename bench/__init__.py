@@ -92,6 +92,7 @@ if TYPE_CHECKING:
         as_read_by,
     )
     from bench.reading import Source, examples_in
+    from bench.reading.ahead import other_shape
     from bench.record import CurvePoint, Estimate, Failure, Interval, Measurement, Plan, RunRecord
     from bench.registry import (
         Presets,
@@ -175,6 +176,7 @@ _HOMES = {
     ),
     "bench.record": "CurvePoint Estimate Failure Interval Measurement Plan RunRecord",
     "bench.reading": "examples_in",
+    "bench.reading.ahead": "other_shape",
     "bench.code_digest": "source_digest",
     "bench.registry": (
         "Presets command dataset discover executor extractor generator importer metric modality preview preview_of "
@@ -475,6 +477,7 @@ __all__ = [
     "normal",
     "normal_interval",
     "open_plain",
+    "other_shape",
     "peak_flops",
     "preview",
     "preview_of",

@@ -46,6 +46,7 @@ class Source:
         reading it.
     classes: names of the labels 0, 1, 2, ..., where the source numbers them itself.
     remarks: what was noticed before anything was read.   count: of the items, where it is known.
+    labels: where somebody said that labels are to be found; "" where nobody did.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Source:
     classes: Sequence[str] | None = None
     remarks: Sequence[str] = ()
     count: int | None = None
+    labels: str = ""
 
 
 def identity_of(paths: Iterable[str | Path]) -> str:
