@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     )
     from bench.escapes import acts, escape
     from bench.files import cache_folder, open_plain, sha256, without_home, write_atomic
-    from bench.foreign import decoding, fault, locate
+    from bench.foreign import decoding, fault, locate, sought
     from bench.hub import hub_folder
     from bench.measure.alone import Alone
     from bench.measure.comparison import Comparison, Space
@@ -158,7 +158,7 @@ _HOMES = {
     "bench.modalities._pictures": "Pictures",
     "bench.modalities._sequences": "Sequences",
     "bench.escapes": "acts escape",
-    "bench.foreign": "decoding fault locate",
+    "bench.foreign": "decoding fault locate sought",
     "bench.hub": "hub_folder",
     "bench.files": "cache_folder open_plain sha256 without_home write_atomic",
     "bench.measure.moments": "Moments",
@@ -499,6 +499,7 @@ __all__ = [
     "score_interval",
     "select",
     "sha256",
+    "sought",
     "source_digest",
     "spacing",
     "stretches",

@@ -64,7 +64,7 @@ def test_help_waits_for_nothing_heavy() -> None:
     [
         (["list", "metric"], "unknown kind 'metric'; did you mean 'metrics'?"),
         (["run", "demoo"], "unknown suite 'demoo'; did you mean 'demo'?"),
-        (["run", "no.toml"], "there is no suite file no.toml"),
+        (["run", "no.toml"], f"there is no suite file no.toml (looked for at {Path.cwd()}/no.toml)"),
         (
             ["run", "demo", "--set", "generators.vae.latent=abc"],
             "generators.vae.latent = 'abc': input should be",
@@ -81,7 +81,10 @@ def test_help_waits_for_nothing_heavy() -> None:
         ),
         (["report", ""], "folder: an empty path: is a variable not set?"),
         (["report", "nowhere", "--to", ""], "to: an empty path: is a variable not set?"),
-        (["report", "nowhere"], "nowhere is no run folder: there is no such folder"),
+        (
+            ["report", "nowhere"],
+            f"nowhere is no run folder: there is no such folder (looked for at {Path.cwd()}/nowhere)",
+        ),
         (["report", "."], ". is no run folder: it has no records/, and no run was ever begun in it"),
     ],
 )
