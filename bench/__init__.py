@@ -90,6 +90,7 @@ if TYPE_CHECKING:
         Trainable,
         Verbatim,
         as_read_by,
+        unmet,
     )
     from bench.reading import Source, examples_in
     from bench.record import CurvePoint, Estimate, Failure, Interval, Measurement, Plan, RunRecord
@@ -171,7 +172,8 @@ _HOMES = {
     "bench.probes.stopwatch": "Timing time_calls",
     "bench.protocols": (
         "Batch BatchStreaming Dataset DataSpec Evaluated ExampleLoss Extractor Features Generator Likelihood Paced "
-        "Reconstructor Refitting Rereading Sequential Split SplitName Streaming Textual Trainable Verbatim as_read_by"
+        "Reconstructor Refitting Rereading Sequential Split SplitName Streaming Textual Trainable Verbatim as_read_by "
+        "unmet"
     ),
     "bench.record": "CurvePoint Estimate Failure Interval Measurement Plan RunRecord",
     "bench.reading": "examples_in",
@@ -506,6 +508,7 @@ __all__ = [
     "summarise",
     "time_calls",
     "uniform",
+    "unmet",
     "wilson_interval",
     "without_home",
     "write_atomic",

@@ -25,6 +25,7 @@ from bench import Batch, DataSpec, Rows, Unsupported, dequantise
 from generators._schedule import set_rate
 from generators.vae import VAE, Law, log_normal, own_noise
 
+OF_LATENTS = 'it works in the latents of a VAE (space = "latent", which presets may set), and the decoder of that VAE'
 DRAWS = 4  # of q(z|x) for each image in a step: encoding it costs more than learning from one
 
 
@@ -157,7 +158,7 @@ class WithDensity(InSpace):
         Raises Omitted for a Bernoulli decoder of grey levels.
         """
         if self.vae is not None:
-            self.vae.pixels.check()
+            self.vae.pixels.check(OF_LATENTS)
         return -self.example_loss(batch)
 
     @torch.no_grad()
