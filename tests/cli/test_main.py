@@ -211,3 +211,22 @@ class TestCompletion:
 def test_the_version_is_one() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert importlib.metadata.version("genbench") == project["version"]
+
+
+def test_the_version_is_told_and_named_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["--version"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == f"genbench {importlib.metadata.version('genbench')}\n" and not printed.err
+    assert run_command(["--help"]) == 0
+    assert "--version" in capsys.readouterr().out
+
+
+def test_a_version_that_nobody_installed_is_not_made_up(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    assert run_command(["--version"]) == 2
+    assert capsys.readouterr().err.startswith("genbench: error: no version is known")
