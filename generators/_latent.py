@@ -32,7 +32,7 @@ DRAWS = 4  # of q(z|x) for each image in a step: encoding it costs more than lea
 class InSpace(nn.Module, ABC):
     """A family in a space of ``shape``.
 
-    space, latent_share: see above. latent, coder_width, decoder, coder_lr: of the VAE, as of ``generators/vae.py``.
+    space, latent_share: see above. latent, coder_width, decoder, coder_lr: of the VAE; see ``VAE``.
     dequantised: whether a density of pixels is learned, of levels spread over their cells.
     """
 
