@@ -14,11 +14,12 @@ from bench import RunRecord, report, write_atomic
 from bench.results.board import Board, Column, Row
 from reports._about import pages
 from reports._cells import ARROWS, meanings, scale_of, seen_as, show
-from reports._content import Content, Section, gaps, gather
+from reports._content import Content, Section, gather
 from reports._effort import effort
 from reports._escaping import NAME
 from reports._figures import costs, tradeoff
 from reports._losses import curve, learning
+from reports._notes import gaps
 from reports._overall import numbers, overall
 from reports._page import address, cut, drawn, rendered
 from reports._quality import quality, sparks
@@ -202,7 +203,7 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         ),
         "quality": drawn(quality(board, content.slots), f"quality-{number}", while_training),
         "curves": curves,
-        "gaps": list(gaps(board)),
+        "gaps": gaps(board),
     }
 
 
