@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     )
     from bench.escapes import acts, escape
     from bench.files import cache_folder, open_plain, sha256, without_home, write_atomic
-    from bench.foreign import decoding, fault, locate
+    from bench.foreign import decoding, fault, locate, sought
     from bench.hub import hub_folder
     from bench.measure.alone import Alone
     from bench.measure.comparison import Comparison, Space
@@ -90,6 +90,7 @@ if TYPE_CHECKING:
         Trainable,
         Verbatim,
         as_read_by,
+        unmet,
     )
     from bench.reading import Source, examples_in
     from bench.reading.ahead import other_shape
@@ -159,7 +160,7 @@ _HOMES = {
     "bench.modalities._pictures": "Pictures",
     "bench.modalities._sequences": "Sequences",
     "bench.escapes": "acts escape",
-    "bench.foreign": "decoding fault locate",
+    "bench.foreign": "decoding fault locate sought",
     "bench.hub": "hub_folder",
     "bench.files": "cache_folder open_plain sha256 without_home write_atomic",
     "bench.measure.moments": "Moments",
@@ -172,7 +173,8 @@ _HOMES = {
     "bench.probes.stopwatch": "Timing time_calls",
     "bench.protocols": (
         "Batch BatchStreaming Dataset DataSpec Evaluated ExampleLoss Extractor Features Generator Likelihood Paced "
-        "Reconstructor Refitting Rereading Sequential Split SplitName Streaming Textual Trainable Verbatim as_read_by"
+        "Reconstructor Refitting Rereading Sequential Split SplitName Streaming Textual Trainable Verbatim as_read_by "
+        "unmet"
     ),
     "bench.record": "CurvePoint Estimate Failure Interval Measurement Plan RunRecord",
     "bench.reading": "examples_in",
@@ -502,12 +504,14 @@ __all__ = [
     "score_interval",
     "select",
     "sha256",
+    "sought",
     "source_digest",
     "spacing",
     "stretches",
     "summarise",
     "time_calls",
     "uniform",
+    "unmet",
     "wilson_interval",
     "without_home",
     "write_atomic",

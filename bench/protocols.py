@@ -364,5 +364,7 @@ def unmet(model: Generator, needs: type) -> str:
     name = next((name for name, protocol in CAPABILITIES.items() if protocol is needs), needs.__name__)
     members = _MEMBERS.get(name, ())
     missing = [member for member in members if not hasattr(model, member)]
-    reason = f"needs the capability {name!r}"
-    return f"{reason}: the model has no {' and no '.join(missing)}" if 0 < len(missing) < len(members) else reason
+    if 0 < len(missing) < len(members):
+        return f"needs the capability {name!r}: the model has no {' and no '.join(missing)}"
+    having = f", which this generator has not (`genbench list generators {name}` shows who has it)" if members else ""
+    return f"needs the capability {name!r}{having}"

@@ -36,12 +36,11 @@ class Denoising(InSpace):
 
     labels, label_dropout, guidance: see above. net: "unet" or "dit", at the pixels. width: channels of the U-Net at
     full size, or numbers that a layer of the others has; depth: layers of these. patch: squares of so many pixels a
-    side are taken for one; left out: 1, of "dit" 4. lr: of the net. ema_decay: of the average. The rest as of
-    ``generators/_latent.py``.
-    times: how many numbers besides x the net is told, and time_scale of what order they are (see
-    ``generators/_nets.py``). preconditioned: whether a share of x is added to what the net says. outputs: how many
-    numbers it says for each of x.
-    Raises GenbenchError for settings that would have no effect, Unsupported for captions of data that has none.
+    side are taken for one; left out: 1, of "dit" 4. lr: of the net. dropout: inside the U-Net. ema_decay: of the
+    average. The rest as of ``generators/_latent.py``. times: how many numbers besides x the net is told, and time_scale
+    of what order they are (see ``generators/_nets.py``). preconditioned: whether a share of x is added to what the net
+    says. outputs: how many numbers it says for each of x. Raises GenbenchError for settings that would have no effect,
+    Unsupported for captions of data that has none.
     """
 
     conditional = True

@@ -26,7 +26,10 @@ def mnist5k(*, binary: bool = False) -> ImageDataset:
 
 @dataset("mnist", modality="image", locate=lambda: str(find("MNIST", "", _PLACES, _HOW)))
 def mnist(*, root: str = "", download: bool = False, binary: bool = False) -> ImageDataset:
-    """MNIST, 28x28 grey or binary: 55,000 train, 5,000 valid (the last of the training set), 10,000 test."""
+    """MNIST, 28x28 grey or binary: 55,000 train, 5,000 valid (the last of the training set), 10,000 test.
+
+    root: the folder it lies in; left out: GENBENCH_DATA, or ``data`` here.   download: it where it is not there.
+    """
     if download:
         from torchvision.datasets import MNIST
 

@@ -203,7 +203,7 @@ class Space:
         """Logits of the samples, ``(n, classes)``. Raises Omitted where the extractor is no classifier."""
         found = self.of("samples").logits
         if found is None:
-            raise Omitted(f"{self.name or 'a table of vectors'} is no classifier")
+            raise Omitted(f"{self.name or 'a table of vectors'} is no classifier: this needs an extractor that is one")
         return found
 
     @property

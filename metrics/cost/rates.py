@@ -28,7 +28,7 @@ def frame_throughput(trial: Trial) -> Estimate:
 def realtime_factor(trial: Trial) -> Estimate:
     """Seconds of sound or film drawn per second: above 1 it is made faster than it plays."""
     if trial.spec.rate is None:
-        raise Omitted("the data does not say how fast it plays")
+        raise Omitted("the data does not say how fast it plays (its spec has no rate)")
     return _times(sample_throughput(trial), _mean_length(trial) / trial.spec.rate)
 
 

@@ -101,7 +101,7 @@ class TestSides:
 
         trial = trial_of(Plain(), digits())
         for side, message in {
-            "conditional": "told what to make",
+            "conditional": "told labels",
             "reconstructions": "capability 'reconstruct'",
         }.items():
             with pytest.raises(Omitted, match=message):
