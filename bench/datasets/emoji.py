@@ -35,7 +35,11 @@ HELD_OUT = 10  # of so many one is for validation, and one for the test
 
 @dataset("emoji", modality="image", locate=lambda: str(_font("", "")))
 def emoji(*, root: str = "", font: str = "", size: Annotated[int, Ge(8), Le(128)] = 32) -> ImageDataset:
-    """About 1,200 emoji of one code point each, RGB on white, 32x32; captions are their names; needs a colour font."""
+    """About 1,200 emoji of one code point each, RGB on white, 32x32; captions are their names; needs a colour font.
+
+    size: pixels a side.   font: its file; left out: that of the system, or NotoColorEmoji.ttf in ``root``, the folder
+    of data, left out: GENBENCH_DATA, or ``data`` here.
+    """
     path = _font(root, font)
     with decoding(path, ": no font with pictures in colour, such as Noto Color Emoji"):
         every = dict(_drawn(ImageFont.truetype(str(path), _PIXELS), size))
