@@ -82,6 +82,7 @@ if TYPE_CHECKING:
         Reconstructor,
         Refitting,
         Rereading,
+        Scored,
         Sequential,
         Split,
         SplitName,
@@ -173,8 +174,8 @@ _HOMES = {
     "bench.probes.stopwatch": "Timing time_calls",
     "bench.protocols": (
         "Batch BatchStreaming Dataset DataSpec Evaluated ExampleLoss Extractor Features Generator Likelihood Paced "
-        "Reconstructor Refitting Rereading Sequential Split SplitName Streaming Textual Trainable Verbatim as_read_by "
-        "unmet"
+        "Reconstructor Refitting Rereading Scored Sequential Split SplitName Streaming Textual Trainable Verbatim "
+        "as_read_by unmet"
     ),
     "bench.record": "CurvePoint Estimate Failure Interval Measurement Plan RunRecord",
     "bench.reading": "examples_in",
@@ -417,6 +418,7 @@ __all__ = [
     "Retokenised",
     "Rows",
     "RunRecord",
+    "Scored",
     "Sequences",
     "Sequential",
     "Space",

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from bench.modalities._sequences import Sequences
+
 Modality = str  # the name of one that is registered
 Aspect = Literal["realism", "likelihood", "diversity", "relevance", "novelty", "reconstruction", "efficiency"]
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
@@ -136,6 +138,20 @@ class Verbatim(Textual, Protocol):
 
     def text(self, split: SplitName) -> str:
         """The exact string of a split, as it was before it became tokens."""
+        ...
+
+
+@runtime_checkable
+class Scored(Protocol):
+    """A dataset of music in tokens that can be written out as piano rolls, which are what is measured, kept and heard.
+
+    frame_rate: frames of a roll a second; None where they do not run in time.
+    """
+
+    frame_rate: float | None
+
+    def rolls(self, stored: Tensor | Sequences) -> Sequences:
+        """Each row of tokens, whatever a model made, as a roll ``(frames, keys)`` uint8 of 0 and 1."""
         ...
 
 

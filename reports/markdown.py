@@ -132,7 +132,7 @@ def _continued(section: Section) -> list[str]:
 
 
 def pictured(samples: Sequence[Sample], target: Path, number: int) -> list[str]:
-    """Samples, with their pictures and sounds beside the file."""
+    """Samples, with their pictures, sounds and scores beside the file."""
     parts = ["### Samples"] if samples else []
     if figure := sheet(samples):
         path = write_atomic(target / "figures" / f"samples-{number}.png", to_png(figure))
@@ -143,6 +143,9 @@ def pictured(samples: Sequence[Sample], target: Path, number: int) -> list[str]:
         for place, sound in enumerate(sample.sounds, 1):
             path = write_atomic(target / "figures" / f"samples-{number}-{index}-{place}.wav", sound)
             parts.append(f"[listen to sample {place}](figures/{path.name})")
+        for place, score in enumerate(sample.midi, 1):
+            path = write_atomic(target / "figures" / f"samples-{number}-{index}-{place}.mid", score)
+            parts.append(f"[sample {place} as MIDI](figures/{path.name})")
         parts += [f"{title}\n\n{fence(sample_text)}" for sample_text in sample.texts[:1]]
         parts += [fence(sample_text) for sample_text in sample.texts[1:]]
     return [*parts, *(f"- not shown: {text(line)}" for line in missing(samples))]

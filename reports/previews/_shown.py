@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture (PNG bytes) and the first few of what is in it in one line, texts, or sounds (WAV bytes)."""
+    """A picture (PNG bytes) and the first few of what is in it in one line, texts, or sounds (WAV bytes).
+
+    midi: scores (MIDI bytes) of the sounds.
+    """
 
     png: bytes | None = None
     first: bytes | None = None
     texts: tuple[str, ...] = ()
     sounds: tuple[bytes, ...] = ()
+    midi: tuple[bytes, ...] = ()

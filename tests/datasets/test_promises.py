@@ -7,7 +7,9 @@ import struct
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
+import mido
 import numpy as np
 import pytest
 import scipy.io
@@ -16,12 +18,13 @@ from PIL import Image
 from bench.registry import registry
 from bench.testing import DatasetPromises
 
-EMBEDDED = ("digits", "kjv", "mnist5k")
+EMBEDDED = ("chorales", "digits", "kjv", "mnist5k")
 EXTERNAL = ("cifar10", "jsb", "mnist", "tinyshakespeare")
 OF_A_FONT = ("emoji",)
 BROUGHT = (
     "folder:pictures",
     "hf:saved",
+    "midi:songs",
     "npz:images.npz",
     "npz:vectors.npz",
     "parquet:pictures.parquet",
@@ -69,6 +72,18 @@ def write_tables(pictures: np.ndarray) -> None:
     whole.train_test_split(20, seed=0).save_to_disk("saved")
 
 
+def write_songs(count: int = 12) -> None:
+    """Melodies of forty quarter notes."""
+    Path("songs").mkdir()
+    for place in range(count):
+        keys = np.random.default_rng(place).integers(40, 80, 40).tolist()
+        track = mido.MidiTrack()
+        for key in keys:
+            track.append(mido.Message("note_on", note=key, time=0))
+            track.append(mido.Message("note_off", note=key, time=96))
+        mido.MidiFile(ticks_per_beat=96, tracks=[track]).save(f"songs/{place}.mid")
+
+
 def write_shards(pictures: np.ndarray, folder: Path) -> None:
     folder.mkdir()
     for number in range(2):
@@ -93,6 +108,16 @@ def write_mnist(raw: Path, pictures: np.ndarray) -> None:
 
 class TestEmbedded(DatasetPromises):
     dataset = EMBEDDED
+
+
+class TestEvents(DatasetPromises):
+    dataset = "midi:songs"
+    options: ClassVar = {"form": "events"}
+
+    @pytest.fixture(autouse=True)
+    def somebody(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        write_songs()
 
 
 @pytest.mark.shared
@@ -142,4 +167,5 @@ class TestBrought(DatasetPromises):
         Path("words.txt").write_text(" ".join(map(str, range(3000))) + " ümläut 字\n")
         write_tables(pictures)
         write_shards(pictures, tmp_path / "shards")
+        write_songs()
         write_mnist(tmp_path / "data" / "MNIST" / "raw", pictures[:, 0])
