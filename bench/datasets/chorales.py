@@ -62,8 +62,8 @@ def chorales(
 ) -> RollDataset | EventDataset:
     """Bach's chorales of music21; piano rolls of 88 keys or events. All settings of a tune are in one split.
 
-    grid: frames a quarter note, of which 1.5 pass in a second.   window: frames of an example, four bars of 4/4 by
-    default; 0: whole chorales.
+    form: "roll", or "events" (tokens).   grid: frames a quarter note, of which 1.5 pass in a second.
+    window: frames of an example, four bars of 4/4 by default; 0: whole chorales.
     key: "common" moves each to C major or A minor, by its signature.
     """
     found, unfit = _read()

@@ -45,7 +45,7 @@ def names_in(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
 def test_a_list_is_searched_by_any_word(capsys: pytest.CaptureFixture[str]) -> None:
     every = registry.all("metrics")
     novel = names_in(capsys, "metrics", "novelty")
-    assert set(novel) >= {name for name, entry in every.items() if entry.aspect == "novelty"} and len(novel) < 20
+    assert set(novel) >= {name for name, entry in every.items() if entry.aspect == "novelty"} and len(novel) < 25
     assert names_in(capsys, "metrics", "FID") == ["fd"]  # by the name that the field knows it by
     assert names_in(capsys, "metrics", "is")[0] == "is"
     assert names_in(capsys, "metrics", "arXiv:1904.06991") == ["precision", "recall"]
