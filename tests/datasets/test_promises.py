@@ -18,6 +18,7 @@ from bench.testing import DatasetPromises
 
 EMBEDDED = ("digits", "kjv", "mnist5k")
 EXTERNAL = ("cifar10", "jsb", "mnist", "tinyshakespeare")
+MOVING, FILMS = "moving_mnist", "clips:films"  # in test_video
 BROUGHT = (
     "folder:pictures",
     "hf:saved",
@@ -34,7 +35,8 @@ BROUGHT = (
 
 def test_these_are_all_there_are() -> None:
     ours = {name for name, e in registry.all("datasets", with_rest=True).items() if e.origin.startswith("bench.")}
-    assert ours == {*EMBEDDED, *EXTERNAL, *(name.partition(":")[0] + ":" for name in BROUGHT)}
+    brought = (name.partition(":")[0] + ":" for name in (*BROUGHT, FILMS))
+    assert ours == {*EMBEDDED, *EXTERNAL, MOVING, *brought}
 
 
 def cells(rolls: Sequence[np.ndarray]) -> np.ndarray:
