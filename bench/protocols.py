@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from bench.modalities._sequences import Sequences
+
 Modality = str  # the name of one that is registered
 Aspect = Literal[
     "realism", "likelihood", "diversity", "relevance", "novelty", "reconstruction", "prediction", "efficiency"
@@ -35,6 +37,7 @@ class DataSpec:
     vocab: number of distinct tokens; tokens only.
     classes: number of condition labels; None = unconditional.
     rate: entries of the first axis a second (16000 samples, 25 frames); None where it does not run in time.
+    captions: the condition labels in words, one each, for models that read them; None where nobody named them.
     """
 
     modality: Modality
@@ -43,6 +46,7 @@ class DataSpec:
     vocab: int | None = None
     classes: int | None = None
     rate: float | None = None
+    captions: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -136,6 +140,20 @@ class Verbatim(Textual, Protocol):
 
     def text(self, split: SplitName) -> str:
         """The exact string of a split, as it was before it became tokens."""
+        ...
+
+
+@runtime_checkable
+class Scored(Protocol):
+    """A dataset of music in tokens that can be written out as piano rolls, which are what is measured, kept and heard.
+
+    frame_rate: frames of a roll a second; None where they do not run in time.
+    """
+
+    frame_rate: float | None
+
+    def rolls(self, stored: Tensor | Sequences) -> Sequences:
+        """Each row of tokens, whatever a model made, as a roll ``(frames, keys)`` uint8 of 0 and 1."""
         ...
 
 
@@ -378,5 +396,7 @@ def unmet(model: Generator, needs: type) -> str:
     name = next((name for name, protocol in CAPABILITIES.items() if protocol is needs), needs.__name__)
     members = _MEMBERS.get(name, ())
     missing = [member for member in members if not hasattr(model, member)]
-    reason = f"needs the capability {name!r}"
-    return f"{reason}: the model has no {' and no '.join(missing)}" if 0 < len(missing) < len(members) else reason
+    if 0 < len(missing) < len(members):
+        return f"needs the capability {name!r}: the model has no {' and no '.join(missing)}"
+    having = f", which this generator has not (`genbench list generators {name}` shows who has it)" if members else ""
+    return f"needs the capability {name!r}{having}"

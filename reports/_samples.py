@@ -38,6 +38,10 @@ class Sample:
     def sounds(self) -> tuple[bytes, ...]:
         return self.shown.sounds
 
+    @property
+    def midi(self) -> tuple[bytes, ...]:
+        return self.shown.midi
+
 
 def gallery(board: Board, run_folder: Path) -> list[Sample]:
     """One sample a pictured generator, real data first and noise last, at the lowest seed that all of them have.

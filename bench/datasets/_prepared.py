@@ -20,7 +20,16 @@ from bench.datasets._cache import cached
 from bench.datasets._clean import Looks, keys_of, straddling, twins
 from bench.datasets._content import Fingerprint
 from bench.datasets._denoise import OF_PICTURES
-from bench.datasets._findings import UNDECODABLE, WRONG_MODE, Finding, Preparation, decide, findings_of, shown
+from bench.datasets._findings import (
+    UNDECODABLE,
+    WRONG_MODE,
+    Finding,
+    Preparation,
+    converted,
+    decide,
+    findings_of,
+    shown,
+)
 from bench.datasets._format import FILTER, fitted, in_mode
 from bench.datasets._image import SPLITS, ImageDataset, Splits
 from bench.datasets._items import Item, Source
@@ -33,6 +42,7 @@ from bench.probes.pulse import alive
 from bench.protocols import SplitName
 from bench.reading.encoded import WrongMode, several_remark, turned_remark
 
+MANY = 2000  # pictures from which it is said beforehand that they are decoded
 PAUSE = 2.0  # seconds of decoding before it is said how far it is
 _log = logging.getLogger("genbench")
 
@@ -49,7 +59,7 @@ def prepare(source: Source, stages: Stages) -> ImageDataset:
         )
     kind = source.name.partition(":")[0]
     about = {"pictures": f"{kind} {source.identity}", "classes": source.classes, "remarks": source.remarks}
-    about |= asdict(stages)
+    about |= {"labels": source.labels, **asdict(stages)}
     return cached(about, lambda work: _Preparing(source, stages, work).run(), lambda folder: _opened(source, folder))
 
 
@@ -59,11 +69,16 @@ def _opened(source: Source, folder: Path) -> ImageDataset | None:
         about = Preparation.model_validate_json((folder / "manifest.json").read_text())
         splits: Splits = {split: (_mapped(folder / f"{split}.npy"), _labels(folder, split, about)) for split in SPLITS}
         found = _mapped(folder / "found.npy")
-        data = ImageDataset(source.name, splits, len(about.classes) if about.classes else None, known=about.fingerprint)
+        data = ImageDataset(source.name, splits, _names(about.classes), known=about.fingerprint)
         data.prepared, data.found = about, found.reshape(-1, 2, *data.spec.shape)
     except (OSError, EOFError, ValueError, DataError):  # not there, cut off, or of another length
         return None
     return data if all(len(splits[split][0]) == about.splits[split] for split in SPLITS) else None
+
+
+def _names(classes: tuple[str, ...] | None) -> tuple[str, ...] | int | None:
+    """What the classes are called; how many they are where their names are numbers, which say nothing."""
+    return len(classes) if classes and all(name.isdecimal() for name in classes) else classes or None
 
 
 def _mapped(path: Path) -> np.ndarray:
@@ -88,6 +103,7 @@ class _Preparing:
         self.names, self.groups = list[str](), list[str | None]()
         self.labels, self.apart = list[str | int | None](), list[SplitName | None]()
         self.sizes, self.steps = Counter[str](), Counter[str]()
+        self.modes, self.worth = dict[str, list[int]](), list[int]()
         self.bad: dict[str, list[tuple[str, str]]] = {UNDECODABLE: [], WRONG_MODE: []}
 
     def run(self) -> None:
@@ -109,10 +125,12 @@ class _Preparing:
         grouped(self.name, self.stages.group, self.groups)
         looks = Looks.of(rows.chunks(), len(rows), self.stages.near)
         apart = [split for split in self.apart if split]
-        same = twins(looks, apart or None, lambda some: rows.take(some.tolist()))
+        labels = self.label_names()
+        same = twins(looks, apart or None, lambda some: rows.take(some.tolist()), self.worth, labels)
         same += straddling(self.groups, apart, {twin.row for twin in same})
-        findings = findings_of({**self.bad}, same, self.names, self.held, self.stages.clean, self.label_names())
+        findings = findings_of({**self.bad}, same, self.names, self.held, self.stages.clean, labels)
         decide(self.source.name, findings, self.stages.clean)
+        findings += tuple(converted(self.modes, self.names, self.held, rows.shape[0]))
         gone = [twin.row for twin in same] if self.stages.clean == "drop" else []
         splits = self.split(np.setdiff1d(np.arange(len(rows)), gone), keys_of(looks, self.groups, same), looks)
         classes = self.classes()
@@ -130,6 +148,8 @@ class _Preparing:
 
     def counted(self) -> Iterator[Item]:
         """The items. Where they take long it is said how many there were so far, and ever less often."""
+        if self.source.count and self.source.count >= MANY:
+            _log.info("%s: %s pictures are decoded, once: they are kept", self.name, f"{self.source.count:,}")
         said, pause, of = time.monotonic(), PAUSE, f" of {self.source.count:,}" if self.source.count else ""
         for number, item in enumerate(self.source.items()):
             if time.monotonic() - said > pause:
@@ -152,7 +172,7 @@ class _Preparing:
     def take(self, item: Item) -> None:
         """Decode, denoise and format one picture, and put it behind the others."""
         try:
-            pixels, turned, several = item.read()
+            pixels, turned, several, mode, loss = item.read()
         except DataError as error:
             if self.stages.clean == "keep":
                 raise DataError(f"{self.name}: {error}") from error
@@ -161,6 +181,8 @@ class _Preparing:
             return
         self.sizes[f"{pixels.shape[2]}x{pixels.shape[1]}"] += 1
         self.steps.update(turned=turned, several=several, grey=len(pixels) == 1)
+        self.modes.setdefault(mode, []).append(len(self.names))
+        self.worth.append(4 * pixels[0].size - loss)  # larger first, then what saving cost less
         if self.stages.denoise:
             pixels = OF_PICTURES[self.stages.denoise](pixels)
         self.keep(self.formed(pixels))
@@ -193,6 +215,10 @@ class _Preparing:
         if known is not None:
             self.labels = [label if label in range(len(known)) else None for label in self.labels]
         self.steps["labelled"] = sum(label is not None for label in self.labels)
+        if self.source.labels and not self.steps["labelled"]:
+            raise DataError(
+                f"{self.name}: label = {shown_value(self.source.labels)} holds no label: name another column"
+            )
         if self.steps["labelled"] < len(self.labels):
             return None
         if known is not None:

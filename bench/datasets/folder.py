@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from bench import DataError, dataset
 from bench.datasets._image import ImageDataset
-from bench.datasets._items import Item, Source, identity_of, set_apart
+from bench.datasets._items import Item, Source, grouping, identity_of, set_apart
 from bench.datasets._prepared import prepare
 from bench.datasets._split import ALIASES
 from bench.datasets._stages import Stages, staged
-from bench.errors import named, shown
+from bench.errors import named
 from bench.foreign import decoding, locate
 from bench.reading.encoded import Decoded, decode
 from bench.reading.folders import Listing, list_pictures
@@ -36,25 +35,16 @@ def folder(path: str, stages: Stages) -> ImageDataset:
     identity = f"{place.absolute()} {identity_of(sorted(listing.names) if place.is_dir() else [place])}"
     _, remarks = set_apart(listing.names, _words(_below(place, listing)))
     remarks += [listing.skipped] if listing.skipped else []
-    items = partial(_items, place, _compiled(stages.group))
+    items = partial(_items, place, grouping(stages.group))
     return prepare(Source(f"folder:{path}", identity, items, remarks=remarks, count=len(listing.names)), stages)
 
 
-def _compiled(pattern: str) -> re.Pattern[str] | None:
-    try:
-        return re.compile(pattern) if pattern else None
-    except re.error as error:
-        raise DataError(f"group = {shown(pattern)} is no regular expression: {error}") from error
-
-
-def _items(place: Path, pattern: re.Pattern[str] | None) -> Iterator[Item]:
+def _items(place: Path, group_of: Callable[[str], str | None]) -> Iterator[Item]:
     listing = list_pictures(place)
     below = _below(place, listing)
     for (row, path), split in set_apart(list(enumerate(map(PurePosixPath, below))), _words(below))[0]:
         label = _first(path.parts[1 if split else 0 : -1])
-        found = pattern.search(str(path)) if pattern else None
-        group = (found[1] if found.re.groups else found[0]) if found else None
-        yield Item(str(path), partial(_read, listing, row, str(path)), label or None, group, split)
+        yield Item(str(path), partial(_read, listing, row, str(path)), label or None, group_of(str(path)), split)
 
 
 def _below(place: Path, listing: Listing) -> list[str]:

@@ -147,6 +147,7 @@ def every(of: str, novelty: bool) -> list[str]:
         name
         for name, entry in registry.all("metrics").items()
         if entry.of == of
+        and (of == "features" or "text" in entry.on)
         and set(entry.sides) <= sides
         and (entry.aspect == "novelty") == novelty
         and name not in {*NUMBERS, *CLIPS, *NO_INTERVAL}
@@ -245,6 +246,51 @@ def texts(d: Drawing) -> Found:
         cast(Side, side): [" ".join(words) for words in part] for side, part in sides.items()
     }
     return found(d.names, Drawn("text", joined, int(d.rng.integers(2**31))))
+
+
+# Music --------------------------------------------------------------------------------------------------------------
+
+FRAMES, KEYS = 24, 24
+MUSIC = (
+    "pitch_class_distance", "note_length_distance", "polyphony_gap", "scale_consistency_gap", "groove_gap",
+    "repetition_gap", "longest_copied_passage",
+)  # fmt: skip
+DEGREES = np.array([0, 2, 4, 5, 7, 9, 11, 12, 14, 16, 17, 19, 21, 23])  # of C major, two octaves
+
+
+def pieces(law: str, rng: Rng, n: int, relation: Relation = "null") -> Array:
+    """``(n, FRAMES, KEYS)`` of two voices in a key: each note apart, voices that walk, or phrases that come again.
+
+    near: one note in ten is a semitone beside the scale, and held for longer; far: half of them, and a third voice.
+    """
+    wrong, held = {"null": (0.0, 0.5), "near": (0.1, 0.6)}.get(relation, (0.5, 0.8))
+    voices = 3 if relation == "far" else 2
+    degree = rng.integers(0, 7, (n, voices, FRAMES)) + 3 * np.arange(voices)[:, None]
+    if law == "walks":
+        steps = rng.integers(-1, 2, (n, voices, FRAMES)).cumsum(2)
+        degree = degree[:, :, :1] + steps
+    if law == "phrases":
+        again = (rng.random((n, 1, 1)) < 0.5) & (np.arange(FRAMES) >= FRAMES // 2)
+        degree = np.where(again, np.roll(degree, FRAMES // 2, 2), degree)
+    fresh = rng.random((n, voices, FRAMES)) >= held
+    fresh[:, :, 0] = True
+    place = np.maximum.accumulate(np.where(fresh, np.arange(FRAMES), 0), 2)
+    beside = (rng.random((n, voices, FRAMES)) < wrong).astype(int)
+    key = DEGREES[degree % len(DEGREES)] + beside
+    key = np.take_along_axis(key, place, 2) % KEYS
+    rolls = np.zeros((n, FRAMES, KEYS), np.uint8)
+    rolls[np.arange(n)[:, None, None], np.arange(FRAMES), key] = 1
+    return rolls
+
+
+def music(d: Drawing) -> Found:
+    """All measures of piano rolls; near and far, some samples are training pieces in another key, too."""
+    train, samples = pieces(d.law, d.train_rng, d.n_train), pieces(d.law, d.rng, d.n, d.relation)
+    copied = np.flatnonzero(d.rng.random(d.n) < COPIES[d.relation])
+    samples[copied] = train[d.rng.integers(d.n_train, size=len(copied))]
+    sides: dict[Side, Array] = {"samples": samples, "reference": pieces(d.law, d.rng, d.n), "train": train}
+    every_one: dict[Side, Tensor] = {side: torch.from_numpy(x) for side, x in sides.items()}
+    return found(d.names, Drawn("music", every_one, int(d.rng.integers(2**31))))
 
 
 # Likelihoods --------------------------------------------------------------------------------------------------------
@@ -436,6 +482,14 @@ WORLDS = (
         ("words", "chain", "patterns"),
         [*every("samples", novelty=False), *every("samples", novelty=True)],
         texts,
+    ),
+    World(
+        "Music",
+        "near: one note in ten is beside its scale and notes are longer, and one piece in twenty is a training piece; "
+        "far: every other one, and three voices in place of two",
+        ("notes", "walks", "phrases"),
+        MUSIC,
+        music,
     ),
     World(
         "Likelihood of text, and membership",
