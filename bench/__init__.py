@@ -76,6 +76,7 @@ if TYPE_CHECKING:
         ExampleLoss,
         Extractor,
         Features,
+        Forecaster,
         Generator,
         Likelihood,
         Paced,
@@ -173,9 +174,9 @@ _HOMES = {
     "bench.probes.tracing": "idle_share",
     "bench.probes.stopwatch": "Timing time_calls",
     "bench.protocols": (
-        "Batch BatchStreaming Dataset DataSpec Evaluated ExampleLoss Extractor Features Generator Likelihood Paced "
-        "Reconstructor Refitting Rereading Scored Sequential Split SplitName Streaming Textual Trainable Verbatim "
-        "as_read_by unmet"
+        "Batch BatchStreaming Dataset DataSpec Evaluated ExampleLoss Extractor Features Forecaster Generator "
+        "Likelihood Paced Reconstructor Refitting Rereading Scored Sequential Split SplitName Streaming Textual "
+        "Trainable Verbatim as_read_by unmet"
     ),
     "bench.record": "CurvePoint Estimate Failure Interval Measurement Plan RunRecord",
     "bench.reading": "examples_in",
@@ -394,6 +395,7 @@ __all__ = [
     "Failure",
     "FeatureSet",
     "Features",
+    "Forecaster",
     "Gate",
     "GenbenchError",
     "Generator",

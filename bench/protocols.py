@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from bench.modalities._sequences import Sequences
 
 Modality = str  # the name of one that is registered
-Aspect = Literal["realism", "likelihood", "diversity", "relevance", "novelty", "reconstruction", "efficiency"]
+Aspect = Literal[
+    "realism", "likelihood", "diversity", "relevance", "novelty", "reconstruction", "prediction", "efficiency"
+]
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
 ORDERING: tuple[Aspect, ...] = ("realism", "likelihood")  # a metric of one of these orders a board
 # Of a yardstick: held-out data, which no generator need beat; what each should beat; training data.
@@ -267,6 +269,18 @@ class Reconstructor(Generator, Protocol):
 
 
 @runtime_checkable
+class Forecaster(Generator, Protocol):
+    """A generator that says how what has an order, such as a video, goes on."""
+
+    def forecast(self, start: Tensor, steps: int, rng: torch.Generator) -> Tensor:
+        """What follows each of ``start`` ``(n, entries, ...)``, entries of the first axis as in ``Batch.data``.
+
+        The next ``steps`` entries, ``(n, steps, ...)``, in the range of the data. ``rng`` lives on the CPU.
+        """
+        ...
+
+
+@runtime_checkable
 class Streaming(Generator, Protocol):
     """A generator that can hand out its work piece by piece."""
 
@@ -350,6 +364,7 @@ CAPABILITIES: dict[str, type] = {
     "score steps": Sequential,
     "score examples": ExampleLoss,
     "reconstruct": Reconstructor,
+    "forecast": Forecaster,
     "stream": Streaming,
     "stream batches": BatchStreaming,
     "count evaluations": Evaluated,
@@ -362,6 +377,7 @@ _MEMBERS = {
     "score steps": ("step_log_prob",),
     "score examples": ("example_loss",),
     "reconstruct": ("reconstruct",),
+    "forecast": ("forecast",),
     "stream": ("stream",),
     "stream batches": ("stream_batch",),
     "count evaluations": ("nfe",),

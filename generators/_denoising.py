@@ -27,6 +27,7 @@ from generators._labels import guided, twice, withheld
 from generators._latent import InSpace
 from generators._nets import ResidualMLP, UNet
 from generators._schedule import descend
+from generators._video_nets import VideoUNet
 
 Net = Literal["unet", "dit"]
 
@@ -124,9 +125,11 @@ def _read(spec: DataSpec) -> tuple[str, ...]:
 
 
 def _net_of_pixels(spec: DataSpec, net: Net, outputs: int, depth: int, patch: int, given: dict[str, Any]) -> nn.Module:
-    channels, *sides = spec.shape
-    if any(side % patch for side in sides):
-        raise Unsupported(f"patch = {patch}: sides of images must be multiples of it, and here they are {sides}")
+    *frames, channels, height, breadth = spec.shape
+    if height % patch or breadth % patch:
+        raise Unsupported(f"patch = {patch}: sides must be multiples of it, and here they are {[height, breadth]}")
+    if frames:
+        return VideoUNet(frames[0], channels, outputs * channels, patch=patch, **given)
     if net == "dit":
         return DiT(spec.shape, outputs * channels, depth=depth, patch=patch, **given)
     return UNet(channels, outputs * channels, patch=patch, **given)

@@ -27,6 +27,10 @@ class Sample:
         return self.shown.png
 
     @property
+    def moving(self) -> bytes | None:
+        return self.shown.moving
+
+    @property
     def texts(self) -> tuple[str, ...]:
         return self.shown.texts
 

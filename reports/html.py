@@ -64,6 +64,7 @@ QUESTIONS = {
     "relevance": "is it what was asked for?",
     "novelty": "is it new, or a copy of the training data?",
     "reconstruction": "how much is lost when it copies test data?",
+    "prediction": "how far off is what it says comes next?",
     "efficiency": "what does it cost in time and memory?",
 }
 

@@ -20,6 +20,7 @@ from bench.testing import DatasetPromises
 
 EMBEDDED = ("chorales", "digits", "kjv", "mnist5k")
 EXTERNAL = ("cifar10", "jsb", "mnist", "tinyshakespeare")
+MOVING, FILMS = "moving_mnist", "clips:films"  # in test_video
 OF_A_FONT = ("emoji",)
 BROUGHT = (
     "folder:pictures",
@@ -38,7 +39,8 @@ BROUGHT = (
 
 def test_these_are_all_there_are() -> None:
     ours = {name for name, e in registry.all("datasets", with_rest=True).items() if e.origin.startswith("bench.")}
-    assert ours == {*EMBEDDED, *EXTERNAL, *OF_A_FONT, *(name.partition(":")[0] + ":" for name in BROUGHT)}
+    brought = (name.partition(":")[0] + ":" for name in (*BROUGHT, FILMS))
+    assert ours == {*EMBEDDED, *EXTERNAL, *OF_A_FONT, MOVING, *brought}
 
 
 def cells(rolls: Sequence[np.ndarray]) -> np.ndarray:

@@ -36,6 +36,8 @@ from metrics.likelihood.bits_per_dim import bits_of
 from metrics.likelihood.log_likelihood import mean_of
 from metrics.likelihood.nats_per_frame import per_frame
 from metrics.text.judge_perplexity import gap, perplexity
+from metrics.video.frame_fd import frame_distance
+from metrics.video.temporal_consistency import distance as distance_of_changes
 
 Array = np.ndarray
 Rng = np.random.Generator
@@ -115,6 +117,9 @@ NO_INTERVAL: Mapping[str, str] = {
         ),
         "what one process reached",
     ),
+    **dict.fromkeys(
+        ("next_frame_mse", "next_frame_psnr", "next_frame_ssim"), "over clips, as mse, psnr and ssim over images"
+    ),
     **dict.fromkeys(("first_token_p50", "inter_token_p50", "inter_token_p99"), "a percentile of calls, as latency's"),
     **dict.fromkeys(
         (
@@ -145,7 +150,7 @@ def every(of: str, novelty: bool) -> list[str]:
         and (of == "features" or "text" in entry.on)
         and set(entry.sides) <= sides
         and (entry.aspect == "novelty") == novelty
-        and name not in {*NUMBERS, *NO_INTERVAL}
+        and name not in {*NUMBERS, *CLIPS, *NO_INTERVAL}
     ]
 
 
@@ -429,6 +434,31 @@ def pace_of(seconds: Array, notes: int = 100) -> Estimate:
     return train_throughput(cast(Trial[Any], SimpleNamespace(costs=spent, conditions={}, batch_size=1)))
 
 
+# Clips --------------------------------------------------------------------------------------------------------------
+
+FRAMES = 4
+CLIPS = ("frame_fd", "temporal_consistency")
+
+
+def clips(d: Drawing) -> Found:
+    """Clips of a few frames that depend on one another: their features, and their changes."""
+    law, rng, n, relation = d.law, d.rng, d.n, d.relation
+    worse = 1 + SHIFT[relation]
+
+    def seen(moved: Relation) -> Array:  # what a clip shows, and a little of each frame's own
+        own = 0.3 * rng.normal(size=(n, FRAMES, DIMENSIONS))
+        return rows("normal", rng, n, moved)[:, None] + spread(law, rng, n)[:, None, None] * own
+
+    def changed(scale: float) -> Array:
+        return scale * spread(law, rng, n)[:, None] * (1 + 0.2 * rng.random((n, FRAMES)))
+
+    every_one: Mapping[str, Callable[[], Estimate]] = {
+        "frame_fd": lambda: frame_distance(seen(relation), seen("null")),
+        "temporal_consistency": lambda: distance_of_changes(changed(worse), changed(1.0)),
+    }
+    return {name: _or_why(every_one[name]) for name in d.names}
+
+
 WORLDS = (
     World(
         "Realism and diversity, of vectors",
@@ -474,5 +504,13 @@ WORLDS = (
         ("normal", "skewed", "two kinds"),
         NUMBERS,
         numbers,
+    ),
+    World(
+        "Clips, whose frames depend on one another",
+        "near: features moved by a quarter of a standard deviation, changes a quarter larger; far: features moved by "
+        "four, changes five times as large",
+        ("normal", "skewed", "two kinds"),
+        CLIPS,
+        clips,
     ),
 )
