@@ -32,9 +32,10 @@ def _content(target: str, **params: Any) -> str:
 def python(spec: DataSpec, target: str, *, arguments: Mapping[str, Any] | None = None) -> Generator:
     """What a factory returns that is called with the DataSpec, or with nothing, and these arguments.
 
-    It has ``sample(n, rng, condition=None)`` as a family has, ``sample(n, rng)``, or ``sample(n)``, which draws from the
-    global generators; these are seeded from ``rng`` then, and its samples depend on how many are drawn at a time. Whatever else of a
-    family it has is measured, too. Raises GenbenchError for no such factory, or one of what cannot sample.
+    It has ``sample(n, rng, condition=None)`` as a family has, ``sample(n, rng)``, or ``sample(n)``, which draws from
+    the global generators; these are seeded from ``rng`` then, and its samples depend on how many are drawn at a time.
+    Whatever else of a family it has is measured, too. Raises GenbenchError for no such factory, or one of what cannot
+    sample.
     """
     factory, given = _found(target), dict(arguments or {})
     made = factory(spec, **given) if _takes(factory, spec, **given) else factory(**given)
