@@ -28,6 +28,8 @@ from metrics.likelihood.nats_per_frame import per_frame
 from metrics.text.distinct_n import distinct_n
 from metrics.text.judge_perplexity import gap, perplexity
 from metrics.text.ngram_novelty import ngram_novelty, novelty_gap_of
+from metrics.video.frame_fd import frame_distance
+from metrics.video.temporal_consistency import distance
 from tests.intervals.worlds import (
     DIMENSIONS,
     FRAMES,
@@ -95,6 +97,18 @@ def one_piece_again_and_again() -> Found:
     return _pieces(np.repeat(pieces("walks", rng, 1), N, axis=0), *[pieces("walks", rng, N) for _ in range(2)])
 
 
+def same_clips() -> Found:
+    frames = _rows(0).reshape(N // 4, 4, DIMENSIONS)
+    moves = np.full((N, 3), 0.2)
+    return _clips(frames, frames, moves, moves)
+
+
+def clips_apart() -> Found:
+    """Other frames, and clips that stand still beside some of which no frame is like the one before."""
+    fake, real = (_rows(seed).reshape(N // 4, 4, DIMENSIONS) + 1e3 * seed for seed in range(2))
+    return _clips(fake, real, np.zeros((N, 3)), np.ones((N, 3)))
+
+
 def even_likelihoods() -> Found:
     rng = np.random.default_rng(0)
     return likelihoods(Drawing("two letters", "far", 60, 60, rng, rng, LIKELIHOODS))
@@ -143,6 +157,8 @@ ENDS: Mapping[str, Callable[[], Found]] = {
         same_pieces,
         pieces_apart,
         one_piece_again_and_again,
+        same_clips,
+        clips_apart,
         even_likelihoods,
         perfect_numbers,
         worst_numbers,
@@ -206,6 +222,10 @@ def _texts(*sides: list[str]) -> Found:
 
 def _pieces(*sides: np.ndarray) -> Found:
     return found(MUSIC, Drawn("music", dict(zip(SIDES, map(torch.from_numpy, sides), strict=True)), 0))
+
+
+def _clips(fake: np.ndarray, real: np.ndarray, fake_moves: np.ndarray, real_moves: np.ndarray) -> Found:
+    return {"frame_fd": frame_distance(fake, real), "temporal_consistency": distance(fake_moves, real_moves)}
 
 
 def _alike() -> dict[str, Estimate]:

@@ -436,7 +436,7 @@ def pace_of(seconds: Array, notes: int = 100) -> Estimate:
 
 # Clips --------------------------------------------------------------------------------------------------------------
 
-FRAMES = 4
+LASTING = 4  # frames of a clip
 CLIPS = ("frame_fd", "temporal_consistency")
 
 
@@ -446,11 +446,11 @@ def clips(d: Drawing) -> Found:
     worse = 1 + SHIFT[relation]
 
     def seen(moved: Relation) -> Array:  # what a clip shows, and a little of each frame's own
-        own = 0.3 * rng.normal(size=(n, FRAMES, DIMENSIONS))
+        own = 0.3 * rng.normal(size=(n, LASTING, DIMENSIONS))
         return rows("normal", rng, n, moved)[:, None] + spread(law, rng, n)[:, None, None] * own
 
     def changed(scale: float) -> Array:
-        return scale * spread(law, rng, n)[:, None] * (1 + 0.2 * rng.random((n, FRAMES)))
+        return scale * spread(law, rng, n)[:, None] * (1 + 0.2 * rng.random((n, LASTING)))
 
     every_one: Mapping[str, Callable[[], Estimate]] = {
         "frame_fd": lambda: frame_distance(seen(relation), seen("null")),
