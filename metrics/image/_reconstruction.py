@@ -30,8 +30,8 @@ def checked_images(copies: Images, originals: Images) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def mean_of_images(values: Tensor, lo: float, hi: float) -> Estimate:
-    """Mean of one number in [lo, hi] an image, ``(n,)`` float64; its interval is never of no width."""
+def mean_of_images(values: Tensor, lo: float, hi: float, of: str = "images") -> Estimate:
+    """Mean of one number in [lo, hi] of each, ``(n,)`` float64; its interval is never of no width."""
     value, error = float(values.mean()), float(values.std()) / math.sqrt(len(values))
-    interval = bounded_interval(value, error, len(values), "Wilson, effective trials over images", lo=lo, hi=hi)
+    interval = bounded_interval(value, error, len(values), f"Wilson, effective trials over {of}", lo=lo, hi=hi)
     return Estimate(value=value, n=len(values), interval=interval)

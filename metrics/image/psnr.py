@@ -30,9 +30,13 @@ def psnr(trial: Trial[Reconstructor]) -> Estimate:
 def peak_signal_to_noise(copies: Images, originals: Images) -> Estimate:
     """In dB, of uint8 ``(n, C, H, W)``. Raises Omitted for perfect copies, else as ``checked_images`` does."""
     error = mean_of_images(squared_errors(*checked_images(copies, originals)), 0.0, 1.0)
+    protocol = {"data_range": 255, "mse": "over all images"}
+    return in_decibels(error, "copy").model_copy(update={"protocol": protocol})
+
+
+def in_decibels(error: Estimate, one: str) -> Estimate:
+    """Of a mean squared error of pixels in [0, 1]. Raises Omitted where every ``one`` is perfect."""
     if error.value == 0 or error.interval is None:
-        raise Omitted("every copy is perfect: the signal-to-noise ratio is infinite")
+        raise Omitted(f"every {one} is perfect: the signal-to-noise ratio is infinite")
     lo, value, hi = (-10 * math.log10(mean) for mean in (error.interval.hi, error.value, error.interval.lo))
-    interval = error.interval.model_copy(update={"lo": lo, "hi": hi})
-    protocol: dict[str, str | int] = {"data_range": 255, "mse": "over all images"}
-    return Estimate(value=value, n=error.n, interval=interval, protocol=protocol)
+    return Estimate(value=value, n=error.n, interval=error.interval.model_copy(update={"lo": lo, "hi": hi}))

@@ -5,13 +5,12 @@ Of clips of 20 frames that is the published protocol of Moving MNIST, 10 frames 
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from bench import Estimate, Forecaster, GenbenchError, Omitted, TooFew, Trial, alive, bounded_interval, modality_of
+from bench import Forecaster, GenbenchError, Omitted, TooFew, Trial, alive, modality_of
 from metrics._arrays import Array
 
 
@@ -68,10 +67,3 @@ def squared_errors(said: Array, frames: Array) -> Tensor:
     pairs = zip(x.split(100), y.split(100), strict=True)
     squares = [(a.int() - b.int()).square().flatten(1).sum(1, dtype=torch.int64) for a, b in pairs]
     return torch.cat(squares).double() / (255**2 * x.shape[1])
-
-
-def mean_of_clips(values: Tensor, lo: float, hi: float) -> Estimate:
-    """Mean of one number in [lo, hi] a clip, ``(n,)`` float64: frames of a clip depend on one another."""
-    value, error = float(values.mean()), float(values.std()) / math.sqrt(len(values))
-    interval = bounded_interval(value, error, len(values), "Wilson, effective trials over clips", lo=lo, hi=hi)
-    return Estimate(value=value, n=len(values), interval=interval)

@@ -12,7 +12,8 @@ import math
 
 from bench import Estimate, Forecaster, Trial, metric
 from metrics._arrays import Array
-from metrics.video._prediction import checked_frames, mean_of_clips, predicted, squared_errors
+from metrics.image._reconstruction import mean_of_images
+from metrics.video._prediction import checked_frames, predicted, squared_errors
 
 
 @metric(
@@ -36,4 +37,4 @@ def next_frame_mse(trial: Trial[Forecaster]) -> Estimate:
 def summed_squared_error(said: Array, frames: Array) -> Estimate:
     """Of uint8 ``(n, steps, C, H, W)``; 0 to C H W. Raises as ``checked_frames`` does."""
     x, _ = checked_frames(said, frames)
-    return mean_of_clips(squared_errors(said, frames), 0.0, float(math.prod(x.shape[2:])))
+    return mean_of_images(squared_errors(said, frames), 0.0, float(math.prod(x.shape[2:])), of="clips")

@@ -10,8 +10,9 @@ import torch
 
 from bench import Estimate, Forecaster, Omitted, Trial, metric
 from metrics._arrays import Array
+from metrics.image._reconstruction import mean_of_images
 from metrics.image.ssim import PROTOCOL, SIDE, similarities
-from metrics.video._prediction import checked_frames, mean_of_clips, predicted
+from metrics.video._prediction import checked_frames, predicted
 
 
 @metric(
@@ -40,4 +41,4 @@ def similarity_of_frames(said: Array, frames: Array) -> Estimate:
         raise Omitted(f"frames of {x.shape[3]}x{x.shape[4]} are smaller than SSIM's window of {SIDE}x{SIDE}")
     pairs = zip(x.split(10), y.split(10), strict=True)
     values = [similarities(a.flatten(0, 1).double(), b.flatten(0, 1).double()).view(a.shape[:2]) for a, b in pairs]
-    return mean_of_clips(torch.cat(values).mean(1), -1.0, 1.0)
+    return mean_of_images(torch.cat(values).mean(1), -1.0, 1.0, of="clips")
