@@ -113,7 +113,7 @@ class TestCleaning:
     def test_how_far_it_is_is_said_where_decoding_takes_long(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("bench.datasets._prepared.PAUSE", 0.0)
+        monkeypatch.setattr("bench.datasets._preparing.PAUSE", 0.0)
         caplog.set_level("INFO", "genbench")
         source = f"folder:{write(tmp_path / 'x', PICTURES, [f'{i}.png' for i in range(40)])}"
         make(source)

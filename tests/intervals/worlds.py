@@ -23,6 +23,9 @@ from bench.measure.comparison import Comparison, Space, measure
 from bench.measure.feature_store import FeatureSet
 from bench.protocols import SplitName
 from bench.registry import MetricEntry, Side, registry
+from metrics.audio.clipping_share import clipping_share
+from metrics.audio.log_spectral_distance import log_spectral_distance
+from metrics.audio.silence_share import FRAME, silence_share
 from metrics.cost.latency import percentile
 from metrics.cost.throughput import rate, train_throughput
 from metrics.features.class_accuracy import class_accuracy
@@ -316,7 +319,7 @@ NUMBERS = (
     "clip_score", "class_accuracy", "judge_perplexity", "judge_gap", "latency_p50", "latency_p90",
     "latency_p99", "mse", "prompt_similarity", "psnr",
     "rfd", "sample_throughput", "train_throughput", "ssim", "bits_per_dim",
-    "log_likelihood", "nats_per_frame",
+    "log_likelihood", "nats_per_frame", "clipping_share", "silence_share", "log_spectral_distance",
 )  # fmt: skip
 
 
@@ -346,7 +349,13 @@ def numbers(d: Drawing) -> Found:
     labels = torch.arange(n) % MODES
     heard = rng.random(n) < {"null": 0.999, "near": 0.95, "far": 1 / MODES}[relation]
     answers = torch.where(torch.from_numpy(heard), labels, (labels + 1) % MODES)
+    sounds = torch.from_numpy(rng.normal(size=(n, 10 * FRAME))).float().clamp(-3, 3) / 4
+    share = torch.from_numpy(0.05 * worse * spread(law, rng, n)).float()[:, None]  # of each, at most a half or so
+    places = torch.arange(10 * FRAME) / (10 * FRAME)
     every_one: Mapping[str, Callable[[], Estimate]] = {
+        "clipping_share": lambda: clipping_share(torch.where(places < share, 1.0, sounds)),
+        "silence_share": lambda: silence_share(torch.where(places < 2 * share, 0.0, sounds)),
+        "log_spectral_distance": lambda: log_spectral_distance(sounds * (1 - share.clamp(max=0.9)), sounds),
         "judge_perplexity": lambda: perplexity(nats, tokens),
         "judge_gap": lambda: gap(nats, tokens, their_nats, their_tokens),
         "latency_p50": lambda: percentile(seconds, 0.5),
