@@ -46,7 +46,6 @@ def decibels(wave: Tensor) -> Tensor:
     better="lower",
     least=0,
     most=LARGEST,
-    lead=1,
     sides=("reconstructions", "reference"),
     paper="doi:10.1109/TASSP.1976.1162849",
 )

@@ -349,13 +349,8 @@ def numbers(d: Drawing) -> Found:
     labels = torch.arange(n) % MODES
     heard = rng.random(n) < {"null": 0.999, "near": 0.95, "far": 1 / MODES}[relation]
     answers = torch.where(torch.from_numpy(heard), labels, (labels + 1) % MODES)
-    sounds = torch.from_numpy(rng.normal(size=(n, 10 * FRAME))).float().clamp(-3, 3) / 4
-    share = torch.from_numpy(0.05 * worse * spread(law, rng, n)).float()[:, None]  # of each, at most a half or so
-    places = torch.arange(10 * FRAME) / (10 * FRAME)
     every_one: Mapping[str, Callable[[], Estimate]] = {
-        "clipping_share": lambda: clipping_share(torch.where(places < share, 1.0, sounds)),
-        "silence_share": lambda: silence_share(torch.where(places < 2 * share, 0.0, sounds)),
-        "log_spectral_distance": lambda: log_spectral_distance(sounds * (1 - share.clamp(max=0.9)), sounds),
+        **sound_measures(d),
         "judge_perplexity": lambda: perplexity(nats, tokens),
         "judge_gap": lambda: gap(nats, tokens, their_nats, their_tokens),
         "latency_p50": lambda: percentile(seconds, 0.5),
@@ -375,6 +370,27 @@ def numbers(d: Drawing) -> Found:
         "train_throughput": lambda: pace_of(np.array(seconds)),
     }
     return {name: _or_why(every_one[name]) for name in d.names}
+
+
+def sounds(d: Drawing) -> tuple[Tensor, Tensor]:
+    """Noise, ``(n, 400)``, and where something is wrong: a beginning, as long as the law says."""
+    noise = torch.from_numpy(d.rng.normal(size=(d.n, 5 * FRAME))).float().clamp(-3, 3) / 4
+    share = 0.1 * (1 + SHIFT[d.relation]) * spread(d.law, d.rng, d.n)
+    return noise, torch.linspace(0, 1, 5 * FRAME) < torch.from_numpy(share)[:, None]
+
+
+def sound_measures(d: Drawing) -> Mapping[str, Callable[[], Estimate]]:
+    """Of sounds whose beginnings are clipped or silent, and of copies of them that lack theirs."""
+
+    def spoilt(by: float) -> tuple[Tensor, Tensor]:
+        noise, wrong = sounds(d)
+        return torch.where(wrong, by, noise), noise
+
+    return {
+        "clipping_share": lambda: clipping_share(spoilt(1.0)[0]),
+        "silence_share": lambda: silence_share(spoilt(0.0)[0]),
+        "log_spectral_distance": lambda: log_spectral_distance(*spoilt(0.0)),
+    }
 
 
 def _or_why(work: Callable[[], Estimate]) -> Estimate | str:
