@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.datasets._cache import cached
 from bench.datasets._denoise import OF_PICTURES
-from bench.datasets._findings import UNDECODABLE, WRONG_MODE, Preparation
+from bench.datasets._findings import UNDECODABLE, WRONG_MODE, Finding, Preparation, converted
 from bench.datasets._format import FILTER, fitted, in_mode
 from bench.datasets._image import ImageDataset, Splits
 from bench.datasets._items import Item, Source
@@ -34,7 +34,7 @@ def prepare(source: Source, stages: Stages) -> ImageDataset:
         )
     kind = source.name.partition(":")[0]
     about = {"pictures": f"{kind} {source.identity}", "classes": source.classes, "remarks": source.remarks}
-    about |= asdict(stages)
+    about |= {"labels": source.labels, **asdict(stages)}
     return cached(
         about, lambda work: PreparingPictures(source, stages, work).run(), lambda folder: _opened(source, folder)
     )
@@ -43,19 +43,31 @@ def prepare(source: Source, stages: Stages) -> ImageDataset:
 def _opened(source: Source, folder: Path) -> ImageDataset | None:
     def build(about: Preparation, splits: Splits) -> ImageDataset:
         found = mapped(folder / "found.npy")
-        data = ImageDataset(source.name, splits, len(about.classes) if about.classes else None, known=about.fingerprint)
+        data = ImageDataset(source.name, splits, _names(about.classes), known=about.fingerprint)
         data.prepared, data.found = about, found.reshape(-1, 2, *data.spec.shape)
         return data
 
     return opened(folder, build)
 
 
+def _names(classes: tuple[str, ...] | None) -> tuple[str, ...] | int | None:
+    """What the classes are called; how many they are where their names are numbers, which say nothing."""
+    return len(classes) if classes and all(name.isdecimal() for name in classes) else classes or None
+
+
 class PreparingPictures(Preparing):
-    """Of pictures, decoded in eight bits."""
+    """Of pictures, decoded in eight bits.
+
+    modes: rows by the mode that they were saved in.
+    """
 
     one, many, dtype = "picture", "pictures", BYTE
     faults = (UNDECODABLE, WRONG_MODE)
     stages: Stages
+
+    def __init__(self, source: Source, stages: Stages, work: Path) -> None:
+        super().__init__(source, stages, work)
+        self.modes = dict[str, list[int]]()
 
     @property
     def header(self) -> str:
@@ -65,9 +77,11 @@ class PreparingPictures(Preparing):
         """Decode, denoise and format one picture, and put it behind the others."""
         if (found := self.decoded(item)) is None:
             return
-        pixels, turned, several = found
+        pixels, turned, several, mode, loss = found
         self.sizes[f"{pixels.shape[2]}x{pixels.shape[1]}"] += 1
         self.steps.update(turned=turned, several=several, grey=len(pixels) == 1)
+        self.modes.setdefault(mode, []).append(len(self.names))
+        self.worth.append(4 * pixels[0].size - loss)  # larger first, then what saving cost less
         if self.stages.denoise:
             pixels = OF_PICTURES[self.stages.denoise](pixels)
         self.keep(self.formed(pixels))
@@ -90,6 +104,9 @@ class PreparingPictures(Preparing):
         elif len(pixels) > self.rows.shape[0]:
             self.rows = self.rows.repeated(len(pixels))
         self.rows.append(np.broadcast_to(pixels, self.rows.shape))
+
+    def converted(self, rows: Rows) -> Iterator[Finding]:
+        return converted(self.modes, self.names, self.held, rows.shape[0])
 
     def described(self) -> Iterator[str]:
         if self.stages.denoise:
