@@ -45,12 +45,13 @@ class Unusable(Exception):
 @dataset("midi:", modality="music", locate=lambda: "midi:FOLDER")
 @staged
 def midi(path: str, stages: MusicStages, *, grid: PositiveInt = 4) -> RollDataset | EventDataset:
-    """MIDI files in a folder: midi:FOLDER; sub-folders may be train, valid and test. Piano rolls or events.
+    """MIDI files below midi:FOLDER; sub-folders may be train, valid and test. Piano rolls or events.
 
     grid: frames a quarter note, to the nearest of which notes are moved; none is shorter than a frame.
     form: "roll" or "events".   window: frames of an example; 0: whole pieces.   clean: of files that cannot be read,
     hold no notes but drums, or stand twice, in whatever key: "drop", "refuse", or "keep" those that can be.
-    group: a regular expression that is searched for in the path below the folder, as of folder:.
+    group: a regular expression that is searched for in the path below the folder; its first group, or all
+    that it finds, is the key.
     """
     place = locate(path)
     if not place.is_dir():

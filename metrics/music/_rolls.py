@@ -126,6 +126,9 @@ def histogram_distance(ours: np.ndarray, theirs: np.ndarray, *, ordered: bool = 
     slope = np.cumsum(np.sign(np.cumsum(apart))[::-1])[::-1] if ordered else np.sign(apart) / 2
     value = float(np.abs(np.cumsum(apart)).sum() if ordered else np.abs(apart).sum() / 2)
     error = math.hypot(_share_error(ours, slope), _share_error(theirs, slope))
+    if not apart.any():  # the same on both sides, by chance or by copying: each bin may go either way
+        each = np.tri(len(apart)) if ordered else np.eye(len(apart)) / 2
+        error = sum(math.hypot(_share_error(ours, bin_), _share_error(theirs, bin_)) for bin_ in each)
     interval = normal_interval(value, error, "delta method over pieces; of the expectation at this n", lo=0, hi=hi)
     return Estimate(value=value, n=int(ours.sum()), interval=interval)
 

@@ -88,6 +88,7 @@ def test_an_exported_net_makes_what_the_model_makes(kind: str, labelled: bool, t
     SAVE[kind](net, given[: 1 + labelled], tmp_path / "net.bin")
     options: dict[str, Any] = {"noise": [latent], "labelled": labelled} if kind == "torchscript" else {}
     loaded = make(family(f"{kind}:{tmp_path / 'net.bin'}"), DATA, **options)
+    loaded.eval()  # as a trial does before it samples
     labels = torch.arange(7) if labelled else None
     whole = sampled(loaded, [7], labels=labels)
     rows = bench.Rows(stream(0, "sample"), 7)
@@ -169,6 +170,13 @@ class Plain:
         return np.tanh(np.random.standard_normal((n, 1, 8, 8))).astype(np.float32)
 
 
+class Unlabelled:
+    """Of somebody who takes the stream and has no labels."""
+
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
+        return torch.rand(n, 1, 8, 8, generator=rng) * 2 - 1
+
+
 def nothing() -> int:
     return 3
 
@@ -179,8 +187,9 @@ class TestPython:
         assert isinstance(model, bench.protocols.ExampleLoss) and sampled(model, [9]).data.abs().max() <= 0.25
         assert same(sampled(model, [7]), sampled(model, [1, 4, 2]))
 
-    def test_what_does_not_is_seeded(self) -> None:
-        model = make(family(f"python:{__name__}:Plain"), DATA)
+    @pytest.mark.parametrize("factory", ["Plain", "Unlabelled"])
+    def test_what_does_not_is_seeded(self, factory: str) -> None:
+        model = make(family(f"python:{__name__}:{factory}"), DATA)
         first, other, again = (sampled(model, [4], seed) for seed in (0, 1, 0))
         assert same(first, again) and not same(first, other)
 

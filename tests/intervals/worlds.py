@@ -253,7 +253,7 @@ def texts(d: Drawing) -> Found:
 
 # Music --------------------------------------------------------------------------------------------------------------
 
-FRAMES, KEYS = 24, 24
+FRAMES, KEYS = 16, 24
 MUSIC = (
     "pitch_class_distance", "note_length_distance", "polyphony_gap", "scale_consistency_gap", "groove_gap",
     "repetition_gap", "longest_copied_passage",
