@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     )
     from bench.escapes import acts, escape
     from bench.files import cache_folder, open_plain, sha256, without_home, write_atomic
-    from bench.foreign import decoding, fault, locate
+    from bench.foreign import decoding, fault, locate, sought
     from bench.hub import hub_folder
     from bench.measure.alone import Alone
     from bench.measure.comparison import Comparison, Space
@@ -76,12 +76,14 @@ if TYPE_CHECKING:
         ExampleLoss,
         Extractor,
         Features,
+        Forecaster,
         Generator,
         Likelihood,
         Paced,
         Reconstructor,
         Refitting,
         Rereading,
+        Scored,
         Sequential,
         Split,
         SplitName,
@@ -90,8 +92,10 @@ if TYPE_CHECKING:
         Trainable,
         Verbatim,
         as_read_by,
+        unmet,
     )
     from bench.reading import Source, examples_in
+    from bench.reading.ahead import other_shape
     from bench.record import CurvePoint, Estimate, Failure, Interval, Measurement, Plan, RunRecord
     from bench.registry import (
         Presets,
@@ -158,7 +162,7 @@ _HOMES = {
     "bench.modalities._pictures": "Pictures",
     "bench.modalities._sequences": "Sequences",
     "bench.escapes": "acts escape",
-    "bench.foreign": "decoding fault locate",
+    "bench.foreign": "decoding fault locate sought",
     "bench.hub": "hub_folder",
     "bench.files": "cache_folder open_plain sha256 without_home write_atomic",
     "bench.measure.moments": "Moments",
@@ -170,11 +174,13 @@ _HOMES = {
     "bench.probes.tracing": "idle_share",
     "bench.probes.stopwatch": "Timing time_calls",
     "bench.protocols": (
-        "Batch BatchStreaming Dataset DataSpec Evaluated ExampleLoss Extractor Features Generator Likelihood Paced "
-        "Reconstructor Refitting Rereading Sequential Split SplitName Streaming Textual Trainable Verbatim as_read_by"
+        "Batch BatchStreaming Dataset DataSpec Evaluated ExampleLoss Extractor Features Forecaster Generator "
+        "Likelihood Paced Reconstructor Refitting Rereading Scored Sequential Split SplitName Streaming Textual "
+        "Trainable Verbatim as_read_by unmet"
     ),
     "bench.record": "CurvePoint Estimate Failure Interval Measurement Plan RunRecord",
     "bench.reading": "examples_in",
+    "bench.reading.ahead": "other_shape",
     "bench.code_digest": "source_digest",
     "bench.registry": (
         "Presets command dataset discover executor extractor generator importer metric modality preview preview_of "
@@ -389,6 +395,7 @@ __all__ = [
     "Failure",
     "FeatureSet",
     "Features",
+    "Forecaster",
     "Gate",
     "GenbenchError",
     "Generator",
@@ -413,6 +420,7 @@ __all__ = [
     "Retokenised",
     "Rows",
     "RunRecord",
+    "Scored",
     "Sequences",
     "Sequential",
     "Space",
@@ -475,6 +483,7 @@ __all__ = [
     "normal",
     "normal_interval",
     "open_plain",
+    "other_shape",
     "peak_flops",
     "preview",
     "preview_of",
@@ -499,12 +508,14 @@ __all__ = [
     "score_interval",
     "select",
     "sha256",
+    "sought",
     "source_digest",
     "spacing",
     "stretches",
     "summarise",
     "time_calls",
     "uniform",
+    "unmet",
     "wilson_interval",
     "without_home",
     "write_atomic",

@@ -69,15 +69,25 @@ def afford(what: object, size: int) -> None:
         raise DataError(f"{named(what)} needs {size / 1e9:,.1f} GB, more than this machine's {memory / 1e9:,.1f} GB")
 
 
+def sought(path: str | Path) -> str:
+    """Where a relative path was looked for, to stand behind words that nothing is there; "" for an absolute one."""
+    try:
+        whole = Path(path).absolute()
+    except OSError:  # the current folder itself is gone
+        return ""
+    return "" if str(whole) == str(path) else f" (looked for at {named(whole)})"
+
+
 def locate(source: str | Path) -> Path:
     """A path that is there. Raises DataError for one that is empty, is not there, or that no system can have."""
     if not str(source).strip():
         raise DataError(f"{EMPTY_PATH} name a file or a folder")
+    path = Path(source)
     try:
-        path = Path(source).expanduser()
+        path = path.expanduser()
         path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(f"there is no {shown(str(source))}") from error
+        raise DataError(f"there is no {shown(str(source))}{sought(path)}") from error
     except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a home folder of nobody, a loop of links
         raise DataError(f"there is no {shown(str(source))}: {fault(error)}") from error
     return path

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.errors import DataError, named
-from bench.foreign import fault
+from bench.foreign import fault, sought
 
 _log = logging.getLogger("genbench")
 
@@ -41,7 +41,9 @@ def hub_folder(
             _log.warning("%s: downloading %d files, %s MB, to %s", named(name), len(missing), f"{size:,.1f}", to)
         return Path(snapshot_download(**asked))
     except HFValidationError as error:
-        raise DataError(f"{named(name)} is no path here and no name on the Hub: {fault(error)}") from error
+        raise DataError(
+            f"{named(name)} is no path here{sought(name)} and no name on the Hub: {fault(error)}"
+        ) from error
     except Exception as error:  # of the Hub, of the network, of a disk: no class is above them all
         if fetch or not isinstance(error, LocalEntryNotFoundError):
             why = (

@@ -11,8 +11,12 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from bench.modalities._sequences import Sequences
+
 Modality = str  # the name of one that is registered
-Aspect = Literal["realism", "likelihood", "diversity", "relevance", "novelty", "reconstruction", "efficiency"]
+Aspect = Literal[
+    "realism", "likelihood", "diversity", "relevance", "novelty", "reconstruction", "prediction", "efficiency"
+]
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
 ORDERING: tuple[Aspect, ...] = ("realism", "likelihood")  # a metric of one of these orders a board
 # Of a yardstick: held-out data, which no generator need beat; what each should beat; training data.
@@ -33,6 +37,7 @@ class DataSpec:
     vocab: number of distinct tokens; tokens only.
     classes: number of condition labels; None = unconditional.
     rate: entries of the first axis a second (16000 samples, 25 frames); None where it does not run in time.
+    captions: the condition labels in words, one each, for models that read them; None where nobody named them.
     """
 
     modality: Modality
@@ -41,6 +46,7 @@ class DataSpec:
     vocab: int | None = None
     classes: int | None = None
     rate: float | None = None
+    captions: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -134,6 +140,20 @@ class Verbatim(Textual, Protocol):
 
     def text(self, split: SplitName) -> str:
         """The exact string of a split, as it was before it became tokens."""
+        ...
+
+
+@runtime_checkable
+class Scored(Protocol):
+    """A dataset of music in tokens that can be written out as piano rolls, which are what is measured, kept and heard.
+
+    frame_rate: frames of a roll a second; None where they do not run in time.
+    """
+
+    frame_rate: float | None
+
+    def rolls(self, stored: Tensor | Sequences) -> Sequences:
+        """Each row of tokens, whatever a model made, as a roll ``(frames, keys)`` uint8 of 0 and 1."""
         ...
 
 
@@ -249,6 +269,18 @@ class Reconstructor(Generator, Protocol):
 
 
 @runtime_checkable
+class Forecaster(Generator, Protocol):
+    """A generator that says how what has an order, such as a video, goes on."""
+
+    def forecast(self, start: Tensor, steps: int, rng: torch.Generator) -> Tensor:
+        """What follows each of ``start`` ``(n, entries, ...)``, entries of the first axis as in ``Batch.data``.
+
+        The next ``steps`` entries, ``(n, steps, ...)``, in the range of the data. ``rng`` lives on the CPU.
+        """
+        ...
+
+
+@runtime_checkable
 class Streaming(Generator, Protocol):
     """A generator that can hand out its work piece by piece."""
 
@@ -332,6 +364,7 @@ CAPABILITIES: dict[str, type] = {
     "score steps": Sequential,
     "score examples": ExampleLoss,
     "reconstruct": Reconstructor,
+    "forecast": Forecaster,
     "stream": Streaming,
     "stream batches": BatchStreaming,
     "count evaluations": Evaluated,
@@ -344,6 +377,7 @@ _MEMBERS = {
     "score steps": ("step_log_prob",),
     "score examples": ("example_loss",),
     "reconstruct": ("reconstruct",),
+    "forecast": ("forecast",),
     "stream": ("stream",),
     "stream batches": ("stream_batch",),
     "count evaluations": ("nfe",),
@@ -362,5 +396,7 @@ def unmet(model: Generator, needs: type) -> str:
     name = next((name for name, protocol in CAPABILITIES.items() if protocol is needs), needs.__name__)
     members = _MEMBERS.get(name, ())
     missing = [member for member in members if not hasattr(model, member)]
-    reason = f"needs the capability {name!r}"
-    return f"{reason}: the model has no {' and no '.join(missing)}" if 0 < len(missing) < len(members) else reason
+    if 0 < len(missing) < len(members):
+        return f"needs the capability {name!r}: the model has no {' and no '.join(missing)}"
+    having = f", which this generator has not (`genbench list generators {name}` shows who has it)" if members else ""
+    return f"needs the capability {name!r}{having}"

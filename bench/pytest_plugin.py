@@ -88,13 +88,15 @@ def genbench_check(request: pytest.FixtureRequest, tmp_path: Path) -> Check:
         **how: Any,
     ) -> Gate:
         from bench.engine.runner import run
+        from bench.foreign import sought
         from bench.results import gate, store
 
         # All that may be wrong is read before hours are spent on a run.
         asked, update = gate.read_policy(policy, margins), request.config.getoption(UPDATE)
         if not update:
             if not Path(baseline).exists():
-                pytest.fail(f"there is no baseline {baseline} yet: run pytest {UPDATE}, and commit it", pytrace=False)
+                missing = f"there is no baseline {baseline} yet{sought(baseline)}"
+                pytest.fail(f"{missing}: run pytest {UPDATE}, and commit it", pytrace=False)
             before = store.read_side(baseline)[0]
             gate.check(before, before, asked)
         found = store.Records(run(suite, out=out or tmp_path / "genbench", **how).records)

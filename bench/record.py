@@ -274,6 +274,10 @@ class Setup(Frozen):
     source: str | None = Field(default=None, description="the dataset as it is registered")
     options: dict[str, Any] | None = Field(default=None, description="of the dataset, defaults too")
     fingerprint: str = Field(description="hash of the data")
+    splits: dict[str, Count] | None = Field(default=None, description="examples in each split, of a text windows")
+    left_out: dict[str, Count] | None = Field(
+        default=None, description="how many of the source were dropped, by the reason; null where nothing was cleaned"
+    )
     seed: Count
     metrics: tuple[str, ...] | None = Field(default=None, description="what was to be measured")
     curve_metrics: tuple[str, ...] | None = Field(default=None, description="what was to be measured on the way")

@@ -125,10 +125,12 @@ class GeneratorEntry(Entry):
     role: Role | None
     sampling: frozenset[str]
     content: Callable[..., str]
+    fits: Callable[..., None]
     of_data: bool = False
 
     def named(self, name: str, rest: str) -> Self:
-        return replace(self, name=name, make=_handed(self.make, rest), content=_handed(self.content, rest))
+        make, content, fits = (_handed(call, rest) for call in (self.make, self.content, self.fits))
+        return replace(self, name=name, make=make, content=content, fits=fits)
 
     def made_of(self, dataset: Dataset | None) -> Dataset | DataSpec | None:
         """What its constructor is given first. Raises GenbenchError for no data, where that is asked for its form."""
@@ -477,6 +479,7 @@ def generator(
     control: bool | Role = False,
     sampling: Iterable[str] = (),
     content: Callable[..., str] = lambda *rest, **params: "",
+    fits: Callable[..., None] = lambda spec, *rest, **params: None,
 ) -> Callable[[T], T]:
     """Register a family. Its constructor takes a DataSpec, then keyword-only hyperparameters with defaults.
 
@@ -494,6 +497,9 @@ def generator(
     content: of a family that reads files, such as the weights behind ``hf:NAME``: a digest of them, or their version.
         It is called with the hyperparameters, and the rest of the name if there is one; where the answer is another,
         so is the model, and it is trained and measured anew.
+    fits: of a family that reads files: raises DataError where what they hold cannot be of such data. It is called with
+        the DataSpec, the rest of the name if there is one, and the hyperparameters, before anything is trained, and
+        should be quick: a header tells a shape.
     """
     known = _named(modalities)
 
@@ -517,6 +523,7 @@ def generator(
             role=role,
             sampling=frozenset(sampling),
             content=content,
+            fits=fits,
             of_data=bool(control) or _first_type(make) in (Dataset, Dataset | None),
             **_common(name, make),
         )

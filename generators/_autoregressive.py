@@ -58,11 +58,11 @@ class Net(nn.Module):
 class Autoregressive(nn.Module):
     """A net with what stands before and behind it, trained and sampled.
 
-    lr: rises over a share ``warmup`` of the training, and falls in a line to 0 at its end. truncate: of those whose
-    state has no end, the steps through which a gradient goes back: a longer example is read in pieces, with an update
-    each, and the state carried on (Williams & Peng 1990); 0 = all. components: parts of the mixture that says what a
-    frame is; 0 = 1 for keys, which are independent then, and 10 for real numbers. The rest are of sampling; see
-    ``Drawing``. Raises Unsupported for data that is no sequence, and for components of tokens.
+    lr: rises over a share ``warmup`` of the training, and falls in a line to 0 at its end. weight_decay: AdamW's.
+    truncate: of those whose state has no end, the steps through which a gradient goes back: a longer example is read in
+    pieces, with an update each, and the state carried on (Williams & Peng 1990); 0 = all. components: parts of the
+    mixture that says what a frame is; 0 = 1 for keys, which are independent then, and 10 for real numbers. The rest are
+    of sampling; see ``Drawing``. Raises Unsupported for data that is no sequence, and for components of tokens.
     """
 
     bound = False

@@ -4,7 +4,8 @@ At the pixels the net is a U-Net or a transformer over patches, in a latent spac
 perceptron; its exponential moving average samples.
 
 Labels are told, where ``labels`` asks for it and the data has some, withheld from ``label_dropout`` of the examples,
-and followed with ``guidance`` (``generators/_labels.py``).
+and followed with ``guidance`` (``generators/_labels.py``); with "captions" by their words, so that one which no example
+had says something too (``generators/_captions.py``).
 
 A family is its ``loss`` in this space and how it ``generate``s there.
 """
@@ -26,6 +27,7 @@ from generators._labels import guided, twice, withheld
 from generators._latent import InSpace
 from generators._nets import ResidualMLP, UNet
 from generators._schedule import descend
+from generators._video_nets import VideoUNet
 
 Net = Literal["unet", "dit"]
 
@@ -35,12 +37,11 @@ class Denoising(InSpace):
 
     labels, label_dropout, guidance: see above. net: "unet" or "dit", at the pixels. width: channels of the U-Net at
     full size, or numbers that a layer of the others has; depth: layers of these. patch: squares of so many pixels a
-    side are taken for one; left out: 1, of "dit" 4. lr: of the net. ema_decay: of the average. The rest as of
-    ``generators/_latent.py``.
-    times: how many numbers besides x the net is told, and time_scale of what order they are (see
-    ``generators/_nets.py``). preconditioned: whether a share of x is added to what the net says. outputs: how many
-    numbers it says for each of x.
-    Raises GenbenchError for settings that would have no effect.
+    side are taken for one; left out: 1, of "dit" 4. lr: of the net. dropout: inside the U-Net. ema_decay: of the
+    average. The rest as of ``generators/_latent.py``. times: how many numbers besides x the net is told, and time_scale
+    of what order they are (see ``generators/_nets.py``). preconditioned: whether a share of x is added to what the net
+    says. outputs: how many numbers it says for each of x. Raises GenbenchError for settings that would have no effect,
+    Unsupported for captions of data that has none.
     """
 
     conditional = True
@@ -56,7 +57,7 @@ class Denoising(InSpace):
         depth: PositiveInt = 4,
         patch: PositiveInt | None = None,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
-        labels: bool = False,
+        labels: bool | Literal["captions"] = False,
         label_dropout: Annotated[float, Ge(0), Le(1)] = 0.1,
         guidance: NonNegativeFloat = 1.0,
         lr: PositiveFloat = 1e-3,
@@ -73,6 +74,7 @@ class Denoising(InSpace):
         self.label_dropout, self.guidance = label_dropout, guidance
         self.net: nn.Module
         given: dict[str, Any] = {"times": self.times, "time_scale": self.time_scale, "classes": self.classes}
+        given |= {"captions": _read(spec) if labels == "captions" else None}
         if self.vae is not None:
             given |= {"width": width, "depth": depth, "through": not self.preconditioned}
             self.net = ResidualMLP(self.shape[0], outputs * self.shape[0], **given)
@@ -116,10 +118,18 @@ class Denoising(InSpace):
         return 2 if self.classes and self.guidance != 1 else 1
 
 
+def _read(spec: DataSpec) -> tuple[str, ...]:
+    if spec.captions is None:
+        raise Unsupported('labels = "captions": nobody named the classes of this data; take labels = true')
+    return spec.captions
+
+
 def _net_of_pixels(spec: DataSpec, net: Net, outputs: int, depth: int, patch: int, given: dict[str, Any]) -> nn.Module:
-    channels, *sides = spec.shape
-    if any(side % patch for side in sides):
-        raise Unsupported(f"patch = {patch}: sides of images must be multiples of it, and here they are {sides}")
+    *frames, channels, height, breadth = spec.shape
+    if height % patch or breadth % patch:
+        raise Unsupported(f"patch = {patch}: sides must be multiples of it, and here they are {[height, breadth]}")
+    if frames:
+        return VideoUNet(frames[0], channels, outputs * channels, patch=patch, **given)
     if net == "dit":
         return DiT(spec.shape, outputs * channels, depth=depth, patch=patch, **given)
     return UNet(channels, outputs * channels, patch=patch, **given)

@@ -7,6 +7,7 @@ added. So each block begins as the identity, and the net as zero.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import torch
@@ -21,7 +22,7 @@ class DiT(nn.Module):
     """Image to image, ``(batch, channels, height, breadth)``, with ``outside`` channels; sides: multiples of ``patch``.
 
     width: of a token, a multiple of 4, of which each 64 are a head; depth: blocks. times, classes,
-    time_scale: as of Conditioning.
+    time_scale, captions: as of Conditioning.
     Raises GenbenchError for another width.
     """
 
@@ -37,13 +38,14 @@ class DiT(nn.Module):
         times: int = 1,
         classes: int | None = None,
         time_scale: float = 1000.0,
+        captions: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         if width % 4:
             raise GenbenchError(f"the width of a transformer over patches must be a multiple of 4, and not {width}")
         channels, self.patch = shape[0], patch
         places = [side // patch for side in shape[1:]]
-        self.told = Conditioning(width, times, classes, time_scale)
+        self.told = Conditioning(width, times, classes, time_scale, captions)
         self.inward = nn.Conv2d(channels, width, patch, stride=patch)
         self.register_buffer("positions", sines(places, width), persistent=False)
         heads = 1 if width % 64 else width // 64

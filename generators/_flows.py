@@ -309,7 +309,7 @@ def check_sides(spec: DataSpec, halvings: int) -> None:
     if any(side % 2**halvings for side in spec.shape[1:]):
         raise Unsupported(
             f"this flow halves images {halvings} times, and sides of {'x'.join(map(str, spec.shape[1:]))} are no "
-            f"multiples of {2**halvings}: set scales"
+            f"multiples of {2**halvings}: set fewer scales"
         )
 
 

@@ -25,13 +25,14 @@ from bench import Batch, DataSpec, Rows, Unsupported, dequantise
 from generators._schedule import set_rate
 from generators.vae import VAE, Law, log_normal, own_noise
 
+OF_LATENTS = 'it works in the latents of a VAE (space = "latent", which presets may set), and the decoder of that VAE'
 DRAWS = 4  # of q(z|x) for each image in a step: encoding it costs more than learning from one
 
 
 class InSpace(nn.Module, ABC):
     """A family in a space of ``shape``.
 
-    space, latent_share: see above. latent, coder_width, decoder, coder_lr: of the VAE, as of ``generators/vae.py``.
+    space, latent_share: see above. latent, coder_width, decoder, coder_lr: of the VAE; see ``VAE``.
     dequantised: whether a density of pixels is learned, of levels spread over their cells.
     """
 
@@ -157,7 +158,7 @@ class WithDensity(InSpace):
         Raises Omitted for a Bernoulli decoder of grey levels.
         """
         if self.vae is not None:
-            self.vae.pixels.check()
+            self.vae.pixels.check(OF_LATENTS)
         return -self.example_loss(batch)
 
     @torch.no_grad()

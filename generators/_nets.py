@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from generators._captions import Captions
+
 Sides = tuple[int, int]
 
 
@@ -121,15 +123,25 @@ class Conditioning(nn.Module):
     """What a denoiser is told besides its input: ``times`` numbers and a label, as a vector ``(batch, size)``.
 
     time_scale: the fastest wave has so many radians for a change of 1. The label ``classes`` stands for none, as
-    classifier-free guidance needs it. Where there is nothing to tell, the vector is learned.
+    classifier-free guidance needs it. captions: of the labels, which are read in place of a table of labels. Where
+    there is nothing to tell, the vector is learned.
     """
 
-    def __init__(self, size: int, times: int = 1, classes: int | None = None, time_scale: float = 1000.0) -> None:
+    def __init__(
+        self,
+        size: int,
+        times: int = 1,
+        classes: int | None = None,
+        time_scale: float = 1000.0,
+        captions: Sequence[str] | None = None,
+    ) -> None:
         super().__init__()
         self.times, self.size, self.none, self.time_scale = times, size, classes or 0, time_scale
         self.constant = None if times or classes else nn.Parameter(torch.randn(size))
         self.time = nn.Sequential(nn.Linear(times * size, size), nn.SiLU(), nn.Linear(size, size)) if times else None
-        self.label = nn.Embedding(classes + 1, size) if classes else None
+        self.label: nn.Module | None = None
+        if classes:
+            self.label = Captions(captions, size) if captions else nn.Embedding(classes + 1, size)
 
     def forward(self, x: Tensor, t: Tensor | None, label: Tensor | None) -> Tensor:
         """t: ``(batch,)``, or ``(batch, times)``. label: ``(batch,)`` int64 in 0..classes, or None."""
@@ -153,11 +165,11 @@ def waves(t: Tensor, size: int) -> Tensor:
 class ResidualMLP(nn.Module):
     """A perceptron for vectors ``(batch, inside)``: ``depth`` residual layers (He et al. 2016, arXiv:1512.03385).
 
-    times, classes, time_scale: as of Conditioning, which each layer is told. One that is told starts at zero: hundreds
-    of numbers that nothing can be said of yet drove it where no gradient is. through: whether the time also says how
-    much of each number of x goes into the output as it is. Of noise and data that are both normal that is all there is
-    to say, and layers that add up learn no product; where preconditioning says it (arXiv:2206.00364, section 5), it
-    would be said twice. outside: a multiple of ``inside``.
+    times, classes, time_scale, captions: as of Conditioning, which each layer is told. One that is told starts at zero:
+    hundreds of numbers that nothing can be said of yet drove it where no gradient is. through: whether the time also
+    says how much of each number of x goes into the output as it is. Of noise and data that are both normal that is all
+    there is to say, and layers that add up learn no product; where preconditioning says it (arXiv:2206.00364, section
+    5), it would be said twice. outside: a multiple of ``inside``.
     """
 
     def __init__(
@@ -170,10 +182,11 @@ class ResidualMLP(nn.Module):
         times: int = 0,
         classes: int | None = None,
         time_scale: float = 1000.0,
+        captions: Sequence[str] | None = None,
         through: bool = True,
     ) -> None:
         super().__init__()
-        self.told = Conditioning(width, times, classes, time_scale) if times or classes else None
+        self.told = Conditioning(width, times, classes, time_scale, captions) if times or classes else None
         self.inward, self.outward = nn.Linear(inside, width), nn.Linear(width, outside)
         self.through = nn.Linear(width, outside) if self.told and through else None
         for layer in filter(None, (self.outward, self.through)) if self.told else ():
@@ -199,8 +212,8 @@ class UNet(nn.Module):
     """Image to image at every size from 8 to 64 (Ronneberger et al. 2015, arXiv:1505.04597, as in Ho et al. 2020).
 
     width: channels at full size, times ``multiples`` at each halving; attention at the smallest. times, classes,
-    time_scale: as of Conditioning. patch: squares of so many pixels a side are taken for one, which makes it that much
-    faster. outside: channels of the output, as many as of the input where it is not said. It starts at zero.
+    time_scale, captions: as of Conditioning. patch: squares of so many pixels a side are taken for one, which makes it
+    that much faster. outside: channels of the output, as many as of the input where it is not said. It starts at zero.
     """
 
     def __init__(
@@ -213,12 +226,13 @@ class UNet(nn.Module):
         times: int = 1,
         classes: int | None = None,
         time_scale: float = 1000.0,
+        captions: Sequence[str] | None = None,
         dropout: float = 0.0,
         patch: int = 1,
     ) -> None:
         super().__init__()
         self.patch, size = patch, 4 * width
-        self.told = Conditioning(size, times, classes, time_scale)
+        self.told = Conditioning(size, times, classes, time_scale, captions)
         widths = [width * multiple for multiple in multiples]
         self.inward = nn.Conv2d(channels * patch**2, width, 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()

@@ -46,8 +46,8 @@ class Pixels(nn.Module, ABC):
             return x
         return dequantise(x, torch.rand(x.shape, generator=rng, device=rng.device).to(x))
 
-    def check(self) -> None:
-        """Raises Omitted where ``log_prob`` is no likelihood."""
+    def check(self, whose: str = "its decoder") -> None:
+        """Raises Omitted, with the option to set, where ``log_prob`` is no likelihood. whose: as a reader knows it."""
 
 
 class OfLevels(Pixels):
@@ -91,9 +91,12 @@ class Bernoulli(OfLevels):
     def mean(self, out: Tensor) -> Tensor:
         return (out > 0).float() if self.binary else 2 * out.sigmoid() - 1
 
-    def check(self) -> None:
+    def check(self, whose: str = "its decoder") -> None:
         if not self.binary:
-            raise Omitted('a Bernoulli decoder gives grey levels no probability: take decoder = "logistic"')
+            raise Omitted(
+                f'{whose} is Bernoulli (decoder = "bernoulli"), which gives grey levels and colours no probability: '
+                'set decoder = "logistic"'
+            )
 
 
 class Square(Pixels):
@@ -109,8 +112,8 @@ class Square(Pixels):
     def mean(self, out: Tensor) -> Tensor:
         return out.tanh()
 
-    def check(self) -> None:
-        raise Omitted("a squared error gives no image a probability")
+    def check(self, whose: str = "its decoder") -> None:
+        raise Omitted(f"{whose} learns by a squared error, which gives no image a probability")
 
 
 class Gaussian(Pixels):

@@ -26,8 +26,8 @@ State = tuple[Tensor, ...]  # of a layer, (batch, width) each, the hidden state 
 class Recurrent(Sequence, ABC):
     """Stacked recurrent layers.
 
-    width: of each layer's state. embedding: of the vector of a step. dropout: of what leaves a layer (Zaremba et al.
-    2014, arXiv:1409.2329).
+    layers: one above the other; width: of each layer's state. embedding: of the vector of a step. dropout: of what
+    leaves a layer (Zaremba et al. 2014, arXiv:1409.2329).
     """
 
     layer: ClassVar[Callable[..., nn.RNNBase]]

@@ -39,7 +39,8 @@ class Autoencoder(nn.Module):
     """Autoencoder, sampled through a mixture of Gaussians fitted to its latents.
 
     latent: size of z. net, width: see ``generators/_coders.py``. prior: what is fitted, "gmm" of ``components``
-    Gaussians or one "gaussian". noise: standard deviation of what is added to training images. beta: see above.
+    Gaussians or one "gaussian". noise: standard deviation of what is added to training images. beta: see above. lr:
+    Adam's.
     """
 
     def __init__(

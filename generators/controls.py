@@ -105,6 +105,26 @@ class Shuffled:
         return batch._replace(data=batch.data.take_along_dim(order, 1))
 
 
+@generator("frozen", modalities={"video"}, control=True)
+class Frozen:
+    """Held-out clips that stand still at their first frame: what is lost on a measure that looks at frames alone.
+
+    As a predictor it says that nothing moves, which every predictor should beat.
+    """
+
+    conditional = True
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.deck = Deck(dataset, "valid", "held-out")
+
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Batch:
+        batch = self.deck.deal(n, rng, condition)
+        return batch._replace(data=batch.data[:, :1].expand_as(batch.data))
+
+    def forecast(self, start: Tensor, steps: int, rng: torch.Generator) -> Tensor:
+        return start[:, -1:].expand(-1, steps, *start.shape[2:])
+
+
 @generator("noise", modalities=None, control="floor")
 class Noise:
     """Noise, uniform over all that data can be: what a generator scores that learned nothing.

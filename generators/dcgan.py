@@ -42,7 +42,7 @@ Net = Callable[[Tensor], Tensor]
 class DCGAN(Adversarial):
     """Deep convolutional GAN with the non-saturating loss.
 
-    width: channels of the finest map; twice as many after each halving. latent: size of z. beta1: Adam's.
+    width: channels of the finest map; twice as many after each halving. latent: size of z. lr, beta1: Adam's.
     ema_decay: of the average of the generator that samples.
     """
 

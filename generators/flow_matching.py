@@ -121,7 +121,10 @@ class FlowMatching(WithDensity, Denoising):
     def density(self, x: Tensor, label: Tensor | None, noise: Tensor) -> Tensor:
         """Without guidance. Raises Omitted where the net says x: at t = 1 it says no velocity."""
         if self.predict == "x":
-            raise Omitted('a net that says x has no velocity at the image itself: take predict = "v"')
+            raise Omitted(
+                'with predict = "x" its net says no velocity at the image itself, where a likelihood begins: '
+                'set predict = "v"'
+            )
         times = 1 - torch.linspace(0, 1, self.measured_steps + 1, device=x.device).square()
         field = self.field(self.average, label if self.classes else None)
         start, change = solve_with_density(field, x, times, noise.sign().view_as(x), "midpoint")

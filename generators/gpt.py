@@ -53,8 +53,9 @@ PIXELS: Presets = {
 class Decoder(Autoregressive):
     """The net of both, over the steps of a sequence or the values of an image.
 
-    width: of the residual stream, a multiple of heads. band: every second layer sees so many steps and no more, itself
-    the last (arXiv:1904.10509); 0 = all see all.
+    layers, heads: of attention; width: of the residual stream, a multiple of heads. dropout: of embeddings, of
+    attention and of what goes back into the stream. band: every second layer sees so many steps and no more, itself the
+    last (arXiv:1904.10509); 0 = all see all.
     """
 
     def __init__(

@@ -37,10 +37,11 @@ PRESETS: Presets = {
 class Llama(Sequence):
     """Decoder-only transformer with rotary positions, RMSNorm, SwiGLU and grouped queries.
 
-    width: of the residual stream, a multiple of twice the heads. groups: heads of keys and values, a divisor of heads;
-    0 = as many. hidden: width of the perceptrons; 0 = 8/3 of the stream's. base: of the rotations' wavelengths. beyond:
-    of what is streamed past the window half is read again behind the start (reread), or each token sees the last window
-    of it (slide), which a net may not bear that always saw the start (Xiao et al. 2023, arXiv:2309.17453).
+    layers, heads: of attention, with this dropout; width: of the residual stream, a multiple of twice the heads.
+    groups: heads of keys and values, a divisor of heads; 0 = as many. hidden: width of the perceptrons; 0 = 8/3 of the
+    stream's. base: of the rotations' wavelengths. beyond: of what is streamed past the window half is read again behind
+    the start (reread), or each token sees the last window of it (slide), which a net may not bear that always saw the
+    start (Xiao et al. 2023, arXiv:2309.17453).
     """
 
     def __init__(

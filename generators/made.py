@@ -45,7 +45,10 @@ DENSITY: Presets = {
 
 @generator("made", modalities={"image"}, paper="arXiv:1502.03509", presets=PRESETS)
 class MADE(nn.Module):
-    """Masked perceptron over the values of an image, channel by channel and row by row. hidden: sizes of its layers."""
+    """Masked perceptron over the values of an image, channel by channel and row by row.
+
+    hidden: sizes of its layers. lr: Adam's.
+    """
 
     bound = False
     log_prob_of: Literal["mass"] = "mass"

@@ -41,8 +41,8 @@ State = list[tuple[Tensor, Tensor]]  # of each layer: inputs of the convolution 
 class Mamba(Sequence):
     """Selective state space in its chunked form.
 
-    width: of the residual stream; the layers work at twice that, a multiple of ``head``, the size of a head. state:
-    numbers that each of these remembers. chunk: steps that are taken at once.
+    layers: of state spaces; width: of the residual stream; the layers work at twice that, a multiple of ``head``, the
+    size of a head. state: numbers that each of these remembers. chunk: steps that are taken at once.
     """
 
     def __init__(

@@ -48,8 +48,10 @@ PRESETS: Presets = {
 class MaskedDiffusion(nn.Module):
     """Tokens that come out from behind masks in random order.
 
-    steps: of sampling. bound_steps, bound_draws: S and the draws of r of the bound that ``log_prob`` is. least: the
-    smallest share that is masked in training; the bound's weight 1/t of nearly nothing is mostly noise.
+    layers, heads, width, dropout: of a transformer in which all see all. lr: rises over a share ``warmup`` of the
+    training and falls to 0; weight_decay: AdamW's. temperature: of a draw. steps: of sampling. bound_steps,
+    bound_draws: S and the draws of r of the bound that ``log_prob`` is. least: the smallest share that is masked in
+    training; the bound's weight 1/t of nearly nothing is mostly noise.
     """
 
     bound = True

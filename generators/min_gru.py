@@ -35,8 +35,8 @@ State = list[tuple[Tensor, Tensor | None]]
 class MinGRU(Sequence):
     """Gated recurrence that is linear in its state, and so trained in parallel.
 
-    width: of the residual stream and of each state. taps: steps that a convolution before each unit sees, itself the
-    last; 0 = none.
+    layers: of units, with dropout of what goes back into the stream; width: of the residual stream and of each state.
+    taps: steps that a convolution before each unit sees, itself the last; 0 = none.
     """
 
     def __init__(

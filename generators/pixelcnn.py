@@ -56,6 +56,7 @@ class PixelCNN(nn.Module):
 
     width: channels; layers: of each stack; mixture: see above. labels, label_dropout, guidance: see above. temperature:
     of sampling, 1 = the model itself. ema_decay: of the average, which samples and is measured.
+    dropout: of what a layer of the stacks has inside, while it trains. lr: Adam's.
     """
 
     bound = False

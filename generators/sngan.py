@@ -50,8 +50,8 @@ class SNGAN(Adversarial):
     """Spectrally normalised GAN with the hinge loss.
 
     width: channels of the finest map; twice as many after each halving. layout: "sngan": the paper's, with 3x3
-    convolutions in between; "dcgan": without, several times as fast. latent: size of z. critic_steps: n. beta1, beta2:
-    Adam's. ema_decay: of the average of the generator that samples.
+    convolutions in between; "dcgan": without, several times as fast. latent: size of z. critic_steps: n. lr, beta1,
+    beta2: Adam's. ema_decay: of the average of the generator that samples.
     Of the losses, ``loss`` is L_D as it was last seen.
     """
 

@@ -91,7 +91,10 @@ class TarFlow(NormalisingFlow):
     def log_prob(self, batch: Batch) -> Tensor:
         """The density in nats, ``(batch,)``. Raises Omitted where it is one of noised images, or of latents."""
         if self.noise:
-            raise Omitted("a density of noised images is none of images: set noise = 0")
+            raise Omitted(
+                f"it learns images with noise on them (noise = {self.noise:g}), and the density of those is none of "
+                "the images themselves: set noise = 0"
+            )
         return super().log_prob(batch)
 
 

@@ -32,7 +32,8 @@ PRESETS: Presets = {
 class TCN(Sequence):
     """Dilated causal convolutions in residual blocks.
 
-    width: channels. embedding: of the vector of a step. kernel: taps of a convolution.
+    layers: blocks, with this dropout inside; width: channels. embedding: of the vector of a step. kernel: taps of a
+    convolution.
     """
 
     def __init__(

@@ -58,8 +58,8 @@ class VAE(nn.Module):
 
     latent: size of z. net, width: see ``generators/_coders.py``. decoder: "bernoulli" for binary pixels, or for grey
     levels as probabilities, which is no likelihood; "gaussian" for a density of pixels in [-1, 1]; "logistic" for the
-    mass of 256 levels (see ``generators/_pixels.py``). beta, free_bits, prior: see above; components: of the "gmm".
-    ``log_prob`` is the evidence bound by one draw of z, found from the image itself.
+    mass of 256 levels (see ``generators/_pixels.py``). beta, free_bits, prior: see above; components: of the "gmm". lr:
+    Adam's. ``log_prob`` is the evidence bound by one draw of z, found from the image itself.
     """
 
     bound = True

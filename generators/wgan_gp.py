@@ -47,7 +47,7 @@ class WGANGP(Adversarial):
     """Wasserstein GAN with gradient penalty.
 
     width: channels of the finest map; twice as many after each halving. latent: size of z. penalty: lambda.
-    critic_steps: n. beta1, beta2: Adam's. ema_decay: of the average of the generator that samples.
+    critic_steps: n. lr, beta1, beta2: Adam's. ema_decay: of the average of the generator that samples.
     nets: the generator and the critic, where they are of no images.
     Of the losses, ``loss`` is E f(x) - E f(G(z)) as it was last seen, an estimate of the distance.
     """

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench import Plan, Records, RunRecord, Unfinished
 from bench.results.across import Across, across
-from bench.results.board import Board, Cell, Column, Row, busy, leaderboards, seeds_text
+from bench.results.board import Board, busy, leaderboards, seeds_text
 from bench.results.groups import given_up, newest
 from reports._cells import band_text, place_text
 from reports._colours import slots
 from reports._continued import Beginning, beginnings
+from reports._notes import told
 from reports._samples import Sample, gallery
 from reports._verdict import verdict
 
@@ -268,11 +269,7 @@ def _remarks(records: Sequence[RunRecord], older: Sequence[RunRecord]) -> list[s
             f"other processes kept the machine busy during {len(slowed)} of {len(records)} trials, so their times and "
             f"throughputs are not theirs alone, and none is called the best: {shown}"
         )
-    told: dict[str, dict[str, None]] = defaultdict(dict)
-    for record in records:
-        for remark in record.remarks:
-            told[remark][f"{record.plan.generator} on {record.plan.dataset}"] = None
-    return remarks + [f"{', '.join(who)}: {remark}" for remark, who in told.items()]
+    return remarks + told(records)
 
 
 def _settings(boards: Iterable[Board]) -> list[Setting]:
@@ -314,14 +311,6 @@ def _flat(environment: Mapping[str, Any]) -> dict[str, str]:
         elif value is not None:
             flat[key] = {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
     return flat
-
-
-def gaps(board: Board) -> Iterator[tuple[Row, Column, Cell]]:
-    """Cells that are empty, or rest on fewer seeds than their row."""
-    for row in board.rows:
-        for column in board.columns:
-            if row.cells[column.key].why:
-                yield row, column, row.cells[column.key]
 
 
 def listed(values: Mapping[str, Any]) -> str:

@@ -97,14 +97,19 @@ def cut(value: str, longest: int = NAME) -> str:
     return visible(value, longest, keep="\n\t")
 
 
-def name_tag(name: str, longest: int = NAME, breaks: str = "") -> Markup:
-    """A name; of a long one the beginning, and the rest where the pointer rests. ``breaks``: where a line may end."""
+def name_tag(name: str, longest: int = NAME, breaks: bool = False) -> Markup:
+    """A name; of a long one the beginning, and the rest where the pointer rests. breaks: lines may end within it."""
     shown = escape(visible(name, longest, keep=""))
     if breaks:
-        shown = Markup(f"{breaks}<wbr>").join(shown.split(breaks))
+        shown = Markup("<wbr>").join(pieces(visible(name, longest, keep="")))
     if len(name) <= longest:
         return shown
     return Markup('<span title="{}">{}</span>').format(visible(name, TIP, keep=""), shown)
+
+
+def pieces(name: str) -> list[str]:
+    """The parts of the name of a measure between which a line may end: ``seconds_``, ``to:``, ``fd<=``, ``20``."""
+    return re.split("(?<=[_:=/-])(?!$)", name)
 
 
 def drawn(figure: Figure | None, name: str, label: str) -> Markup | None:

@@ -27,12 +27,20 @@ class Sample:
         return self.shown.png
 
     @property
+    def moving(self) -> bytes | None:
+        return self.shown.moving
+
+    @property
     def texts(self) -> tuple[str, ...]:
         return self.shown.texts
 
     @property
     def sounds(self) -> tuple[bytes, ...]:
         return self.shown.sounds
+
+    @property
+    def midi(self) -> tuple[bytes, ...]:
+        return self.shown.midi
 
 
 def gallery(board: Board, run_folder: Path) -> list[Sample]:

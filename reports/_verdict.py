@@ -181,7 +181,10 @@ def _beside_floor(first: Sequence[Entry], others: Sequence[Entry], main: Column,
             if same(best.known, floor.known):
                 return f"But the yardstick {shown} does as well", False
             if told_worse(best.known, floor.known):
-                return f"But the yardstick {shown} does better than all of them", True
+                return (
+                    f"But the yardstick {shown} does better{' than all of them' if first[1:] or others else ''}",
+                    True,
+                )
             return f"But the yardstick {shown} may do better: {_needed(floor, [best])}", False
         lost = [e for e in (*first, *others) if e not in ahead and (e in others or told_worse(e.known, floor.known))]
         if doubtful := [e for e in first if e not in lost and not (e in ahead and told(e.known, floor.known))]:

@@ -16,6 +16,7 @@ from reports._content import Section, gather, listed, spent
 from reports._samples import Sample
 
 LICENSE = "# license: which, as apache-2.0? And may the data be used so?\n"
+_OF_THE_RUN = frozenset({"checkpoint_every", "stall_limit", "samples"})  # of a budget: they decide nothing of the model
 LEGEND = (
     "±: standard deviation over seeds. [ ]: interval within one run, which knows nothing of other seeds. ≤ and ≥: a "
     "bound. What was measured the same way of yardsticks stands beside it."
@@ -50,7 +51,7 @@ def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[
         *_samples(section, target),
         *_data(plan),
         "## Training",
-        _facts({**plan.params, **spent(plan)}),
+        _facts(_training(plan)),
     ]
     return write_atomic(target / "README.md", hub.front(head, LICENSE) + "\n" + "\n\n".join(parts) + "\n")
 
@@ -93,8 +94,25 @@ def _samples(section: Section, target: Path) -> Sequence[str]:
 
 def _data(plan: Plan) -> list[str]:
     options = listed({name: value for name, value in (plan.options or {}).items() if value not in (None, "")})
-    facts = {"source": plan.source or None, "options": options or None, "fingerprint": plan.fingerprint}
+    facts = {
+        "source": plan.source or None,
+        "options": options or None,
+        "fingerprint": plan.fingerprint,
+        **{split: f"{n:,} examples" for split, n in (plan.splits or {}).items()},
+        **({"left out": _left_out(plan.left_out)} if plan.left_out is not None else {}),
+    }
     return [f"## Data: {markdown.name(plan.dataset)}", _facts(facts)]
+
+
+def _left_out(reasons: Mapping[str, int]) -> str:
+    """``3: 2 cannot be decoded, 1 stand there twice``."""
+    told = ", ".join(f"{n:,} {what}" for what, n in reasons.items())
+    return f"{sum(reasons.values()):,}{f': {told}' if told else ''}"
+
+
+def _training(plan: Plan) -> dict[str, Any]:
+    """Hyperparameters and budget, without what the run alone rests on."""
+    return {**plan.params, **{name: value for name, value in spent(plan).items() if name not in _OF_THE_RUN}}
 
 
 def _facts(facts: Mapping[str, Any]) -> str:

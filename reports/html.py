@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,13 +13,14 @@ from bench import RunRecord, report, write_atomic
 from bench.results.board import Board, Column, Row
 from reports._about import pages
 from reports._cells import ARROWS, meanings, scale_of, seen_as, show
-from reports._content import Content, Section, gaps, gather
+from reports._content import Content, Section, gather
 from reports._effort import effort
 from reports._escaping import NAME
 from reports._figures import costs, tradeoff
 from reports._losses import curve, learning
+from reports._notes import gaps
 from reports._overall import numbers, overall
-from reports._page import address, cut, drawn, rendered
+from reports._page import address, cut, drawn, pieces, rendered
 from reports._quality import quality, sparks
 
 _MARK, _BEGINNING = b'<meta name="generator" content="genbench">', 500  # bytes in which it stands
@@ -64,6 +64,7 @@ QUESTIONS = {
     "relevance": "is it what was asked for?",
     "novelty": "is it new, or a copy of the training data?",
     "reconstruction": "how much is lost when it copies test data?",
+    "prediction": "how far off is what it says comes next?",
     "efficiency": "what does it cost in time and memory?",
 }
 
@@ -72,6 +73,7 @@ QUESTIONS = {
 WIDEST = 1172  # of a table that fits the page
 BESIDE = 290  # of the first table: place and picture beside a name, time and line at the end
 _FIRST, _AROUND = 190, 36  # the column of names; what surrounds a number: its padding, and room for a mark
+_TITLE = 180  # of a heading at most, 12rem in page.css: what is longer is broken anywhere
 _DIGIT, _SMALL, _BOLD = 9.6, 7.9, 9.0  # a character of a value, of its spread, of a heading
 
 
@@ -203,7 +205,7 @@ def _section(section: Section, content: Content, number: int) -> dict[str, Any]:
         ),
         "quality": drawn(quality(board, content.slots), f"quality-{number}", while_training),
         "curves": curves,
-        "gaps": list(gaps(board)),
+        "gaps": gaps(board),
     }
 
 
@@ -258,9 +260,9 @@ def widths(board: Board) -> Widths:
         value = max((len(number.value) for number in shown), default=0)
         spread = max((len(number.spread) for number in shown), default=0)
         title = f"{column.label[:NAME]}{ARROWS[column.better]} {scale_of(column).unit}"
-        heading = max(map(len, re.split("(?<=_)| ", title)))  # a line may end there
+        heading = max(len(piece) for word in title.split(" ") for piece in pieces(word))  # a line may end there
         numbers = _DIGIT * value + (_SMALL * (spread + 1) if spread else 0)
-        found[column.key] = Width(spread, max(numbers, _BOLD * heading) + _AROUND)
+        found[column.key] = Width(spread, max(numbers, min(_BOLD * heading, _TITLE)) + _AROUND)
     return found
 
 

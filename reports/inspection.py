@@ -29,7 +29,7 @@ _CHANNELS = {1: ("#80868e",), 3: ("#d55e00", "#00906a", "#0072b2")}
 
 
 class Trouble(NamedTuple):
-    """A finding as the page shows it: a sentence, names, and pictures of pairs."""
+    """A finding as the page shows it: a sentence, names, pictures of the first pairs, and what is not named."""
 
     many: int
     share: str
@@ -37,6 +37,8 @@ class Trouble(NamedTuple):
     done: str
     examples: Sequence[tuple[str, str]]
     pairs: Sequence[tuple[bytes, str, str]]
+    rule: str
+    unnamed: int
 
 
 @report("inspection", of="data")
@@ -67,8 +69,7 @@ def lead(found: Inspection) -> str:
     """What there is, in a sentence."""
     n = sum(found.splits.values())
     classes = f" in {len(found.classes)} classes" if found.classes else ""
-    held = found.held if found.modality == "image" else None  # of texts it counts documents
-    gone = f", {held - n:,} of {held:,} left out" if held and held > n else ""
+    gone = f", {found.left_out:,} of {found.held:,} left out" if found.left_out else ""
     return f"{n:,} {found.unit}{classes}{gone}"
 
 
@@ -79,12 +80,14 @@ def counts(found: Inspection) -> list[dict[str, Any]]:
 
 
 def troubles(found: Inspection) -> Iterator[Trouble]:
+    """What leaks first."""
     for finding in sorted(found.findings, key=lambda finding: not finding.leaks):
         those = found.pairs.get(finding.what, ())
         shown = [(side_by_side(pair), *names) for pair, names in zip(those[:PAIRS], finding.examples, strict=False)]
         share = plain(100 * finding.count / finding.of) + " %" if finding.of else ""
+        unnamed = finding.count - len(finding.examples)
         yield Trouble(
-            finding.count, share, finding.what, "dropped" if finding.dropped else "kept", finding.examples, shown
+            finding.count, share, finding.what, finding.became, finding.examples, shown, finding.rule, unnamed
         )
 
 

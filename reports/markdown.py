@@ -11,11 +11,12 @@ from bench import RunRecord, report, write_atomic
 from bench.results.board import Board, Column, Row
 from bench.results.ranks import BEYOND, RULE
 from reports._cells import ARROWS, BUSY, band_text, heading, meanings, place_and_tier, show
-from reports._content import MOST_NAMED, Content, Pending, Section, Trouble, gaps, gather, listed
+from reports._content import MOST_NAMED, Content, Pending, Section, Trouble, gather, listed
 from reports._effort import effort
 from reports._escaping import LISTING, NAME, WHOLE, ending, visible
 from reports._figures import costs, sheet, to_png, tradeoff
 from reports._losses import curves, learning
+from reports._notes import gaps
 from reports._overall import numbers, overall
 from reports._quality import quality
 from reports._samples import Sample, missing
@@ -86,7 +87,7 @@ def _section(section: Section, content: Content, target: Path, number: int) -> l
     parts += _figures(board, content, target, number)
     if board.headline != board.columns:
         parts += ["### All numbers", _leaderboard(board, board.columns)]
-    empty = "\n".join(f"- {name(r.name)}, {name(c.label)}: {text(cell.why)}" for r, c, cell in gaps(board))
+    empty = "\n".join(f"- {text('; '.join(gap.where))}: {text(gap.why)}" for gap in gaps(board))
     return [*parts, explained(board.columns), fold("Missing numbers", empty) if empty else ""]
 
 
@@ -131,7 +132,7 @@ def _continued(section: Section) -> list[str]:
 
 
 def pictured(samples: Sequence[Sample], target: Path, number: int) -> list[str]:
-    """Samples, with their pictures and sounds beside the file."""
+    """Samples, with their pictures, sounds and scores beside the file."""
     parts = ["### Samples"] if samples else []
     if figure := sheet(samples):
         path = write_atomic(target / "figures" / f"samples-{number}.png", to_png(figure))
@@ -142,6 +143,9 @@ def pictured(samples: Sequence[Sample], target: Path, number: int) -> list[str]:
         for place, sound in enumerate(sample.sounds, 1):
             path = write_atomic(target / "figures" / f"samples-{number}-{index}-{place}.wav", sound)
             parts.append(f"[listen to sample {place}](figures/{path.name})")
+        for place, score in enumerate(sample.midi, 1):
+            path = write_atomic(target / "figures" / f"samples-{number}-{index}-{place}.mid", score)
+            parts.append(f"[sample {place} as MIDI](figures/{path.name})")
         parts += [f"{title}\n\n{fence(sample_text)}" for sample_text in sample.texts[:1]]
         parts += [fence(sample_text) for sample_text in sample.texts[1:]]
     return [*parts, *(f"- not shown: {text(line)}" for line in missing(samples))]

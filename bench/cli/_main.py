@@ -7,12 +7,13 @@ ran, or nothing could be measured.
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -88,7 +89,7 @@ def _group(commands: Iterable[Any]) -> TyperGroup:
     """``genbench`` itself. No markup and no boxes: what it says can be searched for as it stands in the source."""
     app = typer.Typer(
         help="Train or load generative models, measure them, and render the comparison.",
-        callback=lambda: None,
+        callback=_itself,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
         rich_markup_mode=None,
     )
@@ -97,6 +98,25 @@ def _group(commands: Iterable[Any]) -> TyperGroup:
     for command in commands:
         group.add_command(command)
     return group
+
+
+def _tell_version(asked: bool) -> None:
+    """Print it and end. Raises GenbenchError where no package was installed that could tell it."""
+    if not asked:
+        return
+    try:
+        print(PROGRAM, importlib.metadata.version(PROGRAM))
+    except importlib.metadata.PackageNotFoundError as error:
+        raise GenbenchError("no version is known: this is a folder of source that was never installed") from error
+    raise typer.Exit
+
+
+def _itself(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_tell_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """What ``genbench`` takes before a command."""
 
 
 def _command(entry: CommandEntry) -> Any:

@@ -72,6 +72,7 @@ def _plain(found: Inspection) -> Mapping[str, Any]:
         "held": found.held,
         "splits": found.splits,
         "unit": found.unit,
+        "left_out": found.left_out,
         "numbers": found.numbers,
         "classes": found.classes,
         "sizes": found.sizes,
@@ -87,7 +88,7 @@ def _print(found: Inspection) -> None:
         rows = [{"class": named(name), **counts} for name, counts in list(found.classes.items())[:_MOST]]
         print_table(f"classes: {len(found.classes)}", rows)
     for finding in found.findings:
-        print_text(finding.told)
+        print_text(finding.line(page=True))
     if not found.findings:
         print_text(found.nothing_found)
     for remark in found.remarks:
@@ -100,6 +101,8 @@ def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
         yield "in the source", f"{found.held:,} {'documents' if found.modality == 'text' else found.unit}"
     for split, count in found.splits.items():
         yield split, f"{count:,} {found.unit}"
+    if found.left_out is not None:
+        yield "left out", f"{found.left_out:,} {found.unit}"
     yield from found.numbers.items()
     if found.sizes:
         some = ", ".join(f"{size} ({count:,})" for size, count in list(found.sizes.items())[:_MOST])

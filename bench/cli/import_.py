@@ -9,6 +9,7 @@ import typer
 
 from bench.cli._options import names_of
 from bench.errors import DataError, printable, said, shown
+from bench.foreign import sought
 from bench.registry import command, registry
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def run(
     records = []
     for file in files:
         if not Path(file).is_file():
-            raise DataError(f"{file}: there is no such file")
+            raise DataError(f"{file}: there is no such file{sought(file)}")
         records += _read(tool, Path(file), name, dataset) if tool else _told(Path(file), name, dataset)
     if dataset and any(record.plan.dataset != dataset for record in records):
         raise DataError(f"--dataset {shown(dataset)}: these files name their data themselves: leave it out")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import sys
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.cli._about import Described, described
 from bench.cli._options import Json
 from bench.cli._tables import print_table, print_text
 from bench.errors import GenbenchError, hint
@@ -52,7 +52,8 @@ def show(
 ) -> None:
     """List what is registered, plugins included.
 
-    Of a generator or a dataset that is named, as in `genbench list datasets folder:`, its options, too.
+    Of a generator, a metric or a dataset that is named, as in `genbench list generators vae`, all that is said of it,
+    too: what it computes, its options with their defaults, and what each of its presets sets.
     """
     rows = listed(kind, words or [])
     if as_json:
@@ -62,24 +63,38 @@ def show(
         if entries or not words:
             print_table(title, for_a_table(entries))
             for row in entries:
-                if title in ("generators", "datasets") and _is_named(row, words or []):
-                    print_options(registry.all(title, with_rest=True)[row["name"]])
+                if title in ("generators", "metrics", "datasets") and _is_named(row, words or []):
+                    print_about(registry.all(title, with_rest=True)[row["name"]])
     if registry.failures:
         print(f"plugins that could not be imported:{registry.failure_note()}", file=sys.stderr)
 
 
-def print_options(entry: Any) -> None:
-    """What its docstring says, and each option with its default and the values that it takes."""
+def print_about(entry: Described) -> None:
+    """What its docstrings say, each option with its default and the values that it takes, and what presets set."""
+    for file, text in described(entry):
+        print_text(f"{file}\n\n{text}\n")
+    if not isinstance(entry, MetricEntry):
+        _print_options(entry)
+    if isinstance(entry, GeneratorEntry):
+        presets = [{"preset": name, "sets": _as_toml(values)} for name, values in entry.presets.items()]
+        print_table("presets, which leave all else at its default", presets, wrapped=["sets"])
+
+
+def _as_toml(values: Mapping[str, Any]) -> str:
+    """As a suite would have them, side by side."""
+    return ", ".join(f"{name} = {_default(value)}" for name, value in values.items()) or "nothing"
+
+
+def _print_options(entry: GeneratorEntry | DatasetEntry) -> None:
     from bench.parameters import schema
 
-    print_text(f"{inspect.getdoc(entry.make) or entry.about}\n")
     fields = schema(entry.make).model_json_schema().get("properties", {})
     rows = [
         {"option": name, "default": _default(about.get("default")), "values": _values(about)}
         for name, about in fields.items()
     ]
     if rows:
-        print_table("", rows, wrapped=["values"])
+        print_table("options", rows, wrapped=["values"])
 
 
 def _default(value: Any) -> str:

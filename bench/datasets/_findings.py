@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pydantic import BaseModel
@@ -12,13 +12,30 @@ from bench.errors import DataError, named
 from bench.protocols import SplitName
 from bench.reading.folders import EXAMPLES
 
-NAMED = 12  # examples of a finding that are kept by name, and as pictures
+NAMED, PICTURED = 1000, 12  # examples of a finding that are kept by name, and as pictures
 UNDECODABLE, WRONG_MODE = "cannot be decoded", "are of a mode that eight bits of grey or RGB cannot hold"
 SILENT, CLIPPED = "are silent", "are clipped"
 TWICE, NEARLY = "stand there twice", "stand there nearly twice"
 LEAK, NEAR_LEAK = "are in two splits", "are nearly in two splits"
 GROUPS = "are of a group that is in two splits"
 LABELS = "are the same as another one whose label differs"
+UNLIKE = "are held out under another label than the same one in training"
+CONVERTED = "are of mode {} and are converted to {}"
+_RULES = {
+    TWICE: "the first stays",
+    NEARLY: "the largest stays, then one saved without loss, then the first",
+    LEAK: "what is held out stays",
+    NEAR_LEAK: "what is held out stays",
+    GROUPS: "what is held out stays",
+    LABELS: "none of them stays, for whose label is right cannot be told",
+}
+_MODES = {
+    "1": "1 (black and white)",
+    "P": "P (a palette)",
+    "LA": "LA (an alpha channel, opaque)",
+    "RGBA": "RGBA (an alpha channel, opaque)",
+    "CMYK": "CMYK (a colour profile is not applied)",
+}
 
 
 class Finding(BaseModel, frozen=True):
@@ -39,17 +56,37 @@ class Finding(BaseModel, frozen=True):
     @property
     def pairs(self) -> bool:
         """Whether each is the same as another one, which is named beside it."""
-        return self.what in (TWICE, NEARLY, LEAK, NEAR_LEAK, GROUPS)
+        return self.what in (TWICE, NEARLY, LEAK, NEAR_LEAK, GROUPS, LABELS)
+
+    @property
+    def rule(self) -> str:
+        """By which it was decided what stays; "" where nothing had to be, or all do."""
+        return _RULES.get(self.what, "") if self.dropped else ""
+
+    @property
+    def became(self) -> str:
+        """What became of them."""
+        return "dropped" if self.dropped else "kept"
 
     @property
     def told(self) -> str:
         """All of it in a line, and what became of them."""
-        return f"{self}: {'dropped' if self.dropped else 'kept'}"
+        return self.line()
+
+    def line(self, page: bool = False) -> str:
+        """As ``told``. page: whether a page beside it names more of them, which it then says."""
+        return f"{self._counted(page)}: {self.became}{f' ({self.rule})' if self.rule else ''}"
 
     def __str__(self) -> str:
+        return self._counted()
+
+    def _counted(self, page: bool = False) -> str:
         some = [named(f"{name} ({other})" if other else name) for name, other in self.examples[:EXAMPLES]]
-        more = [*some, *(["..."] if self.count > len(some) else [])]
-        return f"{self.count:,} of {self.of:,} {self.what}: {', '.join(more)}"
+        if rest := self.count - len(some):
+            listed = len(self.examples) - len(some)
+            where = "" if not page else " on the page" if listed == rest else f", {listed:,} of them on the page"
+            some = [*some[:-1], f"{some[-1]} and {rest:,} more{where}"]
+        return f"{self.count:,} of {self.of:,} {self.what}: {', '.join(some)}"
 
 
 class Preparation(BaseModel, frozen=True):
@@ -68,9 +105,14 @@ class Preparation(BaseModel, frozen=True):
     findings: tuple[Finding, ...]
     remarks: tuple[str, ...]
 
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many were dropped, by the reason; each for one alone."""
+        return {finding.what: finding.count for finding in self.findings if finding.dropped}
+
 
 class Twin(NamedTuple):
-    """A row that is the same as another one, which stays."""
+    """A row that is the same as another one, which stays, or, where their labels differ, goes with it."""
 
     row: int
     stays: int
@@ -85,19 +127,24 @@ def findings_of(
     clean: Clean,
     labels: Sequence[str | None] = (),
 ) -> tuple[Finding, ...]:
-    """All that is wrong. bad: what cannot be used, by name, with the reason.   names, labels: of the rows of twins."""
+    """All that is wrong. bad: what cannot be used, by name, with the reason.   names, labels: of the rows of twins.
+
+    What is left out is counted once; of what stays is told, besides, which of the held out has another label.
+    """
     those = {what: list(named_so) for what, named_so in bad.items() if named_so}
+    labelled = [f"{name}: {label}" for name, label in zip(names, labels, strict=False)]
     for twin in same:
-        those.setdefault(twin.what, []).append((names[twin.row], names[twin.stays]))
-    if labels and (others := [twin[:2] for twin in same if _disagree(twin, labels)]):
-        those[LABELS] = [(f"{names[a]}: {labels[a]}", f"{names[b]}: {labels[b]}") for a, b in others]
+        called = labelled if twin.what == LABELS else names
+        those.setdefault(twin.what, []).append((called[twin.row], called[twin.stays]))
+    if labels and (others := [twin for twin in same if _disagree(twin, labels)]):
+        those[UNLIKE] = [(labelled[twin.stays], labelled[twin.row]) for twin in others]
     return tuple(
         Finding(
             what=what,
             count=len(each),
             of=of,
             examples=tuple(each[:NAMED]),
-            dropped=clean == "drop",
+            dropped=clean == "drop" and what != UNLIKE,
             leaks=what in (LEAK, NEAR_LEAK, GROUPS),
         )
         for what, each in those.items()
@@ -105,9 +152,21 @@ def findings_of(
 
 
 def _disagree(twin: Twin, labels: Sequence[str | None]) -> bool:
-    """Whether both have a label, and not the same; of a group, all may have others."""
+    """Whether one is held out, and both have a label, and not the same."""
     one, other = labels[twin.row], labels[twin.stays]
-    return twin.what != GROUPS and None not in (one, other) and one != other
+    return twin.what in (LEAK, NEAR_LEAK) and None not in (one, other) and one != other
+
+
+def converted(modes: Mapping[str, Sequence[int]], names: Sequence[str], of: int, channels: int) -> Iterator[Finding]:
+    """Of each mode that neither grey nor RGB is, which pictures came in it; nothing of that is dropped or refused.
+
+    modes: rows by the mode that they were saved in.
+    """
+    for mode, rows in modes.items():
+        if mode not in ("", "L", "RGB"):
+            what = CONVERTED.format(_MODES.get(mode, mode), "grey" if channels == 1 else "RGB")
+            some = tuple((names[row], "") for row in rows[:NAMED])
+            yield Finding(what=what, count=len(rows), of=of, examples=some, dropped=False)
 
 
 def shown(same: Sequence[Twin]) -> list[int]:
@@ -115,7 +174,7 @@ def shown(same: Sequence[Twin]) -> list[int]:
     kinds: dict[str, list[Twin]] = {}
     for twin in same:
         kinds.setdefault(twin.what, []).append(twin)
-    return [row for those in kinds.values() for twin in those[:NAMED] for row in twin[:2]]
+    return [row for those in kinds.values() for twin in those[:PICTURED] for row in twin[:2]]
 
 
 def decide(what: str, findings: Sequence[Finding], clean: Clean) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, TypeVar
 
 from bench import DataError
-from bench.datasets._items import Item, Source, identity_of, set_apart
+from bench.datasets._items import Item, Source, grouping, identity_of, set_apart
 from bench.datasets._split import ALIASES
-from bench.errors import named, shown
+from bench.errors import named
 from bench.foreign import decoding, locate
 from bench.reading.folders import Kind, Listing, list_files
 
@@ -33,25 +32,17 @@ def folder_source(name: str, kind: Kind, group: str, decode: Decode[T]) -> Sourc
     identity = f"{place.absolute()} {identity_of(sorted(listing.names) if place.is_dir() else [place])}"
     _, remarks = set_apart(listing.names, _words(_below(place, listing)))
     remarks += [listing.skipped] if listing.skipped else []
-    items = partial(_items, place, kind, _compiled(group), decode)
+    items = partial(_items, place, kind, grouping(group), decode)
     return Source(name, identity, items, remarks=remarks, count=len(listing.names))
 
 
-def _compiled(pattern: str) -> re.Pattern[str] | None:
-    try:
-        return re.compile(pattern) if pattern else None
-    except re.error as error:
-        raise DataError(f"group = {shown(pattern)} is no regular expression: {error}") from error
-
-
-def _items(place: Path, kind: Kind, pattern: re.Pattern[str] | None, decode: Decode[T]) -> Iterator[Item[T]]:
+def _items(place: Path, kind: Kind, group_of: Callable[[str], str | None], decode: Decode[T]) -> Iterator[Item[T]]:
     listing = list_files(place, kind)
     below = _below(place, listing)
     for (row, path), split in set_apart(list(enumerate(map(PurePosixPath, below))), _words(below))[0]:
         label = _first(path.parts[1 if split else 0 : -1])
-        found = pattern.search(str(path)) if pattern else None
-        group = (found[1] if found.re.groups else found[0]) if found else None
-        yield Item(str(path), partial(_read, listing, row, str(path), decode), label or None, group, split)
+        read = partial(_read, listing, row, str(path), decode)
+        yield Item(str(path), read, label or None, group_of(str(path)), split)
 
 
 def _below(place: Path, listing: Listing) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,6 +51,7 @@ class ImageDataset:
     """Three splits of images, with labels or without.
 
     splits: by name, pixels ``(n, C, H, W)`` uint8 0..255 and labels ``(n,)`` in 0..classes-1, or None.
+    classes: how many there are, or what each is called, which are the captions.
     binary: images are binarised once, with a fixed seed: a pixel is 255 with the probability level / 255
     (Salakhutdinov & Murray 2008, section 5.1), and models see 0 and 1. It is not the split of Larochelle & Murray
     (2011) that many papers take: nats differ slightly.
@@ -61,7 +62,12 @@ class ImageDataset:
     """
 
     def __init__(
-        self, name: str, splits: Splits, classes: int | None, binary: bool = False, known: str | None = None
+        self,
+        name: str,
+        splits: Splits,
+        classes: int | Sequence[str] | None,
+        binary: bool = False,
+        known: str | None = None,
     ) -> None:
         for split, (pixels, labels) in splits.items():
             labelled = labels is None or len(labels) == len(pixels)
@@ -70,7 +76,9 @@ class ImageDataset:
         shape = tuple(int(size) for size in splits["train"][0].shape[1:])
         splits = _binarised(splits) if binary else splits
         self.name = name
-        self.spec = DataSpec("image", shape, "binary" if binary else "continuous", classes=classes)
+        captions = tuple(classes) if isinstance(classes, Sequence) else None
+        count = classes if isinstance(classes, int) or classes is None else len(classes)
+        self.spec = DataSpec("image", shape, "binary" if binary else "continuous", classes=count, captions=captions)
         self.fingerprint = known or fingerprint("image/1", *parts_of(splits))
         self.prepared: Preparation | None = None
         self.found: np.ndarray | None = None
@@ -84,6 +92,9 @@ def _binarised(splits: Splits) -> Splits:
         draws = np.random.default_rng([2008, number]).random(pixels.shape, np.float32)
         found[split] = np.where(255 * draws < pixels, np.uint8(255), np.uint8(0)), labels
     return found
+
+
+DIGITS = ("a zero", "a one", "a two", "a three", "a four", "a five", "a six", "a seven", "an eight", "a nine")
 
 
 def parts_of(splits: Splits) -> Iterator[str | np.ndarray]:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from bench.datasets._clean import Looks, twins
-from bench.datasets._findings import NAMED, Finding, Preparation, Twin, findings_of, shown
+from bench.datasets._findings import NAMED, PICTURED, Finding, Preparation, Twin, findings_of, shown
 from bench.datasets._image import SPLITS
+from bench.datasets._proportions import held_out_remarks
 from bench.errors import SuiteError, calling
 from bench.modalities import modality_of
 from bench.modalities._examples import Stored
@@ -61,6 +62,11 @@ class Inspection:
     pairs: Mapping[str, np.ndarray] = field(repr=False)
 
     @property
+    def left_out(self) -> int | None:
+        """Pictures of the source that are in no split; None where they were not cleaned, and of texts."""
+        return self.held - sum(self.splits.values()) if self.held and self.modality == "image" else None
+
+    @property
     def nothing_found(self) -> str:
         """What can be said where nothing was found. In texts long lines are looked for; short ones may be chance."""
         if self.modality == "text":
@@ -83,7 +89,9 @@ def inspect(source: str, options: Mapping[str, Any] | None = None) -> Inspection
     kind = modality_of(data.spec)
     counts = {split: len(kind.disjoint(data, split)) for split in SPLITS}
     findings, pairs = _found_before(data, prepared) if prepared else _found_now(data)
-    told = [finding.told for finding in findings]
+    told, classes = [finding.told for finding in findings], _classes(data, prepared)
+    unit = "windows" if isinstance(data, Verbatim) else kind.examples
+    remarks = [line for line in prepared.remarks if line not in told] if prepared else []
     defaults, _ = resolve(entry.make, {}, source)
     return Inspection(
         source=entry.name,
@@ -93,13 +101,13 @@ def inspect(source: str, options: Mapping[str, Any] | None = None) -> Inspection
         fingerprint=data.fingerprint,
         held=prepared.held if prepared else None,
         splits=counts,
-        unit="windows" if isinstance(data, Verbatim) else kind.examples,
+        unit=unit,
         numbers={**dict(_numbers(data)), "budget.samples": f"at most {counts['valid']:,}{BESIDE}"},
-        classes=_classes(data, prepared),
+        classes=classes,
         sizes=prepared.sizes if prepared else {},
         levels=_levels(data),
         findings=findings,
-        remarks=[line for line in prepared.remarks if line not in told] if prepared else (),
+        remarks=[*remarks, *held_out_remarks(counts, classes, unit)],
         examples={split: _examples(data, split) for split in SPLITS},
         pairs=pairs,
     )
@@ -111,8 +119,9 @@ def _found_before(data: Any, about: Preparation) -> tuple[Sequence[Finding], dic
     found: np.ndarray | None = getattr(data, "found", None)
     for finding in about.findings:
         if found is not None and finding.pairs:
-            pairs[finding.what] = np.array(found[start : start + len(finding.examples)])
-            start += len(finding.examples)
+            shown_of = min(PICTURED, len(finding.examples))
+            pairs[finding.what] = np.array(found[start : start + shown_of])
+            start += shown_of
     return (*about.findings, *(_copied(data) if isinstance(data, Verbatim) else ())), pairs
 
 
@@ -135,7 +144,7 @@ def _found_now(data: Dataset) -> tuple[Sequence[Finding], dict[str, np.ndarray]]
 
     pictures = data.spec.modality == "image"
     looks = Looks.of((chunk for split in SPLITS for chunk in _chunks(held[split])), len(names), near=pictures)
-    same = twins(looks, splits, take if pictures else None)
+    same = twins(looks, splits, take if pictures else None, labels=labels)
     findings = findings_of({}, same, names, len(names), "keep", labels)
     return findings, _pairs(same, take) if pictures else {}
 

@@ -17,7 +17,7 @@ from typing import Generic
 from typing_extensions import TypeVar
 
 from bench.datasets._split import ALIASES
-from bench.errors import named
+from bench.errors import DataError, named, shown
 from bench.protocols import SplitName
 from bench.reading.encoded import Decoded
 
@@ -49,6 +49,7 @@ class Source(Generic[D]):
         reading it.
     classes: names of the labels 0, 1, 2, ..., where the source numbers them itself.
     remarks: what was noticed before anything was read.   count: of the items, where it is known.
+    labels: where somebody said that labels are to be found; "" where nobody did.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Source(Generic[D]):
     classes: Sequence[str] | None = None
     remarks: Sequence[str] = ()
     count: int | None = None
+    labels: str = ""
 
 
 def identity_of(paths: Iterable[str | Path]) -> str:
@@ -67,6 +69,23 @@ def identity_of(paths: Iterable[str | Path]) -> str:
         line = f"{os.path.abspath(path)}\0{about.st_size} {about.st_mtime_ns}\0"  # noqa: PTH100 (as above)
         total.update(line.encode("utf-8", "surrogateescape"))
     return total.hexdigest()
+
+
+def grouping(pattern: str) -> Callable[[str], str | None]:
+    """What finds the key of a group in a path: the first group of a regular expression, or all that it finds.
+
+    None where it finds nothing, and in every path where there is no pattern. Raises DataError for one that is none.
+    """
+    try:
+        wanted = re.compile(pattern) if pattern else None
+    except re.error as error:
+        raise DataError(f"group = {shown(pattern)} is no regular expression: {error}") from error
+
+    def group_of(path: str) -> str | None:
+        found = wanted.search(path) if wanted else None
+        return (found[1] if found.re.groups else found[0]) if found else None
+
+    return group_of
 
 
 def split_word(path: PurePath) -> str:

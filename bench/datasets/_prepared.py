@@ -10,11 +10,11 @@ import numpy as np
 
 from bench.datasets._cache import cached
 from bench.datasets._denoise import OF_PICTURES
-from bench.datasets._findings import UNDECODABLE, WRONG_MODE, Preparation
+from bench.datasets._findings import UNDECODABLE, WRONG_MODE, Finding, Preparation, converted
 from bench.datasets._format import FILTER, fitted, in_mode
 from bench.datasets._image import ImageDataset, Splits
 from bench.datasets._items import Item, Source
-from bench.datasets._preparing import Preparing, mapped, opened
+from bench.datasets._preparing import Preparing, class_names, mapped, opened
 from bench.datasets._rows import BYTE, Rows
 from bench.datasets._stages import Stages
 from bench.errors import DataError, named
@@ -34,7 +34,7 @@ def prepare(source: Source, stages: Stages) -> ImageDataset:
         )
     kind = source.name.partition(":")[0]
     about = {"pictures": f"{kind} {source.identity}", "classes": source.classes, "remarks": source.remarks}
-    about |= asdict(stages)
+    about |= {"labels": source.labels, **asdict(stages)}
     return cached(
         about, lambda work: PreparingPictures(source, stages, work).run(), lambda folder: _opened(source, folder)
     )
@@ -43,7 +43,7 @@ def prepare(source: Source, stages: Stages) -> ImageDataset:
 def _opened(source: Source, folder: Path) -> ImageDataset | None:
     def build(about: Preparation, splits: Splits) -> ImageDataset:
         found = mapped(folder / "found.npy")
-        data = ImageDataset(source.name, splits, len(about.classes) if about.classes else None, known=about.fingerprint)
+        data = ImageDataset(source.name, splits, class_names(about), known=about.fingerprint)
         data.prepared, data.found = about, found.reshape(-1, 2, *data.spec.shape)
         return data
 
@@ -57,17 +57,26 @@ class PreparingPictures(Preparing):
     faults = (UNDECODABLE, WRONG_MODE)
     stages: Stages
 
+    def __init__(self, source: Source, stages: Stages, work: Path) -> None:
+        super().__init__(source, stages, work)
+        self.modes = dict[str, list[int]]()
+
     @property
     def header(self) -> str:
         return "image/1"
+
+    def asides(self, rows: Rows) -> Iterator[Finding]:
+        return converted(self.modes, self.names, self.held, rows.shape[0])
 
     def take(self, item: Item) -> None:
         """Decode, denoise and format one picture, and put it behind the others."""
         if (found := self.decoded(item)) is None:
             return
-        pixels, turned, several = found
+        pixels, turned, several, mode, loss = found
         self.sizes[f"{pixels.shape[2]}x{pixels.shape[1]}"] += 1
         self.steps.update(turned=turned, several=several, grey=len(pixels) == 1)
+        self.modes.setdefault(mode, []).append(len(self.names))
+        self.worth.append(4 * pixels[0].size - loss)  # larger first, then what saving cost less
         if self.stages.denoise:
             pixels = OF_PICTURES[self.stages.denoise](pixels)
         self.keep(self.formed(pixels))

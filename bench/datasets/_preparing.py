@@ -25,11 +25,13 @@ from bench.datasets._rows import Rows, write_npy
 from bench.datasets._split import grouped, held_out, missing
 from bench.datasets._stages import SoundStages, Stages
 from bench.errors import DataError, named
+from bench.errors import shown as shown_value
 from bench.probes.pulse import alive
 from bench.protocols import SplitName
 from bench.reading.encoded import WrongMode
 
 T = TypeVar("T")
+MANY = 2000  # examples from which it is said beforehand that they are decoded
 PAUSE = 2.0  # seconds of decoding before it is said how far it is
 _log = logging.getLogger("genbench")
 
@@ -43,6 +45,12 @@ def opened(folder: Path, build: Callable[[Preparation, Splits], T]) -> T | None:
     except (OSError, EOFError, ValueError, DataError):  # not there, cut off, or of another length
         return None
     return data if all(len(splits[split][0]) == about.splits[split] for split in SPLITS) else None
+
+
+def class_names(about: Preparation) -> tuple[str, ...] | int | None:
+    """What the classes are called; how many they are where their names are numbers, which say nothing."""
+    names = about.classes
+    return len(names) if names and all(name.isdecimal() for name in names) else names or None
 
 
 def mapped(path: Path) -> np.ndarray:
@@ -59,6 +67,7 @@ class Preparing(ABC):
 
     rows: what could be read, as models will see it, in its order; names and the rest in the same.
     bad: names of what is left out, with the reason.   flawed: of what stays all the same.
+    worth: of two that are nearly the same that of the higher stays; empty where nobody can tell.
     one, many: what messages call it.   faults: what is looked for in each.   dtype: of a row.
     """
 
@@ -73,7 +82,7 @@ class Preparing(ABC):
         self.rows: Rows | None = None
         self.names, self.groups = list[str](), list[str | None]()
         self.labels, self.apart = list[str | int | None](), list[SplitName | None]()
-        self.sizes, self.steps = Counter[str](), Counter[str]()
+        self.sizes, self.steps, self.worth = Counter[str](), Counter[str](), list[int]()
         self.bad: dict[str, list[tuple[str, str]]] = {what: [] for what in self.faults}
         self.flawed: dict[str, list[tuple[str, str]]] = {what: [] for what in self.faults}
 
@@ -96,10 +105,12 @@ class Preparing(ABC):
         grouped(self.name, self.stages.group, self.groups)
         looks = Looks.of(rows.chunks(), len(rows), self.stages.near)
         apart = [split for split in self.apart if split]
-        same = twins(looks, apart or None, lambda some: rows.take(some.tolist()))
+        labels = self.label_names()
+        same = twins(looks, apart or None, lambda some: rows.take(some.tolist()), self.worth, labels)
         same += straddling(self.groups, apart, {twin.row for twin in same})
-        findings = findings_of(self.told(), same, self.names, self.held, self.stages.clean, self.label_names())
+        findings = findings_of(self.told(), same, self.names, self.held, self.stages.clean, labels)
         decide(self.source.name, findings, self.stages.clean)
+        findings += tuple(self.asides(rows))
         gone = [twin.row for twin in same] if self.stages.clean == "drop" else []
         splits = self.split(np.setdiff1d(np.arange(len(rows)), gone), keys_of(looks, self.groups, same), looks)
         classes = self.classes()
@@ -117,6 +128,8 @@ class Preparing(ABC):
 
     def counted(self) -> Iterator[Item[Any]]:
         """The items. Where they take long it is said how many there were so far, and ever less often."""
+        if self.source.count and self.source.count >= MANY:
+            _log.info("%s: %s %s are decoded, once: they are kept", self.name, f"{self.source.count:,}", self.many)
         said, pause, of = time.monotonic(), PAUSE, f" of {self.source.count:,}" if self.source.count else ""
         for number, item in enumerate(self.source.items()):
             if time.monotonic() - said > pause:
@@ -170,6 +183,10 @@ class Preparing(ABC):
         if known is not None:
             self.labels = [label if label in range(len(known)) else None for label in self.labels]
         self.steps["labelled"] = sum(label is not None for label in self.labels)
+        if self.source.labels and not self.steps["labelled"]:
+            raise DataError(
+                f"{self.name}: label = {shown_value(self.source.labels)} holds no label: name another column"
+            )
         if self.steps["labelled"] < len(self.labels):
             return None
         if known is not None:
@@ -218,6 +235,10 @@ class Preparing(ABC):
             yield f"{n - self.steps['labelled']:,} of {n:,} {self.many} have no label: those of the others are left out"
         for finding in findings:
             yield finding.told
+
+    def asides(self, rows: Rows) -> Iterator[Finding]:
+        """What is told of them that is no fault."""
+        return iter(())
 
     @property
     @abstractmethod

@@ -79,6 +79,7 @@ class TextStages:
     """What is done to texts of any source: which stand twice, of which noise is repaired, and what a token is.
 
     clean: of documents that stand twice, and of bytes that are no UTF-8.   window: tokens in one example.
+    tokeniser: bytes, characters, or bpe of ``vocab`` byte pairs.   valid, test: shares of its end that are held out.
     """
 
     clean: Clean = "refuse"
@@ -92,7 +93,10 @@ class TextStages:
 
 @dataclass(frozen=True)
 class AnyStages(Stages):
-    """Of a source that may hold pictures or texts: what is set that is meant for the other one is refused."""
+    """Of a source that may hold pictures or texts: what is set that is meant for the other one is refused.
+
+    What is of texts, see ``TextStages``.
+    """
 
     denoise: PictureNoise | TextNoise | None = None  # type: ignore[assignment]
     window: PositiveInt = 128

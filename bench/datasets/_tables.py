@@ -17,7 +17,7 @@ from bench.datasets._items import Item, Source, identity_of, set_apart
 from bench.datasets._prepared import prepare
 from bench.datasets._stages import AnyStages
 from bench.datasets._text import TextDataset
-from bench.errors import DataError, hint, named, shown
+from bench.errors import DataError, hint, named, nearest, shown
 from bench.foreign import decoding
 from bench.protocols import SplitName
 from bench.reading.encoded import Decoded, decode
@@ -43,9 +43,11 @@ class Table:
             return _OPEN[self.path.suffix.lower()](self.path, None)[0]
 
     def batches(self, columns: Sequence[str]) -> Iterator[list[Mapping[str, Any]]]:
-        """Rows of these columns, a few hundred at a time. Raises DataError for damage."""
+        """Rows of these columns, a few hundred at a time. Raises DataError for damage, and where one is missing."""
         with decoding(self.path):
-            for batch in _OPEN[self.path.suffix.lower()](self.path, columns)[1]:
+            schema, batches = _OPEN[self.path.suffix.lower()](self.path, columns)
+            _check_columns(named(self.path.name), columns, schema.names)
+            for batch in batches:
                 yield batch.select(columns).to_pylist()
 
 
@@ -90,10 +92,10 @@ def prepare_tables(
     numbering = [field.name for field in schema if _is_label(field) and field.name != column]
     if label and modality == "text":
         raise DataError(f"{named(name)}: label = {shown(label)} is not for texts")
+    by_name = label
     label = label or next((known for known in LABELS if known in numbering), "")
     asked = list(dict.fromkeys(filter(None, (column, label, stages.group))))
-    if wrong := next((one for one in asked if one not in schema.names), ""):
-        raise DataError(f"{named(name)} has no column {shown(wrong)}{hint(wrong, schema.names)}")
+    _check_columns(named(name), asked, schema.names)
     if column not in fitting:
         raise DataError(f"{named(name)}: {shown(column)} is {schema.field(column).type}, and its data {modality}")
     if label and label not in numbering:
@@ -113,7 +115,15 @@ def prepare_tables(
             yield Item(where, partial(_decoded, row[column], where), row.get(label), _key(row, stages.group), split)
 
     identity = f"{identity_of(table.path for table in tables)} {[table.word for table in tables]} {column!r} {label!r}"
-    return prepare(Source(name, identity, items, _class_names(schema, label), remarks), stages.of_pictures(name))
+    source = Source(name, identity, items, _class_names(schema, label), remarks, labels=by_name)
+    return prepare(source, stages.of_pictures(name))
+
+
+def _check_columns(what: str, asked: Sequence[str], known: Sequence[str]) -> None:
+    """Raises DataError, which lists those that there are, for a column that is not there."""
+    if wrong := next((one for one in asked if one not in known), ""):
+        near = hint(wrong, known) if nearest(wrong, known) else ""
+        raise DataError(f"{what} has no column {shown(wrong)}; its columns are {named(', '.join(known))}{near}")
 
 
 def _with_few_values(table: Table, columns: Sequence[str]) -> list[str]:

@@ -23,7 +23,10 @@ _ANEW = "; delete it and get it anew"
 
 @dataset("cifar10", modality="image", locate=lambda: str(find("CIFAR-10", "", _PLACES, _HOW)))
 def cifar10(*, root: str = "", download: bool = False) -> ImageDataset:
-    """CIFAR-10, 32x32 RGB: 45,000 train, 5,000 valid (the last of the training set), 10,000 test."""
+    """CIFAR-10, 32x32 RGB: 45,000 train, 5,000 valid (the last of the training set), 10,000 test.
+
+    root: the folder it lies in; left out: GENBENCH_DATA, or ``data`` here.   download: it where it is not there.
+    """
     if download:
         from torchvision.datasets import CIFAR10
 

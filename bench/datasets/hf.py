@@ -17,7 +17,7 @@ from bench.datasets._stages import AnyStages, staged
 from bench.datasets._tables import Table, modality_in, prepare_tables, tables_below
 from bench.datasets._text import TextDataset
 from bench.errors import hint, named, shown
-from bench.foreign import decoding, locate
+from bench.foreign import decoding, locate, sought
 from bench.hub import elsewhere, hub_folder, hub_tags
 
 PATTERNS = ["*.parquet", "*.arrow", "*.csv", "*.jsonl", "README.md"]
@@ -68,7 +68,7 @@ def _place(name: str, revision: str | None, download: bool = False) -> Path:
     found = hub_folder(name, kind="dataset", revision=revision, fetch=download, allow=PATTERNS)
     if found is None:
         raise DataError(
-            f"{named(name)} is no folder here, and not in the Hub's cache: set `download = true`, or "
+            f"{named(name)} is no folder here{sought(name)}, and not in the Hub's cache: set `download = true`, or "
             f"{elsewhere(name, 'dataset')} as hf:FOLDER"
         )
     return found

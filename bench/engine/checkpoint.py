@@ -20,6 +20,7 @@ from bench.engine.fingerprint import hash_tensor
 from bench.engine.state import State, apply
 from bench.errors import DataError, OutputError, named, said, shown, words
 from bench.files import replacing
+from bench.foreign import sought
 from bench.protocols import Trainable
 
 log = logging.getLogger("genbench")
@@ -51,7 +52,7 @@ def save_checkpoint(path: Path, state: State, meta: Mapping[str, Any]) -> None:
 def read_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
     """The state and the metadata. Raises DataError for a file that is damaged, or no checkpoint of ours."""
     if not os.path.isfile(path):  # noqa: PTH113 (Path's own raises for a name that is too long)
-        raise DataError(f"there is no checkpoint {named(path)}")  # a FIFO would be waited for
+        raise DataError(f"there is no checkpoint {named(path)}{sought(path)}")  # a FIFO would be waited for
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}

@@ -19,7 +19,7 @@ from bench.errors import DataError, GenbenchError, SuiteError, calling
 from bench.files import sha256
 from bench.measure.names import expand, find_metric, profiled, reasons
 from bench.modalities import modality_of
-from bench.protocols import Dataset
+from bench.protocols import Dataset, SplitName
 from bench.record import Precision, Setup, digest
 from bench.registry import DatasetEntry, Entry, GeneratorEntry, MetricEntry, registry
 
@@ -113,8 +113,11 @@ def plan_trials(suite: Suite, device: str, command: str = "") -> list[TrialPlan]
                 metrics = tuple(dict.fromkeys((*metrics, *more)))
             _warn_of_curves(suite, data, dataset)
             measured_by = _measured_by(metrics, data)  # once: it looks at every file that they rest on
+            held = _held(dataset)
             plans += [
-                _plan(suite, use, data, dataset, metrics, omitted, measured_by, seed, device, command)
+                _plan(suite, use, data, dataset, metrics, omitted, measured_by, seed, device, command).model_copy(
+                    update=held
+                )
                 for seed in suite.seeds
                 for use in _generators(suite, data)
             ]
@@ -160,6 +163,7 @@ def _load(data: DatasetUse, suite: Suite) -> Dataset:
         for use in uses
         if use.trained_on and {**spec, **use.trained_on} != spec
     ]
+    problems += [told for use in uses if (told := _unfit(use, dataset))]
     ceiling = next((use.family for use in uses if use.entry.role == "ceiling"), None)
     held_out = len(modality_of(dataset.spec).disjoint(dataset, "valid"))
     wanted = max(use.budget.samples for use in uses)
@@ -172,6 +176,25 @@ def _load(data: DatasetUse, suite: Suite) -> Dataset:
     if problems:
         raise SuiteError(problems)
     return dataset
+
+
+def _held(dataset: Dataset) -> dict[str, Any]:
+    """What of it is in each split, and what was left out."""
+    splits: tuple[SplitName, ...] = ("train", "valid", "test")
+    return {
+        "splits": {split: len(modality_of(dataset.spec).disjoint(dataset, split)) for split in splits},
+        "left_out": getattr(getattr(dataset, "prepared", None), "left_out", None),
+    }
+
+
+def _unfit(use: GeneratorUse, dataset: Dataset) -> str:
+    """Why what a family reads cannot be of this data; "" where it may be."""
+    with calling(f"{use.family!r} of {use.entry.origin}, asked whether it fits the data,"):
+        try:
+            use.entry.fits(dataset.spec, **use.params)
+        except DataError as error:
+            return f"{use.place}: {error}"
+    return ""
 
 
 def _plan(

@@ -89,7 +89,8 @@ class Display:
             self._phases[plan.run_id] = name, time.monotonic()
             return name
         name, began = self._phases.get(plan.run_id, ("", time.monotonic()))
-        return f"{name}, for {time.monotonic() - began:.0f} s".removeprefix(", ")
+        done = f", {event['done']:.0%} done" if "done" in event else ""
+        return f"{name}, for {time.monotonic() - began:.0f} s{done}".removeprefix(", ")
 
     def record(self, plan: TrialPlan, record: RunRecord) -> None:
         """A trial has ended."""

@@ -40,8 +40,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from bench.engine.budget import ENDS, Budget
-from bench.errors import EMPTY_PATH, DataError, GenbenchError, SuiteError, UnknownName, hint, named, shown
-from bench.foreign import fault
+from bench.errors import EMPTY_PATH, DataError, GenbenchError, SuiteError, UnknownName, hint, named, nearest, shown
+from bench.foreign import fault, sought
 from bench.measure.names import check_name, is_features, is_measure, metric_name, separated
 from bench.parameters import check, resolve
 from bench.record import Precision
@@ -68,6 +68,7 @@ WEIGHTS = "model.safetensors"  # in the folder of a model that was saved by itse
 DEEPEST = 16  # tables and lists within one another
 LONGEST_LABEL = 200  # characters of a key; bytes of the name, which names the run folder
 LONGEST_STRING = 4096  # the longest path that Linux opens
+_BUILT_IN = "`genbench list suites` shows those that come with genbench"
 
 
 @dataclass(frozen=True)
@@ -156,14 +157,26 @@ def find_suite(name: str | Path) -> Path:
         if os.path.isdir(path):  # noqa: PTH112
             raise SuiteError([f"{named(path)} is a folder: name the TOML file of the suite"])
         if not os.path.isfile(path):  # noqa: PTH113
-            raise SuiteError([f"there is no suite file {named(path)}"])
+            raise SuiteError([f"there is no suite file {named(path)}{sought(path)}{_near(path)}; {_BUILT_IN}"])
         return path
     try:
         built_in: Path = registry.get("suites", str(name)).path
     except UnknownName as error:
-        note = f"; a suite of your own goes by the path of its TOML file{registry.failure_note()}"
+        beside = f"{name}.toml"
+        own = f"such as {named(beside)}" if os.path.isfile(beside) else f"and none is here{sought(beside)}"  # noqa: PTH113
+        note = f"; a suite of your own goes by the path of its TOML file, {own}; {_BUILT_IN}{registry.failure_note()}"
         raise UnknownName("suite", str(name), registry.all("suites"), note) from error
     return built_in
+
+
+def _near(path: Path) -> str:
+    """What may have been meant by the path of a file that is not there: a built-in suite, or a file beside it."""
+    if path.stem in (names := registry.all("suites")):
+        return f"; did you mean the suite {path.stem!r}, which comes with genbench?"
+    beside = [file.stem for file in path.parent.glob("*.toml")] if os.path.isdir(path.parent) else []  # noqa: PTH112
+    near = [shown(str(path.with_name(f"{stem}.toml"))) for stem in nearest(path.stem, beside)]
+    near += [f"the suite {shown(name)}" for name in nearest(path.stem, [*names])]
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def apply_override(table: dict[str, Any], override: str) -> None:

@@ -54,7 +54,7 @@ from bench.probes.load import Reading, between, reading
 from bench.probes.machine import environment
 from bench.probes.memory import out_of_memory, peak_gpu_bytes, peak_rss_bytes, reset_peak_gpu, reset_peak_rss
 from bench.probes.nvml import Unreadable, processes
-from bench.probes.pulse import alive, listen
+from bench.probes.pulse import alive, how_far, listen
 from bench.probes.stopwatch import Phases
 from bench.protocols import Dataset, Generator, Paced, Trainable
 from bench.record import CurvePoint, Failure, FailureKind, Measurement, RunRecord, Setup, Status, legible
@@ -597,7 +597,7 @@ def main() -> None:
     plan, channel = _plan_and_channel()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     out, as_it_is = Path(sys.argv[1]), AS_IT_IS in sys.argv[2:]
-    listen(_Seldom(lambda: _send(channel, {"beat": 1})))
+    listen(_Seldom(lambda: _send(channel, {"beat": 1} if how_far() is None else {"beat": 1, "done": how_far()})))
     record = run_trial(plan, out, lambda event: _send(channel, event), as_it_is=as_it_is)
     _send(channel, {"record": record.model_dump(mode="json")})
 

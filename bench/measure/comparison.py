@@ -118,8 +118,13 @@ class Comparison(ABC):
         raise Omitted("needs samples that were made for given labels")
 
     @property
+    def prompted(self) -> Side:
+        """The side that ``prompts`` were for."""
+        return "samples"
+
+    @property
     def prompts(self) -> list[str]:
-        """The text each sample was made for. Raises Omitted."""
+        """The text each example of the side ``prompted`` was made for. Raises Omitted."""
         raise Omitted("needs the prompts the samples were made for (prompts, --prompts)")
 
     def once(self, work: Callable[Concatenate[Self, P], T], *args: P.args, **options: P.kwargs) -> T:
@@ -198,7 +203,7 @@ class Space:
         """Logits of the samples, ``(n, classes)``. Raises Omitted where the extractor is no classifier."""
         found = self.of("samples").logits
         if found is None:
-            raise Omitted(f"{self.name or 'a table of vectors'} is no classifier")
+            raise Omitted(f"{self.name or 'a table of vectors'} is no classifier: this needs an extractor that is one")
         return found
 
     @property

@@ -152,9 +152,26 @@ class Trial(Comparison, Generic[Model]):
     @property
     def labels(self) -> Tensor:
         """As many of every class, in turn: what the side "conditional" is drawn for. Raises Omitted."""
-        if not getattr(self.model, "conditional", False) or not self.spec.classes:
-            raise Omitted("needs a generator that can be told what to make")
+        if not self.spec.classes:
+            raise Omitted("needs data with labels, and this has none")
+        if not getattr(self.model, "conditional", False):
+            raise Omitted(
+                "needs a generator that is told labels, and this one is not (`genbench list generators labels` shows "
+                "who can be; some are with labels = true)"
+            )
         return torch.arange(self.n_samples) % self.spec.classes
+
+    @property
+    def prompted(self) -> Side:
+        return "conditional"
+
+    @property
+    def prompts(self) -> list[str]:
+        """The labels in words. Raises Omitted."""
+        labels, captions = self.labels, self.spec.captions
+        if captions is None:
+            raise Omitted("nobody named the classes of this data: there are labels, and no captions")
+        return [captions[label] for label in labels.tolist()]
 
     def _stored(self, side: Side) -> Examples:
         match side:
@@ -190,7 +207,7 @@ class Trial(Comparison, Generic[Model]):
     def _reconstruct(self) -> Stored:
         """The model's copies of the test split, quantised as the data is."""
         if not isinstance(self.model, Reconstructor):
-            raise Omitted("needs the capability 'reconstruct'")
+            raise Omitted(unmet(self.model, Reconstructor))
         test, chunks = self.dataset.test, torch.arange(len(self.dataset.test)).split(self.batch_size)
         copies = (self.model.reconstruct(test.batch(c).to(self.device)) for c in alive(chunks))
         return joined([self._stored_form(x, len(c), "reconstruct") for x, c in zip(copies, chunks, strict=True)])

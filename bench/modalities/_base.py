@@ -135,14 +135,7 @@ class Modality:
 
         An .npz with ``samples``, ``lengths`` where they differ, and ``rate`` where there is one.
         """
-        parts: dict[str, Any] = {}
-        if isinstance(stored, Sequences):
-            parts, stored = {"lengths": stored.lengths.numpy()}, stored.data
-        if dataset.spec.rate is not None:
-            parts["rate"] = np.float64(dataset.spec.rate)
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, samples=stored.numpy(), **parts)
-        return ".npz", buffer.getvalue()
+        return ".npz", archive(stored, dataset.spec.rate)
 
     def noise(self, u: Tensor, spec: DataSpec) -> Tensor:
         """What knows nothing of the data, from uniform draws ``u`` in [0, 1): uniform over all that data could be."""
@@ -227,6 +220,18 @@ class Modality:
         """The extractors that read it."""
         every: dict[str, ExtractorEntry] = registry.all("extractors")
         return [name for name, entry in every.items() if self.name in entry.on]
+
+
+def archive(stored: Stored, rate: float | None) -> bytes:
+    """An .npz with ``samples``, ``lengths`` where they differ, and ``rate`` where there is one."""
+    parts: dict[str, Any] = {}
+    if isinstance(stored, Sequences):
+        parts, stored = {"lengths": stored.lengths.numpy()}, stored.data
+    if rate is not None:
+        parts["rate"] = np.float64(rate)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, samples=stored.numpy(), **parts)
+    return buffer.getvalue()
 
 
 def modality_of(what: DataSpec | str) -> Modality:

@@ -1,6 +1,7 @@
 """Music as notes: piano rolls ``(T, pitches)``, binary or continuous, or ``(T,)`` tokens.
 
-``DataSpec.rate`` in rows or tokens a second, where they run at one.
+``DataSpec.rate`` in rows or tokens a second, where they run at one. Tokens that a dataset can write out
+(``bench.Scored``) are tokens to models, and piano rolls to metrics and on disk.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor
 
 from bench.errors import DataError
-from bench.modalities._base import Modality
+from bench.modalities._base import Modality, archive
+from bench.modalities._examples import Examples, Stored
+from bench.protocols import Dataset, Scored
 from bench.registry import modality
 
 
@@ -21,6 +24,15 @@ class Music(Modality):
     examples, one, values = "pieces of music", "piece of music", "piano rolls"
     form = "(n, T, pitches) of 0 and 1, or (n, T) tokens"
     flat = "silent, or one sound"
+
+    def written(self, stored: Stored, dataset: Dataset) -> Examples:
+        """As piano rolls, where the dataset can write them out."""
+        return dataset.rolls(stored) if isinstance(dataset, Scored) else stored
+
+    def packed(self, stored: Stored, dataset: Dataset) -> tuple[str, bytes]:
+        if not isinstance(dataset, Scored):
+            return super().packed(stored, dataset)
+        return ".npz", archive(dataset.rolls(stored), dataset.frame_rate)
 
     def check_array(self, x: Tensor, what: str) -> Tensor:
         if x.ndim not in (2, 3):

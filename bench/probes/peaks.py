@@ -28,7 +28,7 @@ PEAKS: dict[str, dict[Precision, float]] = {
 def peak_flops(device: torch.device, precision: Precision) -> float:
     """Floating point operations a second at most. Raises Omitted where nobody knows."""
     if device.type != "cuda":
-        raise Omitted("the peak of this processor is not known")
+        raise Omitted("the peak of this processor is not known: only those of some GPUs are")
     name = torch.cuda.get_device_name(device)
     if (known := PEAKS.get(name, {}).get(precision)) is None:
         raise Omitted(f"the peak of {name} in {precision} is not known")

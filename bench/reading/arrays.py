@@ -75,6 +75,17 @@ def array_forms(path: Path) -> dict[str, tuple[Shape, np.dtype]]:
     return forms
 
 
+def sample_form(path: Path) -> tuple[Shape, np.dtype] | None:
+    """Shape and type of what ``read_array`` reads, of its header alone; None where it holds no such array."""
+    with decoding(path), path.open("rb") as file:
+        if file.read(2) != b"PK":
+            file.seek(0)
+            return _header(file, path)
+    forms = array_forms(path)
+    key = next((key for key in KEYS if key in forms), next(iter(forms)) if len(forms) == 1 else None)
+    return None if key is None else forms[key]
+
+
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Every array in a .npz file, by name. Raises as ``read_array``."""
     with _opened(path) as archive:

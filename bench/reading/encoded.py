@@ -19,6 +19,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MOST_PIXELS = 89_478_485  # of one picture: Pillow's own bound, beyond which it warns of a trap
 ORIENTATION = 0x0112  # EXIF
 _MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr")
+_LOSSLESS = ("PNG", "BMP", "TIFF", "PPM", "GIF")  # a WebP may be either, and does not say
 
 
 class WrongMode(DataError):
@@ -29,11 +30,15 @@ class Decoded(NamedTuple):
     """``(C, H, W)`` uint8, grey or RGB, upright.
 
     turned: whether its EXIF orientation had to be followed.  several: whether others are in the file behind it.
+    mode: as it was saved, in Pillow's words; "" where nothing was saved.   loss: what saving may have cost it: 0
+    nothing, 1 all colours but those of a palette, 2 what a lossy compression takes.
     """
 
     pixels: np.ndarray
     turned: bool = False
     several: bool = False
+    mode: str = ""
+    loss: int = 0
 
 
 def open_picture(file: IO[bytes]) -> Image.Image:
@@ -91,4 +96,10 @@ def decode(file: IO[bytes], name: str) -> Decoded:
     """The picture in a file. Raises DataError as ``pixels_of``."""
     with decoding(name), open_picture(file) as image:
         pixels = pixels_of(image, name)
-        return Decoded(pixels, is_turned(image), getattr(image, "n_frames", 1) > 1)
+        return Decoded(pixels, is_turned(image), getattr(image, "n_frames", 1) > 1, image.mode, _loss(image))
+
+
+def _loss(image: Image.Image) -> int:
+    if image.format not in _LOSSLESS or image.info.get("compression") == "jpeg":  # a TIFF may hold a JPEG
+        return 2
+    return int(image.mode == "P")

@@ -18,6 +18,7 @@ from pydantic_core import from_json
 
 from bench.errors import DataError, OutputError, check_path, expect, named, shown
 from bench.files import open_plain, refuse_links, write_atomic
+from bench.foreign import sought
 from bench.record import SCHEMA, Count, Frozen, Label, RunRecord, Text, upgraded
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def run_folder(named_so: str | Path) -> Path:
     check_path("folder", named_so)
     folder = Path(named_so)
     if not folder.is_dir():
-        raise OutputError(f"{folder} is no run folder: there is no such folder")
+        raise OutputError(f"{folder} is no run folder: there is no such folder{sought(folder)}")
     if not any((folder / name).exists() for name in ("records", "plans", ".lock")):
         raise OutputError(f"{folder} is no run folder: it has no records/, and no run was ever begun in it")
     return folder
@@ -225,7 +226,7 @@ def read_side(path: str | Path) -> tuple[Records, list[str]]:
     if Path(path).is_dir():
         return read_records(run_folder(path))
     if not Path(path).exists():
-        raise DataError(f"{named(path)}: there is no such run folder, record or bundle")
+        raise DataError(f"{named(path)}: there is no such run folder, record or bundle{sought(path)}")
     if not is_bundle(Path(path)):
         return Records([read_record(Path(path))]), []
     bundle = _read(Path(path), Bundle, "bundle", _each_in_this_schema, largest=LARGEST_BUNDLE)
@@ -244,7 +245,7 @@ def sides_under(folder: str | Path) -> list[Path]:
     if root.is_file() or (root / "records").is_dir():
         return [root]
     if not root.is_dir():
-        raise OutputError(f"{named(folder)}: there is no such folder")
+        raise OutputError(f"{named(folder)}: there is no such folder{sought(folder)}")
     found = []
     for path in sorted(root.iterdir()):
         if (path / "records").is_dir() or (path.is_file() and path.suffix == ".json"):

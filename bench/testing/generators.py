@@ -29,6 +29,7 @@ from bench.protocols import (
     DataSpec,
     Evaluated,
     ExampleLoss,
+    Forecaster,
     Likelihood,
     Paced,
     Reconstructor,
@@ -404,6 +405,22 @@ class GeneratorPromises(Promises):
         assert close(scored(model.reconstruct, rows(batch, slice(3))), copies[:3]), (
             f"{entry.name}: a copy changes with the other examples of its batch"
         )
+
+    def test_a_forecast_is_as_long_as_asked_for(self, entry: GeneratorEntry, data: Dataset) -> None:
+        """In the form and the range of the data, decided by a seed, and the same whatever else is asked for with it."""
+        model, batch = trained(entry, data, self.preset), data.train.batch(torch.arange(BATCH)).data
+        if not isinstance(model, Forecaster):
+            return
+        known = data.spec.shape[0] // 2
+        for steps in (1, data.spec.shape[0] - known):
+            said = [model.forecast(batch[:n, :known], steps, stream(0, "forecast")).detach() for n in (BATCH, BATCH, 3)]
+            assert said[0].shape == (BATCH, steps, *data.spec.shape[1:]), (
+                f"{entry.name}: forecast said {tuple(said[0].shape)} of {steps} steps after "
+                f"{tuple(batch[:, :known].shape)}"
+            )
+            modality_of(data.spec).quantise(said[0], data.spec)  # raises TrialError
+            assert torch.equal(said[0], said[1]), f"{entry.name}: one seed gave two forecasts: draw from rng alone"
+            assert close(said[2], said[0][:3]), f"{entry.name}: a forecast changes with the others of its batch"
 
     def test_a_stream_goes_on_without_end(self, entry: GeneratorEntry, data: Dataset) -> None:
         """Piece by piece, beyond the length of an example; from nothing too; a seed decides it."""

@@ -28,7 +28,10 @@ VARIANTS: Mapping[str, DataSpec] = {
     "text of few tokens": DataSpec("text", (12,), "tokens", vocab=11),
 }
 # Forms that few families make: one is asked for them where somebody says that it makes them.
-UNUSUAL: Mapping[str, DataSpec] = {"binary image": replace(SPECS["image"], kind="binary")}
+UNUSUAL: Mapping[str, DataSpec] = {
+    "binary image": replace(SPECS["image"], kind="binary"),
+    "video of larger frames": replace(SPECS["video"], shape=(4, 1, 16, 16)),
+}
 BYTES = 256
 SENTENCE = "In the beginning was the word, and the word was long. "
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import DataError, fault, hub_folder, locate, named, sha256
+from bench import DataError, fault, hub_folder, locate, named, sha256, sought
 
 _OTHERS = ["*.h5", "*.msgpack", "*.onnx*", "*.ot", "*.tflite", "*.pth", "*.ckpt", "*.gguf", "original/*", "*.md"]
 _PICKLES = ["*.bin", "*.pt"]  # read only where there is nothing else, and then as tensors alone
@@ -25,7 +25,7 @@ def found(target: str, revision: str = "", file: str = "") -> Path:
     if Path(target).expanduser().exists() or target.startswith((".", "/", "~")):
         return locate(target)
     if target.count("/") != 1:
-        raise DataError(f"{named(target)} is no path here, and a model of the Hub is OWNER/NAME")
+        raise DataError(f"{named(target)} is no path here{sought(target)}, and a model of the Hub is OWNER/NAME")
     if file:
         wanted: list[dict[str, Any]] = [{"allow": [file, "*.json"]}]
     else:

@@ -66,9 +66,10 @@ class Pipeline(nn.Module):
         self.pipeline.set_progress_bar_config(disable=True)
         parts = {name: part for name, part in self.pipeline.components.items() if isinstance(part, nn.Module)}
         self.parts = nn.ModuleDict(parts).eval().requires_grad_(False)
-        self.target, self.spec, self.prompts, self.evaluated = target, spec, tuple(prompts), 0
         self.takes = inspect.signature(self.pipeline.__call__).parameters
         labelled, told = "class_labels" in self.takes, "prompt" in self.takes
+        self.target, self.spec, self.evaluated = target, spec, 0
+        self.prompts = tuple(prompts) or (spec.captions or () if told else ())
         self.conditional = labelled or (told and len(self.prompts) > 1)
         net = parts.get("unet", parts.get("transformer"))
         known = getattr(net, "config", {}).get("num_embeds_ada_norm") if labelled else len(self.prompts)

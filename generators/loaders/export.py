@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import Tensor
 
@@ -33,3 +35,8 @@ class Export(Exported):
             )
         noise = [int(size) for size in inputs[0].shape[1:]]
         super().__init__(program.module(), spec, noise, len(inputs) == 2, draw, values)
+
+    def train(self, mode: bool = True) -> Self:
+        """A program is as it was exported: torch refuses to switch it."""
+        self.training = mode
+        return self

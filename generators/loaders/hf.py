@@ -9,8 +9,11 @@ positions as it has, it goes on from the last half of them, read anew.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
+import importlib
+import importlib.util
 import inspect
 import itertools
 import re
@@ -118,12 +121,12 @@ class CausalLM(nn.Module):
     @torch.no_grad()
     def score_texts(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """-log p of each text, ``(texts,)`` float64 nats, and its tokens; a longer one is read window by window."""
-        rows = [self.tokeniser.encode(text) for text in texts]
+        rows = [self.tokeniser.encode(text) for text in alive(texts)]
         parts = [
             (i, row[at : at + self.window]) for i, row in enumerate(rows) for at in range(0, len(row), self.window)
         ]
         nats = torch.zeros(len(rows), dtype=torch.float64)
-        for batch in alive(_batches(parts)):
+        for batch in alive([*_batches(parts)]):
             owners, pieces = zip(*batch, strict=True)
             lengths = torch.tensor([len(piece) for piece in pieces])
             data = nn.utils.rnn.pad_sequence([torch.from_numpy(piece) for piece in pieces], batch_first=True)
@@ -163,7 +166,7 @@ class CausalLM(nn.Module):
         rows, most = Rows(rng, n), self.positions - 1
         begin = torch.empty(n, 0, dtype=torch.int64)
         drawn, ended, texts = list[Tensor](), torch.zeros(n, dtype=torch.bool), list[str]()
-        for step, token in enumerate(self._drawn(begin, (rows.uniform() for _ in range(most))), 1):
+        for step, token in enumerate(alive(self._drawn(begin, (rows.uniform() for _ in range(most)))), 1):
             drawn.append(token.cpu())
             ended |= torch.isin(drawn[-1], self.ends.cpu())
             if step % LOOKED_AT == 0 or ended.all() or step == most:
@@ -214,9 +217,35 @@ def _loaded(target: str, place: Path, file: str, trusted: bool, dtype: torch.dty
     folder, gguf = (place.parent, place.name) if place.is_file() else (place, file)
     how: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trusted}
     how |= {"gguf_file": gguf} if gguf else {}
-    with _hub.reading(target, "language model that transformers reads", logging):
+    with _hub.reading(target, "language model that transformers reads", logging), _opened_once():
         tokeniser = AutoTokenizer.from_pretrained(folder, **how)
         return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **how), tokeniser
+
+
+@contextlib.contextmanager
+def _opened_once() -> Iterator[None]:
+    """Within, a GGUF file is opened once: transformers asks for its tokeniser, its configuration and its weights apart.
+
+    A file that is another by its size or its time is opened anew.
+    """
+    if importlib.util.find_spec("gguf") is None:
+        yield
+        return
+    gguf: Any = importlib.import_module("gguf")
+    opened, opens = dict[tuple[str, int, int, int], Any](), gguf.GGUFReader
+
+    def reader(path: str | Path) -> Any:
+        about = Path(path).stat()
+        key = (str(path), about.st_ino, about.st_size, about.st_mtime_ns)
+        if key not in opened:
+            opened[key] = opens(path)
+        return opened[key]
+
+    gguf.GGUFReader = reader
+    try:
+        yield
+    finally:
+        gguf.GGUFReader = opens
 
 
 class OwnTokens:

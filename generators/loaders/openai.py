@@ -263,7 +263,10 @@ def scored(answer: dict[str, Any], start: str, text: str) -> tuple[float, int]:
     if first is None or len(numbers) != len(tokens):
         if start and any(_spell(tokens[k:last], start + text) for k in range(last)):
             raise Omitted("a token reaches from `start` into the text: give a token of the model's own as `start`")
-        raise Omitted("the server tells no probability of a given text")
+        raise Omitted(
+            "the server tells no probability of a given text: /completions must answer `echo` with `logprobs`, which "
+            "not every server does; what is sampled is measured all the same"
+        )
     if tokens[first] == "" and numbers[first] is None:  # a first token, which some servers write so
         first += 1
     nats = numbers[first:last]

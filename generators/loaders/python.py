@@ -32,9 +32,10 @@ def _content(target: str, **params: Any) -> str:
 def python(spec: DataSpec, target: str, *, arguments: Mapping[str, Any] | None = None) -> Generator:
     """What a factory returns that is called with the DataSpec, or with nothing, and these arguments.
 
-    It has ``sample(n, rng, condition=None)`` as a family has, or ``sample(n)``, which draws from the global generators;
-    these are seeded from ``rng`` then, and its samples depend on how many are drawn at a time. Whatever else of a
-    family it has is measured, too. Raises GenbenchError for no such factory, or one of what cannot sample.
+    It has ``sample(n, rng, condition=None)`` as a family has, ``sample(n, rng)``, or ``sample(n)``, which draws from
+    the global generators; these are seeded from ``rng`` then, and its samples depend on how many are drawn at a time.
+    Whatever else of a family it has is measured, too. Raises GenbenchError for no such factory, or one of what cannot
+    sample.
     """
     factory, given = _found(target), dict(arguments or {})
     made = factory(spec, **given) if _takes(factory, spec, **given) else factory(**given)
@@ -48,7 +49,7 @@ def python(spec: DataSpec, target: str, *, arguments: Mapping[str, Any] | None =
 
 
 class _Plain(torch.nn.Module):
-    """What has ``sample(n)`` alone, and draws from the global generators. A module goes to the device as any."""
+    """What has no labels, or draws from the global generators. A module goes to the device as any."""
 
     def __init__(self, made: Any) -> None:
         super().__init__()
@@ -59,7 +60,7 @@ class _Plain(torch.nn.Module):
         seed = int(torch.randint(2**31, (), generator=rng))
         torch.manual_seed(seed)
         np.random.seed(seed)
-        found = self.made.sample(n)
+        found = self.made.sample(n, rng) if _takes(self.made.sample, n, rng) else self.made.sample(n)
         return found if isinstance(found, Tensor) else torch.as_tensor(np.asarray(found))
 
 

@@ -9,6 +9,7 @@ from bench import (
     Batch,
     DataError,
     Dataset,
+    DataSpec,
     GenbenchError,
     Pictures,
     examples_in,
@@ -16,9 +17,12 @@ from bench import (
     locate,
     modality_of,
     named,
+    other_shape,
     sha256,
 )
 from generators.loaders._texts import spelled
+
+_OTHER = "{}: samples are {}, the data is {}: bring both to one shape, the samples or, by its options, the data"
 
 
 def _content(path: str) -> str:
@@ -27,7 +31,13 @@ def _content(path: str) -> str:
     return "".join(f"{file.relative_to(place.parent)} {sha256(file)}\n" for file in files)
 
 
-@generator("samples:", modalities=None, presets={"test": {}}, content=_content)
+def _fits(spec: DataSpec, path: str) -> None:
+    """Raises DataError where the first sample cannot be of the data's shape; no other is looked at."""
+    if spec.kind != "tokens" and (found := other_shape(path, spec.shape)):
+        raise DataError(_OTHER.format(named(path), found, spec.shape))
+
+
+@generator("samples:", modalities=None, presets={"test": {}}, content=_content, fits=_fits)
 class Samples:
     """Samples in a folder, .zip, .npz, .npy, .txt or .jsonl, dealt in random order, each at most once.
 
@@ -59,5 +69,5 @@ def _held(path: str, dataset: Dataset) -> Batch:
     stored = found.load() if isinstance(found, Pictures) else found
     if not isinstance(stored, Tensor) or tuple(stored.shape[1:]) != spec.shape:
         form = tuple(stored.shape[1:]) if isinstance(stored, Tensor) else "of several lengths"
-        raise DataError(f"{named(path)}: samples are {form}, the data is {spec.shape}: bring both to one shape")
+        raise DataError(_OTHER.format(named(path), form, spec.shape))
     return Batch(modality_of(spec).restored(stored, spec))

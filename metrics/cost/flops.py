@@ -8,6 +8,8 @@ from __future__ import annotations
 from bench import Estimate, Omitted, Trainable, Trial, count_flops, metric, peak_flops
 from metrics.cost._cost import costs, draw_anew
 
+HOW = "set profile = true in the suite, or let it be looked at on the way (budget.evaluate_every)"
+
 
 @metric("sample_flops", aspect="efficiency", unit="FLOP", better="lower", least=0, exact=True)
 def sample_flops(trial: Trial) -> Estimate:
@@ -28,7 +30,7 @@ def training_flops(trial: Trial[Trainable]) -> Estimate:
     if spent.flops is None:
         if spent.train_examples == 0:
             raise Omitted("nothing was trained: the weights were loaded")
-        raise Omitted("none was counted: ask for a profile, or for looks on the way (budget.evaluate_every)")
+        raise Omitted(f"none was counted: {HOW}")
     return Estimate(value=spent.flops, n=1, protocol={"batch_size": trial.batch_size})
 
 
@@ -36,8 +38,10 @@ def training_flops(trial: Trial[Trainable]) -> Estimate:
 def mfu(trial: Trial[Trainable]) -> Estimate:
     """Share of the device's peak that the training's operations reached (model FLOPs utilisation)."""
     spent = costs(trial)
-    if spent.flops is None or spent.train_examples == 0:
-        raise Omitted("the operations of a training step were not counted")
+    if spent.train_examples == 0:
+        raise Omitted("nothing was trained: the weights were loaded")
+    if spent.flops is None:
+        raise Omitted(f"the operations of a training step were not counted: {HOW}")
     peak = peak_flops(trial.device, spent.precision)
     value = spent.flops * spent.train_examples / spent.train_seconds / peak
     return Estimate(

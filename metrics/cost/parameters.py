@@ -15,7 +15,7 @@ def parameters(trial: Trial) -> Estimate:
     A running average of others (``torch.optim.swa_utils.AveragedModel``) is not learned itself.
     """
     if not isinstance(trial.model, nn.Module):
-        raise Omitted("not a torch module")
+        raise Omitted("counts the tensors of a torch module, and this generator is none")
     copies = [module for module in trial.model.modules() if isinstance(module, AveragedModel)]
     averages = {id(p) for copy in copies for p in copy.parameters()}
     return Estimate(value=sum(p.numel() for p in trial.model.parameters() if id(p) not in averages), n=1)

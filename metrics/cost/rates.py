@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench import Estimate, Omitted, Trainable, Trial, metric
+from bench import Estimate, Omitted, Scored, Trainable, Trial, metric
 from metrics.cost.throughput import sample_throughput, train_throughput
 
 
@@ -27,14 +27,16 @@ def frame_throughput(trial: Trial) -> Estimate:
 @metric("realtime_factor", aspect="efficiency", unit="1", better="higher", least=0, on={"audio", "music", "video"})
 def realtime_factor(trial: Trial) -> Estimate:
     """Seconds of sound or film drawn per second: above 1 it is made faster than it plays."""
-    if trial.spec.rate is None:
-        raise Omitted("the data does not say how fast it plays")
-    return _times(sample_throughput(trial), _mean_length(trial) / trial.spec.rate)
+    rate = trial.dataset.frame_rate if isinstance(trial.dataset, Scored) else trial.spec.rate
+    if rate is None:
+        raise Omitted("the data does not say how fast it plays (its spec has no rate)")
+    return _times(sample_throughput(trial), _mean_length(trial) / rate)
 
 
 def _mean_length(trial: Trial) -> float:
-    """Entries of the first axis that a sample has on average."""
-    return sum(len(sample) for sample in trial.drawn) / len(trial.drawn)
+    """Entries of the first axis that a sample has on average; of music that is written out, of what it is read as."""
+    samples = trial.dataset.rolls(trial.drawn) if isinstance(trial.dataset, Scored) else trial.drawn
+    return sum(len(sample) for sample in samples) / len(samples)
 
 
 def _times(estimate: Estimate, factor: float) -> Estimate:

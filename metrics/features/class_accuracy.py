@@ -54,7 +54,7 @@ def class_accuracy_of(space: Space) -> Estimate:
     labels = space.labels
     logits = space.of("conditional").logits
     if logits is None:
-        raise Omitted(f"{space.name or 'a table of vectors'} is no classifier")
+        raise Omitted(f"{space.name or 'a table of vectors'} is no classifier: this needs an extractor that is one")
     asked = int(labels.max()) + 1
     if asked != logits.shape[1]:
         raise Omitted(f"{space.name} knows {logits.shape[1]} classes, and samples were asked for of {asked}")

@@ -87,7 +87,7 @@ def _directions(embeddings: Array, what: str) -> Tensor:
 )
 def clip_score_of(c: Comparison) -> Estimate:
     """How well pictures fit the prompts they were made for, by CLIP, 0 to 100."""
-    prompts, images = c.prompts, c.images("samples")
+    prompts, images = c.prompts, c.images(c.prompted)
     if len(prompts) != len(images):
         raise GenbenchError(f"each image needs its prompt: {len(images)} images, {len(prompts)} prompts")
     if isinstance(images, Tensor) and images.shape[1] not in (1, 3):

@@ -51,11 +51,11 @@ def structural_similarity(copies: Images, originals: Images) -> Estimate:
     x, y = checked_images(copies, originals)
     if min(x.shape[2:]) < SIDE:
         raise Omitted(f"images of {x.shape[2]}x{x.shape[3]} are smaller than SSIM's window of {SIDE}x{SIDE}")
-    values = torch.cat([_of_each(a.double(), b.double()) for a, b in zip(x.split(100), y.split(100), strict=True)])
+    values = torch.cat([similarities(a.double(), b.double()) for a, b in zip(x.split(100), y.split(100), strict=True)])
     return mean_of_images(values, -1.0, 1.0).model_copy(update={"protocol": PROTOCOL})
 
 
-def _of_each(x: Tensor, y: Tensor) -> Tensor:
+def similarities(x: Tensor, y: Tensor) -> Tensor:
     """``(n,)`` of images ``(n, C, H, W)`` of levels 0 to 255."""
     mu_x, mu_y = _blurred(x), _blurred(y)
     var_x, var_y = _blurred(x * x) - mu_x**2, _blurred(y * y) - mu_y**2

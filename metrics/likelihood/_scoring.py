@@ -42,6 +42,7 @@ from bench import (
     ratio_interval,
     ratio_parts,
     stretches,
+    unmet,
 )
 from metrics.likelihood._examples import finite
 
@@ -227,13 +228,13 @@ def _tokeniser(trial: Trial) -> str:
 
 def _likelihood(trial: Trial) -> Likelihood:
     if not isinstance(trial.model, Likelihood):
-        raise Omitted("needs a model with log_prob")
+        raise Omitted(unmet(trial.model, Likelihood))
     return trial.model
 
 
 def _sequential(trial: Trial) -> Sequential:
     if not isinstance(trial.model, Sequential):
-        raise Omitted("needs a model that scores single tokens, with step_log_prob")
+        raise Omitted(unmet(trial.model, Sequential))
     return trial.model
 
 

@@ -47,7 +47,7 @@ def bits_per_dim(trial: Trial[Likelihood]) -> Estimate:
     kind, modality = trial.spec.kind, modality_of(trial.spec)
     density, levels, rng = trial.model.log_prob_of == "density", modality.levels(trial.spec), trial.rng("dequantise")
     if levels is None:
-        raise Omitted(f"needs data of levels, and {kind} {modality.examples} have none")
+        raise Omitted(f"needs data of levels, and {kind} {modality.examples} have none: see log_likelihood")
     if density and kind != "continuous":
         raise Omitted(f"the model's log_prob is a density, and {kind} data has none")
 

@@ -154,7 +154,10 @@ def _score(trial: Trial) -> tuple[str, Score]:
         return "loss", lambda batch: -model.example_loss(batch)
     if isinstance(model, Likelihood):
         return "log_prob", model.log_prob
-    raise Omitted("needs the capability 'likelihood' or 'score examples'")
+    raise Omitted(
+        "needs the capability 'likelihood' or 'score examples', and this generator has neither (`genbench list "
+        "generators likelihood` shows who has it)"
+    )
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench import Estimate, Likelihood, Omitted, Trial, metric, ratio_interval, ratio_parts
+from bench import Estimate, Likelihood, Omitted, Scored, Trial, metric, ratio_interval, ratio_parts
 from metrics.likelihood._examples import nats_of, told
 
 
@@ -14,8 +14,12 @@ from metrics.likelihood._examples import nats_of, told
 def nats_per_frame(trial: Trial[Likelihood]) -> Estimate:
     """Nats that the model spends on a frame of the test pieces, all frames alike, the first of a piece too.
 
-    Given how long each piece is: where it ends costs nothing, as in the literature.
+    Given how long each piece is: where it ends costs nothing, as in the literature. Of events that spell a piano roll
+    it is a bound, since others may be read as the same roll, and the event at the end is paid for.
     """
+    if isinstance(trial.dataset, Scored):
+        frames = np.array([len(roll) for roll in trial.dataset.rolls(trial.held_out)])
+        return told(per_frame(nats_of(trial).nats, frames), trial, bound=True, of="events")
     if trial.spec.kind != "binary" or len(trial.spec.shape) != 2:
         raise Omitted("needs piano rolls of 0 and 1")
     nats, sizes = nats_of(trial)

@@ -113,4 +113,5 @@ def test_names_are_taken_in_any_case_and_apart_by_commas_or_spaces(
 
 def test_errors_are_one_line_and_exit_two(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["evaluate", files[0], "nowhere.npz"]) == 2
-    assert capsys.readouterr().err == "genbench: error: there is no 'nowhere.npz'\n"
+    where = Path.cwd() / "nowhere.npz"
+    assert capsys.readouterr().err == f"genbench: error: there is no 'nowhere.npz' (looked for at {where})\n"

@@ -64,7 +64,7 @@ def test_help_waits_for_nothing_heavy() -> None:
     [
         (["list", "metric"], "unknown kind 'metric'; did you mean 'metrics'?"),
         (["run", "demoo"], "unknown suite 'demoo'; did you mean 'demo'?"),
-        (["run", "no.toml"], "there is no suite file no.toml"),
+        (["run", "no.toml"], f"there is no suite file no.toml (looked for at {Path.cwd()}/no.toml)"),
         (
             ["run", "demo", "--set", "generators.vae.latent=abc"],
             "generators.vae.latent = 'abc': input should be",
@@ -81,7 +81,10 @@ def test_help_waits_for_nothing_heavy() -> None:
         ),
         (["report", ""], "folder: an empty path: is a variable not set?"),
         (["report", "nowhere", "--to", ""], "to: an empty path: is a variable not set?"),
-        (["report", "nowhere"], "nowhere is no run folder: there is no such folder"),
+        (
+            ["report", "nowhere"],
+            f"nowhere is no run folder: there is no such folder (looked for at {Path.cwd()}/nowhere)",
+        ),
         (["report", "."], ". is no run folder: it has no records/, and no run was ever begun in it"),
     ],
 )
@@ -208,3 +211,22 @@ class TestCompletion:
 def test_the_version_is_one() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert importlib.metadata.version("genbench") == project["version"]
+
+
+def test_the_version_is_told_and_named_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["--version"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == f"genbench {importlib.metadata.version('genbench')}\n" and not printed.err
+    assert run_command(["--help"]) == 0
+    assert "--version" in capsys.readouterr().out
+
+
+def test_a_version_that_nobody_installed_is_not_made_up(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    assert run_command(["--version"]) == 2
+    assert capsys.readouterr().err.startswith("genbench: error: no version is known")

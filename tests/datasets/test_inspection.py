@@ -17,6 +17,8 @@ from bench import GenbenchError, SuiteError
 from bench.cli._main import run_command
 from bench.datasets._findings import LABELS, LEAK, NEAR_LEAK, TWICE
 from bench.datasets._inspection import LINE
+from bench.datasets._proportions import LEVEL, chance_of, held_out_remarks
+from bench.protocols import SplitName
 from tests.datasets.test_brought import write
 from tests.datasets.test_prepared import PICTURES, mess
 
@@ -66,7 +68,7 @@ def test_where_nothing_was_found_it_says_what_was_looked_for(tmp_path: Path) -> 
 
 def test_what_was_dropped_is_shown_beside_what_stayed(mess: Path) -> None:
     found = bench.inspect(f"folder:{mess}")
-    assert found.held == 50 and sum(found.splits.values()) == 40
+    assert found.held == 50 and sum(found.splits.values()) == 40 and found.left_out == 10
     assert found.pairs[LEAK].shape == (2, 2, 3, 24, 24) and (found.pairs[LEAK][:, 0] == found.pairs[LEAK][:, 1]).all()
     assert not (found.pairs[NEAR_LEAK][:, 0] == found.pairs[NEAR_LEAK][:, 1]).all()
 
@@ -83,9 +85,44 @@ def test_labels_that_differ_are_told_of_data_that_nobody_cleans(tmp_path: Path) 
     x = np.random.default_rng(0).normal(size=(30, 4))
     x[7], y = x[3], np.arange(30) % 5
     np.savez(tmp_path / "x.npz", train=x[:20], test=x[20:], train_labels=y[:20], test_labels=y[20:])
-    twice, labels = bench.inspect(f"npz:{tmp_path / 'x.npz'}").findings
-    assert (twice.what, labels.what, labels.count) == (TWICE, LABELS, 1)
+    (labels,) = bench.inspect(f"npz:{tmp_path / 'x.npz'}").findings
+    assert (labels.what, labels.count, labels.dropped) == (LABELS, 2, False)
     assert {label for _, label in (name.split(": ") for name in labels.examples[0])} == {"2", "3"}
+
+
+def proportions(train: tuple[int, ...], test: tuple[int, ...]) -> list[str]:
+    """What is remarked of splits with so many of each class."""
+    classes: dict[str, dict[SplitName, int]] = {
+        str(i): {"train": a, "valid": 0, "test": b} for i, (a, b) in enumerate(zip(train, test, strict=True))
+    }
+    return list(held_out_remarks({"train": sum(train), "valid": 0, "test": sum(test)}, classes, "images"))
+
+
+class TestProportions:
+    def test_a_test_split_of_other_classes_is_remarked(self) -> None:
+        few, (apart,) = proportions((50, 50), (23, 7)), proportions((500, 500), (300, 100))
+        assert len(few) == 2 and "test holds only 30 images" in few[0] and "off by 0.18" in few[0]
+        assert "0 76.7% of test and 50.0% of train" in few[1] and "p = 0.0098" in few[1]
+        assert "not in proportion" in apart
+
+    def test_one_that_is_like_training_or_hardly_unlike_is_not(self) -> None:
+        assert proportions((500, 500), (110, 90)) == []  # p = 0.2
+        assert proportions((500_000, 500_000), (51_000, 49_000)) == []  # surely unlike, and by 1 % alone
+        assert proportions((100,), (100,)) == proportions((0, 0), (50, 50)) == []  # one class, and nothing known
+
+    def test_sound_splits_are_remarked_no_more_often_than_it_says(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Also where classes are many and examples few, which the chi-square distribution alone would not serve."""
+        monkeypatch.setattr("bench.datasets._proportions.DRAWN", 149)
+        rng = np.random.default_rng(0)
+        for shares in (np.full(2, 1 / 2), np.full(100, 1 / 100), np.array([0.9, *[0.1 / 30] * 30])):
+            drawn = [[rng.multinomial(n, shares) for n in (300, 120)] for _ in range(100)]
+            false = sum(chance_of(train, test) < LEVEL for train, test in drawn)
+            assert false <= 100 * LEVEL + 3 * (100 * LEVEL) ** 0.5
+
+    def test_it_stands_among_the_remarks_of_a_folder(self, tmp_path: Path) -> None:
+        names = [f"train/{'ab'[i % 2]}/{i}.png" if i < 20 else f"test/a/{i}.png" for i in range(40)]
+        told = "\n".join(bench.inspect(f"folder:{write(tmp_path, PICTURES, names)}").remarks)
+        assert "test holds only 20 images" in told and "b 0.0% of test and 55.6% of train" in told
 
 
 def test_wrong_options_are_told() -> None:
@@ -118,6 +155,7 @@ class TestCommand:
             "in the source   50 images",
             "train           27 images",
             "test            10 images",
+            "left out        10 images",
             "budget.samples  at most 3 beside real data",
             "are in two splits: train/b/leak31.png",
         ):
@@ -129,6 +167,22 @@ class TestCommand:
         assert parts.outside == [] and parts.tags.count("img") >= 3 + 6 and parts.tags.count("svg") >= 2
         for words in ("leak31.png", "cut.png", "are nearly in two splits", "16"):
             assert words in page.read_text()
+
+    def test_what_has_no_room_in_the_terminal_is_on_the_page(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = write(tmp_path / "x", PICTURES, [f"{i}.png" for i in range(40)])
+        write(folder, PICTURES[:20], [f"again{i}.png" for i in range(20)])
+        for named, said in ((1000, "and 17 more on the page"), (15, "and 17 more, 12 of them on the page")):
+            monkeypatch.setattr("bench.datasets._findings.NAMED", named)
+            monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / f"cache{named}"))
+            assert run_command(["data", "inspect", f"folder:{folder}", "--to", str(tmp_path / "page")]) == 0
+            assert f"{said}: dropped (the first stays)" in capsys.readouterr().out
+            page = (tmp_path / "page" / "index.html").read_text()
+            assert sum(f"<strong>again{i}.png" in page for i in range(20)) == min(named, 20)
+            assert ("and 5 more, which are not named here" in page) == (named < 20)
+        (finding,) = bench.inspect(f"folder:{folder}").findings
+        assert "and 17 more: dropped" in finding.told  # in a record there is no page
 
     def test_as_json_it_is_one_document(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run_command(["data", "inspect", "digits", "--to", str(tmp_path), "--json"]) == 0

@@ -26,6 +26,7 @@ from bench.datasets._findings import (
     NEARLY,
     TWICE,
     UNDECODABLE,
+    UNLIKE,
     WRONG_MODE,
     Preparation,
 )
@@ -100,15 +101,76 @@ class TestCleaning:
             assert told.count("dropped") == 6 and not caplog.records
 
     @pytest.mark.parametrize("clean", ["drop", "keep"])
-    def test_of_two_that_are_the_same_it_is_told_where_their_labels_differ(self, clean: str, tmp_path: Path) -> None:
+    def test_of_those_that_are_the_same_under_several_labels_none_stays(self, clean: str, tmp_path: Path) -> None:
         folder = write(tmp_path / "x", PICTURES, [f"{'ab'[i % 2]}/{i}.png" for i in range(40)])
         write(folder, PICTURES[[4, 6]], ["a/same.png", "b/other.png"])
         write(folder, saved_anew(PICTURES[8].transpose(2, 0, 1)).transpose(1, 2, 0)[None], ["b/anew.png"])
         data = make(f"folder:{folder}", clean=clean)
         (finding,) = (f for f in data.prepared.findings if f.what == LABELS)
-        assert (finding.count, finding.of, finding.dropped) == (2, 43, clean == "drop")
-        assert finding.examples == (("b/anew.png: b", "a/8.png: a"), ("b/other.png: b", "a/6.png: a"))
-        assert len(data.found) == 3  # pictures of pairs are kept once
+        assert (finding.count, finding.of, finding.dropped) == (4, 43, clean == "drop")
+        assert finding.examples == (
+            ("a/6.png: a", "b/other.png: b"),
+            ("a/8.png: a", "b/anew.png: b"),
+            ("b/anew.png: b", "a/8.png: a"),
+            ("b/other.png: b", "a/6.png: a"),
+        )
+        assert len(data.found) == 5  # and that of those that agree
+        (twice,) = (f for f in data.prepared.findings if f.what == TWICE)
+        assert twice.count == 1 and sum(map(len, splits(data))) == (38 if clean == "drop" else 43)
+        assert ("none of them stays" in finding.told) == (clean == "drop")
+
+    def test_what_is_held_out_stays_under_its_label_and_what_is_learned_from_goes(self, tmp_path: Path) -> None:
+        names = [f"{'train' if i < 30 else 'test'}/{'ab'[i % 2]}/{i}.png" for i in range(40)]
+        folder = write(tmp_path, PICTURES, names)
+        write(folder, PICTURES[[32, 33]], ["train/b/x32.png", "train/b/x33.png"])  # 32 is held out under a
+        data = make(f"folder:{folder}")
+        told = {f.what: (f.count, f.dropped, f.examples) for f in data.prepared.findings}
+        assert told[UNLIKE] == (1, False, (("test/a/32.png: a", "train/b/x32.png: b"),))
+        assert told[LEAK][:2] == (2, True) and len(data.test) == 10 and LABELS not in told
+
+    def test_without_labels_for_all_none_is_contested(self, tmp_path: Path) -> None:
+        folder = write(tmp_path, PICTURES, [f"a/{i}.png" if i < 39 else "39.png" for i in range(40)])
+        write(folder, PICTURES[:1], ["b/same.png"])
+        assert {f.what: f.count for f in make(f"folder:{folder}").prepared.findings} == {TWICE: 1}
+
+    def test_what_is_left_out_is_counted_once(self, mess: Path) -> None:
+        """Whatever is wrong with it: twice, under another label, and nearly the same as a third."""
+        write(mess, PICTURES[[4, 8, 35]], ["train/b/twin4.png", "train/b/twin8.png", "train/a/leak35.png"])
+        data = make(f"folder:{mess}")
+        gone = data.prepared.held - sum(map(len, splits(data)))
+        assert sum(data.prepared.left_out.values()) == gone == 10 + 3 + 2  # both that twins of others' labels are like
+
+    @pytest.mark.parametrize("better", ["a.png", "z.png"])
+    def test_of_two_that_were_saved_in_different_ways_the_better_stays(self, better: str, tmp_path: Path) -> None:
+        """Whichever comes first by name: the larger, then the one that lost nothing."""
+        write(tmp_path, PICTURES[1:], [f"{i}.png" for i in range(1, 40)])
+        picture = Image.fromarray(PICTURES[0])
+        picture.save(tmp_path / better)
+        picture.save(tmp_path / "m.jpg", quality=90)
+        (finding,) = make(f"folder:{tmp_path}").prepared.findings
+        assert (finding.what, finding.examples) == (NEARLY, (("m.jpg", better),))
+        assert finding.told.endswith("(the largest stays, then one saved without loss, then the first)")
+        picture.resize((96, 96), Image.Resampling.BICUBIC).save(tmp_path / "n.jpg", quality=95)
+        (finding,) = make(f"folder:{tmp_path}", size=24).prepared.findings
+        assert dict(finding.examples) == {"m.jpg": "n.jpg", better: "n.jpg"}
+
+    @pytest.mark.parametrize("clean", ["drop", "refuse"])
+    def test_modes_that_are_converted_are_told_and_stay(self, clean: str, tmp_path: Path) -> None:
+        write(tmp_path, PICTURES[:20], [f"{i}.png" for i in range(20)])
+        for i, mode in ((20, "CMYK"), (21, "CMYK"), (22, "P"), (23, "RGBA"), (24, "L")):
+            suffix = "jpg" if mode == "CMYK" else "png"
+            Image.fromarray(PICTURES[i]).convert(mode).save(tmp_path / f"{i}.{suffix}")
+        data = make(f"folder:{tmp_path}", clean=clean)
+        told = {f.what: (f.count, [name for name, _ in f.examples], f.became) for f in data.prepared.findings}
+        assert told == {
+            "are of mode CMYK (a colour profile is not applied) and are converted to RGB": (
+                2, ["20.jpg", "21.jpg"], "kept",
+            ),
+            "are of mode P (a palette) and are converted to RGB": (1, ["22.png"], "kept"),
+            "are of mode RGBA (an alpha channel, opaque) and are converted to RGB": (1, ["23.png"], "kept"),
+        }  # fmt: skip
+        assert sum(map(len, splits(data))) == 25 and data.prepared.left_out == {}
+        assert any("converted to grey" in f.what for f in make(f"folder:{tmp_path}", mode="L").prepared.findings)
 
     def test_how_far_it_is_is_said_where_decoding_takes_long(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
@@ -117,10 +179,13 @@ class TestCleaning:
         caplog.set_level("INFO", "genbench")
         source = f"folder:{write(tmp_path / 'x', PICTURES, [f'{i}.png' for i in range(40)])}"
         make(source)
-        assert "pictures decoded: 39 of 40" in caplog.messages[-1]
+        assert "pictures decoded: 39 of 40" in caplog.messages[-1] and "are decoded, once" not in caplog.text
         caplog.clear()
         make(source)
         assert not caplog.records
+        monkeypatch.setattr("bench.datasets._preparing.MANY", 40)
+        make(source, size=8)
+        assert caplog.messages[0].endswith("x: 40 pictures are decoded, once: they are kept")
         (plan,) = plan_trials(check_suite({**QUICK, "datasets": {"mine": {"source": source}}}, "test"), "cpu")
         monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / "emptied"))
         remarks = run_trial(plan, tmp_path / "out").remarks

@@ -7,7 +7,9 @@ import struct
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
+import mido
 import numpy as np
 import pytest
 import scipy.io
@@ -17,11 +19,14 @@ from PIL import Image
 from bench.registry import registry
 from bench.testing import DatasetPromises
 
-EMBEDDED = ("digits", "kjv", "mnist5k", "tones")
+EMBEDDED = ("chorales", "digits", "kjv", "mnist5k", "tones")
 EXTERNAL = ("cifar10", "fsdd", "jsb", "mnist", "tinyshakespeare")
+MOVING, FILMS = "moving_mnist", "clips:films"  # in test_video
+OF_A_FONT = ("emoji",)
 BROUGHT = (
     "folder:pictures",
     "hf:saved",
+    "midi:songs",
     "npz:images.npz",
     "npz:vectors.npz",
     "parquet:pictures.parquet",
@@ -36,7 +41,8 @@ BROUGHT = (
 
 def test_these_are_all_there_are() -> None:
     ours = {name for name, e in registry.all("datasets", with_rest=True).items() if e.origin.startswith("bench.")}
-    assert ours == {*EMBEDDED, *EXTERNAL, *(name.partition(":")[0] + ":" for name in BROUGHT)}
+    brought = (name.partition(":")[0] + ":" for name in (*BROUGHT, FILMS))
+    assert ours == {*EMBEDDED, *EXTERNAL, *OF_A_FONT, MOVING, *brought}
 
 
 def cells(rolls: Sequence[np.ndarray]) -> np.ndarray:
@@ -68,6 +74,18 @@ def write_tables(pictures: np.ndarray) -> None:
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b", "c"])})
     whole = datasets.Dataset.from_dict({"image": cells, "label": labels}, features=features)
     whole.train_test_split(20, seed=0).save_to_disk("saved")
+
+
+def write_songs(count: int = 12) -> None:
+    """Melodies of forty quarter notes."""
+    Path("songs").mkdir()
+    for place in range(count):
+        keys = np.random.default_rng(place).integers(40, 80, 40).tolist()
+        track = mido.MidiTrack()
+        for key in keys:
+            track.append(mido.Message("note_on", note=key, time=0))
+            track.append(mido.Message("note_off", note=key, time=96))
+        mido.MidiFile(ticks_per_beat=96, tracks=[track]).save(f"songs/{place}.mid")
 
 
 def write_shards(pictures: np.ndarray, folder: Path) -> None:
@@ -104,9 +122,40 @@ class TestEmbedded(DatasetPromises):
     dataset = EMBEDDED
 
 
+class TestEvents(DatasetPromises):
+    dataset = "midi:songs"
+    options: ClassVar = {"form": "events"}
+
+    @pytest.fixture(autouse=True)
+    def somebody(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        write_songs()
+
+
 @pytest.mark.shared
 class TestExternal(DatasetPromises):
     dataset = EXTERNAL
+
+
+class TestOfAFont(DatasetPromises):
+    dataset = OF_A_FONT
+
+    @pytest.fixture(autouse=True)
+    def font(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One that draws a square for every third code point: where, and in what colour, says its number."""
+
+        def drawn(font: object, text: str) -> np.ndarray:
+            picture, code = np.full((3, 136, 136), 255, np.uint8), ord(text)
+            if code % 3 == 0 and code < 0xF0000:
+                left, top = code % 90, code // 90 % 90
+                picture[:, top : top + 30, left : left + 30] = np.array([code % 200, code // 7 % 200, 0])[:, None, None]
+            return picture
+
+        (tmp_path / "NotoColorEmoji.ttf").touch()
+        monkeypatch.setenv("GENBENCH_DATA", str(tmp_path))
+        monkeypatch.setattr("bench.datasets.emoji._SYSTEM", tmp_path / "nowhere")
+        monkeypatch.setattr("PIL.ImageFont.truetype", lambda path, size: None)
+        monkeypatch.setattr("bench.datasets.emoji._picture", drawn)
 
 
 class TestBrought(DatasetPromises):
@@ -131,4 +180,5 @@ class TestBrought(DatasetPromises):
         Path("words.txt").write_text(" ".join(map(str, range(3000))) + " ümläut 字\n")
         write_tables(pictures)
         write_shards(pictures, tmp_path / "shards")
+        write_songs()
         write_mnist(tmp_path / "data" / "MNIST" / "raw", pictures[:, 0])

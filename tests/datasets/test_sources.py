@@ -120,13 +120,18 @@ class TestParquet:
         ("columns", "options", "words"),
         [
             ({"n": [1, 2]}, {}, "holds neither encoded pictures nor texts: n int64"),
-            ({"text": ["a"]}, {"column": "txt"}, "has no column 'txt'; did you mean 'text'"),
+            ({"text": ["a"]}, {"column": "txt"}, "has no column 'txt'; its columns are text; did you mean 'text'"),
             ({"text": ["a"], "n": [1]}, {"column": "n"}, "'n' is int64, and its data text"),
             ({"text": ["a"]}, {"denoise": "median"}, "denoise = 'median' is not for texts"),
             ({"text": ["a"], "x": [1]}, {"label": "x"}, "label = 'x' is not for texts"),
             ({"text": ["a"]}, {"size": 8}, "size = 8 is not for texts"),
             ({"image": [b"x"], "x": [0.5]}, {"label": "x"}, "'x' is double, no class of each example"),
-            ({"image": [b"x"], "x": [1]}, {"label": "y"}, "has no column 'y'; there is image, x"),
+            ({"image": [b"x"], "x": [1]}, {"label": "y"}, "has no column 'y'; its columns are image, x"),
+            (
+                {"image": [encoded(x) for x in PICTURES[:12]], "x": pyarrow.nulls(12, pyarrow.int64())},
+                {"label": "x"},
+                "label = 'x' holds no label: name another column",
+            ),
             ({"image": [b"x"] * 12}, {"window": 8}, "window = 8 is not for pictures"),
             ({"image": [b""] * 12}, {"clean": "keep"}, r"cannot read a\.parquet, row 0: it holds no bytes"),
             ({"image": [b"x"] * 12}, {"denoise": "repair"}, "denoise = 'repair' is not for pictures"),
@@ -138,6 +143,12 @@ class TestParquet:
         pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
         with pytest.raises(DataError, match=words):
             make(f"parquet:{tmp_path / 'a.parquet'}", **options)
+
+    def test_a_column_that_a_later_table_lacks_is_named_with_that_table(self, tmp_path: Path) -> None:
+        pyarrow.parquet.write_table(table(kind=[i % 2 for i in range(30)]), tmp_path / "a-train.parquet")
+        pyarrow.parquet.write_table(table(sort=[i % 2 for i in range(30)]), tmp_path / "b-test.parquet")
+        with pytest.raises(DataError, match=r"^b-test\.parquet has no column 'kind'; its columns are image, sort$"):
+            make(f"parquet:{tmp_path}", label="kind")
 
     def test_damage_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "a.parquet").write_bytes(b"PAR1 no")

@@ -256,6 +256,18 @@ def test_what_takes_long_says_for_how_long(capsys: pytest.CaptureFixture[str], m
     assert said == ["metrics fd_lenet", "metrics fd_lenet, for 12 s", "metrics fd_lenet, for 31 s"]
 
 
+def test_what_takes_long_and_knows_its_end_says_how_far_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial, now = plan("demo")[0], 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    with Display([trial]) as display:
+        display.event(trial, {"phase": "metrics", "metric": "bits_per_byte"})
+        now = 12.0
+        display.event(trial, {"beat": 1, "done": 0.254})
+    assert "metrics bits_per_byte, for 12 s, 25% done" in capsys.readouterr().err
+
+
 def test_a_remark_of_many_trials_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     trials = plan("demo")[:3]
     with Display(trials) as display:
@@ -278,4 +290,4 @@ def test_what_was_said_while_planning_is_not_said_again(capsys: pytest.CaptureFi
 def test_remarks_stand_on_the_page_each_once(tmp_path: Path) -> None:
     told = [record(name, seed, remarks=("the moon is full",)) for name in ("vae", "gan") for seed in (0, 1)]
     (note,) = gather(told, tmp_path, []).notes
-    assert note in [f"{a} on mnist, {b} on mnist: the moon is full" for a, b in (("vae", "gan"), ("gan", "vae"))]
+    assert note in [f"{a}, {b} on mnist: the moon is full" for a, b in (("vae", "gan"), ("gan", "vae"))]

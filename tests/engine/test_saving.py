@@ -76,6 +76,9 @@ def test_its_card_is_read_by_the_hub(run: Path, tmp_path: Path) -> None:
     (first, *_) = card.data.eval_results or []
     assert (first.metric_type, first.dataset_name) == ("kid_lenet", "digits") and card.data.library_name == "genbench"
     assert 'load = "FOLDER"' in card.text and "| kid_lenet ↓ |" in card.text and "dcgan" not in card.text
+    for facts in ("| train | 1,197 examples |", "| test | 300 examples |", "| batch_size | 8 |"):
+        assert facts in card.text
+    assert "stall_limit" not in card.text and "checkpoint_every" not in card.text
     for line in card.text.splitlines():
         if line.startswith("!["):
             assert (folder / line.partition("](")[2].rstrip(")")).is_file(), line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, model_validator
 
-from bench import DataError, SuiteError, UnknownName, cache_folder
+from bench import DataError, GenbenchError, SuiteError, UnknownName, cache_folder
 from bench.engine.plan import plan_trials
 from bench.engine.suite import apply_override, check_suite, find_suite, read_suite
 from bench.parameters import check
@@ -161,7 +162,9 @@ def test_an_empty_name_is_no_folder(name: str) -> None:
 
 
 def test_a_name_of_two_lines_is_told_in_one(tmp_path: Path) -> None:
-    with pytest.raises(SuiteError, match=r"^there is no suite file a\\nb.toml$"):
+    with pytest.raises(
+        SuiteError, match=r"^there is no suite file a\\nb.toml \(looked for at /[^\n]*/a\\nb.toml\); [^\n]*$"
+    ):
         find_suite("a\nb.toml")
     with pytest.raises(SuiteError, match=r"^--set [^\n]*no generators\.a\\nb[^\n]*$"):
         apply_override(tomllib.loads(GOOD), "generators.a\nb.x=1")
@@ -238,6 +241,44 @@ def test_a_wrong_file_is_told_apart_from_a_wrong_name(tmp_path: Path) -> None:
         find_suite(tmp_path)
     with pytest.raises(UnknownName, match=r"unknown suite 'dem'; did you mean 'demo'\?.*the path of its TOML file"):
         find_suite("dem")
+
+
+def test_a_suite_that_is_not_there_says_where_it_was_looked_for_and_what_is_near(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text(GOOD)
+    for asked, told in (
+        ("mien.toml", f"(looked for at {tmp_path}/mien.toml); did you mean 'mine.toml'?"),
+        ("demo.toml", "did you mean the suite 'demo', which comes with genbench?"),
+        ("demoo.toml", "did you mean the suite 'demo'?"),
+        ("mine", "its TOML file, such as mine.toml;"),
+        ("nosuch", f"none is here (looked for at {tmp_path}/nosuch.toml)"),
+        (str(tmp_path / "sub" / "no.toml"), f"there is no suite file {tmp_path}/sub/no.toml; `genbench"),
+    ):
+        with pytest.raises(GenbenchError) as caught:
+            find_suite(asked)
+        assert told in str(caught.value) and "`genbench list suites`" in str(caught.value), asked
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"generators": {"mixture": {"load": "no.safetensors"}}}, "no.safetensors"),
+        ({"generators": {"theirs": {"family": "samples:no.npz"}}}, "no.npz"),
+        ({"datasets": {"kjv": {}}, "generators": {"theirs": {"family": "hf:./no"}}}, "no"),
+        ({"datasets": {"kjv": {}}, "generators": {"theirs": {"family": "hf:no"}}}, "no"),
+        ({"datasets": {"mine": {"source": "folder:no"}}}, "no"),
+        ({"datasets": {"mine": {"source": "hf:no"}}}, "no"),
+        ({"datasets": {"mine": {"source": "text:no.txt"}}, "generators": {TEXT_FAMILY: {}}}, "no.txt"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_told_with_the_folder_it_starts_from(
+    changes: dict[str, Any], path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GenbenchError, match=re.escape(f"(looked for at {tmp_path / path})")):
+        plan_trials(check_suite({**tomllib.loads(GOOD), "controls": False, **changes}, "test"), "cpu")
 
 
 UNREADABLE = [b"x = ", b"\xff\xfe", GOOD.encode("utf-16"), b"x = " + b"9" * 5000, b"x = \0"]

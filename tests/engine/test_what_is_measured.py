@@ -12,7 +12,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import Batch, DataSpec, RunRecord, SuiteError, dataset, evaluate, extractor, generator, normal
+from bench import (
+    Batch,
+    DataSpec,
+    Modality,
+    RunRecord,
+    SuiteError,
+    dataset,
+    evaluate,
+    extractor,
+    generator,
+    modality,
+    normal,
+)
 from bench.engine.plan import plan_trials
 from bench.engine.suite import check_suite
 from bench.engine.worker import record_of, run_trial
@@ -166,10 +178,12 @@ class TestWhatThereIsNone:
 
 
 def test_of_data_that_no_family_makes_the_yardsticks_are_named() -> None:
-    dataset("test/film", modality="video")(lambda: made_up("video", n=40))
-    with pytest.raises(SuiteError, match=r"test/film is video, which no family here makes: .*yardsticks.*shuffled"):
-        check_suite(suite({"test/film": {}, "test/waves": {}}, {"test/line": {}}), "test")
-    table = suite({"test/film": {}}, {"real": {}}, metrics=["fd"])
+    modality("test/grid")(Modality)
+    spec = DataSpec("test/grid", (4, 4), "continuous")
+    dataset("test/grids", modality="test/grid")(lambda: made_up(spec, n=40))
+    with pytest.raises(SuiteError, match=r"test/grids is test/grid, which no family here makes: .*yardsticks.*real"):
+        check_suite(suite({"test/grids": {}, "test/waves": {}}, {"test/line": {}}), "test")
+    table = suite({"test/grids": {}}, {"real": {}}, metrics=["fd"])
     assert plan_trials(check_suite(table, "test"), "cpu")
 
 

@@ -111,7 +111,7 @@ class TestDensity:
         assert (exact_density(model, x) - expected).mean().abs() < 0.05  # of two numbers
 
     def test_a_net_that_says_the_data_has_none(self) -> None:
-        with pytest.raises(Omitted, match='take predict = "v"'):
+        with pytest.raises(Omitted, match='set predict = "v"'):
             FlowMatching(PLANE, width=8, predict="x").log_prob(Batch(torch.zeros(2, 1, 1, 2)))
 
 

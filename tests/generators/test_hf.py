@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import itertools
 import json
@@ -23,10 +24,11 @@ from bench.engine.suite import check_suite
 from bench.engine.worker import run_trial
 from bench.measure.continuation import continuations
 from bench.measure.names import find_metric
+from bench.probes.pulse import how_far
 from bench.registry import registry
 from bench.streams import stream
 from bench.testing._models import make, same, sampled
-from generators.loaders import _hub
+from generators.loaders import _hub, hf
 from metrics.likelihood.membership import auc
 
 CPU = torch.device("cpu")
@@ -266,7 +268,7 @@ class TestWrong:
         assert _hub._holds_weights(tmp_path, "", pickles=False)
 
     def test_a_name_without_its_owner_is_said(self) -> None:
-        with pytest.raises(DataError, match="gpt2 is no path here, and a model of the Hub is OWNER/NAME"):
+        with pytest.raises(DataError, match=r"gpt2 is no path here \(.*/gpt2\), and a model of the Hub is OWNER/NAME"):
             loaded(Path("gpt2"))
 
     def test_code_that_comes_with_a_model_is_not_run(self, folder: Path, tmp_path: Path) -> None:
@@ -291,6 +293,28 @@ class TestWrong:
         assert before.count("sha256:") >= 3
         saved(tmp_path, "gpt2")
         assert entry.content() != before
+
+
+def test_while_texts_are_scored_it_is_told_how_far_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    model, told = loaded(saved(tmp_path)), list[float | None]()
+    monkeypatch.setattr("bench.probes.pulse._listeners", [lambda: told.append(how_far())])
+    model.score_texts([KJV.text("test")[i : i + 200] for i in range(0, 20_000, 200)])
+    batches = told[100:]  # behind the texts that become tokens
+    assert len(batches) > 3 and batches == [i / len(batches) for i in range(len(batches))]
+
+
+def test_a_gguf_file_is_opened_once_until_it_is_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    counted = itertools.count(1)
+    monkeypatch.setattr("gguf.GGUFReader", lambda path: next(counted))
+    gguf: Any = importlib.import_module("gguf")
+    before, (one, other) = gguf.GGUFReader, (tmp_path / "a.gguf", tmp_path / "b.gguf")
+    for path in (one, other):
+        path.write_bytes(b"GGUF")
+    with hf._opened_once():
+        assert [gguf.GGUFReader(str(path)) for path in (one, one, other, one)] == [1, 1, 2, 1]
+        one.write_bytes(b"GGUF, anew")
+        assert gguf.GGUFReader(str(one)) == 3
+    assert gguf.GGUFReader is before
 
 
 @pytest.mark.slow

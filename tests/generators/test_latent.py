@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -21,6 +22,10 @@ from generators.vae import own_noise
 SPEC = DataSpec("image", (1, 8, 8), "continuous", classes=3)
 BLACK = DataSpec("image", (1, 8, 8), "binary")
 LATENT: dict[str, Any] = {"space": "latent", "latent": 4, "coder_width": 8, "width": 8}
+
+
+def family_of(make: type) -> str:
+    return next(name for name, entry in registry.all("generators").items() if entry.make is make)
 
 
 def has_density(family: str) -> bool:
@@ -85,11 +90,18 @@ def test_with_n_0_i_for_a_density_it_is_the_bound_of_the_vae(family: str) -> Non
 
 
 def test_a_bound_of_grey_levels_needs_a_decoder_that_gives_them_one() -> None:
-    batch = made_up(SPEC).train.batch(torch.arange(4))
-    with pytest.raises(Omitted, match="Bernoulli"):
-        RealNVP(SPEC, **LATENT).eval().log_prob(batch)
-    model = RealNVP(SPEC, **LATENT, decoder="logistic").eval()
-    assert model.log_prob_of == "mass" and torch.isfinite(model.log_prob(batch)).all()
+    """Who only wrote the name of a preset is told of the VAE, and which option to set; setting it is enough."""
+    colours = DataSpec("image", (3, 8, 8), "continuous")
+    told = 'latents of a VAE (space = "latent", which presets may set), and the decoder of that VAE is Bernoulli'
+    for make in (FlowMatching, EDM, RealNVP):
+        preset: dict[str, Any] = {**registry.get("generators", family_of(make)).presets["tiny"], "width": 8}
+        assert preset["space"] == "latent"
+        for spec in (SPEC, colours):
+            batch = made_up(spec).train.batch(torch.arange(4))
+            with pytest.raises(Omitted, match=f'{re.escape(told)}.*: set decoder = "logistic"$'):
+                make(spec, **preset).eval().log_prob(batch)
+            model = make(spec, **preset, decoder="logistic").eval()
+            assert model.log_prob_of == "mass" and torch.isfinite(model.log_prob(batch)).all()
 
 
 def test_the_bound_is_below_what_many_draws_give() -> None:

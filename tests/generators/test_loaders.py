@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import bench
-from bench import Batch, DataError, DataSpec, GenbenchError, Trial, TrialError, Unsupported
+from bench import Batch, DataError, DataSpec, GenbenchError, SuiteError, Trial, TrialError, Unsupported
 from bench.engine.plan import plan_trials
 from bench.engine.suite import check_suite
 from bench.engine.worker import run_trial
@@ -88,6 +88,7 @@ def test_an_exported_net_makes_what_the_model_makes(kind: str, labelled: bool, t
     SAVE[kind](net, given[: 1 + labelled], tmp_path / "net.bin")
     options: dict[str, Any] = {"noise": [latent], "labelled": labelled} if kind == "torchscript" else {}
     loaded = make(family(f"{kind}:{tmp_path / 'net.bin'}"), DATA, **options)
+    loaded.eval()  # as a trial does before it samples
     labels = torch.arange(7) if labelled else None
     whole = sampled(loaded, [7], labels=labels)
     rows = bench.Rows(stream(0, "sample"), 7)
@@ -169,6 +170,13 @@ class Plain:
         return np.tanh(np.random.standard_normal((n, 1, 8, 8))).astype(np.float32)
 
 
+class Unlabelled:
+    """Of somebody who takes the stream and has no labels."""
+
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
+        return torch.rand(n, 1, 8, 8, generator=rng) * 2 - 1
+
+
 def nothing() -> int:
     return 3
 
@@ -179,8 +187,9 @@ class TestPython:
         assert isinstance(model, bench.protocols.ExampleLoss) and sampled(model, [9]).data.abs().max() <= 0.25
         assert same(sampled(model, [7]), sampled(model, [1, 4, 2]))
 
-    def test_what_does_not_is_seeded(self) -> None:
-        model = make(family(f"python:{__name__}:Plain"), DATA)
+    @pytest.mark.parametrize("factory", ["Plain", "Unlabelled"])
+    def test_what_does_not_is_seeded(self, factory: str) -> None:
+        model = make(family(f"python:{__name__}:{factory}"), DATA)
         first, other, again = (sampled(model, [4], seed) for seed in (0, 1, 0))
         assert same(first, again) and not same(first, other)
 
@@ -262,6 +271,45 @@ class TestSamples:
         np.savez(tmp_path / "made.npz", images=np.zeros((4, 3, 9, 9), np.uint8) + np.arange(9, dtype=np.uint8))
         with pytest.raises(DataError, match=r"samples are \(3, 9, 9\), the data is \(1, 8, 8\)"):
             self.dealt(tmp_path / "made.npz")
+
+    def test_another_shape_is_told_with_the_plan_and_no_sample_but_the_first_is_opened(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        np.savez(tmp_path / "wide.npz", images=np.full((4, 3, 9, 9), 7, np.uint8))
+        np.save(tmp_path / "long.npy", np.full((4, 9, 9), 7, np.uint8))
+        (tmp_path / "pictures").mkdir()
+        Image.new("RGB", (9, 7), "red").save(tmp_path / "pictures" / "0.png")
+        (tmp_path / "pictures" / "1.png").write_bytes(b"no picture")
+        shapes = {"wide.npz": (3, 9, 9), "long.npy": (9, 9), "pictures": (3, 7, 9)}
+        monkeypatch.setattr("generators.loaders.samples.examples_in", None)  # which reads all
+        table = {
+            "metrics": ["kid_lenet"], "controls": False, "budget": {"samples": 4}, "datasets": {"digits": {}},
+            "generators": {name.partition(".")[0]: {"family": f"samples:{tmp_path / name}"} for name in shapes},
+        }  # fmt: skip
+        with pytest.raises(SuiteError) as caught:
+            plan_trials(check_suite(table, "test"), "cpu")
+        assert len(caught.value.problems) == 3
+        for problem, (name, shape) in zip(caught.value.problems, shapes.items(), strict=True):
+            assert (
+                problem.startswith(f"generators.{name.partition('.')[0]}.family: ") and "bring both to one" in problem
+            )
+            assert f"samples are {shape}, the data is (1, 8, 8)" in problem
+
+    @pytest.mark.parametrize("form", ["channels first", "channels last", "grey", "turned", "grey before RGB"])
+    def test_what_may_be_of_the_data_s_shape_is_planned(self, form: str, tmp_path: Path) -> None:
+        wanted = (1, 8, 8) if form == "grey" else (3, 6, 8)
+        if form in ("turned", "grey before RGB"):
+            tag = Image.Exif()
+            tag[0x0112] = 6 if form == "turned" else 1  # to be seen with its height along its width, or as it lies
+            first = Image.new("RGB", (6, 8)) if form == "turned" else Image.new("L", (8, 6))
+            first.save(tmp_path / "0.png", exif=tag)
+            path = tmp_path
+        else:
+            shape = {"channels first": wanted, "channels last": (6, 8, 3), "grey": (8, 8)}[form]
+            np.savez(path := tmp_path / "x.npz", images=np.full((4, *shape), 7, np.uint8))
+        family(f"samples:{path}").fits(DataSpec("image", wanted, "continuous"))
+        with pytest.raises(DataError, match="bring both to one shape"):
+            family(f"samples:{path}").fits(DataSpec("image", (3, 5, 5), "continuous"))
 
     def test_they_stand_on_a_board_with_their_quality_and_no_costs(self, tmp_path: Path) -> None:
         """Another file of that name is another generator."""

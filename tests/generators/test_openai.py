@@ -322,7 +322,7 @@ def test_it_stands_in_a_suite_beside_others(server: Server, tmp_path: Path) -> N
     found = {m.metric: m for m in record.measurements}
     assert {*found} == {"bits_per_byte", "first_token_p50", "sample_throughput", "membership_auc"}
     assert found["bits_per_byte"].value > 1 and found["sample_throughput"].value > 0
-    assert record.omitted["parameters"] == "not a torch module"
+    assert record.omitted["parameters"] == "counts the tensors of a torch module, and this generator is none"
     assert "not done by torch" in record.omitted["sample_flops"]
     assert "score steps" in record.omitted["perplexity_sliding"]
     assert record.plan.read == '{"id": "bigram", "owned_by": "vllm", "root": "/models/bigram"}'

@@ -28,7 +28,21 @@ from metrics.likelihood.nats_per_frame import per_frame
 from metrics.text.distinct_n import distinct_n
 from metrics.text.judge_perplexity import gap, perplexity
 from metrics.text.ngram_novelty import ngram_novelty, novelty_gap_of
-from tests.intervals.worlds import DIMENSIONS, LIKELIHOODS, WORLDS, Drawing, Drawn, Found, found, likelihoods, pace_of
+from tests.intervals.worlds import (
+    DIMENSIONS,
+    FRAMES,
+    KEYS,
+    LIKELIHOODS,
+    MUSIC,
+    WORLDS,
+    Drawing,
+    Drawn,
+    Found,
+    found,
+    likelihoods,
+    pace_of,
+    pieces,
+)
 
 N = 120
 SIDES: tuple[Side, ...] = ("samples", "reference", "train")
@@ -63,6 +77,22 @@ def texts_apart() -> Found:
 
 def one_text_again_and_again() -> Found:
     return _texts(["a b c d e f g h i j"] * N, _new("r"), _new("r"))
+
+
+def same_pieces() -> Found:
+    return _pieces(*[pieces("walks", np.random.default_rng(0), N)] * 3)
+
+
+def pieces_apart() -> Found:
+    """One key alone, and all of the others."""
+    low = np.zeros((N, FRAMES, KEYS), np.uint8)
+    low[:, ::2, 0] = 1
+    return _pieces(low, 1 - low, 1 - low)
+
+
+def one_piece_again_and_again() -> Found:
+    rng = np.random.default_rng(0)
+    return _pieces(np.repeat(pieces("walks", rng, 1), N, axis=0), *[pieces("walks", rng, N) for _ in range(2)])
 
 
 def even_likelihoods() -> Found:
@@ -110,6 +140,9 @@ ENDS: Mapping[str, Callable[[], Found]] = {
         same_texts,
         texts_apart,
         one_text_again_and_again,
+        same_pieces,
+        pieces_apart,
+        one_piece_again_and_again,
         even_likelihoods,
         perfect_numbers,
         worst_numbers,
@@ -169,6 +202,10 @@ def _new(letter: str) -> list[str]:
 
 def _texts(*sides: list[str]) -> Found:
     return found(WORLDS[2].metrics, Drawn("text", dict(zip(SIDES, sides, strict=True)), 0))
+
+
+def _pieces(*sides: np.ndarray) -> Found:
+    return found(MUSIC, Drawn("music", dict(zip(SIDES, map(torch.from_numpy, sides), strict=True)), 0))
 
 
 def _alike() -> dict[str, Estimate]:

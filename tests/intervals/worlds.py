@@ -39,6 +39,8 @@ from metrics.likelihood.bits_per_dim import bits_of
 from metrics.likelihood.log_likelihood import mean_of
 from metrics.likelihood.nats_per_frame import per_frame
 from metrics.text.judge_perplexity import gap, perplexity
+from metrics.video.frame_fd import frame_distance
+from metrics.video.temporal_consistency import distance as distance_of_changes
 
 Array = np.ndarray
 Rng = np.random.Generator
@@ -118,6 +120,9 @@ NO_INTERVAL: Mapping[str, str] = {
         ),
         "what one process reached",
     ),
+    **dict.fromkeys(
+        ("next_frame_mse", "next_frame_psnr", "next_frame_ssim"), "over clips, as mse, psnr and ssim over images"
+    ),
     **dict.fromkeys(("first_token_p50", "inter_token_p50", "inter_token_p99"), "a percentile of calls, as latency's"),
     **dict.fromkeys(
         (
@@ -145,9 +150,10 @@ def every(of: str, novelty: bool) -> list[str]:
         name
         for name, entry in registry.all("metrics").items()
         if entry.of == of
+        and (of == "features" or "text" in entry.on)
         and set(entry.sides) <= sides
         and (entry.aspect == "novelty") == novelty
-        and name not in {*NUMBERS, *NO_INTERVAL}
+        and name not in {*NUMBERS, *CLIPS, *NO_INTERVAL}
     ]
 
 
@@ -243,6 +249,51 @@ def texts(d: Drawing) -> Found:
         cast(Side, side): [" ".join(words) for words in part] for side, part in sides.items()
     }
     return found(d.names, Drawn("text", joined, int(d.rng.integers(2**31))))
+
+
+# Music --------------------------------------------------------------------------------------------------------------
+
+FRAMES, KEYS = 16, 24
+MUSIC = (
+    "pitch_class_distance", "note_length_distance", "polyphony_gap", "scale_consistency_gap", "groove_gap",
+    "repetition_gap", "longest_copied_passage",
+)  # fmt: skip
+DEGREES = np.array([0, 2, 4, 5, 7, 9, 11, 12, 14, 16, 17, 19, 21, 23])  # of C major, two octaves
+
+
+def pieces(law: str, rng: Rng, n: int, relation: Relation = "null") -> Array:
+    """``(n, FRAMES, KEYS)`` of two voices in a key: each note apart, voices that walk, or phrases that come again.
+
+    near: one note in ten is a semitone beside the scale, and held for longer; far: half of them, and a third voice.
+    """
+    wrong, held = {"null": (0.0, 0.5), "near": (0.1, 0.6)}.get(relation, (0.5, 0.8))
+    voices = 3 if relation == "far" else 2
+    degree = rng.integers(0, 7, (n, voices, FRAMES)) + 3 * np.arange(voices)[:, None]
+    if law == "walks":
+        steps = rng.integers(-1, 2, (n, voices, FRAMES)).cumsum(2)
+        degree = degree[:, :, :1] + steps
+    if law == "phrases":
+        again = (rng.random((n, 1, 1)) < 0.5) & (np.arange(FRAMES) >= FRAMES // 2)
+        degree = np.where(again, np.roll(degree, FRAMES // 2, 2), degree)
+    fresh = rng.random((n, voices, FRAMES)) >= held
+    fresh[:, :, 0] = True
+    place = np.maximum.accumulate(np.where(fresh, np.arange(FRAMES), 0), 2)
+    beside = (rng.random((n, voices, FRAMES)) < wrong).astype(int)
+    key = DEGREES[degree % len(DEGREES)] + beside
+    key = np.take_along_axis(key, place, 2) % KEYS
+    rolls = np.zeros((n, FRAMES, KEYS), np.uint8)
+    rolls[np.arange(n)[:, None, None], np.arange(FRAMES), key] = 1
+    return rolls
+
+
+def music(d: Drawing) -> Found:
+    """All measures of piano rolls; near and far, some samples are training pieces in another key, too."""
+    train, samples = pieces(d.law, d.train_rng, d.n_train), pieces(d.law, d.rng, d.n, d.relation)
+    copied = np.flatnonzero(d.rng.random(d.n) < COPIES[d.relation])
+    samples[copied] = train[d.rng.integers(d.n_train, size=len(copied))]
+    sides: dict[Side, Array] = {"samples": samples, "reference": pieces(d.law, d.rng, d.n), "train": train}
+    every_one: dict[Side, Tensor] = {side: torch.from_numpy(x) for side, x in sides.items()}
+    return found(d.names, Drawn("music", every_one, int(d.rng.integers(2**31))))
 
 
 # Likelihoods --------------------------------------------------------------------------------------------------------
@@ -408,6 +459,31 @@ def pace_of(seconds: Array, notes: int = 100) -> Estimate:
     return train_throughput(cast(Trial[Any], SimpleNamespace(costs=spent, conditions={}, batch_size=1)))
 
 
+# Clips --------------------------------------------------------------------------------------------------------------
+
+FRAMES = 4
+CLIPS = ("frame_fd", "temporal_consistency")
+
+
+def clips(d: Drawing) -> Found:
+    """Clips of a few frames that depend on one another: their features, and their changes."""
+    law, rng, n, relation = d.law, d.rng, d.n, d.relation
+    worse = 1 + SHIFT[relation]
+
+    def seen(moved: Relation) -> Array:  # what a clip shows, and a little of each frame's own
+        own = 0.3 * rng.normal(size=(n, FRAMES, DIMENSIONS))
+        return rows("normal", rng, n, moved)[:, None] + spread(law, rng, n)[:, None, None] * own
+
+    def changed(scale: float) -> Array:
+        return scale * spread(law, rng, n)[:, None] * (1 + 0.2 * rng.random((n, FRAMES)))
+
+    every_one: Mapping[str, Callable[[], Estimate]] = {
+        "frame_fd": lambda: frame_distance(seen(relation), seen("null")),
+        "temporal_consistency": lambda: distance_of_changes(changed(worse), changed(1.0)),
+    }
+    return {name: _or_why(every_one[name]) for name in d.names}
+
+
 WORLDS = (
     World(
         "Realism and diversity, of vectors",
@@ -433,6 +509,14 @@ WORLDS = (
         texts,
     ),
     World(
+        "Music",
+        "near: one note in ten is beside its scale and notes are longer, and one piece in twenty is a training piece; "
+        "far: every other one, and three voices in place of two",
+        ("notes", "walks", "phrases"),
+        MUSIC,
+        music,
+    ),
+    World(
         "Likelihood of text, and membership",
         "the model is the chain that wrote the text; near: three tenths of it blurred; far: it knows nothing",
         ("two letters", "sticky", "many letters"),
@@ -445,5 +529,13 @@ WORLDS = (
         ("normal", "skewed", "two kinds"),
         NUMBERS,
         numbers,
+    ),
+    World(
+        "Clips, whose frames depend on one another",
+        "near: features moved by a quarter of a standard deviation, changes a quarter larger; far: features moved by "
+        "four, changes five times as large",
+        ("normal", "skewed", "two kinds"),
+        CLIPS,
+        clips,
     ),
 )

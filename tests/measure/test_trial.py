@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,15 @@ class TestSides:
         }
         assert [known[row.numpy().tobytes()] for row in trial.tensor("conditional")] == trial.labels.tolist()
 
+    def test_prompts_are_the_labels_in_words(self) -> None:
+        dataset = digits()
+        trial = trial_of(Real(dataset), dataset, 100)
+        assert trial.prompted == "conditional" and trial.prompts[:4] == ["a zero", "a one", "a two", "a three"]
+        nameless = digits()
+        nameless.spec = replace(nameless.spec, captions=None)
+        with pytest.raises(Omitted, match="nobody named the classes"):
+            _ = trial_of(Real(nameless), nameless, 100).prompts
+
     def test_what_is_not_there_is_a_reason(self) -> None:
         class Plain:
             def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
@@ -91,7 +101,7 @@ class TestSides:
 
         trial = trial_of(Plain(), digits())
         for side, message in {
-            "conditional": "told what to make",
+            "conditional": "told labels",
             "reconstructions": "capability 'reconstruct'",
         }.items():
             with pytest.raises(Omitted, match=message):

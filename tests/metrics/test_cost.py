@@ -196,7 +196,7 @@ class TestOfATraining:
 
     def test_what_was_not_counted_says_how_to(self) -> None:
         trial = trial_of(Noise(digits()), digits(), costs=replace(TRAINED, flops=None))
-        with pytest.raises(Omitted, match="ask for a profile"):
+        with pytest.raises(Omitted, match="set profile = true in the suite"):
             compute("training_flops", trial)
 
 

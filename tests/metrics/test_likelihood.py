@@ -390,7 +390,7 @@ class TestWindows:
                 return torch.zeros(n, 10)
 
         assert isinstance(Whole(), Likelihood) and not isinstance(Whole(), Sequential)
-        with pytest.raises(Omitted, match="step_log_prob"):
+        with pytest.raises(Omitted, match="score steps"):
             measure(trial_of(Whole(), dataset_of("text " * 20, 8)))
 
     def test_a_stride_that_skips_tokens_is_refused(self) -> None:
@@ -613,7 +613,10 @@ class TestBitsPerDim:
 
         assert not isinstance(Score(), Likelihood) and "likelihood" not in capabilities(Score)
         assert unmet(Score(), Likelihood) == "needs the capability 'likelihood': the model has no log_prob_of"
-        assert unmet(Score(), Sequential) == "needs the capability 'score steps'"
+        assert unmet(Score(), Sequential) == (
+            "needs the capability 'score steps', which this generator has not "
+            "(`genbench list generators score steps` shows who has it)"
+        )
 
     def test_families_say_what_their_number_is_of(self) -> None:
         assert all(tiny(family).log_prob_of == "mass" for family in FAMILIES.values())

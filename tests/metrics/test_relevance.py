@@ -15,11 +15,13 @@ from PIL import Image
 from scipy import stats
 from torch import Tensor
 
-from bench import Comparison, Estimate, GenbenchError, Omitted, bounded_interval
+from bench import Comparison, Estimate, GenbenchError, Omitted, Trial, bounded_interval
+from bench.datasets.digits import digits
 from bench.datasets.mnist import mnist5k
 from bench.modalities._examples import Examples
 from bench.modalities._pictures import Pictures
 from bench.streams import normal
+from generators.controls import Real
 from metrics.features.class_accuracy import class_accuracy, class_accuracy_of
 from metrics.image.clip_score import PairEncoder, clip_score, clip_score_of
 
@@ -322,6 +324,12 @@ class TestCLIPScoreOfSamples:
         found = clip_score_of(Given(x, prompts=PROMPTS))
         expected = clip_score(*PairEncoder(here, CPU).encode(x, PROMPTS))
         assert (found.value, found.interval, found.n) == (expected.value, expected.interval, 4)
+
+    def test_of_a_model_it_is_of_what_was_made_for_captions(self, here: Path) -> None:
+        dataset = digits()
+        trial = Trial(Real(dataset), dataset, seed=0, n_samples=20, batch_size=20, device=CPU)
+        made = trial.images("conditional")
+        assert clip_score_of(trial).value == clip_score_of(Given(made, prompts=trial.prompts)).value
 
     def test_the_protocol_says_which_clip(self, here: Path) -> None:
         protocol = clip_score_of(Given(pictures(), prompts=PROMPTS)).protocol

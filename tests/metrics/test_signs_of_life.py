@@ -10,6 +10,7 @@ import torch
 
 from bench import Likelihood, Trial
 from bench.datasets.digits import digits
+from bench.probes.pulse import alive, how_far
 from bench.testing import family_for
 from metrics._arrays import TILE
 from metrics.features import _mixture, c2st, frechet, mauve, mind
@@ -46,3 +47,20 @@ def test_every_turn_is_a_sign(monkeypatch: pytest.MonkeyPatch, measure: Callable
     monkeypatch.setattr("bench.probes.pulse._listeners", [lambda: beats.append(1)])
     measure()
     assert len(beats) >= turns
+
+
+def test_a_loop_that_knows_its_end_tells_how_far_it_is_and_those_within_it_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[float | None] = []
+    monkeypatch.setattr("bench.probes.pulse._listeners", [lambda: told.append(how_far())])
+    for _ in alive([1, 2]):
+        for _ in alive("abc"):
+            pass
+    assert told == [*[0.0] * 4, *[0.5] * 4] and how_far() is None
+    told.clear()
+    for _ in alive(iter("ab")):  # which nobody knows the end of
+        break
+    for _ in alive("ab"):
+        break
+    assert told == [None, 0.0] and how_far() is None

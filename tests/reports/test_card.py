@@ -38,6 +38,32 @@ def test_it_holds_numbers_their_protocol_data_and_training_alone(tmp_path: Path)
     assert "\n# license: " in (tmp_path / "README.md").read_text()
 
 
+def test_it_tells_what_was_left_out_of_the_data_and_nothing_of_how_the_run_was_kept_going(tmp_path: Path) -> None:
+    """Nor does it say anything of data that nobody counted, as in records of before."""
+    budget = {"train_steps": 600, "batch_size": 64, "checkpoint_every": 211, "stall_limit": 1717.0, "samples": 1313}
+    plan: dict[str, Any] = {
+        "splits": {"train": 1200, "valid": 100, "test": 90}, "budget": budget,
+        "left_out": {"cannot be decoded": 2, "stand there twice": 1},
+    }  # fmt: skip
+    CARD.write([record("vae", scores={"fd_lenet": 9.25}, **plan)], tmp_path, tmp_path, [])
+    text = (tmp_path / "README.md").read_text()
+    for words in (
+        "| train | 1,200 examples |",
+        "| test | 90 examples |",
+        "| train_steps | 600 |",
+        "| batch_size | 64 |",
+    ):
+        assert words in text, words
+    assert "| left out | 3: 2 cannot be decoded, 1 stand there twice |" in text
+    for words in ("checkpoint_every", "stall_limit", "211", "1717", "1313"):
+        assert words not in text, words
+    CARD.write([record("vae", scores={"fd_lenet": 9.25}, left_out={})], tmp_path, tmp_path, [])
+    text = (tmp_path / "README.md").read_text()
+    assert "| left out | 0 |" in text and "examples |" not in text
+    CARD.write([record("vae", scores={"fd_lenet": 9.25})], tmp_path, tmp_path, [])
+    assert "left out" not in (tmp_path / "README.md").read_text()
+
+
 def test_one_that_has_only_times_of_a_busy_machine_has_a_card_without_numbers(tmp_path: Path) -> None:
     busy = {**ENVIRONMENT, "load": {"busy": True}}
     CARD.write([record("vae", scores={"sample_throughput": 77.0}, environment=busy)], tmp_path, tmp_path, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
@@ -11,14 +12,17 @@ from typing import Any
 
 import pytest
 
+import reports.html
 from bench import RunRecord, read_records
 from bench.probes.memory import peak_rss_bytes
+from bench.registry import registry
 from bench.results.board import leaderboards
 from bench.results.store import read_frame, write_record
 from reports._escaping import WHOLE, ending, visible
 from reports._figures import tradeoff
 from reports._losses import curve_table
 from reports._numbers import plain, with_spread
+from reports._page import name_tag, pieces
 from reports._svg import inline_svg
 from reports.markdown import text
 from tests.processes import alone
@@ -123,6 +127,37 @@ def test_a_long_name_is_cut_and_whole_in_the_title(tmp_path: Path) -> None:
 def test_headings_break_where_words_do(tmp_path: Path) -> None:
     write_record(tmp_path, record("vae", scores={"sample_throughput": 1.0}))
     assert ">sample_<wbr>throughput&nbsp;" in pages(tmp_path)["index.html"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("stream_throughput_64", "stream_<wbr>throughput_<wbr>64"),
+        ("seconds_to:fd<=20", "seconds_<wbr>to:<wbr>fd&lt;=<wbr>20"),
+        ("fd_inception-clean", "fd_<wbr>inception-<wbr>clean"),
+        ("evaluate:my/brevity", "evaluate:<wbr>my/<wbr>brevity"),
+        ("odd_", "odd_"),
+    ],
+)
+def test_long_headings_wrap_and_their_whole_name_is_where_the_pointer_rests(
+    name: str, shown: str, tmp_path: Path
+) -> None:
+    assert name_tag(name, breaks=True) == shown
+    number = measured("fd_lenet", 1.0).model_copy(update={"metric": name})
+    write_record(tmp_path, record("vae", measurements=(number,)))
+    page = pages(tmp_path)["index.html"]
+    assert f">{shown}&nbsp;" in page and f'title="{html.escape(name)}: ' in page
+
+
+def test_no_heading_of_a_metric_is_wider_than_its_column_may_be() -> None:
+    css = Path(reports.html.__file__).with_name("page.css").read_text(encoding="utf-8")
+    (size,) = re.findall(r"^html \{ font: (\d+)px", css, flags=re.MULTILINE)
+    (rems,) = re.findall(
+        r"\.board thead th\[data-better\] \{ max-width: (\d+)rem; white-space: normal; overflow-wrap", css
+    )
+    assert int(rems) * int(size) == reports.html._TITLE
+    for name in registry.all("metrics", with_rest=True):
+        assert max(map(len, pieces(name))) * reports.html._BOLD < reports.html._TITLE, name
 
 
 def test_marks_in_piles_are_written_out() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import wave
 import zipfile
@@ -14,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+import reports.html
 from bench import Batch, DataError, preview_of
 from bench.modalities import modality_of
 from bench.results.board import leaderboards
@@ -21,6 +23,7 @@ from bench.testing.made_up import MadeUp, made_up
 from reports._samples import gallery
 from reports.previews import Shown
 from reports.previews._files import beginning
+from reports.previews.video import LARGEST
 from tests.report_records import record
 
 
@@ -107,6 +110,42 @@ def test_a_film_strip_runs_from_the_first_frame_to_the_last() -> None:
     strip = pixels(shown("video", npz(samples=frames)))[0, :, 0]
     assert strip[0] == 0 and strip[-1] == 100
     assert len({*strip[::58].tolist()}) == 6
+
+
+def test_clips_loop_in_their_order_and_at_their_rate() -> None:
+    """Two beside each other, one of which is shorter and stands still at its end."""
+    levels = 20 * np.arange(1, 6, dtype=np.uint8)
+    clips = np.stack([levels, levels + 5])[:, :, None, None, None] + np.zeros((1, 1, 1, 8, 8), np.uint8)
+    found = shown("video", npz(samples=clips, lengths=np.array([5, 3]), rate=5.0))
+    assert found.moving is not None and found.first is not None
+    film: Any = Image.open(io.BytesIO(found.moving))
+    assert (film.n_frames, film.info["loop"], film.info["duration"]) == (5, 0, 200)
+    seen = []
+    for frame in range(5):
+        film.seek(frame)
+        row = np.asarray(film.convert("RGBA"))[0, :, 0]
+        seen.append((row[0], row[-1]))
+    assert seen == [(20, 25), (40, 45), (60, 65), (80, 65), (100, 65)]
+
+
+def test_loops_are_as_many_as_a_page_carries_and_one_frame_is_none() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (5, 20, 3, 64, 64)).astype(np.uint8)
+    found = shown("video", npz(samples=noise))
+    assert found.moving is not None and len(found.moving) <= LARGEST
+    assert Image.open(io.BytesIO(found.moving)).width < 5 * 64
+    assert shown("video", npz(samples=noise[:, :1])).moving is None
+
+
+def test_a_page_plays_clips_beside_their_strip_and_not_for_who_wants_no_motion(tmp_path: Path) -> None:
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "clips.npz").write_bytes(file_of("video").getvalue())
+    given = [record("flow", modality="video", samples="clips.npz", scores={"fd_lenet": 1.0})]
+    page = reports.html.write(given, tmp_path, tmp_path, []).read_text(encoding="utf-8")
+    place = page.index('<img class="moving"')
+    assert "<img alt=" in page[place - 20_000 : place]  # the strip, which stands still
+    assert "prefers-reduced-motion: reduce) { .moving { display: none" in page
+    png = page[place:].partition("base64,")[2].partition('"')[0]
+    assert b"acTL" in base64.b64decode(png)  # the chunk of an animation
 
 
 @pytest.mark.parametrize("modality", ["image", "music", "audio", "video", "text"])

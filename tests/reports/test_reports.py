@@ -641,7 +641,7 @@ def test_a_column_means_first_what_its_metric_says(write: Write, tmp_path: Path)
         assert better is not None and about < better.start()
     assert meanings.count("weights = sha256:feed") == 1 and "k = 5" in meanings
     if "<th" in text:
-        assert 'title="What fd_lenet says. lower is better; extractor = lenet' in text
+        assert 'title="fd_lenet: What fd_lenet says. lower is better; extractor = lenet' in text
 
 
 def test_the_page_says_how_to_run_it_again(page: str) -> None:

@@ -95,7 +95,7 @@ def test_yardsticks_are_known_by_their_role(tmp_path: Path) -> None:
         trial("other one", 3.0, control=True),
     ]
     (section,) = gather(records, tmp_path, []).sections
-    assert "(real data: 2" in section.verdict and "But hiss (0.5" in section.verdict
+    assert "(real data: 2" in section.verdict and "But the yardstick hiss (0.5" in section.verdict
     assert "better than real data itself" in section.verdict
     assert next(sample.name for sample in gallery(section.board, tmp_path)) == "oracle"
 

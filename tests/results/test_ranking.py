@@ -237,6 +237,14 @@ def test_a_tie_says_how_many_seeds_would_tell() -> None:
     )
 
 
+def test_a_yardstick_ahead_of_the_winner_follows_it_at_once() -> None:
+    sentence = said(trials("a", [4.1, 4.2]), trials("b", [7.1, 7.2]), trials("noise", [1.4, 1.5]))
+    assert sentence.startswith(
+        "a has the lowest fd_lenet of the generators, 4.15 ± 0.07 over 2 seeds. "
+        "But the yardstick noise (1.45 ± 0.07) does better than all of them."
+    )
+
+
 def test_no_more_seeds_are_advised_of_what_was_trained_elsewhere() -> None:
     read = record("theirs", scores={"fd_lenet": 250.0}).plan.model_copy(update={"read": "theirs.npz (sha256:0)"})
     theirs = record("theirs", scores={"fd_lenet": 250.0}).model_copy(update={"plan": read})
@@ -255,7 +263,7 @@ def test_nothing_far_better_than_noise_is_said_to_be_no_better() -> None:
 
 def test_noise_that_does_better_is_said_to() -> None:
     assert said(trials("a", [4.1, 4.2]), trials("noise", [1.4, 1.5])).endswith(
-        ". But the yardstick noise (1.45 ± 0.07) does better than all of them."
+        ". But the yardstick noise (1.45 ± 0.07) does better."
     )
     level = said(trials("a", [4.1, 4.2, 4.3]), trials("noise", [4.1, 4.2, 4.2]))
     assert re.search(
@@ -271,7 +279,7 @@ def test_noise_that_does_better_is_said_to() -> None:
 def test_of_two_floors_the_one_that_is_harder_to_beat_counts() -> None:
     a, noise = trials("a", [4.1, 4.2, 4.3]), trials("noise", [9.1, 9.2, 9.3])
     assert said(a, noise, trials("gaussian", [2.1, 2.2, 2.3])).endswith(
-        ". But the yardstick gaussian (2.20 ± 0.10) does better than all of them."
+        ". But the yardstick gaussian (2.20 ± 0.10) does better."
     )
     assert "gaussian" not in said(a, noise, trials("gaussian", [6.1, 6.2, 6.3]))
 

@@ -112,6 +112,9 @@ class Coin(nn.Module):
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
         return self.draw(Rows(rng, n).uniform(*self.spec.shape))
 
+    def forecast(self, start: Tensor, steps: int, rng: torch.Generator) -> Tensor:
+        return self.draw(Rows(rng, len(start)).uniform(steps))
+
     def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
         return (pieces[0] for pieces in self.stream_batch(prompt[None], rng))
 
@@ -323,6 +326,11 @@ class SaysTheSameToAll(Coin):
         return (piece.expand(len(prompts)) for piece in super().stream_batch(prompts[:1], rng))
 
 
+class ForecastsOneMore(Coin):
+    def forecast(self, start: Tensor, steps: int, rng: torch.Generator) -> Tensor:
+        return super().forecast(start, steps + 1, rng)
+
+
 class SaysWhatItIsNot(Coin):
     log_prob_of = "loss"
 
@@ -387,6 +395,7 @@ GENERATORS: Mapping[type, Mapping[str, str]] = {
     LooksAtPadding: {ALONE: "look at batch.mask"},
     Ends: {STREAM: "stream ended after 8 pieces of 24"},
     SaysTheSameToAll: {"streams_side_by_side_are_streams": "three streams are one: each needs its own draws"},
+    ForecastsOneMore: {"a_forecast_is_as_long_as_asked_for": "forecast said (8, 2) of 1 steps"},
     SaysWhatItIsNot: {ALONE: "log_prob_of is 'loss'"},
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench import GenbenchError, Likelihood, Reconstructor, Sequential, Streaming
+from bench import GenbenchError, Reconstructor, Rereading, Sequential, Streaming
 from bench.testing import families_for, family_for, made_up
 
 ROOT = Path(__file__).parents[2]
@@ -65,8 +65,8 @@ class TestFamilies:
         assert not any(entry.control for entry in families_for("image").values())
 
     def test_what_there_is_not_is_said(self) -> None:
-        with pytest.raises(GenbenchError, match="no registered family of video with the preset 'test' is Likelihood"):
-            family_for("video", Likelihood)
+        with pytest.raises(GenbenchError, match="no registered family of video with the preset 'test' is Rereading"):
+            family_for("video", Rereading)
 
     def test_a_modality_without_made_up_data_is_said(self) -> None:
         with pytest.raises(GenbenchError, match=r"no made-up data of the modality 'acme/graph'.*give a DataSpec"):
