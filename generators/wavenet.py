@@ -42,7 +42,8 @@ MU, CELLS = 255, 256
 class WaveNet(Sequence):
     """Dilated causal convolutions over mu-law cells.
 
-    width: of the residual path. skip: of what is heard of all layers. layers: of a stack, dilated by 1, 2, 4, ...
+    width: of the residual path. skip: of what is heard of all layers. layers: of each of the ``stacks``, dilated by 1,
+    2, 4, ...
     labels: whether it is told them, where the data has some; drawn evenly where none are asked for.
     truncate: samples through which a gradient goes back, in an update each; 0 = all.
     """

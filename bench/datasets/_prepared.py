@@ -14,7 +14,7 @@ from bench.datasets._findings import UNDECODABLE, WRONG_MODE, Finding, Preparati
 from bench.datasets._format import FILTER, fitted, in_mode
 from bench.datasets._image import ImageDataset, Splits
 from bench.datasets._items import Item, Source
-from bench.datasets._preparing import Preparing, mapped, opened
+from bench.datasets._preparing import Preparing, class_names, mapped, opened
 from bench.datasets._rows import BYTE, Rows
 from bench.datasets._stages import Stages
 from bench.errors import DataError, named
@@ -43,23 +43,15 @@ def prepare(source: Source, stages: Stages) -> ImageDataset:
 def _opened(source: Source, folder: Path) -> ImageDataset | None:
     def build(about: Preparation, splits: Splits) -> ImageDataset:
         found = mapped(folder / "found.npy")
-        data = ImageDataset(source.name, splits, _names(about.classes), known=about.fingerprint)
+        data = ImageDataset(source.name, splits, class_names(about), known=about.fingerprint)
         data.prepared, data.found = about, found.reshape(-1, 2, *data.spec.shape)
         return data
 
     return opened(folder, build)
 
 
-def _names(classes: tuple[str, ...] | None) -> tuple[str, ...] | int | None:
-    """What the classes are called; how many they are where their names are numbers, which say nothing."""
-    return len(classes) if classes and all(name.isdecimal() for name in classes) else classes or None
-
-
 class PreparingPictures(Preparing):
-    """Of pictures, decoded in eight bits.
-
-    modes: rows by the mode that they were saved in.
-    """
+    """Of pictures, decoded in eight bits."""
 
     one, many, dtype = "picture", "pictures", BYTE
     faults = (UNDECODABLE, WRONG_MODE)
@@ -72,6 +64,9 @@ class PreparingPictures(Preparing):
     @property
     def header(self) -> str:
         return "image/1"
+
+    def asides(self, rows: Rows) -> Iterator[Finding]:
+        return converted(self.modes, self.names, self.held, rows.shape[0])
 
     def take(self, item: Item) -> None:
         """Decode, denoise and format one picture, and put it behind the others."""
@@ -104,9 +99,6 @@ class PreparingPictures(Preparing):
         elif len(pixels) > self.rows.shape[0]:
             self.rows = self.rows.repeated(len(pixels))
         self.rows.append(np.broadcast_to(pixels, self.rows.shape))
-
-    def converted(self, rows: Rows) -> Iterator[Finding]:
-        return converted(self.modes, self.names, self.held, rows.shape[0])
 
     def described(self) -> Iterator[str]:
         if self.stages.denoise:

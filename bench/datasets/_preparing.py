@@ -31,7 +31,7 @@ from bench.protocols import SplitName
 from bench.reading.encoded import WrongMode
 
 T = TypeVar("T")
-MANY = 2000  # items from which it is said beforehand that they are decoded
+MANY = 2000  # examples from which it is said beforehand that they are decoded
 PAUSE = 2.0  # seconds of decoding before it is said how far it is
 _log = logging.getLogger("genbench")
 
@@ -47,6 +47,12 @@ def opened(folder: Path, build: Callable[[Preparation, Splits], T]) -> T | None:
     return data if all(len(splits[split][0]) == about.splits[split] for split in SPLITS) else None
 
 
+def class_names(about: Preparation) -> tuple[str, ...] | int | None:
+    """What the classes are called; how many they are where their names are numbers, which say nothing."""
+    names = about.classes
+    return len(names) if names and all(name.isdecimal() for name in names) else names or None
+
+
 def mapped(path: Path) -> np.ndarray:
     found: np.ndarray = np.load(path, mmap_mode="c")  # what is done to it stays in this process
     return found
@@ -60,8 +66,8 @@ class Preparing(ABC):
     """The passes over one source.
 
     rows: what could be read, as models will see it, in its order; names and the rest in the same.
-    worth: of each row; of two that are nearly the same that of the higher stays, else the first.
     bad: names of what is left out, with the reason.   flawed: of what stays all the same.
+    worth: of two that are nearly the same that of the higher stays; empty where nobody can tell.
     one, many: what messages call it.   faults: what is looked for in each.   dtype: of a row.
     """
 
@@ -104,7 +110,7 @@ class Preparing(ABC):
         same += straddling(self.groups, apart, {twin.row for twin in same})
         findings = findings_of(self.told(), same, self.names, self.held, self.stages.clean, labels)
         decide(self.source.name, findings, self.stages.clean)
-        findings += tuple(self.converted(rows))
+        findings += tuple(self.asides(rows))
         gone = [twin.row for twin in same] if self.stages.clean == "drop" else []
         splits = self.split(np.setdiff1d(np.arange(len(rows)), gone), keys_of(looks, self.groups, same), looks)
         classes = self.classes()
@@ -230,9 +236,9 @@ class Preparing(ABC):
         for finding in findings:
             yield finding.told
 
-    def converted(self, rows: Rows) -> Iterator[Finding]:
-        """What had to be brought to another mode to be kept; nothing of that is dropped or refused."""
-        yield from ()
+    def asides(self, rows: Rows) -> Iterator[Finding]:
+        """What is told of them that is no fault."""
+        return iter(())
 
     @property
     @abstractmethod

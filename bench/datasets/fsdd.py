@@ -39,9 +39,9 @@ def fsdd(
 ) -> AudioDataset:
     """Spoken digits by six speakers, 8 kHz, a second each: of 50 takes 0-4 test, 5-9 valid, the rest train (2,400).
 
-    root: the folder it lies in; left out: GENBENCH_DATA, or ``data`` here.   rate: samples a second that all are
-    brought to.   seconds: the length of all.   trim: whether silence at both ends is cut off.   level: "peak", "rms"
-    or "as_is".   clean: what becomes of recordings that are damaged, silent or clipped.
+    root: the folder that holds it.   rate, seconds: samples a second, and the length of all.
+    trim: whether silence at both ends is cut off.   level: "peak", "rms" or "as_is".
+    clean: what becomes of recordings that are damaged, silent or clipped: "drop", "refuse" or "keep".
     """
     files = files_of(root)
     identity = f"{files[0].parent.absolute()} {identity_of(files)}"

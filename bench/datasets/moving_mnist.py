@@ -43,9 +43,9 @@ def moving_mnist(
 ) -> MovingDigits:
     """Moving MNIST: digits that bounce in a frame, generated as published; of embedded digits, or of all of MNIST.
 
-    size: pixels a side; 32 halves all lengths. digits: in a clip; those of one have its label. images: where digits
-    come from; root: of "mnist". clips: for training; held_out: to validate, and as many to test. None is kept: a clip
-    is made of its number when it is asked for.
+    size: pixels a side; 32 halves all lengths. frames: of a clip. digits: in a clip; those of one have its label.
+    images: where digits come from; root: of "mnist". clips: for training; held_out: to validate, and as many to test.
+    None is kept: a clip is made of its number when it is asked for.
     """
     source = mnist5k() if images == "mnist5k" else mnist(root=root)
     return MovingDigits(source, size, frames, digits, {"train": clips, "valid": held_out, "test": held_out})
