@@ -21,7 +21,7 @@ from pydantic import NonNegativeInt, PositiveFloat
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from bench import Batch, DataSpec, GenbenchError, Unsupported, modality_of, uniform
+from bench import Batch, DataSpec, GenbenchError, Rows, Unsupported, modality_of
 from generators._bare import bare
 from generators._drawing import Drawing
 from generators._heads import Tokens, head_of
@@ -67,6 +67,7 @@ class Autoregressive(nn.Module):
 
     bound = False
     log_prob_of = "mass"
+    classes: int | None = None  # of those that are told labels
 
     def __init__(
         self,
@@ -120,7 +121,7 @@ class Autoregressive(nn.Module):
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         """Raises GenbenchError for a batch of nothing but padding."""
-        losses, last, state = [], None, None
+        losses, last, state = [], None, self.told(batch.condition)
         for piece in pieces(self._readable(batch), self.truncate):
             out, state = self(self.head.shifted(piece.data, last), state)
             loss = self.head.loss(out, piece)
@@ -139,7 +140,7 @@ class Autoregressive(nn.Module):
         """
         batch = self._readable(batch)
         self.head.check(batch)
-        return self.head.log_prob(self(self.head.shifted(batch.data))[0], batch).sum(1)
+        return self.head.log_prob(self(self.head.shifted(batch.data), self.told(batch.condition))[0], batch).sum(1)
 
     def _readable(self, batch: Batch) -> Batch:
         """Examples as sequences as wide as the longest, with zeros for padding. Raises GenbenchError for too wide."""
@@ -156,9 +157,11 @@ class Autoregressive(nn.Module):
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor | Batch:
         device = next(self.parameters()).device
-        u = uniform(rng, n, self.window, *self.head.draws).to(device)
+        rows = Rows(rng, n)
+        label = rows.labels(self.classes, condition).to(device) if self.classes else None
+        u = rows.uniform(self.window, *self.head.draws).to(device)
         with torch.inference_mode():  # a sixth faster here than no_grad
-            model, step, state = bare(self), self.head.start(n, device), self.net.begin()
+            model, step, state = bare(self), self.head.start(n, device), self.told(label) or self.net.begin()
             seen, drawn = self.drawing.nothing_seen(n, device), []
             for each in u.unbind(1):
                 out, state = model.step(step, state)
@@ -167,6 +170,10 @@ class Autoregressive(nn.Module):
             x = torch.stack(drawn, dim=1)
         x = x.clone()  # a tensor like any other
         return ended(x, self.drawing) if self.drawing.stop else self.made(x)
+
+    def told(self, label: Tensor | None) -> Any:
+        """The state before the first step of a net that is told labels ``(batch,)``; None where it is told nothing."""
+        return None
 
     @classmethod
     def sequence(cls, spec: DataSpec) -> DataSpec:
@@ -194,7 +201,7 @@ class Sequence(Autoregressive):
         """
         width, batch = batch.data.shape[1], self._readable(batch)
         self.head.check(batch)
-        last, before = state or (None, None)
+        last, before = state or (None, self.told(batch.condition))
         out, after = self(self.head.shifted(batch.data, last), before)
         log_p = F.pad(self.head.log_prob(out, batch), (0, width - batch.data.shape[1]))
         return log_p, (batch.data[:, -1], after) if self.net.endless else None
@@ -214,7 +221,8 @@ class Sequence(Autoregressive):
         """
         self.head.check(Batch(prompts))
         n, device = len(prompts), next(self.parameters()).device
-        model, state, seen = bare(self), self.net.begin(), self.drawing.nothing_seen(n, device)
+        label = Rows(rng, n).labels(self.classes).to(device) if self.classes else None
+        model, state, seen = bare(self), self.told(label) or self.net.begin(), self.drawing.nothing_seen(n, device)
         if seen is not None:
             seen.scatter_(1, prompts.to(device), value=True)
         start, ended = self.head.start(n, device), torch.zeros(n, dtype=torch.bool, device=device)

@@ -27,7 +27,7 @@ from typing import Annotated
 import torch
 from annotated_types import Ge, Lt
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench import Batch, DataSpec, Presets, generator
 from generators._adversarial import Adversarial
@@ -48,12 +48,14 @@ class WGANGP(Adversarial):
 
     width: channels of the finest map; twice as many after each halving. latent: size of z. penalty: lambda.
     critic_steps: n. lr, beta1, beta2: Adam's. ema_decay: of the average of the generator that samples.
+    nets: the generator and the critic, where they are of no images.
     Of the losses, ``loss`` is E f(x) - E f(G(z)) as it was last seen, an estimate of the distance.
     """
 
     def __init__(
         self,
         spec: DataSpec,
+        nets: tuple[nn.Module, nn.Module] | None = None,
         *,
         latent: PositiveInt = 128,
         width: PositiveInt = 64,
@@ -64,9 +66,10 @@ class WGANGP(Adversarial):
         beta2: Annotated[float, Ge(0), Lt(1)] = 0.9,
         ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.99,
     ) -> None:
+        made, critic = nets or (ConvGenerator(spec, latent, width), ConvDiscriminator(spec, width))
         super().__init__(
-            ConvGenerator(spec, latent, width),
-            ConvDiscriminator(spec, width),
+            made,
+            critic,
             latent=latent,
             lr=lr,
             betas=(beta1, beta2),

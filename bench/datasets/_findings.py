@@ -14,6 +14,7 @@ from bench.reading.folders import EXAMPLES
 
 NAMED, PICTURED = 1000, 12  # examples of a finding that are kept by name, and as pictures
 UNDECODABLE, WRONG_MODE = "cannot be decoded", "are of a mode that eight bits of grey or RGB cannot hold"
+SILENT, CLIPPED = "are silent", "are clipped"
 TWICE, NEARLY = "stand there twice", "stand there nearly twice"
 LEAK, NEAR_LEAK = "are in two splits", "are nearly in two splits"
 GROUPS = "are of a group that is in two splits"

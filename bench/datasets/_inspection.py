@@ -63,8 +63,9 @@ class Inspection:
 
     @property
     def left_out(self) -> int | None:
-        """Pictures of the source that are in no split; None where they were not cleaned, and of texts."""
-        return self.held - sum(self.splits.values()) if self.held and self.modality == "image" else None
+        """Pictures or sounds of the source that are in no split; None where they were not cleaned, and of texts."""
+        counted = self.modality in ("image", "audio")
+        return self.held - sum(self.splits.values()) if self.held and counted else None
 
     @property
     def nothing_found(self) -> str:

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePath
-from typing import TypeVar
+from typing import Generic
+
+from typing_extensions import TypeVar
 
 from bench.datasets._split import ALIASES
 from bench.errors import DataError, named, shown
@@ -20,27 +22,28 @@ from bench.protocols import SplitName
 from bench.reading.encoded import Decoded
 
 T = TypeVar("T")
+D = TypeVar("D", default=Decoded)
 
 
 @dataclass(frozen=True)
-class Item:
-    """One picture as it lies in its source.
+class Item(Generic[D]):
+    """One picture or sound as it lies in its source.
 
-    name: what messages call it.   read: its pixels; raises DataError, WrongMode for what eight bits cannot hold.
+    name: what messages call it.   read: what it holds; raises DataError, WrongMode for what eight bits cannot hold.
     label: of its class; None where it has none.   group: what shares one stays in one split.
     split: the one it was set apart for; None where a source sets nothing apart.
     """
 
     name: str
-    read: Callable[[], Decoded]
+    read: Callable[[], D]
     label: str | int | None = None
     group: str | None = None
     split: SplitName | None = None
 
 
 @dataclass(frozen=True)
-class Source:
-    """A set of pictures that can be gone through again and again.
+class Source(Generic[D]):
+    """A set of pictures or sounds that can be gone through again and again.
 
     name: as people ask for it.   identity: tells it from other places, and from what it was before it changed, without
         reading it.
@@ -51,7 +54,7 @@ class Source:
 
     name: str
     identity: str
-    items: Callable[[], Iterable[Item]]
+    items: Callable[[], Iterable[Item[D]]]
     classes: Sequence[str] | None = None
     remarks: Sequence[str] = ()
     count: int | None = None

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 
 CHUNK_BYTES, CHUNK_ROWS = 2**21, 256
+BYTE: np.dtype = np.dtype(np.uint8)
 
 
 class Rows:
-    """Rows ``(*shape)`` uint8 that are appended, and then read by their number."""
+    """Rows ``(*shape)`` of one type that are appended, and then read by their number."""
 
-    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
-        self.shape, self.path, self._count = shape, path, 0
-        self.size = int(np.prod(shape))
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype = BYTE) -> None:
+        self.shape, self.dtype, self.path, self._count = shape, dtype, path, 0
+        self.size = int(np.prod(shape)) * dtype.itemsize
         self._file = path.open("w+b")
 
     def __len__(self) -> int:
@@ -35,7 +36,7 @@ class Rows:
 
     def take(self, rows: Sequence[int]) -> np.ndarray:
         """``(n, *shape)``, in this order."""
-        return np.stack([self[row] for row in rows]) if rows else np.empty((0, *self.shape), np.uint8)
+        return np.stack([self[row] for row in rows]) if rows else np.empty((0, *self.shape), self.dtype)
 
     def chunks(self) -> Iterator[np.ndarray]:
         """All in order, a few at a time."""
@@ -45,7 +46,7 @@ class Rows:
 
     def repeated(self, channels: int) -> Rows:
         """The same with the first axis, of length one, repeated; this one is gone."""
-        wide = Rows(self.path.with_suffix(".wide"), (channels, *self.shape[1:]))
+        wide = Rows(self.path.with_suffix(".wide"), (channels, *self.shape[1:]), self.dtype)
         for chunk in self.chunks():
             for row in np.broadcast_to(chunk, (len(chunk), *wide.shape)):
                 wide.append(row)
@@ -59,14 +60,16 @@ class Rows:
     def _read(self, start: int, count: int) -> np.ndarray:
         self._file.flush()
         found = os.pread(self._file.fileno(), count * self.size, start * self.size)
-        return np.frombuffer(found, np.uint8).reshape(count, *self.shape)
+        return np.frombuffer(found, self.dtype).reshape(count, *self.shape)
 
 
 @contextmanager
-def write_npy(path: Path, shape: tuple[int, ...], rows: Iterable[np.ndarray]) -> Iterator[Iterator[np.ndarray]]:
-    """Rows as they pass into a .npy file of uint8; all of them must be drawn."""
+def write_npy(
+    path: Path, shape: tuple[int, ...], rows: Iterable[np.ndarray], dtype: np.dtype = BYTE
+) -> Iterator[Iterator[np.ndarray]]:
+    """Rows as they pass into a .npy file of this type; all of them must be drawn."""
     with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        np.lib.format.write_array_header_1_0(file, {"descr": dtype.str, "fortran_order": False, "shape": shape})
 
         def passing() -> Iterator[np.ndarray]:
             for row in rows:

@@ -6,9 +6,9 @@ import functools
 import inspect
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_type_hints
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from bench.datasets._denoise import PictureNoise, SoundNoise, TextNoise
 from bench.datasets._format import Fit, Mode, Values
@@ -18,6 +18,8 @@ from bench.errors import DataError, named, shown
 
 T = TypeVar("T")
 Clean = Literal["drop", "refuse", "keep"]
+Level = Literal["peak", "rms", "as_is"]
+Rate = Annotated[int, Field(ge=1000, le=192_000)]  # samples a second that sounds are kept in
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,33 @@ class Stages:
     size: PositiveInt | None = None
     fit: Fit = "crop"
     mode: Mode | None = None
+    group: str = ""
+    valid: Share = 0.1
+    test: Share = 0.1
+
+
+@dataclass(frozen=True)
+class SoundStages:
+    """What is done to sounds of any source, in this order; channels are mixed to one before.
+
+    clean: what cannot be decoded, is cut off, silent, clipped, stands twice or is in training and held out is dropped,
+    refused, or, where it can be, kept.
+    denoise: None for none.   rate: samples a second that all are brought to; needed where rates differ.
+    trim: whether what is more than 40 dB below the loudest is cut off at both ends.
+    level: "peak": the loudest sample is at 0.95 of full scale; "rms": the root of the mean square is at 0.1, or lower
+    where the loudest would be above 0.95; "as_is".
+    seconds: that all are brought to: what is longer is cut at its end, what is shorter goes on in silence.
+    group: where a source finds the key of a group, which stays in one split; "" where there is none.
+    valid, test: shares that are held out where nothing was set apart.
+    """
+
+    near: ClassVar[bool] = False  # that nearly the same sounds are found nobody promises
+    clean: Clean = "drop"
+    denoise: SoundNoise | None = None
+    rate: Rate | None = None
+    trim: bool = True
+    level: Level = "peak"
+    seconds: PositiveFloat = 1.0
     group: str = ""
     valid: Share = 0.1
     test: Share = 0.1

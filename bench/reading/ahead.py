@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.foreign import decoding, locate
 from bench.reading.arrays import sample_form
 from bench.reading.encoded import ORIENTATION, open_picture
-from bench.reading.folders import list_pictures
+from bench.reading.folders import list_files
 
 Shape = tuple[int, ...]
 _GREY = ("1", "L", "LA")
@@ -32,7 +32,7 @@ def other_shape(source: str | Path, wanted: Shape) -> Shape | None:
 
 
 def _of_first_picture(path: Path) -> Shape:
-    listing = list_pictures(path)
+    listing = list_files(path)
     with decoding(listing.names[0]), listing.open(0) as file, open_picture(file) as image:
         size = image.size if image.getexif().get(ORIENTATION, 1) in _ON_ITS_SIDE else image.size[::-1]
         return (1 if image.mode in _GREY else 3, *size)

@@ -23,35 +23,46 @@ from bench.reading.arrays import refuse_bomb
 from bench.reading.encoded import decode, several_remark, turned_remark
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+SOUNDS = frozenset({".wav", ".flac", ".ogg"})
 EXAMPLES = 3  # names in a remark
 
 
+class Kind(NamedTuple):
+    """What is looked for: what messages call it, and the suffixes that it is known by."""
+
+    many: str
+    suffixes: frozenset[str]
+
+
+PICTURES, RECORDINGS = Kind("pictures", SUFFIXES), Kind("sounds", SOUNDS)
+
+
 class Listing(NamedTuple):
-    """Pictures that lie somewhere, in order: what messages call them, how one is opened, and what was passed by."""
+    """Files that lie somewhere, in order: what messages call them, how one is opened, and what was passed by."""
 
     names: Sequence[str]
     open: Callable[[int], IO[bytes]]
     skipped: str
 
 
-def list_pictures(source: Path, *, in_order: bool = True) -> Listing:
-    """The pictures below a folder or in a .zip file, none of them opened yet.
+def list_files(source: Path, kind: Kind = PICTURES, *, in_order: bool = True) -> Listing:
+    """The pictures, or the sounds, below a folder or in a .zip file, none of them opened yet.
 
     in_order: natural order of names takes as long as finding them; who only wants to know what is there need not wait.
     Raises DataError for none, and for a folder or an archive that cannot be read.
     """
-    skipped = _Skipped()
+    skipped = _Skipped(kind)
     order = _in_order if in_order else list
     names, open_ = (_in_folder if source.is_dir() else _in_archive)(source, skipped, order)
     if not names:
         found = f"; skipped: {skipped}" if skipped.names else ""
-        raise DataError(f"{named(source)} holds no pictures ({', '.join(sorted(SUFFIXES))}){found}")
+        raise DataError(f"{named(source)} holds no {kind.many} ({', '.join(sorted(kind.suffixes))}){found}")
     return Listing(names, open_, f"skipped: {skipped}" if skipped.names else "")
 
 
 def read_pictures(source: Path, say: Say) -> Pictures:
-    """As ``list_pictures``, each decoded when it is looked at. Raises DataError for one that cannot be."""
-    names, open_, skipped = list_pictures(source)
+    """As ``list_files``, each decoded when it is looked at. Raises DataError for one that cannot be."""
+    names, open_, skipped = list_files(source)
     decoder = _Decoder(names, open_)
     pictures = Pictures(names, decoder.read)
     for remark in filter(None, (*decoder.remarks(), *size_remarks(pictures), skipped)):
@@ -83,18 +94,18 @@ def _in_archive(path: Path, skipped: _Skipped, order: Order) -> tuple[list[str],
 
 
 class _Skipped:
-    """Names that are no pictures, by the reason."""
+    """Names that are not what is looked for, by the reason."""
 
-    def __init__(self) -> None:
-        self.names: dict[str, list[str]] = {}
+    def __init__(self, kind: Kind) -> None:
+        self.kind, self.names = kind, dict[str, list[str]]()
 
     def passes(self, name: str) -> bool:
-        """Whether a path below the folder is that of a picture; if not, it is written down."""
+        """Whether a path below the folder is that of one; if not, it is written down."""
         if any(map(hidden, name.split("/"))):
             return self.skip("hidden", name)
         stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
-        if not stem or (dot + suffix).lower() not in SUFFIXES:
-            return self.skip("not named as pictures", name)
+        if not stem or (dot + suffix).lower() not in self.kind.suffixes:
+            return self.skip(f"not named as {self.kind.many}", name)
         return True
 
     def skip(self, why: str, name: str) -> bool:
@@ -111,7 +122,7 @@ class _Skipped:
 
 
 def _walk(folder: Path, skipped: _Skipped) -> list[str]:
-    """Paths of pictures below a folder, relative to it. Links to folders are followed, each folder once."""
+    """Paths of files below a folder, relative to it. Links to folders are followed, each folder once."""
     found, seen, waiting = list[str](), set[tuple[int, int]](), deque([""])
     while waiting:
         below = waiting.pop()

@@ -24,6 +24,7 @@ SPECS: Mapping[str, DataSpec] = {
 # Other forms that data of a modality may take.
 VARIANTS: Mapping[str, DataSpec] = {
     "colour image": DataSpec("image", (3, 32, 32), "continuous", classes=10),
+    "sound with labels": DataSpec("audio", (300,), "continuous", classes=3, rate=8000.0),
     "text of few tokens": DataSpec("text", (12,), "tokens", vocab=11),
 }
 # Forms that few families make: one is asked for them where somebody says that it makes them.

@@ -40,7 +40,7 @@ def class_accuracy(logits: Array, labels: Array) -> Estimate:
 @metric(
     "class_accuracy",
     sides=("conditional",),
-    on={"image"},
+    on={"audio", "image"},
     aspect="relevance",
     unit="1",
     better="higher",

@@ -175,7 +175,7 @@ class TestCleaning:
     def test_how_far_it_is_is_said_where_decoding_takes_long(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("bench.datasets._prepared.PAUSE", 0.0)
+        monkeypatch.setattr("bench.datasets._preparing.PAUSE", 0.0)
         caplog.set_level("INFO", "genbench")
         source = f"folder:{write(tmp_path / 'x', PICTURES, [f'{i}.png' for i in range(40)])}"
         make(source)
@@ -183,7 +183,7 @@ class TestCleaning:
         caplog.clear()
         make(source)
         assert not caplog.records
-        monkeypatch.setattr("bench.datasets._prepared.MANY", 40)
+        monkeypatch.setattr("bench.datasets._preparing.MANY", 40)
         make(source, size=8)
         assert caplog.messages[0].endswith("x: 40 pictures are decoded, once: they are kept")
         (plan,) = plan_trials(check_suite({**QUICK, "datasets": {"mine": {"source": source}}}, "test"), "cpu")

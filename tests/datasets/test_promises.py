@@ -13,13 +13,14 @@ import mido
 import numpy as np
 import pytest
 import scipy.io
+import soundfile
 from PIL import Image
 
 from bench.registry import registry
 from bench.testing import DatasetPromises
 
-EMBEDDED = ("chorales", "digits", "kjv", "mnist5k")
-EXTERNAL = ("cifar10", "jsb", "mnist", "tinyshakespeare")
+EMBEDDED = ("chorales", "digits", "kjv", "mnist5k", "tones")
+EXTERNAL = ("cifar10", "fsdd", "jsb", "mnist", "tinyshakespeare")
 MOVING, FILMS = "moving_mnist", "clips:films"  # in test_video
 OF_A_FONT = ("emoji",)
 BROUGHT = (
@@ -31,6 +32,7 @@ BROUGHT = (
     "parquet:pictures.parquet",
     "parquet:texts.parquet",
     "pianoroll:rolls.mat",
+    "sounds:clips",
     "text:words.txt",
     "torchvision:MNIST",
     "webdataset:shards",
@@ -95,6 +97,14 @@ def write_shards(pictures: np.ndarray, folder: Path) -> None:
                     about = tarfile.TarInfo(f"{place:04d}.{suffix}")
                     about.size = len(content)
                     shard.addfile(about, io.BytesIO(content))
+
+
+def write_clips(folder: Path, rng: np.random.Generator) -> None:
+    """Noise of several lengths."""
+    folder.mkdir()
+    for number in range(30):
+        wave = rng.uniform(-0.5, 0.5, int(rng.integers(800, 2400)))
+        soundfile.write(folder / f"{number}.wav", wave, 8000)
 
 
 def write_mnist(raw: Path, pictures: np.ndarray) -> None:
@@ -166,6 +176,7 @@ class TestBrought(DatasetPromises):
         notes = [rng.random((int(steps), 88)) < 0.05 for steps in rng.integers(5, 20, 30)]
         parts = {"traindata": notes[:20], "validdata": notes[20:25], "testdata": notes[25:]}
         scipy.io.savemat("rolls.mat", {name: cells(rolls) for name, rolls in parts.items()})
+        write_clips(tmp_path / "clips", rng)
         Path("words.txt").write_text(" ".join(map(str, range(3000))) + " ümläut 字\n")
         write_tables(pictures)
         write_shards(pictures, tmp_path / "shards")

@@ -23,6 +23,9 @@ from bench.measure.comparison import Comparison, Space, measure
 from bench.measure.feature_store import FeatureSet
 from bench.protocols import SplitName
 from bench.registry import MetricEntry, Side, registry
+from metrics.audio.clipping_share import clipping_share
+from metrics.audio.log_spectral_distance import log_spectral_distance
+from metrics.audio.silence_share import FRAME, silence_share
 from metrics.cost.latency import percentile
 from metrics.cost.throughput import rate, train_throughput
 from metrics.features.class_accuracy import class_accuracy
@@ -367,7 +370,7 @@ NUMBERS = (
     "clip_score", "class_accuracy", "judge_perplexity", "judge_gap", "latency_p50", "latency_p90",
     "latency_p99", "mse", "prompt_similarity", "psnr",
     "rfd", "sample_throughput", "train_throughput", "ssim", "bits_per_dim",
-    "log_likelihood", "nats_per_frame",
+    "log_likelihood", "nats_per_frame", "clipping_share", "silence_share", "log_spectral_distance",
 )  # fmt: skip
 
 
@@ -398,6 +401,7 @@ def numbers(d: Drawing) -> Found:
     heard = rng.random(n) < {"null": 0.999, "near": 0.95, "far": 1 / MODES}[relation]
     answers = torch.where(torch.from_numpy(heard), labels, (labels + 1) % MODES)
     every_one: Mapping[str, Callable[[], Estimate]] = {
+        **sound_measures(d),
         "judge_perplexity": lambda: perplexity(nats, tokens),
         "judge_gap": lambda: gap(nats, tokens, their_nats, their_tokens),
         "latency_p50": lambda: percentile(seconds, 0.5),
@@ -417,6 +421,27 @@ def numbers(d: Drawing) -> Found:
         "train_throughput": lambda: pace_of(np.array(seconds)),
     }
     return {name: _or_why(every_one[name]) for name in d.names}
+
+
+def sounds(d: Drawing) -> tuple[Tensor, Tensor]:
+    """Noise, ``(n, 400)``, and where something is wrong: a beginning, as long as the law says."""
+    noise = torch.from_numpy(d.rng.normal(size=(d.n, 5 * FRAME))).float().clamp(-3, 3) / 4
+    share = 0.1 * (1 + SHIFT[d.relation]) * spread(d.law, d.rng, d.n)
+    return noise, torch.linspace(0, 1, 5 * FRAME) < torch.from_numpy(share)[:, None]
+
+
+def sound_measures(d: Drawing) -> Mapping[str, Callable[[], Estimate]]:
+    """Of sounds whose beginnings are clipped or silent, and of copies of them that lack theirs."""
+
+    def spoilt(by: float) -> tuple[Tensor, Tensor]:
+        noise, wrong = sounds(d)
+        return torch.where(wrong, by, noise), noise
+
+    return {
+        "clipping_share": lambda: clipping_share(spoilt(1.0)[0]),
+        "silence_share": lambda: silence_share(spoilt(0.0)[0]),
+        "log_spectral_distance": lambda: log_spectral_distance(*spoilt(0.0)),
+    }
 
 
 def _or_why(work: Callable[[], Estimate]) -> Estimate | str:

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -154,9 +155,9 @@ class TestUnequalLengths:
             def __call__(self, x: list[Tensor]) -> Features:
                 return Features(torch.tensor([[float(len(row)), row.abs().sum()] for row in x]), None)
 
-        extractor("ear", on={"audio"})(Lengths)
+        extractor("acme/ear", on={"audio"})(Lengths)
         dataset = MadeUp(self.spec, unequal=True)
-        features = trial_of(None, dataset, 1).space("ear").real
+        features = trial_of(None, dataset, 1).space("acme/ear").real
         assert dataset.test.lengths is not None
         assert features[:, 0].tolist() == dataset.test.lengths.tolist() and torch.isfinite(features).all()
 
@@ -199,13 +200,14 @@ class TestWhatPeopleBring:
             def __call__(self, x: Tensor) -> Features:
                 return Features(x.view(len(x), 4, -1).square().mean(2), None)
 
-        extractor("ear", on={"audio"}, default_for={"audio"})(Ear)
-        table = bench.evaluate(self.x, self.y, modality="audio", metrics=["fd"])
-        assert table.protocol[0]["extractor"] == "ear" and table.value[0] > 0
+        extractor("acme/ear", on={"audio"})(Ear)
+        seen = partial(bench.evaluate, modality="audio", metrics=["fd"], extractor="acme/ear")
+        table = seen(self.x, self.y)
+        assert table.protocol[0]["extractor"] == "acme/ear" and table.value[0] > 0
         sixteen = (self.x * 2**15).astype(np.int16)
-        assert bench.evaluate(sixteen, self.y, modality="audio", metrics=["fd"]).value[0] > 0
+        assert seen(sixteen, self.y).value[0] > 0
         lists = [[*side] for side in (self.x, self.y)]
-        assert bench.evaluate(*lists, modality="audio", metrics=["fd"]).value[0] == pytest.approx(table.value[0])
+        assert seen(*lists).value[0] == pytest.approx(table.value[0])
 
     @pytest.mark.parametrize(
         ("name", "wrong", "message"),
@@ -231,9 +233,9 @@ class TestWhatPeopleBring:
             def __call__(self, x: list[Tensor]) -> Features:
                 return Features(torch.stack([torch.stack([row.mean(), row.std()]) for row in x]), None)
 
-        extractor("ear", on={"audio"}, default_for={"audio"})(Ear)
+        extractor("acme/ear", on={"audio"})(Ear)
         sides = [[row[: 100 + 7 * i] for i, row in enumerate(side)] for side in (self.x, self.y)]
-        assert bench.evaluate(*sides, modality="audio", metrics=["fd"]).n[0] == 30
+        assert bench.evaluate(*sides, modality="audio", metrics=["fd"], extractor="acme/ear").n[0] == 30
         with pytest.raises(DataError, match="vectors of one length"):
             bench.evaluate(*sides, metrics=["fd"])
 
@@ -243,6 +245,7 @@ class TestNames:
         assert (
             modality_of("image").default_extractor == "inception" and modality_of("text").default_extractor == "minilm"
         )
+        assert modality_of("audio").default_extractor == "ear"
         assert modality_of("vector").default_extractor is None
 
     @pytest.mark.parametrize("kind", ["generator", "metric", "extractor"])

@@ -38,8 +38,8 @@ def of_before(found: RunRecord) -> RunRecord:
 
 @pytest.mark.usefixtures("own_names")
 def test_a_distance_leads_under_the_name_that_its_extractor_gives_it() -> None:
-    extractor("ear", on={"audio"}, classic={"fd": "fad"})(object)
-    found = [find_metric(name) for name in ("kid_ear", "recall_ear", "fad")]
+    extractor("acme/ear", on={"audio"}, classic={"fd": "fad"})(object)
+    found = [find_metric(name) for name in ("kid_acme/ear", "recall_acme/ear", "fad")]
     ours = (renamed(e.name, aspect=e.aspect, better=e.better, lead=e.lead) for e in found)
     board = board_of(record("a", modality="audio", measurements=tuple(ours)))
     assert board.main and board.main.metric == "fad"

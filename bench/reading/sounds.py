@@ -1,0 +1,57 @@
+"""Sound files: WAV, FLAC and OGG by libsndfile, and whether a file holds all that it claims."""
+
+from __future__ import annotations
+
+import io
+from typing import IO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DataError, named
+from bench.foreign import decoding
+
+LONGEST = 600.0  # seconds of one file that are read: a clip is a second or a few
+_NEEDS = 'sound files are read by soundfile: pip install "genbench[audio]"'
+
+
+class Recording(NamedTuple):
+    """``(T, channels)`` float32 in [-1, 1], and samples a second."""
+
+    samples: NDArray[np.float32]
+    rate: int
+
+
+def decode_sound(file: IO[bytes], name: str) -> Recording:
+    """What a sound file holds. Raises DataError for one that is damaged, cut off, empty, or hours long."""
+    try:
+        import soundfile
+    except ImportError as error:
+        raise DataError(_NEEDS) from error
+    content = file.read()
+    _refuse_cut_off(content, name)
+    with decoding(name), soundfile.SoundFile(io.BytesIO(content)) as sound:
+        claimed, rate = sound.frames, sound.samplerate
+        if claimed > LONGEST * rate:
+            raise DataError(f"{named(name)}: it claims {claimed / rate:,.0f} seconds, more than {LONGEST:,.0f}: cut it")
+        samples: NDArray[np.float32] = sound.read(dtype="float32", always_2d=True)
+    if not len(samples):
+        raise DataError(f"{named(name)}: it holds no sample")
+    if len(samples) < claimed:
+        raise DataError(f"{named(name)}: it is cut off: it claims {claimed:,} samples and holds {len(samples):,}")
+    if not np.isfinite(samples).all():
+        raise DataError(f"{named(name)}: it holds NaN or infinity")
+    return Recording(samples, rate)
+
+
+def _refuse_cut_off(content: bytes, name: str) -> None:
+    """libsndfile takes a WAV that is cut off for a shorter one, and says nothing."""
+    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+        return
+    place = 12
+    while place + 8 <= len(content):
+        kind, size = content[place : place + 4], int.from_bytes(content[place + 4 : place + 8], "little")
+        left = len(content) - place - 8
+        if kind == b"data" and left < size < 2**32 - 1:  # the largest stands for a length that nobody knew
+            raise DataError(f"{named(name)}: it is cut off: it claims {size:,} bytes of sound and holds {left:,}")
+        place += 8 + size + size % 2

@@ -1,0 +1,5 @@
+"""Measures of waveforms themselves."""
+
+from bench import discover
+
+discover(__name__)

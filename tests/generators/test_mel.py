@@ -1,0 +1,101 @@
+"""Sounds as pictures and back, and the families that make them so."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench import Batch, DataSpec, Omitted, Unsupported
+from bench.datasets.tones import tones
+from generators._mel import FLOOR, LogMel, mel_filters
+from generators.mel_flow import MelFlow
+from generators.mel_vae import ConditionalMelVAE
+from metrics.extractors.ear import ear_tones
+
+SPEC = DataSpec("audio", (4096,), "continuous", classes=8, rate=8000.0)
+SMALL: dict[str, Any] = {"bands": 16, "hop": 64, "window": 128}
+
+
+def tone(pitch: float, level: float = 0.5, n: int = 4096) -> Tensor:
+    return level * torch.sin(2 * math.pi * pitch * torch.arange(n) / 8000)[None]
+
+
+def test_every_band_sees_something_and_every_pitch_is_seen() -> None:
+    for bands, bins, rate in ((64, 257, 8000.0), (80, 129, 16000.0), (128, 65, 44100.0)):
+        triangles = mel_filters(bands, bins, rate)
+        assert torch.allclose(triangles.sum(1), torch.ones(bands)) and (triangles >= 0).all()
+        assert (triangles.sum(0)[1:-1] > 0).all()
+
+
+def test_a_picture_is_bright_where_a_tone_is() -> None:
+    """By the band of its pitch; ten times quieter is 20 dB, a quarter of the scale of 80 dB, darker in [-1, 1]."""
+    mel = LogMel(SPEC, bands=40, hop=128, window=512)
+    loud, quiet = mel(tone(1000))[0, 0, :, 10], mel(tone(1000, level=0.05))[0, 0, :, 10]
+    middle = 2595 * math.log10(1 + 1000 / 700) / (2595 * math.log10(1 + 4000 / 700)) * 41 - 1
+    assert abs(int(loud.argmax()) - middle) < 1
+    assert float(loud.max() - quiet.max()) == pytest.approx(2 * 20 / -FLOOR, abs=1e-3)
+
+
+def test_silence_is_black_and_black_is_silent() -> None:
+    mel = LogMel(SPEC, bands=40, hop=128, window=512)
+    assert (mel(torch.zeros(1, 4096)) == -1).all()
+    assert mel.heard(-torch.ones(1, 1, *mel.images.shape[1:])).abs().max() < 1e-2
+
+
+def test_lengths_come_back_whatever_the_frames() -> None:
+    for n in (300, 1024, 4096, 5000):
+        spec = DataSpec("audio", (n,), "continuous", rate=8000.0)
+        mel = LogMel(spec, **SMALL)
+        assert mel.heard(mel(torch.zeros(2, n)), rounds=1).shape == (2, n)
+        assert mel.images.shape[2] % 8 == 0
+
+
+def test_more_rounds_come_nearer() -> None:
+    mel = LogMel(SPEC, bands=64, hop=128, window=512)
+    pictures = mel(tones().test.rows[:16])
+    apart = [(mel(mel.heard(pictures, rounds)) - pictures).abs().mean() for rounds in (0, 4, 32)]
+    assert apart[0] > 1.2 * apart[1] > 1.2 * apart[2]
+
+
+def test_griffin_and_lim_keep_what_is_heard() -> None:
+    """Whoever sees pictures of real sounds can make no better ones: their accuracy is the ceiling of the families."""
+    data, hear = tones().test, ear_tones()
+    mel = LogMel(SPEC, bands=64, hop=128, window=512)
+    heard = hear(mel.heard(mel(data.rows[:80]))).logits
+    assert heard is not None and data.labels is not None
+    assert (heard.argmax(1) == data.labels[:80]).float().mean() > 0.85
+
+
+def test_what_has_no_spectrogram_is_refused() -> None:
+    for spec in (
+        DataSpec("audio", (400, 2), "continuous", rate=8000.0),
+        DataSpec("audio", (400,), "tokens", vocab=8, rate=8000.0),
+        DataSpec("audio", (400,), "continuous"),
+    ):
+        with pytest.raises(Unsupported, match=r"waveforms \(T,\)|does not say its rate"):
+            LogMel(spec, **SMALL)
+
+
+def test_no_waveform_has_a_probability() -> None:
+    model = MelFlow(SPEC, **SMALL, width=8, patch=4)
+    with pytest.raises(Omitted, match="no waveform"):
+        model.log_prob(Batch(tone(440)))
+
+
+def test_a_vae_learns_what_it_is_told() -> None:
+    """Two kinds of tone, high and low: after a second of training what it is asked for has the right pitch."""
+    torch.manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
+    spec = DataSpec("audio", (1024,), "continuous", classes=2, rate=8000.0)
+    model = ConditionalMelVAE(spec, **SMALL, net="mlp", latent=2, width=32, lr=5e-3)
+    x = torch.cat([tone(300, 0.5, 1024)] * 8 + [tone(2000, 0.5, 1024)] * 8)
+    batch = Batch(x, torch.arange(2).repeat_interleave(8))
+    for _ in range(150):
+        model.train_step(batch, rng)
+    made = model.eval().sample(8, rng, torch.tensor([0, 1] * 4))
+    pitch = torch.fft.rfft(made).abs().argmax(1) * 8000 / 1024
+    assert (pitch[::2] < 600).all() and (pitch[1::2] > 1400).all()
