@@ -1,6 +1,6 @@
 """Common sense on real digits: what is plainly worse scores worse, copies are seen, rubbish is refused.
 
-Swept over every registered feature metric: a new one has to pass as well, or stand here with the reason why not.
+Swept over every registered feature metric of images: a new one has to pass as well, or stand here with the reason.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from bench.protocols import Aspect
 from bench.registry import MetricEntry, registry
 from bench.streams import normal
 
-MEASURES: Mapping[str, MetricEntry] = {n: e for n, e in registry.all("metrics").items() if e.of == "features"}
+MEASURES: Mapping[str, MetricEntry] = {
+    n: e for n, e in registry.all("metrics").items() if e.of == "features" and "image" in e.on
+}
 # Sides that digits and vectors alone do not have; these are tested beside their definitions.
 ELSEWHERE = {
     "class_accuracy": "needs samples made for given labels",

@@ -55,8 +55,11 @@ class Line(nn.Module):
 
 @pytest.fixture(autouse=True)
 def theirs(own_names: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A family of vectors and waveforms, and waveforms."""
+    """A family of vectors and waveforms, and waveforms, which nothing that is registered makes features of."""
     monkeypatch.setattr(registry, "importing", True)  # nobody but this process needs to find them
+    for name, entry in registry.all("extractors").items():
+        if "audio" in entry.on:
+            monkeypatch.delitem(registry.tables["extractors"], name)
     generator("test/line", modalities={"vector", "audio"})(Line)
     dataset("test/waves", modality="audio")(lambda: made_up("audio", n=40))
 

@@ -15,6 +15,9 @@ import torch
 
 from bench import Estimate, spacing
 from bench.registry import Side
+from metrics.audio.clipping_share import clipping_share
+from metrics.audio.log_spectral_distance import log_spectral_distance
+from metrics.audio.silence_share import silence_share
 from metrics.features.class_accuracy import class_accuracy
 from metrics.features.prompt_similarity import prompt_similarity
 from metrics.features.rfd import paired_distance
@@ -109,6 +112,17 @@ def clips_apart() -> Found:
     return _clips(fake, real, np.zeros((N, 3)), np.ones((N, 3)))
 
 
+def same_waves() -> Found:
+    """Silent ones, of which copies are exact."""
+    silent = torch.zeros(N, 800)
+    return _waves(silent, silent)
+
+
+def waves_apart() -> Found:
+    """As loud as can be, beside silence."""
+    return _waves(torch.ones(N, 800), torch.zeros(N, 800))
+
+
 def even_likelihoods() -> Found:
     rng = np.random.default_rng(0)
     return likelihoods(Drawing("two letters", "far", 60, 60, rng, rng, LIKELIHOODS))
@@ -159,6 +173,8 @@ ENDS: Mapping[str, Callable[[], Found]] = {
         one_piece_again_and_again,
         same_clips,
         clips_apart,
+        same_waves,
+        waves_apart,
         even_likelihoods,
         perfect_numbers,
         worst_numbers,
@@ -222,6 +238,14 @@ def _texts(*sides: list[str]) -> Found:
 
 def _pieces(*sides: np.ndarray) -> Found:
     return found(MUSIC, Drawn("music", dict(zip(SIDES, map(torch.from_numpy, sides), strict=True)), 0))
+
+
+def _waves(waves: torch.Tensor, originals: torch.Tensor) -> Found:
+    return {
+        "clipping_share": clipping_share(waves),
+        "silence_share": silence_share(waves),
+        "log_spectral_distance": log_spectral_distance(waves, originals),
+    }
 
 
 def _clips(fake: np.ndarray, real: np.ndarray, fake_moves: np.ndarray, real_moves: np.ndarray) -> Found:

@@ -19,7 +19,7 @@ from tests.elsewhere import Elsewhere, pretended_gpu
 EVERY: dict[str, MetricEntry] = registry.all("metrics")
 # Of logits, of which bare features have none; of a thousand rows each; of sides that a model has to make.
 NONE = {"is", "is_1", "kid_subsets", "class_accuracy", "rfd"}
-NAMES = [name for name, entry in EVERY.items() if entry.of == "features" and name not in NONE]
+NAMES = [name for name, e in EVERY.items() if e.of == "features" and "vector" in e.on and name not in NONE]
 
 
 def test_every_measure_is_the_same_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
