@@ -43,6 +43,8 @@ if TYPE_CHECKING:
         TrialError,
         UnknownName,
         Unsupported,
+        calling,
+        hint,
         named,
         said,
     )
@@ -95,7 +97,7 @@ if TYPE_CHECKING:
         unmet,
     )
     from bench.reading import Source, examples_in
-    from bench.reading.ahead import other_shape
+    from bench.reading.ahead import count_ahead, other_shape
     from bench.record import CurvePoint, Estimate, Failure, Interval, Measurement, Plan, RunRecord
     from bench.registry import (
         Presets,
@@ -153,7 +155,7 @@ _HOMES = {
     "bench.engine.worker": "record_of run_trial",
     "bench.errors": (
         "DataError DataWarning DeviceError GenbenchError Omitted OutputError SuiteError TooFew TrialError "
-        "UnknownName Unsupported named said"
+        "UnknownName Unsupported calling hint named said"
     ),
     "bench.measure.feature_store": "FeatureSet",
     "bench.modalities._base": "Modality modality_of",
@@ -180,7 +182,7 @@ _HOMES = {
     ),
     "bench.record": "CurvePoint Estimate Failure Interval Measurement Plan RunRecord",
     "bench.reading": "examples_in",
-    "bench.reading.ahead": "other_shape",
+    "bench.reading.ahead": "count_ahead other_shape",
     "bench.code_digest": "source_digest",
     "bench.registry": (
         "Presets command dataset discover executor extractor generator importer metric modality preview preview_of "
@@ -449,10 +451,12 @@ __all__ = [
     "bounded_interval",
     "build",
     "cache_folder",
+    "calling",
     "check",
     "command",
     "content_hash",
     "continued",
+    "count_ahead",
     "count_flops",
     "dataset",
     "decoding",
@@ -469,6 +473,7 @@ __all__ = [
     "fewest_for_quantile",
     "frame",
     "generator",
+    "hint",
     "hub_folder",
     "idle_share",
     "importer",

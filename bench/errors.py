@@ -171,6 +171,11 @@ def hint(name: str, known: Iterable[str], akin: Sequence[str] = ()) -> str:
     return f"; there is {', '.join(names)}" if names else "; there is none"
 
 
+def counted(n: int, noun: str) -> str:
+    """``1 trial``, ``2,000 trials``."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def expect(name: str, value: object, right: bool, wanted: str) -> None:
     """Raises GenbenchError for an argument that is not what a function takes."""
     if not right:

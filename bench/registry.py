@@ -126,11 +126,20 @@ class GeneratorEntry(Entry):
     sampling: frozenset[str]
     content: Callable[..., str]
     fits: Callable[..., None]
+    holds: Callable[..., int | None]
     of_data: bool = False
 
     def named(self, name: str, rest: str) -> Self:
-        make, content, fits = (_handed(call, rest) for call in (self.make, self.content, self.fits))
-        return replace(self, name=name, make=make, content=content, fits=fits)
+        make, content, fits, holds = (_handed(c, rest) for c in (self.make, self.content, self.fits, self.holds))
+        return replace(self, name=name, make=make, content=content, fits=fits, holds=holds)
+
+    @property
+    def trains(self) -> bool | None:
+        """Whether a suite trains it; None where that is not known before it is made, as of what a function makes."""
+        make = inspect.unwrap(self.make)
+        if self.control or (isinstance(make, type) and not hasattr(make, "train_step")):
+            return False
+        return True if isinstance(make, type) else None
 
     def made_of(self, dataset: Dataset | None) -> Dataset | DataSpec | None:
         """What its constructor is given first. Raises GenbenchError for no data, where that is asked for its form."""
@@ -480,6 +489,7 @@ def generator(
     sampling: Iterable[str] = (),
     content: Callable[..., str] = lambda *rest, **params: "",
     fits: Callable[..., None] = lambda spec, *rest, **params: None,
+    holds: Callable[..., int | None] = lambda *rest, **params: None,
 ) -> Callable[[T], T]:
     """Register a family. Its constructor takes a DataSpec, then keyword-only hyperparameters with defaults.
 
@@ -500,6 +510,8 @@ def generator(
     fits: of a family that reads files: raises DataError where what they hold cannot be of such data. It is called with
         the DataSpec, the rest of the name if there is one, and the hyperparameters, before anything is trained, and
         should be quick: a header tells a shape.
+    holds: of a family that deals what was made before: how many it has, and None where that takes long to count; called
+        as ``content`` is. A suite that asks for more is refused.
     """
     known = _named(modalities)
 
@@ -524,6 +536,7 @@ def generator(
             sampling=frozenset(sampling),
             content=content,
             fits=fits,
+            holds=holds,
             of_data=bool(control) or _first_type(make) in (Dataset, Dataset | None),
             **_common(name, make),
         )

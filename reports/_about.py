@@ -104,7 +104,7 @@ def _of_one(
         lines=list(_lines(board, row, best)),
         made=[_made(board, record, run_folder) for record in _shown(row)],
         curve=figure,
-        spent={} if plan.control else spent(plan),
+        spent=spent(row.group.first),
         phases=_phases(row.group.records),
         machines=machines_of(row.group.records),
         omitted=list(omitted),

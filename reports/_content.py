@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import Plan, Records, RunRecord, Unfinished
+from bench import Records, RunRecord, Unfinished
 from bench.results.across import Across, across
 from bench.results.board import Board, busy, leaderboards, seeds_text
 from bench.results.groups import given_up, newest
@@ -279,15 +279,20 @@ def _settings(boards: Iterable[Board]) -> list[Setting]:
         for row in board.rows:
             plan = row.group.first.plan
             key = repr((row.name, sorted(plan.params.items()), sorted(plan.budget.items())))
-            new = Setting(row.name, plan.family, [], plan.params, {} if plan.control else spent(plan))
+            new = Setting(row.name, plan.family, [], plan.params, spent(row.group.first))
             found.setdefault(key, new).datasets.append(board.dataset)
     return sorted(found.values(), key=lambda s: s.name)
 
 
-def spent(plan: Plan) -> dict[str, Any]:
-    """The budget, and what of the rest is not as a suite has it by default."""
+def spent(record: RunRecord) -> dict[str, Any]:
+    """The budget, and what of the rest is not as a suite has it by default; nothing of a yardstick."""
+    plan = record.plan
+    if plan.control:
+        return {}
+    untrained = record.status == "ok" and record.steps is None
+    budget = {k: v for k, v in plan.budget.items() if not (untrained and k.startswith(("train_", "checkpoint_")))}
     special = {"load": plan.weights, "precision": plan.precision, "compile": plan.compile or None}
-    return {**plan.budget, **{name: value for name, value in special.items() if value not in (None, "fp32")}}
+    return {**budget, **{name: value for name, value in special.items() if value not in (None, "fp32")}}
 
 
 def machines_of(records: Iterable[RunRecord]) -> Machines:

@@ -91,7 +91,7 @@ def _nothing(board: Board) -> str:
         return "Only yardsticks were run here."
     if "ok" not in results:
         return f"No generator has a result; every trial {' or was '.join(sorted(results))}."
-    return "No generator has a number for realism or likelihood."
+    return "No generator has a number for realism or likelihood, and costs alone put none before another."
 
 
 def _won(best: Entry, others: Sequence[Entry], main: Column, board: Board, beaten: bool) -> str:

@@ -51,7 +51,7 @@ def write(records: list[RunRecord], run_folder: Path, target: Path, notes: list[
         *_samples(section, target),
         *_data(plan),
         "## Training",
-        _facts(_training(plan)),
+        _facts(_training(row.group.first)),
     ]
     return write_atomic(target / "README.md", hub.front(head, LICENSE) + "\n" + "\n\n".join(parts) + "\n")
 
@@ -110,9 +110,9 @@ def _left_out(reasons: Mapping[str, int]) -> str:
     return f"{sum(reasons.values()):,}{f': {told}' if told else ''}"
 
 
-def _training(plan: Plan) -> dict[str, Any]:
+def _training(record: RunRecord) -> dict[str, Any]:
     """Hyperparameters and budget, without what the run alone rests on."""
-    return {**plan.params, **{name: value for name, value in spent(plan).items() if name not in _OF_THE_RUN}}
+    return {**record.plan.params, **{name: v for name, v in spent(record).items() if name not in _OF_THE_RUN}}
 
 
 def _facts(facts: Mapping[str, Any]) -> str:

@@ -202,7 +202,9 @@ def _machines(content: Content) -> str:
     parts = ["## Environment", table(["", ""], [[text(k), text(v)] for k, v in machines.shared.items()])]
     if machines.differing:
         parts.append("The records come from several environments:")
-        parts.append("\n".join(f"- {n} trials: {text(listed(what))}" for what, n in machines.differing))
+        parts.append(
+            "\n".join(f"- {n} trial{'s' if n > 1 else ''}: {text(listed(what))}" for what, n in machines.differing)
+        )
     return "\n\n".join(parts)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from bench.engine import runner  # imports torch, so that this file is loaded where it is needed
 from bench.engine.plan import TrialPlan
-from bench.errors import GenbenchError, SuiteError, printable
+from bench.errors import GenbenchError, SuiteError, counted, printable
 from bench.results.gate import Gate
 from bench.results.store import Planned, read_side
 
@@ -106,7 +106,7 @@ def _estimate(side: Side, jobs: int) -> str:
     seeds, minutes = sorted({trial.seed for trial in side.missing}), max(1, round(seconds / 60))
     unknown = ", ".join(name for name, before in took.items() if not before)
     rest = f", and {unknown}, of which nothing is known" if unknown else ""
-    return f"{len(side.missing)} trials, {', '.join(took)} with seeds {seeds}: about {minutes} min{rest}"
+    return f"{counted(len(side.missing), 'trial')}, {', '.join(took)} with seeds {seeds}: about {minutes} min{rest}"
 
 
 def _of(planned: Planned) -> tuple[str, list[str]]:

@@ -11,7 +11,7 @@ import typer
 
 from bench.cli._options import Device, names_of
 from bench.cli._tables import print_table
-from bench.errors import GenbenchError, printable
+from bench.errors import GenbenchError, counted, printable
 from bench.registry import command, registry
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _print_plan(plans: list[TrialPlan], out: Path) -> None:
             "dataset": plan.dataset,
             "seed": str(plan.seed),
             "preset": plan.preset or "",
-            "training": "" if plan.load or plan.control else str(plan.budget.target),
+            "training": _training(plan),
             "metrics": str(len(plan.metrics)),
             "record": said[status],
         }
@@ -90,9 +90,17 @@ def _print_plan(plans: list[TrialPlan], out: Path) -> None:
     ]
     print_table("", rows, wrapped=["generator", "dataset"])
     done = sum(status in ("ok", "skipped") for status in found)
-    print(f"{len(plans)} trials: {done} done in {printable(str(out))}, {len(plans) - done} to run")
+    print(f"{counted(len(plans), 'trial')}: {done} done in {printable(str(out))}, {len(plans) - done} to run")
     for line in foreseen(plans):
         print(printable(line))
+
+
+def _training(plan: TrialPlan) -> str:
+    """When it ends; empty for what is not trained."""
+    trains = registry.get("generators", plan.family).trains
+    if plan.load or trains is False:
+        return ""
+    return f"{plan.budget.target}{'' if trains else ', if it learns'}"
 
 
 def _print_json(plans: list[TrialPlan], out: Path) -> None:

@@ -20,7 +20,7 @@ LEAK, NEAR_LEAK = "are in two splits", "are nearly in two splits"
 GROUPS = "are of a group that is in two splits"
 LABELS = "are the same as another one whose label differs"
 UNLIKE = "are held out under another label than the same one in training"
-CONVERTED = "are of mode {} and are converted to {}"
+CONVERTED = "are of mode {}"
 _RULES = {
     TWICE: "the first stays",
     NEARLY: "the largest stays, then one saved without loss, then the first",
@@ -42,7 +42,8 @@ class Finding(BaseModel, frozen=True):
     """What is wrong with how many, with the first of them by name.
 
     what: as a sentence goes on after "3 of 200 pictures".   of: how many were looked at.
-    examples: a name, and what is wrong with it or the one that it is the same as.   dropped: what became of them.
+    examples: a name, and what is wrong with it or the one that it is the same as.   dropped: what became of them;
+    done: what was done instead to those that no other finding drops.
     leaks: whether what is held out can be learned from.
     """
 
@@ -52,6 +53,7 @@ class Finding(BaseModel, frozen=True):
     examples: tuple[tuple[str, str], ...]
     dropped: bool
     leaks: bool = False
+    done: str = ""
 
     @property
     def pairs(self) -> bool:
@@ -66,7 +68,7 @@ class Finding(BaseModel, frozen=True):
     @property
     def became(self) -> str:
         """What became of them."""
-        return "dropped" if self.dropped else "kept"
+        return "dropped" if self.dropped else self.done or "kept"
 
     @property
     def told(self) -> str:
@@ -164,9 +166,9 @@ def converted(modes: Mapping[str, Sequence[int]], names: Sequence[str], of: int,
     """
     for mode, rows in modes.items():
         if mode not in ("", "L", "RGB"):
-            what = CONVERTED.format(_MODES.get(mode, mode), "grey" if channels == 1 else "RGB")
+            what, done = CONVERTED.format(_MODES.get(mode, mode)), f"converted to {'grey' if channels == 1 else 'RGB'}"
             some = tuple((names[row], "") for row in rows[:NAMED])
-            yield Finding(what=what, count=len(rows), of=of, examples=some, dropped=False)
+            yield Finding(what=what, count=len(rows), of=of, examples=some, dropped=False, done=done)
 
 
 def shown(same: Sequence[Twin]) -> list[int]:

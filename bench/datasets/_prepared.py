@@ -79,15 +79,19 @@ class PreparingPictures(Preparing):
         self.worth.append(4 * pixels[0].size - loss)  # larger first, then what saving cost less
         if self.stages.denoise:
             pixels = OF_PICTURES[self.stages.denoise](pixels)
-        self.keep(self.formed(pixels))
+        self.keep(self.formed(pixels, item.name))
         self.note(item)
 
-    def formed(self, pixels: np.ndarray) -> np.ndarray:
+    def formed(self, pixels: np.ndarray, name: str) -> np.ndarray:
         """Of the size and the mode that are asked for. Raises DataError where sizes differ and none is."""
         size, mode = self.stages.size, self.stages.mode
         if size is None and len(self.sizes) > 1:
-            some = ", ".join(self.sizes)
-            raise DataError(f"{self.name}: pictures differ in size ({some}): say with size = 64 what to bring them to")
+            (first, n), (other, _) = self.sizes.most_common()
+            before = f"the {n:,} before it are" if n > 1 else "the one before it is"
+            raise DataError(
+                f"{self.name}: pictures differ in size: {named(name)} is {other}, {before} {first}: say with size = 64 "
+                "what to bring them to"
+            )
         found = fitted(pixels, size, self.stages.fit) if size else pixels
         self.steps["resized"] += found is not pixels
         return in_mode(found, mode) if mode else found

@@ -74,7 +74,10 @@ class TextDataset(Spelled):
         streams = {split: self._tokeniser.encode(texts[split]).astype(small) for split in SPLITS}
         for split, stream in streams.items():
             if len(stream) < window:
-                raise DataError(f"{name}, {split}: {len(stream)} {tokeniser} are fewer than one window of {window}")
+                raise DataError(
+                    f"{name}, {split}: {len(stream)} {tokeniser} are fewer than one window of {window}: set window, or "
+                    "bring more text"
+                )
         self.name, self._texts = name, dict(texts)
         self.spec = DataSpec("text", (window,), "tokens", vocab=len(self.pieces))
         how = [f"{tokeniser}/1/{window}"]

@@ -163,7 +163,7 @@ def _load(data: DatasetUse, suite: Suite) -> Dataset:
         for use in uses
         if use.trained_on and {**spec, **use.trained_on} != spec
     ]
-    problems += [told for use in uses if (told := _unfit(use, dataset))]
+    problems += [told for use in uses if (told := _unfit(use, dataset) or _too_few(use))]
     ceiling = next((use.family for use in uses if use.entry.role == "ceiling"), None)
     held_out = len(modality_of(dataset.spec).disjoint(dataset, "valid"))
     wanted = max(use.budget.samples for use in uses)
@@ -195,6 +195,15 @@ def _unfit(use: GeneratorUse, dataset: Dataset) -> str:
         except DataError as error:
             return f"{use.place}: {error}"
     return ""
+
+
+def _too_few(use: GeneratorUse) -> str:
+    """That a family has fewer samples than it is asked for; "" where it has not, or does not count them."""
+    with calling(f"{use.family!r} of {use.entry.origin}, asked how many samples it has,"):
+        held = use.entry.holds(**use.params)
+    if held is None or held >= use.budget.samples:
+        return ""
+    return f"{use.place}: it has {held:,} samples, and budget.samples = {use.budget.samples}: set it to {held} or less"
 
 
 def _plan(

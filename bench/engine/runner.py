@@ -21,7 +21,7 @@ from bench.engine.plan import TrialPlan, plan_trials
 from bench.engine.progress import Display
 from bench.engine.suite import read_suite
 from bench.engine.worker import WORKER_FLAG
-from bench.errors import DataError, GenbenchError, OutputError, RunStopped, check_path, expect
+from bench.errors import DataError, GenbenchError, OutputError, RunStopped, check_path, counted, expect
 from bench.probes.machine import choose_device, usable_cores
 from bench.record import RunRecord, Status
 from bench.registry import registry
@@ -170,7 +170,8 @@ def _execute(
             raise RunStopped(f"{error}; {kept}") from error
         except OutputError as error:
             left = len(plans) - display.done
-            raise RunStopped(f"{error}; {left} trials are left, the same command goes on from there") from error
+            rest = f"{counted(left, 'trial')} to run, and the same command goes on from there"
+            raise RunStopped(f"{error}; {rest}") from error
 
 
 def waves(plans: Iterable[TrialPlan]) -> list[list[TrialPlan]]:

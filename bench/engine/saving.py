@@ -71,12 +71,23 @@ def _chosen(records: Records, generator: str, dataset: str, seed: int | None) ->
     for what, asked in (("generator", generator), ("dataset", dataset)):
         if asked and asked not in (names := {getattr(r.plan, what) for r in trained}):
             raise UnknownName(what, asked, names)
+    elsewhere = [r for r in records if generator in ("", r.plan.generator) and not r.plan.control and r not in trained]
+    if not trained and elsewhere:
+        how = {f"{r.plan.generator} ({_why_not(r)})": None for r in elsewhere}
+        raise GenbenchError(f"only what was trained here is saved, and here is {', '.join(how)}")
     known = sorted({f"{r.plan.generator} on {r.plan.dataset}, seed {r.plan.seed}" for r in trained})
     if not fit:
         raise GenbenchError(f"no such model was trained here; there is {'; '.join(known) or 'none'}")
     if len(which := sorted({f"--generator {r.plan.generator} --dataset {r.plan.dataset}" for r in fit})) > 1:
         raise GenbenchError(f"several models were trained here; say which: {'; '.join(which)}")
     return max(fit, key=lambda r: (-r.plan.seed, r.created))
+
+
+def _why_not(record: RunRecord) -> str:
+    """Why there are no weights of it to be saved."""
+    if record.status != "ok":
+        return record.status
+    return f"loaded from {record.plan.load}" if record.plan.load else "made elsewhere"
 
 
 def _weights(run: Path, record: RunRecord) -> Path:

@@ -473,8 +473,9 @@ class _Checker:
                 self.problems.append(
                     f"generators.{g.label} makes {_join(g.entry.modalities)}, but the suite's data is {_join(offered)}"
                 )
+        fitting = any(g.entry.modalities & offered for g in suite.generators)  # else each was told already
         for d in suite.datasets:
-            if not any(d.entry.modality in g.entry.modalities for g in suite.generators):
+            if fitting and not any(d.entry.modality in g.entry.modalities for g in suite.generators):
                 self.problems.append(f"datasets.{d.label} is {d.entry.modality}, {_who_makes(d.entry.modality)}")
 
 
@@ -485,7 +486,9 @@ def _who_makes(modality: str) -> str:
         [e.name for e in every if e.control is c and modality in e.modalities] for c in (False, True)
     )
     if families:
-        return f"which no generator of the suite makes: name one that does ({', '.join(families)})"
+        more = len(families) - FEW
+        some = f"{', '.join(families[:FEW])}{f', and {more} more: `genbench list generators`' if more > 0 else ''}"
+        return f"which no generator of the suite makes: name one that does ({some})"
     return f"which no family here makes: there are only yardsticks, which may be named ({', '.join(yardsticks)})"
 
 
@@ -502,6 +505,7 @@ _HOMES = {
     **dict.fromkeys(Budget.model_fields, "in [budget]"),
     **dict.fromkeys(SECTIONS, "at the top of the suite"),
 }
+FEW = 10  # families that are named where any would do
 _KINDS = {str: "string", bool: "truth value", dict: "table"}
 _EXAMPLE = {"datasets": "[datasets.mnist5k]", "generators": "[generators.vae]"}
 

@@ -17,6 +17,7 @@ from bench.protocols import Batch, Dataset, DataSpec, Kept, Split, SplitName
 from bench.registry import ExtractorEntry, registry
 
 TOLERANCE = 1e-4  # by which arithmetic may leave [-1, 1]
+_OF_LEVELS = ": of 0..255, x / 127.5 - 1 makes them"
 AT_A_TIME = 1000  # examples of a split that are read at once
 
 
@@ -76,13 +77,15 @@ class Modality:
     def checked(self, x: Tensor, bound: float = 1) -> Tensor:
         """Floats of at least 32 bits. Raises TrialError unless they lie within [-bound, bound]."""
         if not x.is_floating_point():
-            raise TrialError(f"{self.values} must be floats in [-{bound:g}, {bound:g}], got {x.dtype}")
+            levels = _OF_LEVELS if x.dtype == torch.uint8 else ""
+            raise TrialError(f"{self.values} must be floats in [-{bound:g}, {bound:g}], got {x.dtype}{levels}")
         x = x if x.dtype == torch.float64 else x.float()  # a level is finer than what 16 bits tell apart
         if not torch.isfinite(x).all():
             raise NotFinite("samples hold NaN or infinity: training diverged, or sample() divides by zero")
         if x.numel() and x.abs().max() > bound + TOLERANCE:
             low, high = x.aminmax()
-            raise TrialError(f"{self.values} must lie in [-{bound:g}, {bound:g}], got [{low:.3g}, {high:.3g}]")
+            levels = _OF_LEVELS if low >= 0 and high > 2 * bound else ""
+            raise TrialError(f"{self.values} must lie in [-{bound:g}, {bound:g}], got [{low:.3g}, {high:.3g}]{levels}")
         return x
 
     def stored(self, batch: Batch, spec: DataSpec) -> Stored:

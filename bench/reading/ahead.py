@@ -31,6 +31,19 @@ def other_shape(source: str | Path, wanted: Shape) -> Shape | None:
     return shape if math.prod(shape) != math.prod(wanted) else None
 
 
+def count_ahead(source: str | Path) -> int | None:
+    """How many examples a folder or .zip of pictures or an array holds, none of them read; None for other files.
+
+    Raises DataError for what is not there or damaged.
+    """
+    path = locate(source)
+    suffix = path.suffix.lower()
+    if path.is_dir() or suffix == ".zip":
+        return len(list_files(path, in_order=False).names)
+    form = sample_form(path) if suffix in (".npy", ".npz") else None
+    return form[0][0] if form and form[0] else None
+
+
 def _of_first_picture(path: Path) -> Shape:
     listing = list_files(path)
     with decoding(listing.names[0]), listing.open(0) as file, open_picture(file) as image:

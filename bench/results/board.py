@@ -500,15 +500,21 @@ def _placed(rows: Sequence[Row], main: Column | None) -> list[Row]:
 def main_column(columns: Sequence[Column], rows: Sequence[Row]) -> Column | None:
     """The quality metric that orders the board, one that generators have; of its protocols what most of them share.
 
-    Of a board without any of realism and likelihood, such as one of other tools' results, what leads another aspect.
+    Of a board without any of realism and likelihood what leads another aspect. Costs order only the results of other
+    tools, which are told by nothing else: noise is made faster than anything.
     """
+    imported = all(record.imported for row in rows for record in row.group.records)
 
     def place(column: Column) -> tuple[bool, bool, bool, Place, int]:
         elsewhere = column.aspect not in ORDERING
         cost = column.aspect == "efficiency"
         return not _measured(rows, column), elsewhere, cost, column.lead, -_measured(rows, column)
 
-    candidates = [c for c in columns if c.better != "none" and (c.aspect in ORDERING or c.lead != _LAST)]
+    candidates = [
+        c
+        for c in columns
+        if c.better != "none" and (c.aspect in ORDERING or c.lead != _LAST) and (imported or c.aspect != "efficiency")
+    ]
     return min(candidates, key=place, default=None)
 
 

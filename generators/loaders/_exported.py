@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from bench import DataSpec, Rows, TrialError, Unsupported, locate, sha256
+from bench import DataError, DataSpec, Rows, TrialError, Unsupported, fault, locate, sha256
 
 Draw = Literal["normal", "uniform"]
 Values = Literal["-1..1", "0..1", "0..255"]
@@ -19,6 +20,18 @@ def content(path: str, **params: object) -> str:
     place = locate(path)
     files = sorted(file for file in place.parent.iterdir() if file.is_file() and file.name.startswith(place.name))
     return "".join(f"{file.name} {sha256(file)}\n" for file in files)
+
+
+def tried(make: Callable[..., Exported], spec: DataSpec, path: str, **params: Any) -> None:
+    """Draw two samples: what a file does not say of itself is known before anything is trained.
+
+    Raises DataError for what a trial would fail of; what it would be skipped for is left to it.
+    """
+    with contextlib.suppress(Unsupported):
+        try:
+            make(spec, path, **params).sample(2, torch.Generator().manual_seed(0))
+        except TrialError as error:
+            raise DataError(str(error)) from error
 
 
 class Exported(nn.Module):
@@ -47,11 +60,17 @@ class Exported(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
-        """``(n, *shape)``. Raises TrialError where the net makes another shape than the data's."""
+        """``(n, *shape)``. Raises TrialError where the net fails, or makes another shape than the data's."""
         rows = Rows(rng, n)
         label = [rows.labels(self.spec.classes or 1, condition)] if self.conditional else []
         given = getattr(rows, self.draw)(*self.noise), *label
-        x = self.net(*(part.to(self.where.device) for part in given))
+        try:
+            x = self.net(*(part.to(self.where.device) for part in given))
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # each of the three libraries has its own, and no common one
+            shapes = " and labels ".join(str(tuple(part.shape)) for part in given)
+            raise TrialError(f"given noise {shapes}, the net fails: {fault(error)}") from error
         if tuple(x.shape) != (n, *self.spec.shape):
             raise TrialError(f"of {n} draws the net makes {tuple(x.shape)}, and the data is {self.spec.shape}")
         if self.values == "-1..1":

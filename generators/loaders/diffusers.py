@@ -7,6 +7,7 @@ for each class, ``prompts``, or the same for all. Each image is drawn from a ran
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -14,12 +15,28 @@ import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from bench import DataError, DataSpec, GenbenchError, Rows, TrialError, Unsupported, fault, generator, named
+from bench import DataError, DataSpec, GenbenchError, Rows, TrialError, Unsupported, decoding, fault, generator, named
 from generators.loaders import _hub
 
 
 def _content(target: str, *, revision: str = "", **params: Any) -> str:
     return _hub.described(_hub.found(target, revision))
+
+
+def _fits(spec: DataSpec, target: str, *, revision: str = "", **params: Any) -> None:
+    """Raises DataError for no pipeline, and for one without an autoencoder whose net is of another shape."""
+    folder = _hub.found(target, revision)
+    if not (folder / "model_index.json").is_file():
+        raise DataError(f"{named(target)} holds no pipeline that diffusers reads (it has no model_index.json)")
+    parts = {path.parent.name: path for path in folder.glob("*/config.json")}
+    if "unet" not in parts or {"vae", "vqvae", "movq"} & {*parts}:
+        return
+    with decoding(parts["unet"]):
+        about = json.loads(parts["unet"].read_text(encoding="utf-8"))
+        size = about.get("sample_size")
+        sides = [size, size] if isinstance(size, int) else size
+    if sides and [about.get("out_channels"), *sides] != [*spec.shape]:
+        raise DataError(f"{named(target)} makes {(about.get('out_channels'), *sides)}, and the data is {spec.shape}")
 
 
 @generator(
@@ -28,6 +45,7 @@ def _content(target: str, *, revision: str = "", **params: Any) -> str:
     presets={"test": {}},
     sampling={"steps", "guidance", "prompts", "arguments"},
     content=_content,
+    fits=_fits,
 )
 class Pipeline(nn.Module):
     """A pipeline as diffusers saves it.

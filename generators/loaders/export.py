@@ -8,10 +8,16 @@ import torch
 from torch import Tensor
 
 from bench import DataError, DataSpec, fault, generator, locate, named
-from generators.loaders._exported import Draw, Exported, Values, content
+from generators.loaders._exported import Draw, Exported, Values, content, tried
 
 
-@generator("export:", modalities=None, presets={"test": {}}, content=content)
+@generator(
+    "export:",
+    modalities=None,
+    presets={"test": {}},
+    content=content,
+    fits=lambda spec, path, **params: tried(Export, spec, path, **params),
+)
 class Export(Exported):
     """A net of one input, noise ``(n, ...)``, or of two, noise and labels ``(n,)``; n must be free (a ``Dim``).
 

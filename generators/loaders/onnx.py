@@ -6,10 +6,16 @@ import torch
 from torch import Tensor
 
 from bench import DataError, DataSpec, fault, generator, locate, named
-from generators.loaders._exported import Draw, Exported, Values, content
+from generators.loaders._exported import Draw, Exported, Values, content, tried
 
 
-@generator("onnx:", modalities=None, presets={"test": {}}, content=content)
+@generator(
+    "onnx:",
+    modalities=None,
+    presets={"test": {}},
+    content=content,
+    fits=lambda spec, path, **params: tried(Onnx, spec, path, **params),
+)
 class Onnx(Exported):
     """A graph of one input, noise ``(n, ...)``, or of two, noise and labels ``(n,)`` int64, and of one output.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import inspect
 import sys
@@ -13,7 +14,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import DataSpec, GenbenchError, Generator, generator, named, said, source_digest
+from bench import (
+    DataError,
+    DataSpec,
+    GenbenchError,
+    Generator,
+    calling,
+    decoding,
+    generator,
+    hint,
+    named,
+    said,
+    source_digest,
+)
 
 
 def _content(target: str, **params: Any) -> str:
@@ -28,17 +41,40 @@ def _content(target: str, **params: Any) -> str:
     return source_digest(found.origin if found.origin and found.origin.endswith(".py") else module)
 
 
-@generator("python:", modalities=None, presets={"test": {}}, content=_content)
+def _fits(spec: DataSpec, target: str, **params: Any) -> None:
+    """Raises DataError where the module's text, which is read and not run, has no such name, and hides none."""
+    module, name = _split(target)
+    found = importlib.util.find_spec(module)
+    if found is None or not (found.origin or "").endswith(".py"):
+        return
+    with decoding(found.origin):
+        text = ast.parse(Path(str(found.origin)).read_bytes())
+    names: set[str] = set()
+    for node in ast.walk(text):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                names.add(node.name)
+            case ast.Import() | ast.ImportFrom():
+                names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+            case ast.Name(ctx=ast.Store()):
+                names.add(node.id)
+    first = name.partition(".")[0]
+    if first not in names and not names & {"*", "__getattr__"}:
+        raise DataError(f"python:{named(target)}: {module} has no {named(first)}{hint(first, names)}")
+
+
+@generator("python:", modalities=None, presets={"test": {}}, content=_content, fits=_fits)
 def python(spec: DataSpec, target: str, *, arguments: Mapping[str, Any] | None = None) -> Generator:
     """What a factory returns that is called with the DataSpec, or with nothing, and these arguments.
 
     It has ``sample(n, rng, condition=None)`` as a family has, ``sample(n, rng)``, or ``sample(n)``, which draws from
     the global generators; these are seeded from ``rng`` then, and its samples depend on how many are drawn at a time.
-    Whatever else of a family it has is measured, too. Raises GenbenchError for no such factory, or one of what cannot
-    sample.
+    Whatever else of a family it has is measured, too. Raises GenbenchError for no such factory, for one that raises,
+    and for one of what cannot sample.
     """
     factory, given = _found(target), dict(arguments or {})
-    made = factory(spec, **given) if _takes(factory, spec, **given) else factory(**given)
+    with calling(f"python:{named(target)}"):
+        made = factory(spec, **given) if _takes(factory, spec, **given) else factory(**given)
     if isinstance(made, torch.nn.Module):
         made.eval()
     sample = getattr(made, "sample", None)

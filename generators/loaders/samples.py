@@ -12,6 +12,7 @@ from bench import (
     DataSpec,
     GenbenchError,
     Pictures,
+    count_ahead,
     examples_in,
     generator,
     locate,
@@ -37,7 +38,7 @@ def _fits(spec: DataSpec, path: str) -> None:
         raise DataError(_OTHER.format(named(path), found, spec.shape))
 
 
-@generator("samples:", modalities=None, presets={"test": {}}, content=_content, fits=_fits)
+@generator("samples:", modalities=None, presets={"test": {}}, content=_content, fits=_fits, holds=count_ahead)
 class Samples:
     """Samples in a folder, .zip, .npz, .npy, .txt or .jsonl, dealt in random order, each at most once.
 

@@ -7,16 +7,23 @@ import warnings
 import torch
 
 from bench import DataError, DataSpec, fault, generator, locate, named
-from generators.loaders._exported import Draw, Exported, Values, content
+from generators.loaders._exported import Draw, Exported, Values, content, tried
 
 
-@generator("torchscript:", modalities=None, presets={"test": {}}, content=content)
+@generator(
+    "torchscript:",
+    modalities=None,
+    presets={"test": {}},
+    content=content,
+    fits=lambda spec, path, **params: tried(TorchScript, spec, path, **params),
+)
 class TorchScript(Exported):
     """A net whose file holds its code, too.
 
-    noise: the shape of one sample's.  labelled: whether the net takes a label behind it, ``(n,)`` int64.
+    noise: the shape of one sample's, which no file says.
+    labelled: whether the net takes a label behind it, ``(n,)`` int64.
     draw, values: of what law the noise is, and between what ends the net's output lies.
-    Raises DataError for a file that holds no such net.
+    Raises DataError for a file that holds no such net, or without noise.
     """
 
     def __init__(
@@ -24,7 +31,7 @@ class TorchScript(Exported):
         spec: DataSpec,
         path: str,
         *,
-        noise: tuple[int, ...] = (),
+        noise: tuple[int, ...] | None = None,
         labelled: bool = False,
         draw: Draw = "normal",
         values: Values = "-1..1",
@@ -35,4 +42,6 @@ class TorchScript(Exported):
                 net = torch.jit.load(str(locate(path)), map_location="cpu").eval()
         except RuntimeError as error:
             raise DataError(f"{named(path)} holds no TorchScript: {fault(error)}") from error
+        if noise is None:
+            raise DataError(f"{named(path)} does not say what noise it takes: set noise = [8], or what one sample's is")
         super().__init__(net, spec, noise, labelled, draw, values)

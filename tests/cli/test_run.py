@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.cli._main import run_command
@@ -52,6 +53,25 @@ def test_a_dry_run_is_a_row_a_trial_and_says_which_are_done(
         ["real", "digits", "0", "3", "to", "run"],
     ]
     assert " ".join(count) == f"5 trials: 1 done in {out}, 4 to run"
+
+
+def test_of_what_does_not_train_no_training_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what a function makes it is not known before."""
+    monkeypatch.chdir(tmp_path)
+    Path("theirs.py").write_text("def make(): ...\n")
+    np.savez("x.npz", images=np.random.default_rng(0).integers(0, 256, (40, 1, 8, 8), np.uint8))
+    Path("suite.toml").write_text(
+        'controls = false\nmetrics = ["parameters"]\n[budget]\ntrain_steps = 20\nsamples = 40\n[datasets.digits]\n'
+        '[generators.dealt]\nfamily = "samples:x.npz"\n[generators.made]\nfamily = "python:theirs:make"\n'
+    )
+    assert run_command(["run", "suite.toml", "--dry-run"]) == 0
+    _, *rows, _ = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert rows == [
+        ["dealt", "digits", "0", "1", "to", "run"],
+        ["made", "digits", "0", "20", "steps,", "if", "it", "learns", "1", "to", "run"],
+    ]
 
 
 def test_what_will_have_no_number_is_told_before_and_after(

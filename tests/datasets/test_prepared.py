@@ -163,14 +163,12 @@ class TestCleaning:
         data = make(f"folder:{tmp_path}", clean=clean)
         told = {f.what: (f.count, [name for name, _ in f.examples], f.became) for f in data.prepared.findings}
         assert told == {
-            "are of mode CMYK (a colour profile is not applied) and are converted to RGB": (
-                2, ["20.jpg", "21.jpg"], "kept",
-            ),
-            "are of mode P (a palette) and are converted to RGB": (1, ["22.png"], "kept"),
-            "are of mode RGBA (an alpha channel, opaque) and are converted to RGB": (1, ["23.png"], "kept"),
-        }  # fmt: skip
+            "are of mode CMYK (a colour profile is not applied)": (2, ["20.jpg", "21.jpg"], "converted to RGB"),
+            "are of mode P (a palette)": (1, ["22.png"], "converted to RGB"),
+            "are of mode RGBA (an alpha channel, opaque)": (1, ["23.png"], "converted to RGB"),
+        }
         assert sum(map(len, splits(data))) == 25 and data.prepared.left_out == {}
-        assert any("converted to grey" in f.what for f in make(f"folder:{tmp_path}", mode="L").prepared.findings)
+        assert any("converted to grey" in f.told for f in make(f"folder:{tmp_path}", mode="L").prepared.findings)
 
     def test_how_far_it_is_is_said_where_decoding_takes_long(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

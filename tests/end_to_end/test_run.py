@@ -608,7 +608,7 @@ class TestFolder:
             kept.append(real(handle))
 
         monkeypatch.setattr("os.fsync", full)
-        with pytest.raises(RunStopped, match=r"No space left on device; 4 trials are left, the same command"):
+        with pytest.raises(RunStopped, match=r"No space left on device; 4 trials to run, and the same command"):
             run(small, out=out)
         monkeypatch.undo()
         assert len(records(out)) == 1 and not list(out.glob("*/.tmp-*"))

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 from huggingface_hub import ModelCard
@@ -103,6 +104,17 @@ class TestWrong:
             bench.save_model(run, tmp_path / "x", generator="minne")
         with pytest.raises(UnknownName, match="unknown dataset 'digit'; did you mean 'digits'"):
             bench.save_model(run, tmp_path / "x", dataset="digit")
+
+    def test_what_was_not_trained_here(self, tmp_path: Path) -> None:
+        np.savez(tmp_path / "x.npz", images=np.random.default_rng(0).integers(0, 256, (40, 1, 8, 8), np.uint8))
+        ran(
+            {**TABLE, "seeds": [0], "generators": {"mine": {"family": f"samples:{tmp_path / 'x.npz'}"}}},
+            tmp_path / "run",
+        )
+        with pytest.raises(
+            GenbenchError, match=r"only what was trained here is saved, and here is mine \(made elsewhere"
+        ):
+            bench.save_model(tmp_path / "run", tmp_path / "saved")
 
     def test_a_folder_that_is_not_empty(self, run: Path, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")

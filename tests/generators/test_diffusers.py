@@ -157,6 +157,17 @@ class TestWrong:
         with pytest.raises(TrialError, match=r"makes \(1, 16, 16\), and the data is \(1, 8, 8\)"):
             sampled(loaded(unconditional(tmp_path, size=16), steps=1), [1])
 
+    def test_what_its_files_tell_is_told_before_anything_is_trained(self, tmp_path: Path) -> None:
+        unconditional(tmp_path / "large", size=16)
+        (tmp_path / "gpt2").mkdir()
+        (tmp_path / "gpt2" / "config.json").write_text('{"model_type": "gpt2"}')
+        fits = {name: registry.get("generators", f"diffusers:{tmp_path / name}").fits for name in ("large", "gpt2")}
+        with pytest.raises(DataError, match=r"large makes \(1, 16, 16\), and the data is \(1, 8, 8\)"):
+            fits["large"](GREY.spec)
+        fits["large"](DataSpec("image", (1, 16, 16), "continuous"))
+        with pytest.raises(DataError, match=r"gpt2 holds no pipeline .* \(it has no model_index\.json\)"):
+            fits["gpt2"](GREY.spec)
+
     def test_other_classes(self, tmp_path: Path) -> None:
         with pytest.raises(Unsupported, match="the data has no classes, and this makes 1000"):
             loaded(of_classes(tmp_path / "c"), made_up(DataSpec("image", (3, 8, 8), "continuous")))

@@ -117,6 +117,29 @@ class TestExported:
         with pytest.raises(TrialError, match=r"of 2 draws the net makes \(2, 4\), and the data is \(1, 8, 8\)"):
             sampled(loaded, [2])
 
+    def test_it_is_tried_before_anything_is_trained(self, kind: str, tmp_path: Path) -> None:
+        """What a trial is skipped for is not told then, but by the trial."""
+        net = nn.Sequential(nn.Linear(3, 64), nn.Tanh(), nn.Unflatten(1, (1, 8, 8))).eval()
+        SAVE[kind](net, (torch.zeros(2, 3),), tmp_path / "net.bin")
+        options: dict[str, Any] = {"noise": [3]} if kind == "torchscript" else {}
+        fits = family(f"{kind}:{tmp_path / 'net.bin'}").fits
+        fits(IMAGE, **options)
+        with pytest.raises(DataError, match=r"the net makes \(2, 1, 8, 8\), and the data is \(3, 8, 8\)"):
+            fits(DataSpec("image", (3, 8, 8), "continuous"), **options)
+
+
+class TestScript:
+    """Its file does not say what goes in."""
+
+    def test_without_noise_it_says_what_to_set(self, tmp_path: Path) -> None:
+        save_script(nn.Linear(3, 64), (torch.zeros(2, 3),), tmp_path / "net.pt")
+        fits = family(f"torchscript:{tmp_path / 'net.pt'}").fits
+        with pytest.raises(DataError, match=r"net\.pt does not say what noise it takes: set noise = \[8\]"):
+            fits(IMAGE)
+        with pytest.raises(DataError, match=r"given noise \(2, 5\), the net fails: "):
+            fits(IMAGE, noise=[5])
+        fits(DataSpec("vector", (64,), "continuous"), noise=[3], labelled=True)  # which is skipped: it has no labels
+
 
 def test_weights_beside_an_onnx_file_are_part_of_it(tmp_path: Path) -> None:
     """Where it keeps them, as the exporter does of large ones."""
@@ -134,7 +157,10 @@ def test_a_net_that_takes_labels_needs_some(tmp_path: Path) -> None:
     save_script(nn.Linear(3, 4), (torch.zeros(2, 3),), tmp_path / "net.pt")
     with pytest.raises(Unsupported, match="takes a label"):
         make(
-            family(f"torchscript:{tmp_path / 'net.pt'}"), made_up(DataSpec("vector", (4,), "continuous")), labelled=True
+            family(f"torchscript:{tmp_path / 'net.pt'}"),
+            made_up(DataSpec("vector", (4,), "continuous")),
+            noise=[3],
+            labelled=True,
         )
 
 
@@ -146,7 +172,7 @@ def test_values_are_brought_to_the_range_of_data(values: str, low: int, high: in
 
     save_script(Ends(), (torch.zeros(2),), tmp_path / "net.pt")
     spec = DataSpec("vector", (2,), "continuous")
-    loaded = make(family(f"torchscript:{tmp_path / 'net.pt'}"), made_up(spec), values=values)
+    loaded = make(family(f"torchscript:{tmp_path / 'net.pt'}"), made_up(spec), noise=[], values=values)
     assert sampled(loaded, [3]).data.tolist() == [[-1, 1]] * 3
 
 
@@ -181,6 +207,10 @@ def nothing() -> int:
     return 3
 
 
+def breaks() -> int:
+    return int("no number")
+
+
 class TestPython:
     def test_what_knows_genbench_is_taken_as_it_is(self) -> None:
         model = make(family(f"python:{__name__}:made"), DATA, arguments={"scale": 0.25})
@@ -201,11 +231,32 @@ class TestPython:
             (f"{__name__}:unmade", "unmade"),
             (f"{__name__}:DATA", "which cannot be called"),
             (f"{__name__}:nothing", r"returned int, which has no sample\(\)"),
+            (f"{__name__}:breaks", r"test_loaders:breaks failed: ValueError: .*no number.* \(test_loaders\.py, line "),
         ],
     )
     def test_what_is_wrong_is_said(self, target: str, words: str) -> None:
         with pytest.raises(GenbenchError, match=words):
             make(family(f"python:{target}"), DATA)
+
+    def test_a_name_that_its_text_has_not_is_told_before_it_is_run(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.syspath_prepend(tmp_path)
+        for name, text in (
+            ("runs_never", "raise SystemExit\ndef factory(): ...\n"),
+            ("has_all", "from x import *\n"),
+            ("has_none", ""),
+            ("is_no_python", "def (\n"),
+        ):
+            (tmp_path / f"{name}.py").write_text(text)
+        family("python:runs_never:factory.made").fits(IMAGE)
+        family("python:has_all:factory").fits(IMAGE)
+        with pytest.raises(DataError, match="runs_never has no facotry; did you mean 'factory'"):
+            family("python:runs_never:facotry").fits(IMAGE)
+        with pytest.raises(DataError, match="has_none has no factory; there is none"):
+            family("python:has_none:factory").fits(IMAGE)
+        with pytest.raises(DataError, match=r"is_no_python\.py: "):
+            family("python:is_no_python:factory").fits(IMAGE)
 
     def test_its_code_is_part_of_its_identity(self) -> None:
         known = family(f"python:{__name__}:made")
@@ -266,6 +317,27 @@ class TestSamples:
         np.savez(tmp_path / "made.npz", images=self.PIXELS)
         with pytest.raises(GenbenchError, match=r"holds only 30 samples: lower budget\.samples"):
             self.dealt(tmp_path / "made.npz", n=31)
+
+    @pytest.mark.parametrize("form", ["array", "folder", "texts"])
+    def test_more_than_there_are_is_told_with_the_plan(self, form: str, tmp_path: Path) -> None:
+        """Where they need not be read to be counted."""
+        if form == "array":
+            np.savez(path := tmp_path / "x.npz", images=self.PIXELS)
+        elif form == "folder":
+            path = tmp_path
+            for i in range(3):
+                Image.fromarray(self.PIXELS[i, 0]).save(path / f"{i}.png")
+        else:
+            (path := tmp_path / "x.txt").write_text("one\ntwo\n")
+        assert family(f"samples:{path}").holds() == {"array": 30, "folder": 3, "texts": None}[form]
+        if form == "array":
+            table = {
+                "controls": False, "budget": {"samples": 31}, "datasets": {"digits": {}},
+                "generators": {"theirs": {"family": f"samples:{path}"}},
+            }  # fmt: skip
+            words = r"generators\.theirs\.family: it has 30 samples, and budget\.samples = 31: set it to 30 or less"
+            with pytest.raises(SuiteError, match=words):
+                plan_trials(check_suite(table, "test"), "cpu")
 
     def test_another_shape_is_refused(self, tmp_path: Path) -> None:
         np.savez(tmp_path / "made.npz", images=np.zeros((4, 3, 9, 9), np.uint8) + np.arange(9, dtype=np.uint8))

@@ -45,7 +45,7 @@ def test_it_tells_what_was_left_out_of_the_data_and_nothing_of_how_the_run_was_k
         "splits": {"train": 1200, "valid": 100, "test": 90}, "budget": budget,
         "left_out": {"cannot be decoded": 2, "stand there twice": 1},
     }  # fmt: skip
-    CARD.write([record("vae", scores={"fd_lenet": 9.25}, **plan)], tmp_path, tmp_path, [])
+    CARD.write([record("vae", scores={"fd_lenet": 9.25}, steps=600, **plan)], tmp_path, tmp_path, [])
     text = (tmp_path / "README.md").read_text()
     for words in (
         "| train | 1,200 examples |",

@@ -27,7 +27,7 @@ from bench.results.groups import given_up, newest
 from bench.results.pairs import BUSY, compare
 from bench.results.ranks import BEYOND, NO_MERIT
 from reports._cells import explain, place_text, show
-from reports._content import gather
+from reports._content import gather, spent
 from reports._escaping import visible
 from reports._figures import costs, sheet, tradeoff
 from reports._losses import curve, curve_table, curves
@@ -220,6 +220,23 @@ def test_nobody_needs_to_be_as_slow_as_real_data() -> None:
     speeds = {"vae": 900.0, "dcgan": 100.0, "real": 500.0}
     board = board_of([r for n, v in speeds.items() for r in seeds(n, "sample_throughput", [v, v + 1])])
     assert marked(board, "sample_throughput")["vae"] == "best"
+
+
+def test_speed_alone_orders_nothing() -> None:
+    """Or noise, which is made fastest, would come first."""
+    board = board_of(
+        [r for n, v in {"vae": 9.0, "static": 900.0}.items() for r in seeds(n, "sample_throughput", [v, v])]
+    )
+    assert board.main is None and not board.ordered_by and not any(row.standing for row in board.ranked)
+    assert verdict(board).endswith("has a number for realism or likelihood, and costs alone put none before another.")
+
+
+def test_of_what_was_not_trained_no_steps_are_told() -> None:
+    for status, steps in (("ok", {}), ("failed", {"train_steps": 600})):
+        error = None if status == "ok" else {"kind": "exception", "message": "no luck"}
+        assert spent(record("theirs", status=status, error=error)) == {**steps, "batch_size": 64}
+    assert spent(record("vae", steps=600)) == {"train_steps": 600, "batch_size": 64}
+    assert spent(record("real")) == {}
 
 
 def test_the_verdict_says_where_the_best_is_better_than_real_data() -> None:
