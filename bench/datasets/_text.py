@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.datasets._content import fingerprint
 from bench.datasets._image import SPLITS
-from bench.datasets._tokenisers import Kind, Tokeniser, tokeniser_of
+from bench.datasets._tokenisers import Kind, Tokeniser, tokenised
 from bench.errors import DataError
 from bench.protocols import Batch, Dataset, DataSpec, SplitName, Verbatim
 
@@ -69,9 +69,10 @@ class TextDataset(Spelled):
         tokeniser: Kind = "bytes",
         vocab: int = 1024,
     ) -> None:
-        super().__init__(tokeniser_of(tokeniser, vocab, texts["train"], [texts["valid"], texts["test"]]))
+        known, found = tokenised(tokeniser, vocab, texts)
+        super().__init__(known)
         small = np.uint8 if len(self.pieces) <= 256 else np.int32
-        streams = {split: self._tokeniser.encode(texts[split]).astype(small) for split in SPLITS}
+        streams = {split: found[split].astype(small) for split in SPLITS}
         for split, stream in streams.items():
             if len(stream) < window:
                 raise DataError(
