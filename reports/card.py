@@ -69,7 +69,9 @@ def _numbers(board: Board) -> list[str]:
     """A number a line, the model's before those of yardsticks, and how each was taken."""
     columns = [c for c in board.own if any(_is_known(row.cells[c.key]) for row in board.ranked)]
     if not columns:
-        return []
+        timed = any(cell.busy for row in board.ranked for cell in row.cells.values())
+        why = "what was timed was so on a busy machine, and is left out" if timed else "nothing of it was measured"
+        return ["## Results", f"None: {why}."]
     beside = [row for row in board.rows if any(_is_known(row.cells[c.key]) for c in columns)]
     header = ["", *(markdown.name(row.name) for row in beside)]
     rows = [[markdown.name(heading(c)), *(_cell(row.cells[c.key], c) for row in beside)] for c in columns]

@@ -69,6 +69,9 @@ def test_one_that_has_only_times_of_a_busy_machine_has_a_card_without_numbers(tm
     CARD.write([record("vae", scores={"sample_throughput": 77.0}, environment=busy)], tmp_path, tmp_path, [])
     card = ModelCard.load(tmp_path / "README.md")
     assert not card.data.eval_results and "## Training" in card.text and "77" not in card.text and "±" not in card.text
+    assert "None: what was timed was so on a busy machine, and is left out." in card.text
+    CARD.write([record("vae")], tmp_path, tmp_path, [])
+    assert "None: nothing of it was measured." in (tmp_path / "README.md").read_text()
 
 
 def test_the_home_of_its_user_is_not_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
