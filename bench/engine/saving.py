@@ -68,13 +68,14 @@ def _chosen(records: Records, generator: str, dataset: str, seed: int | None) ->
         for r in trained
         if generator in ("", r.plan.generator) and dataset in ("", r.plan.dataset) and seed in (None, r.plan.seed)
     ]
+    names = {r.plan.generator for r in trained}
+    others = [r for r in records if r.plan.generator not in names and not r.plan.control]
+    if (generator or not trained) and (those := [r for r in others if generator in ("", r.plan.generator)]):
+        how = {f"{r.plan.generator} ({_why_not(r)})": None for r in those}
+        raise GenbenchError(f"only what was trained here is saved, and here is {', '.join(how)}")
     for what, asked in (("generator", generator), ("dataset", dataset)):
         if asked and asked not in (names := {getattr(r.plan, what) for r in trained}):
             raise UnknownName(what, asked, names)
-    elsewhere = [r for r in records if generator in ("", r.plan.generator) and not r.plan.control and r not in trained]
-    if not trained and elsewhere:
-        how = {f"{r.plan.generator} ({_why_not(r)})": None for r in elsewhere}
-        raise GenbenchError(f"only what was trained here is saved, and here is {', '.join(how)}")
     known = sorted({f"{r.plan.generator} on {r.plan.dataset}, seed {r.plan.seed}" for r in trained})
     if not fit:
         raise GenbenchError(f"no such model was trained here; there is {'; '.join(known) or 'none'}")
