@@ -314,7 +314,8 @@ class Plan(Setup):
 class Asked(Frozen):
     """What a model was told to make, one label after another, and where that is which it made.
 
-    ``captions``: each label in words; None where nobody named the classes.
+    ``captions``: each label in words; None where nobody named the classes.   ``unseen``: labels that no training
+    example has, so that a model can know them by their words alone.
     """
 
     file: str = Field(description="under samples/: what it made, a sample for each label, in this order")
@@ -322,6 +323,7 @@ class Asked(Frozen):
     captions: tuple[Text, ...] | None = Field(
         default=None, description="each of these labels in words; null where nobody named the classes"
     )
+    unseen: tuple[Count, ...] = Field(default=(), description="those of these labels that no training example has")
 
     @model_validator(mode="after")
     def _one_each(self) -> Self:

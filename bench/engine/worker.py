@@ -390,12 +390,14 @@ def _ask(run: _Run, trial: Trial) -> None:
     most = min(ASKED, run.plan.budget.keep_samples, max(1, ASKED_NUMBERS // size))
     try:
         labels, made = trial.asked(most)
+        unseen = tuple(trial.unseen(labels))
     except Exception as error:
         run.remark(f"it is not shown what was asked for: {said(error)}")
         return
     name = save_samples(run.out / "samples", f"{run.plan.run_id}.asked", made, trial.dataset)
-    told = labels.tolist()
-    run.asked = Asked(file=name, labels=told, captions=captions and tuple(captions[label] for label in told))
+    told = tuple(labels.tolist())
+    words = captions and tuple(captions[label] for label in told)
+    run.asked = Asked(file=name, labels=told, captions=words, unseen=unseen)
     run.keep(name)
 
 

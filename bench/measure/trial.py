@@ -14,6 +14,7 @@ from bench.errors import Omitted, TrialError
 from bench.measure.alone import Alone
 from bench.measure.comparison import Comparison, measure
 from bench.modalities import Modality, modality_of
+from bench.modalities._base import AT_A_TIME
 from bench.modalities._examples import Examples, Stored, arrays_of, numbers
 from bench.modalities._sequences import joined
 from bench.probes.pulse import alive
@@ -184,6 +185,14 @@ class Trial(Comparison, Generic[Model]):
         rows = rows_of_classes(len(every), self.spec.classes or 0, most)
         labels = every[rows]
         return labels, self._draw("asked", labels) if self._told is None else self._told[rows]
+
+    def unseen(self, labels: Tensor) -> list[int]:
+        """Those of these labels ``(n,)`` that no training example has, in order. It reads until all are found."""
+        left, part = set(labels.tolist()), self.dataset.train
+        for index in alive(torch.arange(len(part)).split(AT_A_TIME)):
+            condition = part.batch(index).condition if left else None
+            left -= set() if condition is None else set(condition.tolist())
+        return sorted(left)
 
     def _stored(self, side: Side) -> Examples:
         match side:

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from bench import Batch, DataSpec, Omitted, Rows, Trial, TrialError
+from bench.datasets._image import ImageDataset
 from bench.datasets._text import TextDataset
 from bench.datasets.digits import digits
 from bench.measure.comparison import measure
 from bench.measure.names import find_metric
 from bench.measure.trial import rows_of_classes
 from bench.modalities import quantise
+from bench.modalities._examples import numbers
 from generators.controls import Noise, Real
 
 CPU = torch.device("cpu")
@@ -133,14 +135,14 @@ class TestAsked:
         side = trial.tensor("conditional")
         labels, made = trial.asked(64)
         assert labels.tolist() == [label for label in range(10) for _ in range(6)]
-        assert torch.equal(made, torch.stack([side[label + 10 * k] for label in range(10) for k in range(6)]))
+        assert torch.equal(numbers(made), torch.stack([side[label + 10 * k] for label in range(10) for k in range(6)]))
 
     def test_it_is_drawn_where_no_metric_did_from_a_stream_of_its_own(self) -> None:
         trial = trial_of(Shades(), digits(), 100)
         labels, made = trial.asked(30)
         once_more = trial_of(Shades(), digits(), 100).asked(30)[1]
         expected = quantise(Shades().sample(30, trial.rng("asked"), labels), digits().spec)
-        assert torch.equal(made, expected) and torch.equal(made, once_more)
+        assert torch.equal(numbers(made), expected) and torch.equal(numbers(made), numbers(once_more))
         assert len(trial.tensor("conditional")) == 100  # not those few
 
     @pytest.mark.parametrize(
@@ -156,6 +158,14 @@ class TestAsked:
     )
     def test_rows_come_class_by_class(self, n: int, classes: int, most: int, rows: list[int]) -> None:
         assert rows_of_classes(n, classes, most).tolist() == rows
+
+    def test_labels_that_no_training_example_has_are_told(self) -> None:
+        dataset = digits()
+        known = {"train": (dataset.train, 4), "valid": (dataset.valid, 7), "test": (dataset.test, 7)}
+        splits: Any = {k: (part.pixels.numpy(), part.labels.numpy() % most) for k, (part, most) in known.items()}
+        without = ImageDataset("some", splits, 7)
+        assert trial_of(Shades(), without).unseen(torch.arange(7)) == [4, 5, 6]
+        assert trial_of(Shades(), without).unseen(torch.tensor([3, 0, 0])) == []
 
     def test_who_heeds_no_labels_has_none(self) -> None:
         class Deaf(Noise):
