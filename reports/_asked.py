@@ -58,8 +58,9 @@ def asked(records: Iterable[RunRecord], modality: str, run_folder: Path) -> Aske
 
 
 def _light(each: Iterable[Shown]) -> Iterator[Shown]:
-    """With sounds and moving pictures as long as a page carries them."""
+    """With a sound each, and moving pictures, as long as a page carries them."""
     left = HEAVIEST
-    for shown in each:
+    for whole in each:
+        shown = replace(whole, sounds=whole.sounds[:1], midi=whole.midi[:1])
         left -= sum(map(len, (*shown.sounds, *shown.midi, shown.moving or b"")))
         yield shown if left >= 0 else replace(shown, sounds=(), midi=(), moving=None)

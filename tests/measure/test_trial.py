@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from bench import Batch, DataSpec, Omitted, Rows, Trial, TrialError
+from bench.datasets._audio import AudioDataset
 from bench.datasets._image import ImageDataset
 from bench.datasets._text import TextDataset
 from bench.datasets.digits import digits
@@ -19,6 +21,7 @@ from bench.measure.names import find_metric
 from bench.measure.trial import rows_of_classes
 from bench.modalities import quantise
 from bench.modalities._examples import numbers
+from bench.modalities._sequences import Sequences
 from generators.controls import Noise, Real
 
 CPU = torch.device("cpu")
@@ -158,6 +161,21 @@ class TestAsked:
     )
     def test_rows_come_class_by_class(self, n: int, classes: int, most: int, rows: list[int]) -> None:
         assert rows_of_classes(n, classes, most).tolist() == rows
+
+    def test_sequences_keep_their_lengths(self) -> None:
+        class Long(Shades):
+            def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Any:
+                assert condition is not None
+                return Batch(torch.full((n, 12), 0.5), lengths=condition + 1)
+
+        waves = torch.rand(30, 12, generator=torch.Generator().manual_seed(0)).numpy()
+        part = waves, np.arange(30) % 3
+        data = AudioDataset("waves", {"train": part, "valid": part, "test": part}, rate=100.0, classes=3)
+        trial = trial_of(Long(), data, 9)
+        for drawn in (False, True):
+            assert not drawn or len(trial.stored("conditional")) == 9
+            made = trial.asked(64)[1]
+            assert isinstance(made, Sequences) and made.lengths.tolist() == [1, 1, 1, 2, 2, 2, 3, 3, 3]
 
     def test_labels_that_no_training_example_has_are_told(self) -> None:
         dataset = digits()
