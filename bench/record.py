@@ -311,6 +311,33 @@ class Plan(Setup):
         return f"{first} and {len(more)} more" if more else first
 
 
+class Asked(Frozen):
+    """What a model was told to make, one label after another, and where that is which it made.
+
+    ``captions``: each label in words; None where nobody named the classes.   ``unseen``: labels that no training
+    example has, so that a model can know them by their words alone.
+    """
+
+    file: str = Field(description="under samples/: what it made, a sample for each label, in this order")
+    labels: Annotated[tuple[Count, ...], Field(min_length=1)]
+    captions: tuple[Text, ...] | None = Field(
+        default=None, description="each of these labels in words; null where nobody named the classes"
+    )
+    unseen: tuple[Count, ...] = Field(default=(), description="those of these labels that no training example has")
+
+    @model_validator(mode="after")
+    def _one_each(self) -> Self:
+        if self.captions is not None and len(self.captions) != len(self.labels):
+            raise ValueError(f"there should be a caption a label, not {len(self.captions)} of {len(self.labels)}")
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """What each label is called: its caption, or its number where it has none."""
+        captions = self.captions or [""] * len(self.labels)
+        return [caption or f"label {label}" for caption, label in zip(captions, self.labels, strict=True)]
+
+
 class RunRecord(Frozen):
     """One trial, whole: what was run, what came out, what it cost, and where."""
 
@@ -344,6 +371,9 @@ class RunRecord(Frozen):
     nearest: str | None = Field(
         default=None,
         description="file under samples/: the training examples nearest to the first samples, in their order",
+    )
+    asked: Asked | None = Field(
+        default=None, description="what a model that heeds labels was asked for, and what came; null for all others"
     )
     hashes: dict[str, str] = Field(default_factory=dict, description="SHA-256 of these files, in hex, by their names")
     created: Annotated[str, AfterValidator(_moment)] = Field(
@@ -386,7 +416,8 @@ class RunRecord(Frozen):
     @property
     def files(self) -> list[str]:
         """Of what lies beside it under samples/, the names."""
-        return [name for name in (self.samples, self.continued, self.nearest, self.timings) if name]
+        asked = self.asked.file if self.asked else None
+        return [name for name in (self.samples, self.continued, self.nearest, asked, self.timings) if name]
 
     def to_json(self) -> str:
         return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -17,6 +17,7 @@ from bench import DataError, RunRecord, preview_of
 from bench.results.board import Board, Cell, Column, Row, measurements
 from bench.results.pairs import BY_PARTS, SINGLE, Contrast, compare
 from bench.statistics import summarise
+from reports._asked import asked
 from reports._cells import show, with_unit
 from reports._content import Content, Section, machines_of, spent
 from reports._escaping import visible
@@ -103,6 +104,7 @@ def _of_one(
         paper=paper_link(plan.paper or ""),
         lines=list(_lines(board, row, best)),
         made=[_made(board, record, run_folder) for record in _shown(row)],
+        asked=asked(row.group.records, board.modality, run_folder),
         curve=figure,
         spent=spent(row.group.first),
         phases=_phases(row.group.records),

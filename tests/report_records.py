@@ -97,7 +97,7 @@ def as_schema_1(document: dict[str, Any]) -> dict[str, Any]:
                "params", "budget")  # fmt: skip
     plan = document["plan"]
     load = f"{plan['load']} (sha256:{plan['load_digest']})" if plan["load"] else None
-    later = ("schema", "plan", "continued", "nearest", "timings", "hashes")
+    later = ("schema", "plan", "continued", "nearest", "asked", "timings", "hashes")
     rest = {name: value for name, value in document.items() if name not in later}
     rest["measurements"] = [
         {k: v for k, v in m.items() if k not in ("lead", "exact", "parts", "busy")} for m in document["measurements"]

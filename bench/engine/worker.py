@@ -17,6 +17,7 @@ import gc
 import io
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -57,7 +58,7 @@ from bench.probes.nvml import Unreadable, processes
 from bench.probes.pulse import alive, how_far, listen
 from bench.probes.stopwatch import Phases
 from bench.protocols import Dataset, Generator, Paced, Trainable
-from bench.record import CurvePoint, Failure, FailureKind, Measurement, RunRecord, Setup, Status, legible
+from bench.record import Asked, CurvePoint, Failure, FailureKind, Measurement, RunRecord, Setup, Status, legible
 from bench.registry import MetricEntry, registry
 from bench.streams import seed_globals, stream_seed
 
@@ -65,6 +66,8 @@ Emit = Callable[[Mapping[str, Any]], None]
 WORKER_FLAG = "GENBENCH_WORKER"
 AS_IT_IS = "--as-it-is"
 NEAREST = 12  # samples beside which the nearest training example is kept
+ASKED = 64  # samples kept of what a model is asked for by label
+ASKED_NUMBERS = 2**23  # in all of them, so that clips are fewer
 PARTLY = "a process that trained it had no counter of energy"
 COUNTED = 12  # steps whose FLOPs are counted: not all are alike, and of critics 1, 2 or 5 to a generator's
 ALIKE, SMALL = 6, 8  # steps, spread over the training, and their batch, by which those of a family count as alike
@@ -109,6 +112,7 @@ class _Run:
     continued: str | None = None
     timings: str | None = None
     nearest: str | None = None
+    asked: Asked | None = None
     hashes: dict[str, str] = field(default_factory=dict)
     kept_step: int | None = None
     flops_per_step: float | None = None
@@ -216,6 +220,7 @@ def _kept(run: _Run) -> dict[str, Any]:
         "continued": run.continued,
         "timings": run.timings,
         "nearest": run.nearest,
+        "asked": run.asked,
         "hashes": run.hashes,
     }
 
@@ -293,6 +298,9 @@ def _measure_all(run: _Run) -> None:
         _continue(run, model, dataset, device)
     with run.phase("nearest"):
         _nearest(run, kept, dataset)
+    if dataset.spec.classes and getattr(model, "conditional", False) and not plan.control:
+        with run.phase("ask"):
+            _ask(run, trial)
 
 
 def _fix_arithmetic() -> None:
@@ -374,6 +382,23 @@ def _nearest(run: _Run, kept: Stored, dataset: Dataset) -> None:
         run.remark(f"no nearest training examples are shown: {said(error)}")
         return
     run.nearest = run.keep(save_samples(run.out / "samples", f"{run.plan.run_id}.nearest", found, dataset))
+
+
+def _ask(run: _Run, trial: Trial) -> None:
+    """Keep some of what the model makes when it is told labels, beside these; where it fails, no number is lost."""
+    size, captions = math.prod(trial.spec.shape), trial.spec.captions
+    most = min(ASKED, run.plan.budget.keep_samples, max(1, ASKED_NUMBERS // size))
+    try:
+        labels, made = trial.asked(most)
+        unseen = tuple(trial.unseen(labels))
+    except Exception as error:
+        run.remark(f"it is not shown what was asked for: {said(error)}")
+        return
+    name = save_samples(run.out / "samples", f"{run.plan.run_id}.asked", made, trial.dataset)
+    told = tuple(labels.tolist())
+    words = captions and tuple(captions[label] for label in told)
+    run.asked = Asked(file=name, labels=told, captions=words, unseen=unseen)
+    run.keep(name)
 
 
 def _build(plan: TrialPlan, dataset: Dataset, device: torch.device) -> Generator:

@@ -14,6 +14,7 @@ from bench.errors import Omitted, TrialError
 from bench.measure.alone import Alone
 from bench.measure.comparison import Comparison, measure
 from bench.modalities import Modality, modality_of
+from bench.modalities._base import AT_A_TIME
 from bench.modalities._examples import Examples, Stored, arrays_of, numbers
 from bench.modalities._sequences import joined
 from bench.probes.pulse import alive
@@ -74,6 +75,7 @@ class Trial(Comparison, Generic[Model]):
         self.model, self.dataset = model, dataset
         self.n_samples, self.batch_size = n_samples, batch_size
         self.costs = costs
+        self._told: Stored | None = None  # the side "conditional" as it is stored, once it is drawn
         self._alone = alone
         self._alone_failed: TrialError | None = None
         self.timings: dict[str, Timing] = {}
@@ -88,7 +90,7 @@ class Trial(Comparison, Generic[Model]):
     @property
     def drawn(self) -> Stored:
         """The samples as they are stored, of text its tokens. Raises TrialError for what breaks a model's promise."""
-        return self.once(type(self)._draw, None)
+        return self.once(type(self)._draw, "sample")
 
     @property
     def held_out(self) -> Stored:
@@ -173,6 +175,25 @@ class Trial(Comparison, Generic[Model]):
             raise Omitted("nobody named the classes of this data: there are labels, and no captions")
         return [captions[label] for label in labels.tolist()]
 
+    def asked(self, most: int) -> tuple[Tensor, Stored]:
+        """Up to ``most`` labels, class by class, ``(n,)``, and what the model made when it was asked for each.
+
+        They are of the side "conditional" where a metric had it drawn, else drawn for it alone. Raises Omitted, and
+        TrialError for what breaks a model's promise.
+        """
+        every = self.labels
+        rows = rows_of_classes(len(every), self.spec.classes or 0, most)
+        labels = every[rows]
+        return labels, self._draw("asked", labels) if self._told is None else self._told[rows]
+
+    def unseen(self, labels: Tensor) -> list[int]:
+        """Those of these labels ``(n,)`` that no training example has, in order. It reads until all are found."""
+        left, part = set(labels.tolist()), self.dataset.train
+        for index in alive(torch.arange(len(part)).split(AT_A_TIME)):
+            condition = part.batch(index).condition if left else None
+            left -= set() if condition is None else set(condition.tolist())
+        return sorted(left)
+
     def _stored(self, side: Side) -> Examples:
         match side:
             case "samples":
@@ -182,7 +203,8 @@ class Trial(Comparison, Generic[Model]):
             case "train":
                 return self._written(self._modality.held(self.dataset, "train"))
             case "conditional":
-                return self._written(self._draw(self.labels))
+                self._told = self._draw("conditional", self.labels)
+                return self._written(self._told)
             case "reconstructions":
                 return self._written(self._reconstruct())
 
@@ -194,10 +216,11 @@ class Trial(Comparison, Generic[Model]):
         return self._modality.written(stored, self.dataset)
 
     @torch.no_grad()
-    def _draw(self, labels: Tensor | None) -> Stored:
-        rng = self.rng("sample" if labels is None else "conditional")
+    def _draw(self, name: str, labels: Tensor | None = None) -> Stored:
+        """Samples from the stream of this name: ``n_samples``, or one of each label."""
+        rng, n = self.rng(name), self.n_samples if labels is None else len(labels)
         batches = []
-        for chunk in alive(torch.arange(self.n_samples).split(self.batch_size)):
+        for chunk in alive(torch.arange(n).split(self.batch_size)):
             condition = None if labels is None else labels[chunk].to(self.device)
             made = self.model.sample(len(chunk), rng, condition)
             batches.append(self._stored_form(made, len(chunk), "sample"))
@@ -227,6 +250,18 @@ def measure_model(entry: MetricEntry, trial: Trial) -> Estimate:
     if not isinstance(trial.model, entry.needs):
         raise Omitted(unmet(trial.model, entry.needs))
     return measure(entry, trial)
+
+
+def rows_of_classes(n: int, classes: int, most: int) -> Tensor:
+    """Up to ``most`` of n rows whose labels are 0, 1, ... in turn: as many of each class, class by class.
+
+    Of more classes than that, one each of some that are spread over all.
+    """
+    classes_drawn = min(n, classes)
+    if classes_drawn > most:
+        return torch.linspace(0, classes_drawn - 1, most, dtype=torch.float64).round().long()
+    each = torch.arange(min(n, most) // classes_drawn)
+    return (torch.arange(classes_drawn)[:, None] + classes * each).flatten()
 
 
 def _held_out(trial: Trial) -> Stored:

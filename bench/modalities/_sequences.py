@@ -27,7 +27,7 @@ class Sequences:
     def __len__(self) -> int:
         return len(self.data)
 
-    def __getitem__(self, index: slice) -> Sequences:
+    def __getitem__(self, index: slice | Tensor) -> Sequences:
         return Sequences(self.data[index], self.lengths[index])
 
     def __iter__(self) -> Iterator[Tensor]:

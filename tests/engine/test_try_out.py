@@ -18,6 +18,8 @@ from bench.engine.runner import plan
 from bench.engine.worker import run_trial
 from bench.record import RunRecord
 from bench.registry import registry
+from bench.results.claims import problems
+from bench.results.store import write_record
 
 SUITE = """
 metrics = ["parameters"]
@@ -168,10 +170,64 @@ def test_labels_are_asked_for_where_they_are_heeded(trained: Trained, monkeypatc
         return spread(n, rng)
 
     trained(noting)
-    assert asked == [None, [0, 1], None]
+    shown = [label for label in range(10) for _ in range(4)]  # to be shown, of 40 samples
+    assert asked == [None, [0, 1], None, shown]
     monkeypatch.setattr(Family, "conditional", False)
     trained(noting, "unconditional")
-    assert asked[3:] == [None, None]
+    assert asked[4:] == [None, None]
+
+
+def shades(model: Family, n: int, rng: torch.Generator, y: Tensor | None) -> Tensor:
+    """Each label a level of its own, about which a little is drawn."""
+    shade = torch.full((n,), -1.0) if y is None else y / 10
+    return shade.view(n, 1, 1, 1) + 0.05 * torch.rand(n, 1, 8, 8, generator=rng)
+
+
+def pixels(folder: Path, record: RunRecord) -> Tensor:
+    assert record.asked is not None
+    return torch.from_numpy(np.load(folder / "samples" / record.asked.file)["samples"])
+
+
+def test_what_was_asked_for_is_kept_beside_its_caption(trained: Trained, tmp_path: Path) -> None:
+    record = trained(shades)
+    assert record.status == "ok" and record.asked is not None and record.asked.captions is not None
+    assert record.asked.labels == tuple(label for label in range(10) for _ in range(4))
+    assert [record.asked.captions[row] for row in (0, 4, 39)] == ["a zero", "a one", "a nine"]
+    made = pixels(tmp_path / "out", record)
+    found = ((made.flatten(1).amin(1).double() / 127.5 - 1) * 10 + 0.1).long()
+    assert found.tolist() == list(record.asked.labels)
+    assert record.asked.file in record.files and record.asked.file in record.hashes
+    assert problems(write_record(tmp_path / "out", record)) == []
+
+
+def test_a_training_that_goes_on_is_asked_the_same(trained: Trained, tmp_path: Path) -> None:
+    first = trained(shades)
+    whole, on = pixels(tmp_path / "out", first), trained(shades, as_it_is=True)
+    assert torch.equal(pixels(tmp_path / "out", on), whole) and on.asked == first.asked
+    assert on.hashes == first.hashes
+
+
+def test_who_heeds_no_labels_is_asked_for_nothing(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Family, "conditional", False)
+    record = trained(shades)
+    assert record.status == "ok" and record.asked is None and "ask" not in record.phases
+
+
+def test_a_yardstick_is_asked_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / "suite.toml").write_text(SUITE.replace("tried", "vae").replace("controls = false", ""))
+    noise = next(trial for trial in plan(tmp_path / "suite.toml", device="cpu") if trial.family == "noise")
+    assert run_trial(noise, tmp_path / "out").asked is None
+
+
+def test_one_that_fails_when_it_is_asked_loses_no_number(trained: Trained) -> None:
+    def failing(model: Family, n: int, rng: torch.Generator, y: Tensor | None) -> Tensor:
+        if y is not None and model.seen:
+            raise RuntimeError("not now")
+        return spread(n, rng)
+
+    record = trained(failing)
+    assert record.status == "ok" and record.asked is None and record.measurements
+    assert "it is not shown what was asked for: RuntimeError: not now" in record.remarks
 
 
 def test_a_training_that_goes_on_is_not_tried_again(trained: Trained, tmp_path: Path) -> None:
@@ -183,7 +239,7 @@ def test_a_training_that_goes_on_is_not_tried_again(trained: Trained, tmp_path: 
 
     trained(noting)
     trained(noting)
-    assert drawn == [2, 2, 40, 40]
+    assert drawn == [2, 2, 40, 40, 40, 40]  # each time its samples, and those that it is asked for
 
 
 def test_a_stopped_training_whose_checkpoint_lacks_something_is_measured_and_says_so(

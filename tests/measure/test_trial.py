@@ -6,16 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from bench import Batch, DataSpec, Omitted, Rows, Trial, TrialError
+from bench.datasets._audio import AudioDataset
+from bench.datasets._image import ImageDataset
 from bench.datasets._text import TextDataset
 from bench.datasets.digits import digits
 from bench.measure.comparison import measure
 from bench.measure.names import find_metric
+from bench.measure.trial import rows_of_classes
 from bench.modalities import quantise
+from bench.modalities._examples import numbers
+from bench.modalities._sequences import Sequences
 from generators.controls import Noise, Real
 
 CPU = torch.device("cpu")
@@ -114,6 +120,77 @@ class TestSides:
 
         trial = trial_of(Copy(digits()), digits())
         assert torch.equal(trial.tensor("reconstructions"), trial.reference)
+
+
+class Shades:
+    """Each label a level of its own, and a trace of the row's draw."""
+
+    conditional = True
+
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        rows = Rows(rng, n)
+        return rows.labels(10, condition)[:, None, None, None] / 10 + 0.05 * rows.uniform(1, 8, 8)
+
+
+class TestAsked:
+    def test_it_is_taken_of_what_a_metric_had_drawn(self) -> None:
+        trial = trial_of(Shades(), digits(), 100)
+        side = trial.tensor("conditional")
+        labels, made = trial.asked(64)
+        assert labels.tolist() == [label for label in range(10) for _ in range(6)]
+        assert torch.equal(numbers(made), torch.stack([side[label + 10 * k] for label in range(10) for k in range(6)]))
+
+    def test_it_is_drawn_where_no_metric_did_from_a_stream_of_its_own(self) -> None:
+        trial = trial_of(Shades(), digits(), 100)
+        labels, made = trial.asked(30)
+        once_more = trial_of(Shades(), digits(), 100).asked(30)[1]
+        expected = quantise(Shades().sample(30, trial.rng("asked"), labels), digits().spec)
+        assert torch.equal(numbers(made), expected) and torch.equal(numbers(made), numbers(once_more))
+        assert len(trial.tensor("conditional")) == 100  # not those few
+
+    @pytest.mark.parametrize(
+        ("n", "classes", "most", "rows"),
+        [
+            (7, 3, 64, [0, 3, 1, 4, 2, 5]),  # as many of each
+            (7, 3, 5, [0, 1, 2]),
+            (2, 3, 64, [0, 1]),  # fewer samples than classes
+            (9, 9, 3, [0, 4, 8]),  # more classes than are wanted, spread
+            (5, 1, 3, [0, 1, 2]),
+            (50, 9, 1, [0]),
+        ],
+    )
+    def test_rows_come_class_by_class(self, n: int, classes: int, most: int, rows: list[int]) -> None:
+        assert rows_of_classes(n, classes, most).tolist() == rows
+
+    def test_sequences_keep_their_lengths(self) -> None:
+        class Long(Shades):
+            def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Any:
+                assert condition is not None
+                return Batch(torch.full((n, 12), 0.5), lengths=condition + 1)
+
+        waves = torch.rand(30, 12, generator=torch.Generator().manual_seed(0)).numpy()
+        part = waves, np.arange(30) % 3
+        data = AudioDataset("waves", {"train": part, "valid": part, "test": part}, rate=100.0, classes=3)
+        trial = trial_of(Long(), data, 9)
+        for drawn in (False, True):
+            assert not drawn or len(trial.stored("conditional")) == 9
+            made = trial.asked(64)[1]
+            assert isinstance(made, Sequences) and made.lengths.tolist() == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+
+    def test_labels_that_no_training_example_has_are_told(self) -> None:
+        dataset = digits()
+        known = {"train": (dataset.train, 4), "valid": (dataset.valid, 7), "test": (dataset.test, 7)}
+        splits: Any = {k: (part.pixels.numpy(), part.labels.numpy() % most) for k, (part, most) in known.items()}
+        without = ImageDataset("some", splits, 7)
+        assert trial_of(Shades(), without).unseen(torch.arange(7)) == [4, 5, 6]
+        assert trial_of(Shades(), without).unseen(torch.tensor([3, 0, 0])) == []
+
+    def test_who_heeds_no_labels_has_none(self) -> None:
+        class Deaf(Noise):
+            conditional = False
+
+        with pytest.raises(Omitted, match="told labels"):
+            trial_of(Deaf(digits()), digits(), 20).asked(64)
 
 
 def test_the_protocol_tells_what_was_compared() -> None:

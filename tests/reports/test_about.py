@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import reports.html
 from bench import RunRecord
@@ -114,6 +118,78 @@ def test_a_bad_file_of_the_nearest_is_a_line_not_a_crash(tmp_path: Path) -> None
     page = written([record("vae", scores={"fd_lenet": 1.0}, samples="a.npz", nearest="b.npz")], tmp_path)
     assert "b.npz" in page[address("mnist", "vae")]
     assert 'src="data:image/png' in page[address("mnist", "vae")]
+
+
+class TestAsked:
+    """What a model was asked for, on its page."""
+
+    def shown(self, folder: Path, captions: tuple[str, ...] | None, name: str = "a.asked.npz", **changes: Any) -> str:
+        unseen = changes.pop("unseen", ())
+        asked = {"file": name, "labels": (0, 0, 1, 2), "captions": captions, "unseen": unseen}
+        made = [record("vae", scores={"fd_lenet": 1.0}, asked=asked, **changes)]
+        return written(made, folder)[address("mnist", "vae")]
+
+    def test_each_label_once_by_its_caption_under_what_came(self, tmp_path: Path) -> None:
+        pictures = np.repeat(np.arange(4, dtype=np.uint8)[:, None, None, None], 28, 3).repeat(28, 2)
+        save_images(tmp_path, "a.asked.npz", pictures)
+        page = self.shown(tmp_path, ("a zero", "a zero", "a one", "two & more"))
+        found = re.findall(r'<img alt="[^"]*" src="data:image/png;base64,([^"]+)">\s*<figcaption>([^<]*)', page)
+        assert [name for _, name in found] == ["a zero", "a one", "two &amp; more"]
+        tiles = [np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGBA")) for png, _ in found]
+        assert [tile[0, 0, 0] for tile in tiles] == [0, 2, 3]  # the first of each
+        assert tiles[0].shape[1] > 2 * 56 and tiles[0][0, -1, 0] == 1  # both that were asked for as one
+
+    def test_one_that_no_training_example_has_is_marked(self, tmp_path: Path) -> None:
+        save_images(tmp_path, "a.asked.npz")
+        page = self.shown(tmp_path, None, unseen=(1,))
+        assert re.findall("<figcaption>(.*?)</figcaption>", page) == [
+            "label 0", "label 1 <small>held out</small>", "label 2"
+        ]  # fmt: skip
+        assert "no training example has this label" in page
+        assert "no training example has this label" not in self.shown(tmp_path, None)
+
+    def test_labels_that_nobody_named_go_by_their_number(self, tmp_path: Path) -> None:
+        save_images(tmp_path, "a.asked.npz")
+        assert re.findall("<figcaption>(label [^<]*)", self.shown(tmp_path, None)) == ["label 0", "label 1", "label 2"]
+
+    def test_captions_that_would_act_are_text(self, tmp_path: Path) -> None:
+        save_images(tmp_path, "a.asked.npz")
+        page = self.shown(tmp_path, (HOSTILE, HOSTILE, '" onerror="alert(1)', "\u202e" + "w" * 5000))
+        assert "<script>alert" not in page and 'onerror="alert' not in page and "\u202e" not in page
+        assert "w" * 1001 not in page
+
+    def test_sounds_and_texts_are_shown_as_theirs(self, tmp_path: Path) -> None:
+        (tmp_path / "samples").mkdir()
+        waves = np.zeros((4, 4000), np.float32) + np.linspace(-1, 1, 4000, dtype=np.float32)
+        np.savez(tmp_path / "samples" / "a.asked.npz", samples=waves, rate=np.float64(4000))
+        assert self.shown(tmp_path, None, modality="audio").count("<audio") == 3  # one a label
+        texts = save_texts(tmp_path, "a.asked.json", ["one", "<b>two</b>", "three", "four"])
+        page = self.shown(tmp_path, None, texts, modality="text")
+        assert re.findall("<blockquote>(.*?)</blockquote>", page) == ["one", "&lt;b&gt;two&lt;/b&gt;", "three", "four"]
+
+    @pytest.mark.parametrize("content", [b"", b"nothing", b"PK\3\4", b'["one"]'])
+    def test_a_bad_file_is_a_line_not_a_crash(self, content: bytes, tmp_path: Path) -> None:
+        (tmp_path / "samples").mkdir()
+        (tmp_path / "samples" / "a.asked.npz").write_bytes(content)
+        assert "a.asked.npz" in self.shown(tmp_path, None)
+
+    def test_one_file_too_few_is_said(self, tmp_path: Path) -> None:
+        save_images(tmp_path, "a.asked.npz", np.zeros((3, 1, 8, 8), np.uint8))
+        assert "holds 3 samples of 4 that were asked for" in self.shown(tmp_path, None)
+
+    def test_a_page_carries_so_many_bytes_of_sound_and_no_more(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "samples").mkdir()
+        monkeypatch.setattr("reports._asked.HEAVIEST", 17_000)  # a sound of 4,000 samples has 8,044 bytes
+        waves = np.random.default_rng(0).uniform(-1, 1, (4, 4000)).astype(np.float32)
+        np.savez(tmp_path / "samples" / "a.asked.npz", samples=waves, rate=np.float64(4000))
+        page = self.shown(tmp_path, None, modality="audio")
+        assert page.count("<audio") == 2 and page.count("<figcaption>label") == 3
+
+
+def test_who_was_asked_for_nothing_has_no_such_part(tmp_path: Path) -> None:
+    assert "Asked for" not in written(three(tmp_path), tmp_path)[address("mnist", "vae")]
 
 
 def test_one_without_a_number_has_a_page_too(tmp_path: Path) -> None:

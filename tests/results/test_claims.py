@@ -123,6 +123,25 @@ class TestFiles:
         outside = write_record(tmp_path, good(samples="../../etc/passwd"))
         assert any("outside of its folder" in problem for problem in problems(outside))
 
+    def test_what_was_asked_for_is_held_to_its_file_as_samples_are(self, tmp_path: Path) -> None:
+        name = f"{with_samples(tmp_path, good()).run_id}.npz"
+        asked = {"file": name, "labels": [0, 1], "captions": ["a zero", "a one"]}
+        there: dict[str, Any] = {"asked": asked, "hashes": {name: sha256(tmp_path / "samples" / name)}}
+        path = write_record(tmp_path, good(**there))
+        assert problems(path) == []
+        merge([tmp_path], tmp_path / "site")
+        assert (tmp_path / "site" / "samples" / name).exists()
+        assert read_records(tmp_path / "site")[0][0].asked == good(**there).asked
+        write_record(tmp_path, good(asked=asked, hashes={name: "0" * 64}))
+        assert "has another hash" in problems(path)[0]
+        write_record(tmp_path, good(asked={**asked, "file": "../x.npz"}))
+        assert "outside of its folder" in problems(path)[0]
+
+    def test_captions_that_are_not_one_a_label_make_no_record(self, tmp_path: Path) -> None:
+        path = write_record(tmp_path, good(asked={"file": "a.npz", "labels": [0, 1], "captions": ["a zero", "a one"]}))
+        path.write_text(path.read_text().replace('"a one"', '"a one", "a two"'))
+        assert "there should be a caption a label, not 3 of 2" in problems(path)[0]
+
     def test_a_link_is_not_followed(self, tmp_path: Path) -> None:
         """What a pull request points to is not published."""
         r = with_samples(tmp_path / "a", good())
