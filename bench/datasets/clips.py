@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import math
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,9 +18,10 @@ from bench.datasets._items import identity_of, set_apart
 from bench.datasets._split import ALIASES, Share
 from bench.datasets._video import Film, Filming, Unusable, VideoDataset, opened
 from bench.errors import named
-from bench.foreign import decoding, fault, locate
+from bench.foreign import fault, locate
+from bench.reading.films import decode_film, pyav
+from bench.reading.folders import FILMS
 
-SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".gif"})
 UNDECODABLE, EMPTY, SHORT, CUT = "cannot be decoded", "hold no frame", "are too short", "are cut short"
 LACKING = 0.05  # of the frames that a file says it has, so many may be missing: rates are rounded, and last frames left
 
@@ -47,12 +47,12 @@ def clips(
     left out: all. clean: films that are damaged, cut short, empty or shorter than a clip, and clips that stand twice,
     are dropped, and told with counts and names, or refuse the whole. valid, test: shares held out where none is apart.
     """
-    place, _ = locate(path), _av()
+    place, _ = locate(path), pyav()
     if not place.is_dir():
         raise DataError(f"{named(path)} is no folder of films")
     files, other = _listed(place)
     if not files:
-        raise DataError(f"{named(path)} holds no films ({', '.join(sorted(SUFFIXES))})")
+        raise DataError(f"{named(path)} holds no films ({', '.join(sorted(FILMS.suffixes))})")
     films, remarks = _films(
         place, files, partial(_clips, frames=frames, size=size, fps=fps, fit=fit, mode=mode, most=most)
     )
@@ -75,20 +75,11 @@ def clips(
     return cached(about, make, lambda folder: opened(f"clips:{path}", folder, fps))
 
 
-def _av() -> Any:
-    """PyAV. Raises DataError where it is missing."""
-    try:
-        import av
-    except ImportError as error:
-        raise DataError('films are read by PyAV: pip install "genbench[video]"') from error
-    return av
-
-
 def _listed(place: Path) -> tuple[list[Path], int]:
     """The films below a folder in order of their names, and how many other files lie there; hidden ones are none."""
     every = [file for file in sorted(place.rglob("*")) if file.is_file()]
     shown = [file for file in every if not any(part.startswith(".") for part in file.relative_to(place).parts)]
-    films = [file for file in shown if file.suffix.lower() in SUFFIXES]
+    films = [file for file in shown if file.suffix.lower() in FILMS.suffixes]
     return films, len(shown) - len(films)
 
 
@@ -109,8 +100,7 @@ def _films(place: Path, files: list[Path], read: Any) -> tuple[list[Film], list[
 def _clips(path: Path, *, frames: int, size: int, fps: float | None, fit: Fit, mode: Mode, most: int) -> np.ndarray:
     """The clips of a film, ``(n, frames, C, size, size)`` uint8. Raises Unusable."""
     try:
-        with decoding(path.name):
-            pixels, said, there = _decoded(path, frames * most, fps)
+        pixels, said, there = decode_film(path, frames * most, fps)
     except DataError as error:
         raise Unusable(
             UNDECODABLE, fault(error.__cause__) if isinstance(error.__cause__, Exception) else str(error)
@@ -124,28 +114,3 @@ def _clips(path: Path, *, frames: int, size: int, fps: float | None, fit: Fit, m
     whole = len(pixels) // frames
     formed = [in_mode(fitted(frame, size, fit), mode) for frame in pixels[: whole * frames]]
     return np.stack(formed).reshape(whole, frames, *formed[0].shape)
-
-
-def _decoded(path: Path, enough: int, fps: float | None) -> tuple[list[np.ndarray], int, int]:
-    """Up to so many frames ``(3, H, W)`` uint8, how many the film says that it has, and how many were found."""
-    with _av().open(str(path)) as film:
-        if not film.streams.video:
-            return [], 0, 0
-        stream = film.streams.video[0]
-        said = stream.frames or round(float(film.duration or 0) / 1e6 * float(stream.average_rate or 0))
-        taken, there = list[np.ndarray](), 0
-        last: np.ndarray | None = None
-        for frame in film.decode(stream):
-            if last is not None and len(taken) < enough:
-                taken += [last] * _shown(frame.time, len(taken), fps)
-            if len(taken) >= enough:
-                break
-            there, last = there + 1, frame.to_ndarray(format="rgb24").transpose(2, 0, 1)
-        return [*taken, *([] if last is None else [last])][:enough], said, there
-
-
-def _shown(until: float | None, taken: int, fps: float | None) -> int:
-    """How often a frame is taken that is shown until this second: for each moment of ``fps`` that is not over yet."""
-    if fps is None:
-        return 1
-    return max(0, math.ceil((until or 0.0) * fps - 1e-6) - taken)

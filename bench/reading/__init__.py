@@ -3,6 +3,8 @@
 vectors   (n, D) numbers: an array, a .npy or .npz file
 images    (n, C, H, W) uint8: an array, a .npy or .npz file (channels may stand last; where it is said that they are
           images, grey ones may be (n, H, W)); a list of arrays or of Pillow's pictures; a folder or a .zip of pictures
+sounds    (n, T) or (n, T, channels) floats in [-1, 1]: an array, a .npy or .npz file, a folder of WAV, FLAC or OGG
+videos    (n, T, C, H, W) uint8: an array, a .npy or .npz file, a folder of films
 texts     strings: a list, a .txt file of lines, a .json list, .jsonl
 """
 
@@ -20,15 +22,20 @@ from bench.foreign import Say, locate
 from bench.modalities import Modality, modality_of
 from bench.modalities._examples import Examples, kind_of, texts_of
 from bench.reading.arrays import Statistics, read_array
-from bench.reading.folders import SUFFIXES, read_pictures
+from bench.reading.clips import read_films, read_sounds
+from bench.reading.folders import FILMS, PICTURES, RECORDINGS, SUFFIXES, kind_in, read_pictures
 from bench.reading.memory import Held, from_array, from_memory
 from bench.reading.texts import TEXTS, read_texts
 from bench.registry import registry
 
 Source = Held | str | Path
 _BENCH = Path(__file__).parents[1]
+_FOLDERS = {PICTURES: read_pictures, RECORDINGS: read_sounds, FILMS: read_films}
 ARRAYS = frozenset({".npy", ".npz"})
-FORMS = "a folder or .zip of pictures, .npz or .npy (numpy.save writes it), .txt (a text a line), .json or .jsonl"
+FORMS = (
+    "a folder or .zip of pictures, a folder of sounds or of films, .npz or .npy (numpy.save writes it), .txt (a text a "
+    "line), .json or .jsonl"
+)
 
 
 def warn(remark: str) -> None:
@@ -62,7 +69,7 @@ def read_reference(source: Source, say: Say = warn, *, sequences: bool = False) 
         raise
     about, suffix = path.stat(), path.suffix.lower()
     if stat.S_ISDIR(about.st_mode):
-        return read_pictures(path, say)
+        return _FOLDERS[kind_in(path)](path, say)
     if not stat.S_ISREG(about.st_mode):
         raise DataError(f"{named(source)} is neither a file nor a folder: save it to a file first")
     if not about.st_size:

@@ -24,6 +24,7 @@ from bench.reading.encoded import decode, several_remark, turned_remark
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 SOUNDS = frozenset({".wav", ".flac", ".ogg"})
+_FILMS = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".gif"})
 EXAMPLES = 3  # names in a remark
 
 
@@ -34,7 +35,7 @@ class Kind(NamedTuple):
     suffixes: frozenset[str]
 
 
-PICTURES, RECORDINGS = Kind("pictures", SUFFIXES), Kind("sounds", SOUNDS)
+PICTURES, RECORDINGS, FILMS = Kind("pictures", SUFFIXES), Kind("sounds", SOUNDS), Kind("films", _FILMS)
 
 
 class Listing(NamedTuple):
@@ -58,6 +59,15 @@ def list_files(source: Path, kind: Kind = PICTURES, *, in_order: bool = True) ->
         found = f"; skipped: {skipped}" if skipped.names else ""
         raise DataError(f"{named(source)} holds no {kind.many} ({', '.join(sorted(kind.suffixes))}){found}")
     return Listing(names, open_, f"skipped: {skipped}" if skipped.names else "")
+
+
+def kind_in(source: Path) -> Kind:
+    """What a folder holds: pictures where there is one, else sounds, else films; of a .zip file pictures."""
+    if source.is_dir():
+        for kind in (PICTURES, RECORDINGS, FILMS):
+            if _walk(source, _Skipped(kind)):
+                return kind
+    return PICTURES
 
 
 def read_pictures(source: Path, say: Say) -> Pictures:

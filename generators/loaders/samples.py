@@ -18,6 +18,7 @@ from bench import (
     locate,
     modality_of,
     named,
+    other_rate,
     other_shape,
     sha256,
 )
@@ -33,14 +34,18 @@ def _content(path: str) -> str:
 
 
 def _fits(spec: DataSpec, path: str) -> None:
-    """Raises DataError where the first sample cannot be of the data's shape; no other is looked at."""
+    """Raises DataError where the first sample cannot be of the data's shape or rate; no other is looked at."""
+    if rate := other_rate(path, spec.rate):
+        raise DataError(
+            f"{named(path)}: samples are of {rate:,} Hz, the data is of {spec.rate:,.0f}: resample one of them"
+        )
     if spec.kind != "tokens" and (found := other_shape(path, spec.shape)):
         raise DataError(_OTHER.format(named(path), found, spec.shape))
 
 
 @generator("samples:", modalities=None, presets={"test": {}}, content=_content, fits=_fits, holds=count_ahead)
 class Samples:
-    """Samples in a folder, .zip, .npz, .npy, .txt or .jsonl, dealt in random order, each at most once.
+    """Samples in a folder (pictures, sounds, films), .zip, .npz, .npy, .txt or .jsonl, each dealt at most once.
 
     Quality alone is measured: what they cost is not in the file. A text becomes tokens of the data, as many as fit its
     window. Raises DataError for what is not of the data's shape, or for data whose tokens spell no text.

@@ -193,7 +193,7 @@ def test_what_is_damaged_is_named_and_counted(folder: Path) -> None:
 
 def test_a_second_look_opens_no_film(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = clips(str(folder), frames=4, size=16)
-    monkeypatch.setattr("bench.datasets.clips._decoded", None)
+    monkeypatch.setattr("bench.datasets.clips.decode_film", None)
     assert clips(str(folder), frames=4, size=16).fingerprint == first.fingerprint
 
 

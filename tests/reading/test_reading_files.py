@@ -148,7 +148,7 @@ BAD: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "line": ("x.jsonl", lambda: b'"a"\n[\n', "line 2"),
     "deep line": ("x.jsonl", lambda: b'"a"\n' + b"[" * 100_000, "line 2: it is nested too deep"),
     "blank line": ("x.jsonl", lambda: b'"a"\n\n"b"\n', "line 2 is blank"),
-    "unknown": ("x.doc", lambda: b"a", "give a folder or .zip of pictures"),
+    "unknown": ("x.doc", lambda: b"a", "give a folder or .zip of pictures, a folder of sounds or of films"),
     "picture": ("a/x.png", lambda: b"no picture", "it is empty, damaged, or no picture"),
     "one picture": ("x.JPG", png, "x.JPG is a single picture, which is no set: give its folder"),
     "cut picture": ("a/x.png", lambda: png(64)[:1000], "it is truncated: copy it again, or make it anew$"),

@@ -1,0 +1,55 @@
+"""Films, decoded by PyAV: MP4, WebM, GIF and what else it reads."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bench.errors import DataError
+from bench.foreign import decoding
+
+
+class Frames(NamedTuple):
+    """pixels: those that were taken, each ``(3, H, W)`` uint8.  said: how many the file says it has.  there: found."""
+
+    pixels: list[np.ndarray]
+    said: int
+    there: int
+
+
+def pyav() -> Any:
+    """PyAV. Raises DataError where it is missing."""
+    try:
+        import av
+    except ImportError as error:
+        raise DataError('films are read by PyAV: pip install "genbench[video]"') from error
+    return av
+
+
+def decode_film(path: Path, enough: float = math.inf, fps: float | None = None) -> Frames:
+    """The first so many frames, of so many a second those that are shown then. Raises DataError for damage."""
+    with decoding(path.name), pyav().open(str(path)) as film:
+        if not film.streams.video:
+            return Frames([], 0, 0)
+        stream = film.streams.video[0]
+        said = stream.frames or round(float(film.duration or 0) / 1e6 * float(stream.average_rate or 0))
+        taken, there = list[np.ndarray](), 0
+        last: np.ndarray | None = None
+        for frame in film.decode(stream):
+            if last is not None and len(taken) < enough:
+                taken += [last] * _shown(frame.time, len(taken), fps)
+            if len(taken) >= enough:
+                break
+            there, last = there + 1, frame.to_ndarray(format="rgb24").transpose(2, 0, 1)
+        every = [*taken, *([] if last is None else [last])]
+        return Frames(every[: int(min(enough, len(every)))], said, there)
+
+
+def _shown(until: float | None, taken: int, fps: float | None) -> int:
+    """How often a frame is taken that is shown until this second: for each moment of ``fps`` that is not over yet."""
+    if fps is None:
+        return 1
+    return max(0, math.ceil((until or 0.0) * fps - 1e-6) - taken)
