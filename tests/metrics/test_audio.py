@@ -137,6 +137,12 @@ class TestEar:
         assert torch.allclose(listed.features[:2], one.features[:2], atol=1e-5)
         assert torch.isfinite(listed.features).all()
 
+    def test_every_measure_can_look_through_it(self) -> None:
+        """None of its settings goes by a name that a measure needs for one of its own."""
+        data = tones()
+        found = evaluate(data.valid.rows[:40].numpy(), data.test.rows[:40].numpy(), modality="audio").set_index("metric")
+        assert {"fd", "kad", "c2st_nn", "precision"} <= set(found.index[found.value.notna()])
+
     def test_distances_rank_damage(self) -> None:
         """Held-out sounds, the same with hiss, the same with their samples shuffled: further each time."""
         data, rng = tones(), torch.Generator().manual_seed(0)
