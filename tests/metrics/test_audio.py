@@ -140,7 +140,8 @@ class TestEar:
     def test_every_measure_can_look_through_it(self) -> None:
         """None of its settings goes by a name that a measure needs for one of its own."""
         data = tones()
-        found = evaluate(data.valid.rows[:40].numpy(), data.test.rows[:40].numpy(), modality="audio").set_index("metric")
+        fake, real = (part.rows[:40].numpy() for part in (data.valid, data.test))
+        found = evaluate(fake, real, modality="audio").set_index("metric")
         assert {"fd", "kad", "c2st_nn", "precision"} <= set(found.index[found.value.notna()])
 
     def test_distances_rank_damage(self) -> None:
