@@ -23,7 +23,7 @@ from bench.datasets._items import Item, Source
 from bench.datasets._preparing import Preparing, opened
 from bench.datasets._rows import Rows
 from bench.datasets._stages import Level, SoundStages
-from bench.errors import DataError
+from bench.errors import DataError, named
 from bench.reading.sounds import Recording
 
 Wave = NDArray[np.float32]
@@ -73,18 +73,18 @@ class PreparingSounds(Preparing):
             return
         if clipped > MANY and self.wrong(CLIPPED, item.name, f"{clipped:.1%} of its samples"):
             return
-        self.seen(found)
+        self.seen(item.name, found)
         self.keep(self.formed(wave, found.rate))
         self.note(item)
 
-    def seen(self, found: Recording) -> None:
+    def seen(self, name: str, found: Recording) -> None:
         """Count a recording's form. Raises DataError where rates differ and none is asked for."""
         channels = found.samples.shape[1]
         self.sizes[f"{found.rate:,} Hz, {'mono' if channels == 1 else f'{channels} channels'}"] += 1
         self.steps["rate"] = self.stages.rate or self.steps["rate"] or found.rate
         if self.stages.rate is None and found.rate != self.steps["rate"]:
-            both = f"{self.steps['rate']:,} and {found.rate:,} samples a second"
-            raise DataError(f"{self.name}: sounds differ in rate ({both}): say with rate = 16000 what to bring them to")
+            differ = f"sounds differ in rate: {named(name)} has {found.rate:,} samples a second, those before it "
+            raise DataError(f"{self.name}: {differ}{self.steps['rate']:,}: say with rate = 16000 what to bring them to")
         self.steps.update(mixed=channels > 1, resampled=found.rate != self.steps["rate"])
 
     def formed(self, wave: Wave, rate: int) -> Wave:

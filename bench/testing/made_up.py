@@ -17,14 +17,14 @@ SPECS: Mapping[str, DataSpec] = {
     "image": DataSpec("image", (1, 8, 8), "continuous", classes=4),
     "text": DataSpec("text", (16,), "tokens", vocab=256),
     "music": DataSpec("music", (16, 12), "binary", rate=4.0),
-    "audio": DataSpec("audio", (400,), "continuous", rate=8000.0),
+    "audio": DataSpec("audio", (160,), "continuous", rate=8000.0),
     "video": DataSpec("video", (6, 1, 8, 8), "continuous", rate=10.0),
     "vector": DataSpec("vector", (5,), "continuous"),
 }
 # Other forms that data of a modality may take.
 VARIANTS: Mapping[str, DataSpec] = {
     "colour image": DataSpec("image", (3, 32, 32), "continuous", classes=10),
-    "sound with labels": DataSpec("audio", (300,), "continuous", classes=3, rate=8000.0),
+    "sound with labels": DataSpec("audio", (120,), "continuous", classes=3, rate=8000.0),
     "text of few tokens": DataSpec("text", (12,), "tokens", vocab=11),
 }
 # Forms that few families make: one is asked for them where somebody says that it makes them.

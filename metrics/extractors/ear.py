@@ -72,7 +72,7 @@ class EarExtractor(nn.Module):
     tones: whether logits are of the kinds of tones; else of the digits, each the sum over its speakers.
     """
 
-    protocol: Mapping[str, str] = {"weights": f"sha256:{SHA256}", "rate": f"{RATE}"}
+    protocol: Mapping[str, str] = {"weights": f"sha256:{SHA256}", "sample_rate": f"{RATE}"}
 
     def __init__(self, *, tones: bool = False) -> None:
         super().__init__()

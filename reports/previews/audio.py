@@ -1,4 +1,7 @@
-"""Audio: each clip as its waveform above its spectrogram, and, where it is small, as a sound to listen to."""
+"""Audio: each clip as its waveform above its spectrogram, and, where it is small, as a sound to listen to.
+
+Pictures stand one below another, and so do the players, in the same order.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ from reports.previews._files import Shape, beginning
 from reports.previews._pictures import grid, png
 from reports.previews._shown import Shown
 
-CLIPS, SOUNDS = 6, 3
+CLIPS = 3
 LARGEST = 2**18  # bytes of a sound that a page carries
 RATES = (1000, 192_000)  # samples a second that players take
-WIDTH, WAVE, BANDS = 224, 32, 48  # pixels across, of the waveform and of the spectrogram in height
+WIDTH, WAVE, BANDS = 288, 32, 64  # pixels across, of the waveform and of the spectrogram in height
 WINDOW, FLOOR = 2 * BANDS, -80.0  # samples of a spectrum; decibels that are black
 
 
@@ -29,9 +32,9 @@ def show(file: BinaryIO) -> Shown:
     clips = [np.nan_to_num(x[:length]).clip(-1, 1) for x, length in zip(found.samples, found.lengths, strict=True)]
     drawn = np.stack([_drawn(x.mean(1) if x.ndim == 2 else x) for x in clips])
     playable = found.rate and RATES[0] <= found.rate <= RATES[1]
-    sounds = [_wav(x, found.rate) for x in clips[:SOUNDS]] if found.rate and playable else []
+    sounds = [_wav(x, found.rate) for x in clips] if found.rate and playable else []
     small = tuple(sound for sound in sounds if len(sound) <= LARGEST)
-    return Shown(png=png(grid(drawn[:, None], columns=2)), sounds=small)
+    return Shown(png=png(grid(drawn[:, None], columns=1)), sounds=small)
 
 
 def _fits(shape: Shape, dtype: np.dtype) -> bool:

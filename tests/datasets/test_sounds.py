@@ -110,7 +110,7 @@ class TestWhatIsDone:
     def test_rates_that_differ_are_asked_about(self, write: Write) -> None:
         some(write)
         write("a/high.wav", tone(440, rate=16000), 16000)
-        with pytest.raises(DataError, match=r"differ in rate .*say with rate = 16000"):
+        with pytest.raises(DataError, match=r"rate: a/high.wav has 16,000 .* it 8,000: say with rate = 16000"):
             sounds("clips")
 
 
@@ -158,6 +158,17 @@ class TestWhatIsWrong:
         for damaged in (path.read_bytes()[: path.stat().st_size // 2], b"fLaC", b""):
             with pytest.raises(DataError, match=r"x\.flac"):
                 decode_sound(io.BytesIO(damaged), "x.flac")
+
+    @pytest.mark.parametrize("form", [("OGG", "VORBIS"), ("OGG", "OPUS"), ("RF64", "PCM_16"), ("WAV", "FLOAT")])
+    def test_what_is_cut_off_is_seen_in_every_format(self, form: tuple[str, str]) -> None:
+        """Of which libsndfile makes a shorter sound without a word: within a page or a chunk, and between two pages."""
+        whole, wave = io.BytesIO(), tone(440, 4.0) + 0.1 * np.random.default_rng(0).normal(size=32000)
+        soundfile.write(whole, wave, 8000, format=form[0], subtype=form[1])
+        content = whole.getvalue()
+        assert len(decode_sound(io.BytesIO(content), "x").samples) == 32000
+        for end in (len(content) - 9, 2 * len(content) // 3, content.rfind(b"OggS")):
+            with pytest.raises(DataError, match="x: it is cut off"):
+                decode_sound(io.BytesIO(content[:end]), "x")
 
     def test_a_place_without_sounds_says_what_was_looked_for(self, tmp_path: Path) -> None:
         (tmp_path / "notes.txt").write_text("la la la")

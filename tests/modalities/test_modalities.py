@@ -38,7 +38,8 @@ from bench.protocols import MODALITIES
 from bench.registry import Registry, extractor, generator, metric, modality, registry
 from bench.testing.made_up import SPECS, MadeUp, made_up
 
-TONE = 0.01 * torch.sin(2 * math.pi * 440 / 8000 * torch.arange(400))
+T = SPECS["audio"].shape[0]
+TONE = 0.01 * torch.sin(2 * math.pi * 440 / 8000 * torch.arange(T))
 
 
 class Fixed:
@@ -93,7 +94,7 @@ class TestStoredForm:
 
     def test_a_quiet_tone_keeps_its_shape(self, tmp_path: Path) -> None:
         """Of 256 levels, a hundredth of full scale would leave four."""
-        trial = trial_of(TONE.expand(4, 400), made_up("audio"), 4)
+        trial = trial_of(TONE.expand(4, T), made_up("audio"), 4)
         assert torch.equal(trial.samples[0], TONE) and len(trial.samples[0].unique()) > 10
         found = kept(trial, tmp_path)
         assert np.array_equal(found["samples"][0], TONE.numpy()) and found["rate"] == 8000
@@ -119,15 +120,15 @@ class TestStoredForm:
 
     def test_a_waveform_that_is_never_negative_is_noticed(self) -> None:
         dataset = made_up("audio")
-        halved = trial_of((TONE.expand(4, 400) + 1) / 2, dataset, 4)
+        halved = trial_of((TONE.expand(4, T) + 1) / 2, dataset, 4)
         assert halved.only_upper_half() and halved.only_upper_half(margin=0.2)
-        faint = trial_of(TONE.expand(4, 400).abs(), dataset, 4)
+        faint = trial_of(TONE.expand(4, T).abs(), dataset, 4)
         assert faint.only_upper_half() and not faint.only_upper_half(margin=0.2)
-        assert not trial_of(TONE.expand(4, 400), dataset, 4).only_upper_half()
+        assert not trial_of(TONE.expand(4, T), dataset, 4).only_upper_half()
 
 
 class TestUnequalLengths:
-    spec = replace(SPECS["audio"], shape=(400,))
+    spec = SPECS["audio"]
 
     def test_padding_is_neither_looked_at_nor_kept(self, tmp_path: Path) -> None:
         """What stands behind the end of the data here is NaN."""
@@ -168,10 +169,10 @@ class TestUnequalLengths:
         assert trial.texts("samples") == ["abc", ""]
         assert json.loads((tmp_path / save_samples(tmp_path, "x", trial.drawn, dataset)).read_text()) == ["abc", ""]
 
-    @pytest.mark.parametrize("lengths", [torch.tensor([401]), torch.tensor([-1]), torch.tensor([1, 2]), torch.ones(1)])
-    def test_lengths_that_do_not_fit_are_named(self, lengths: Tensor) -> None:
+    @pytest.mark.parametrize("lengths", [[T + 1], [-1], [1, 2], [1.0]])
+    def test_lengths_that_do_not_fit_are_named(self, lengths: list[float]) -> None:
         with pytest.raises(TrialError, match="lengths must"):
-            _ = trial_of(Batch(TONE[None], None, lengths), made_up("audio"), 1).samples
+            _ = trial_of(Batch(TONE[None], None, torch.tensor(lengths)), made_up("audio"), 1).samples
 
     def test_pictures_have_none(self) -> None:
         with pytest.raises(TrialError, match="images have no lengths"):

@@ -84,8 +84,8 @@ def test_a_tone_is_a_line_in_its_spectrogram_and_can_be_played() -> None:
     rate = 8000.0
     tone = np.sin(2 * np.pi * 1000 * np.arange(4000) / rate).astype(np.float32)[None]
     found = shown("audio", npz(samples=tone, rate=rate))
-    levels = pixels(found)[32:80, :, 0].mean(1)  # below the waveform
-    assert abs((47 - levels.argmax() + 1) / 48 * rate / 2 - 1000) < 100  # high tones stand on top
+    levels = pixels(found)[32:96, :, 0].mean(1)  # below the waveform
+    assert abs((63 - levels.argmax() + 1) / 64 * rate / 2 - 1000) < 100  # high tones stand on top
     with wave.open(io.BytesIO(found.sounds[0])) as sound:
         assert (sound.getframerate(), sound.getnframes()) == (8000, 4000)
         played = np.frombuffer(sound.readframes(4000), "<i2") / 32767
