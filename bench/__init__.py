@@ -97,7 +97,7 @@ if TYPE_CHECKING:
         unmet,
     )
     from bench.reading import Source, examples_in
-    from bench.reading.ahead import count_ahead, other_rate, other_shape
+    from bench.reading.ahead import count_ahead, other_shape, sound_rate
     from bench.record import CurvePoint, Estimate, Failure, Interval, Measurement, Plan, RunRecord
     from bench.registry import (
         Presets,
@@ -182,7 +182,7 @@ _HOMES = {
     ),
     "bench.record": "CurvePoint Estimate Failure Interval Measurement Plan RunRecord",
     "bench.reading": "examples_in",
-    "bench.reading.ahead": "count_ahead other_rate other_shape",
+    "bench.reading.ahead": "count_ahead other_shape sound_rate",
     "bench.code_digest": "source_digest",
     "bench.registry": (
         "Presets command dataset discover executor extractor generator importer metric modality preview preview_of "
@@ -488,7 +488,6 @@ __all__ = [
     "normal",
     "normal_interval",
     "open_plain",
-    "other_rate",
     "other_shape",
     "peak_flops",
     "preview",
@@ -515,6 +514,7 @@ __all__ = [
     "select",
     "sha256",
     "sought",
+    "sound_rate",
     "source_digest",
     "spacing",
     "stretches",

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench import Batch, DataSpec, Split, Unsupported
+from bench import Batch, DataSpec, GenbenchError, Split, Unsupported
 
 FLOOR = -80.0  # decibels below full scale
 MOMENTUM = 0.99
@@ -29,7 +29,8 @@ class LogMel(nn.Module):
     """Waveforms ``(batch, T)`` in [-1, 1] to pictures ``(batch, 1, bands, frames)`` in [-1, 1], and back.
 
     bands: of the mel scale. hop: samples from frame to frame. window: samples that a frame sees. ``images``: the form
-    of the pictures. Raises Unsupported for several channels, and for data that does not say its rate.
+    of the pictures. Raises Unsupported for several channels, and for data that does not say its rate, GenbenchError for
+    frames that leave gaps between them.
     """
 
     window: Tensor
@@ -43,6 +44,8 @@ class LogMel(nn.Module):
             raise Unsupported(f"spectrograms are taken of waveforms (T,), not of {spec.kind} data of {spec.shape}")
         if spec.rate is None:
             raise Unsupported("a mel scale is in Hz, and the data does not say its rate")
+        if hop > window // 2:
+            raise GenbenchError(f"hop = {hop}: should be at most half of window, which is {window}")
         self.samples, self.hop, self.size = spec.shape[0], hop, window
         self.frames = MULTIPLE * math.ceil(spec.shape[0] / hop / MULTIPLE)
         self.images = DataSpec("image", (1, bands, self.frames), "continuous", classes=spec.classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.datasets._content import fingerprint
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 class AudioDataset:
     """Three splits of waveforms ``(n, T)`` or ``(n, T, channels)``, with labels or without.
 
+    classes: how many there are, or what each is called.
     rate: samples a second, where it is known.   done: what was done to them, which is part of what they are known by.
     known: their fingerprint, where it is known already, so that arrays that are mapped need not be read.
     prepared: of sounds that went through the stages, what was found and done.
@@ -25,13 +27,16 @@ class AudioDataset:
         self,
         name: str,
         splits: Splits,
-        classes: int | None,
+        classes: int | Sequence[str] | None,
         rate: float | None,
         done: str = "",
         known: str | None = None,
     ) -> None:
         self.name = name
-        self.spec = DataSpec("audio", splits["train"][0].shape[1:], "continuous", classes=classes, rate=rate)
+        count = classes if isinstance(classes, int) or classes is None else len(classes)
+        captions = tuple(classes) if isinstance(classes, Sequence) else None
+        shape = splits["train"][0].shape[1:]
+        self.spec = DataSpec("audio", shape, "continuous", classes=count, rate=rate, captions=captions)
         self.fingerprint = known or fingerprint(f"audio/1/{rate}{done}", *parts_of(splits))
         self.prepared: Preparation | None = None
         self.train, self.valid, self.test = (VectorSplit(*splits[s]) for s in SPLITS)

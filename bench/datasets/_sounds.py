@@ -20,7 +20,7 @@ from bench.datasets._denoise import spectral_gating
 from bench.datasets._findings import CLIPPED, SILENT, UNDECODABLE, Preparation
 from bench.datasets._image import Splits
 from bench.datasets._items import Item, Source
-from bench.datasets._preparing import Preparing, opened
+from bench.datasets._preparing import Preparing, class_names, opened
 from bench.datasets._rows import Rows
 from bench.datasets._stages import Level, SoundStages
 from bench.errors import DataError, named
@@ -40,13 +40,14 @@ def prepare_sounds(source: Source[Recording], stages: SoundStages) -> AudioDatas
     """
     kind = source.name.partition(":")[0]
     about: dict[str, Any] = {"sounds": f"{kind} {source.identity}", "remarks": source.remarks, **asdict(stages)}
+    about |= {"classes": source.classes, "labels": source.labels}
     return cached(about, lambda work: PreparingSounds(source, stages, work).run(), lambda at: _opened(source, at))
 
 
 def _opened(source: Source[Recording], folder: Path) -> AudioDataset | None:
     def build(about: Preparation, splits: Splits) -> AudioDataset:
-        classes = len(about.classes) if about.classes else None
-        data = AudioDataset(source.name, splits, classes, float(about.steps["rate"]), known=about.fingerprint)
+        rate = float(about.steps["rate"])
+        data = AudioDataset(source.name, splits, class_names(about), rate, known=about.fingerprint)
         data.prepared = about
         return data
 

@@ -390,7 +390,7 @@ def _ask(run: _Run, trial: Trial) -> None:
     most = min(ASKED, run.plan.budget.keep_samples, max(1, ASKED_NUMBERS // size))
     try:
         labels, made = trial.asked(most)
-        unseen = tuple(trial.unseen(labels))
+        unseen = tuple(trial.unseen(labels)) if run.progress else ()  # of what was trained elsewhere nobody knows
     except Exception as error:
         run.remark(f"it is not shown what was asked for: {said(error)}")
         return

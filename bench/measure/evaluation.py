@@ -20,8 +20,9 @@ from bench.measure.names import check_name, classic_names, is_measure, separated
 from bench.modalities import modality_of
 from bench.modalities._examples import Examples, content_hash, is_empty, shape_of, sizes_of, unordered_hash
 from bench.probes.machine import choose_device
-from bench.protocols import Modality
+from bench.protocols import DataSpec, Modality
 from bench.reading import Source, check, guess_modality, read, read_prompts, read_reference, warn
+from bench.reading.ahead import sound_rate
 from bench.reading.arrays import Statistics
 from bench.registry import MetricEntry, Side, registry
 
@@ -42,8 +43,10 @@ class Given(Comparison):
         device: torch.device,
         prompts: Sequence[str] | None,
         statistics: Statistics | None = None,
+        rate: int | None = None,
     ) -> None:
         super().__init__(modality, seed=seed, device=device)
+        self.rate = rate
         self.remarks: list[str] = []
         self.sides, self.given_prompts, self.given_statistics = sides, prompts, statistics
 
@@ -73,7 +76,11 @@ class Given(Comparison):
         return "sha256:" + self.once(_hash_of, side)[:16]
 
     def space(self, extractor: str | None) -> Space:
-        """Raises Omitted where sizes differ and the extractor names no rule by which it resizes."""
+        """Raises Omitted for sounds of a rate that the extractor is not for, and for sizes that it has no rule for."""
+        if extractor and self.rate:
+            heard = DataSpec(self.modality, shape_of(self.sides["samples"]) or (), "continuous", rate=float(self.rate))
+            if not registry.get("extractors", extractor).fits(heard):
+                raise Omitted(f"{extractor} is not for such sounds: they are of {self.rate:,} Hz")
         found = super().space(extractor)
         if len(set().union(*map(sizes_of, self.sides.values()))) > 1 and "resize" not in found.protocol:
             raise Omitted(f"pictures differ in size, and {extractor} says nothing of how it resizes: give all one size")
@@ -171,7 +178,20 @@ def _given(
         raise DataError(
             f"{len(prompts)} prompts for {len(sides['samples'])} samples: give one a sample, in their order"
         )
-    return Given(sides, kind, seed=seed, device=choose_device(device), prompts=prompts, statistics=statistics)
+    rate = _common_rate(sources)
+    return Given(
+        sides, kind, seed=seed, device=choose_device(device), prompts=prompts, statistics=statistics, rate=rate
+    )
+
+
+def _common_rate(sources: Mapping[str, Source | None]) -> int | None:
+    """Samples a second of those sides that are folders of sounds. Raises DataError where these differ."""
+    rates = {side: rate for side, source in sources.items() if (rate := sound_rate(source))}
+    for side, rate in rates.items():
+        if rate != (first := next(iter(rates.values()))):
+            start = f"{side} are of {rate:,} Hz, {next(iter(rates))} of {first:,} Hz"
+            raise DataError(f"{start}: resample one of them")
+    return next(iter(rates.values()), None)
 
 
 def _bring(reader: Callable[[Source, Say], T], side: str, source: Source, say: Say) -> T:

@@ -8,8 +8,9 @@ from pathlib import Path
 from bench.foreign import decoding, locate
 from bench.reading.arrays import sample_form
 from bench.reading.encoded import ORIENTATION, open_picture
-from bench.reading.folders import PICTURES, RECORDINGS, kind_in, list_files
-from bench.reading.sounds import decode_sound
+from bench.reading.films import decode_film
+from bench.reading.folders import FILMS, RECORDINGS, kind_in, list_files
+from bench.reading.sounds import Recording, decode_sound
 
 Shape = tuple[int, ...]
 _GREY = ("1", "L", "LA")
@@ -19,33 +20,27 @@ _ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations that lay the height along the w
 def other_shape(source: str | Path, wanted: Shape) -> Shape | None:
     """The shape of the first example, where no order of its axes makes it ``wanted``; None where it may be so.
 
-    Of a folder or .zip one picture is opened, of an array the header; of others nothing is known ahead. Pictures
-    are ``(C, H, W)``; a grey one may be followed by others in RGB. Raises DataError for what is not there or damaged.
+    Of a folder or .zip the first file is opened, of an array the header; of others nothing is known ahead. Pictures are
+    ``(C, H, W)``, films ``(T, C, H, W)``; a grey one may be followed by others in RGB. Raises DataError for what is not
+    there or damaged.
     """
     path = locate(source)
     suffix = path.suffix.lower()
     if path.is_dir() or suffix == ".zip":
-        if kind_in(path) is not PICTURES:
-            return None
-        found = _of_first_picture(path)
-        return found if found[1:] != wanted[1:] or found[0] > wanted[0] else None
+        return _of_first(path, wanted)
     form = sample_form(path) if suffix in (".npy", ".npz") else None
     shape = form[0][1:] if form else wanted
     return shape if math.prod(shape) != math.prod(wanted) else None
 
 
-def other_rate(source: str | Path, wanted: float | None) -> int | None:
-    """Samples a second of the first sound in a folder, where data of ``wanted`` has others; None where it may be so.
+def sound_rate(source: object) -> int | None:
+    """Samples a second of the first sound in a folder; None for what is none of sounds.
 
     Raises DataError for what is not there or damaged.
     """
-    path = locate(source)
-    if wanted is None or not path.is_dir() or kind_in(path) is not RECORDINGS:
+    if not isinstance(source, str | Path) or not (path := locate(source)).is_dir() or kind_in(path) is not RECORDINGS:
         return None
-    listing = list_files(path, RECORDINGS)
-    with listing.open(0) as file:
-        rate = decode_sound(file, listing.names[0]).rate
-    return rate if rate != wanted else None
+    return _first_sound(path).rate
 
 
 def count_ahead(source: str | Path) -> int | None:
@@ -59,6 +54,27 @@ def count_ahead(source: str | Path) -> int | None:
         return len(list_files(path, kind_in(path), in_order=False).names)
     form = sample_form(path) if suffix in (".npy", ".npz") else None
     return form[0][0] if form and form[0] else None
+
+
+def _of_first(path: Path, wanted: Shape) -> Shape | None:
+    kind = kind_in(path)
+    if kind is RECORDINGS:
+        samples = _first_sound(path).samples
+        found: Shape = samples.shape if samples.shape[1] > 1 else samples.shape[:1]
+        return found if found != wanted else None
+    if kind is FILMS:
+        frames = decode_film(Path(list_files(path, FILMS).names[0])).pixels
+        found = (len(frames), *(frames[0].shape if frames else ()))
+        grey = bool(frames) and all((frame == frame[:1]).all() for frame in frames)
+        return found if found != wanted and not (grey and (found[0], 1, *found[2:]) == wanted) else None
+    found = _of_first_picture(path)
+    return found if found[1:] != wanted[1:] or found[0] > wanted[0] else None
+
+
+def _first_sound(path: Path) -> Recording:
+    listing = list_files(path, RECORDINGS)
+    with listing.open(0) as file:
+        return decode_sound(file, listing.names[0])
 
 
 def _of_first_picture(path: Path) -> Shape:

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.errors import DataError
-from bench.foreign import decoding
+from bench.foreign import afford, decoding
+
+ASKED = 100  # frames, after which it is asked again whether there is memory
 
 
 class Frames(NamedTuple):
@@ -44,6 +46,8 @@ def decode_film(path: Path, enough: float = math.inf, fps: float | None = None) 
             if len(taken) >= enough:
                 break
             there, last = there + 1, frame.to_ndarray(format="rgb24").transpose(2, 0, 1)
+            if (there - 1) % ASKED == 0:
+                afford(path.name, 2 * len(taken) * last.nbytes)  # they are copied once, to one array
         every = [*taken, *([] if last is None else [last])]
         return Frames(every[: int(min(enough, len(every)))], said, there)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import zipfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -23,8 +23,6 @@ from bench.reading.arrays import refuse_bomb
 from bench.reading.encoded import decode, several_remark, turned_remark
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-SOUNDS = frozenset({".wav", ".flac", ".ogg"})
-_FILMS = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".gif"})
 EXAMPLES = 3  # names in a remark
 
 
@@ -35,7 +33,9 @@ class Kind(NamedTuple):
     suffixes: frozenset[str]
 
 
-PICTURES, RECORDINGS, FILMS = Kind("pictures", SUFFIXES), Kind("sounds", SOUNDS), Kind("films", _FILMS)
+PICTURES = Kind("pictures", SUFFIXES)
+RECORDINGS = Kind("sounds", frozenset({".wav", ".flac", ".ogg"}))
+FILMS = Kind("films", frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".gif"}))
 
 
 class Listing(NamedTuple):
@@ -47,7 +47,7 @@ class Listing(NamedTuple):
 
 
 def list_files(source: Path, kind: Kind = PICTURES, *, in_order: bool = True) -> Listing:
-    """The pictures, or the sounds, below a folder or in a .zip file, none of them opened yet.
+    """The pictures, sounds or films below a folder or in a .zip file, none of them opened yet.
 
     in_order: natural order of names takes as long as finding them; who only wants to know what is there need not wait.
     Raises DataError for none, and for a folder or an archive that cannot be read.
@@ -62,12 +62,12 @@ def list_files(source: Path, kind: Kind = PICTURES, *, in_order: bool = True) ->
 
 
 def kind_in(source: Path) -> Kind:
-    """What a folder holds: pictures where there is one, else sounds, else films; of a .zip file pictures."""
-    if source.is_dir():
-        for kind in (PICTURES, RECORDINGS, FILMS):
-            if _walk(source, _Skipped(kind)):
-                return kind
-    return PICTURES
+    """That of which a folder holds most, pictures where none is there; of a .zip file pictures."""
+    if not source.is_dir():
+        return PICTURES
+    every = Kind("samples", PICTURES.suffixes | RECORDINGS.suffixes | FILMS.suffixes)
+    found = Counter(name[name.rfind(".") :].lower() for name in _walk(source, _Skipped(every)))
+    return max((PICTURES, RECORDINGS, FILMS), key=lambda kind: sum(found[suffix] for suffix in kind.suffixes))
 
 
 def read_pictures(source: Path, say: Say) -> Pictures:

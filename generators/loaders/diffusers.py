@@ -18,25 +18,30 @@ from torch import Tensor, nn
 from bench import DataError, DataSpec, GenbenchError, Rows, TrialError, Unsupported, decoding, fault, generator, named
 from generators.loaders import _hub
 
+# They begin at noise of what their net takes in, and take no size.
+_OF_ITS_SHAPE = ("DDPMPipeline", "DDIMPipeline", "PNDMPipeline", "ScoreSdeVePipeline", "KarrasVePipeline")
+
 
 def _content(target: str, *, revision: str = "", **params: Any) -> str:
     return _hub.described(_hub.found(target, revision))
 
 
 def _fits(spec: DataSpec, target: str, *, revision: str = "", **params: Any) -> None:
-    """Raises DataError for no pipeline, and for one without an autoencoder whose net is of another shape."""
+    """Raises DataError for no pipeline, and for one that makes images of its net's own shape where that is another."""
     folder = _hub.found(target, revision)
-    if not (folder / "model_index.json").is_file():
+    index, net = folder / "model_index.json", folder / "unet" / "config.json"
+    if not index.is_file():
         raise DataError(f"{named(target)} holds no pipeline that diffusers reads (it has no model_index.json)")
-    parts = {path.parent.name: path for path in folder.glob("*/config.json")}
-    if "unet" not in parts or {"vae", "vqvae", "movq"} & {*parts}:
+    with decoding(index):
+        kind = json.loads(index.read_text(encoding="utf-8")).get("_class_name")
+    if kind not in _OF_ITS_SHAPE or not net.is_file():
         return
-    with decoding(parts["unet"]):
-        about = json.loads(parts["unet"].read_text(encoding="utf-8"))
+    with decoding(net):
+        about = json.loads(net.read_text(encoding="utf-8"))
         size = about.get("sample_size")
-        sides = [size, size] if isinstance(size, int) else size
-    if sides and [about.get("out_channels"), *sides] != [*spec.shape]:
-        raise DataError(f"{named(target)} makes {(about.get('out_channels'), *sides)}, and the data is {spec.shape}")
+        shape = about.get("in_channels"), *([size, size] if isinstance(size, int) else size or ())
+    if len(shape) == len(spec.shape) and shape != spec.shape:
+        raise DataError(f"{named(target)} makes {shape}, and the data is {spec.shape}")
 
 
 @generator(

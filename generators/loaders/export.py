@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from typing import Self
 
 import torch
@@ -9,6 +12,22 @@ from torch import Tensor
 
 from bench import DataError, DataSpec, fault, generator, locate, named
 from generators.loaders._exported import Draw, Exported, Values, content, tried
+
+_FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+
+
+@contextlib.contextmanager
+def _tensors_alone() -> Iterator[None]:
+    """What the file holds besides its graph is read as tensors: left to itself torch unpickles what is none."""
+    before = os.environ.get(_FORCE)
+    os.environ[_FORCE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_FORCE]
+        else:
+            os.environ[_FORCE] = before
 
 
 @generator(
@@ -27,7 +46,8 @@ class Export(Exported):
 
     def __init__(self, spec: DataSpec, path: str, *, draw: Draw = "normal", values: Values = "-1..1") -> None:
         try:
-            program = torch.export.load(str(locate(path)))
+            with _tensors_alone():
+                program = torch.export.load(str(locate(path)))
         except Exception as error:  # a zip file that is none, of another version, of operators that are not here
             raise DataError(f"{named(path)} holds no exported program: {fault(error)}") from error
         asked = {*program.graph_signature.user_inputs}

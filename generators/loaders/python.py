@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +32,15 @@ from bench import (
 
 def _content(target: str, **params: Any) -> str:
     """Of its source, which is found and not run. Raises GenbenchError where there is none."""
-    module, _ = _split(target)
-    try:
-        found = importlib.util.find_spec(module)
-    except (ImportError, ValueError) as error:  # of the package around it
-        raise GenbenchError(f"python:{named(target)}: {said(error)}") from error
-    if found is None:
-        raise GenbenchError(f"python:{named(target)}: there is no module '{named(module)}' in this folder or installed")
-    return source_digest(found.origin if found.origin and found.origin.endswith(".py") else module)
+    found = _module(target)
+    return source_digest(found.origin if found.origin and found.origin.endswith(".py") else found.name)
 
 
 def _fits(spec: DataSpec, target: str, **params: Any) -> None:
-    """Raises DataError where the module's text, which is read and not run, has no such name, and hides none."""
-    module, name = _split(target)
-    found = importlib.util.find_spec(module)
-    if found is None or not (found.origin or "").endswith(".py"):
-        return
+    """Raises DataError where the module's text, which is read and not run, has no such name, and makes none."""
+    found, (module, name) = _module(target), _split(target)
+    if found.submodule_search_locations is not None or not (found.origin or "").endswith(".py"):
+        return  # what a package has, its modules may have put there
     with decoding(found.origin):
         text = ast.parse(Path(str(found.origin)).read_bytes())
     names: set[str] = set()
@@ -56,10 +50,12 @@ def _fits(spec: DataSpec, target: str, **params: Any) -> None:
                 names.add(node.name)
             case ast.Import() | ast.ImportFrom():
                 names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
-            case ast.Name(ctx=ast.Store()):
-                names.add(node.id)
+            case ast.Name(id=name_, ctx=ast.Store()):
+                names.add(name_)
+            case ast.Name(id="globals" | "vars" | "setattr" | "exec" as maker):
+                names.add(maker)
     first = name.partition(".")[0]
-    if first not in names and not names & {"*", "__getattr__"}:
+    if first not in names and not names & {"*", "__getattr__", "globals", "vars", "setattr", "exec"}:
         raise DataError(f"python:{named(target)}: {module} has no {named(first)}{hint(first, names)}")
 
 
@@ -98,6 +94,18 @@ class _Plain(torch.nn.Module):
         np.random.seed(seed)
         found = self.made.sample(n, rng) if _takes(self.made.sample, n, rng) else self.made.sample(n)
         return found if isinstance(found, Tensor) else torch.as_tensor(np.asarray(found))
+
+
+def _module(target: str) -> ModuleSpec:
+    """Where the module lies; the packages around it are imported. Raises GenbenchError where there is none."""
+    module, _ = _split(target)
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError) as error:  # of the package around it
+        raise GenbenchError(f"python:{named(target)}: {said(error)}") from error
+    if found is None:
+        raise GenbenchError(f"python:{named(target)}: there is no module '{named(module)}' in this folder or installed")
+    return found
 
 
 def _split(target: str) -> tuple[str, str]:

@@ -18,9 +18,9 @@ from bench import (
     locate,
     modality_of,
     named,
-    other_rate,
     other_shape,
     sha256,
+    sound_rate,
 )
 from generators.loaders._texts import spelled
 
@@ -35,7 +35,8 @@ def _content(path: str) -> str:
 
 def _fits(spec: DataSpec, path: str) -> None:
     """Raises DataError where the first sample cannot be of the data's shape or rate; no other is looked at."""
-    if rate := other_rate(path, spec.rate):
+    rate = sound_rate(path)
+    if rate and spec.rate and rate != spec.rate:
         raise DataError(
             f"{named(path)}: samples are of {rate:,} Hz, the data is of {spec.rate:,.0f}: resample one of them"
         )

@@ -12,7 +12,7 @@ from torch import Tensor
 from bench import Comparison, Estimate, metric
 from metrics.audio._waves import Waves, by_length, checked_waves, mean_over_waves, samples_of
 
-FRAME = 80  # samples of a moment: 10 ms at 8 kHz
+FRAME = 80  # samples of a moment: 10 ms at 8 kHz, less at higher rates, whose shares do not compare with it
 BELOW, SILENT = 1e-2, 1e-3  # of the loudest moment, and of full scale, both as root mean squares
 
 
@@ -33,5 +33,5 @@ def _shares(waves: Tensor) -> Tensor:
 
 @metric("silence_share", on={"audio"}, aspect="realism", unit="1", better="none", least=0, most=1)
 def silence_share_of(c: Comparison) -> Estimate:
-    """Share of 10 ms moments that are silent; to be read beside that of held-out sound."""
+    """Share of moments of 80 samples that are silent; to be read beside that of held-out sound."""
     return silence_share(samples_of(c))

@@ -57,7 +57,7 @@ class Ear(nn.Module):
         return F.relu(self.embed(torch.cat([h.mean(2), h.amax(2)], dim=1)))
 
     def log_mel(self, wave: Tensor) -> Tensor:
-        """``(n, 1, bands, frames)``, about -1 to 1."""
+        """``(n, 1, bands, frames)``: of silence -1.92, of a loud tone above 1."""
         wave = F.pad(wave, (0, max(0, SHORTEST - wave.shape[1])))
         spectrum = torch.stft(
             wave, WINDOW, HOP, window=self.window, center=True, pad_mode="constant", return_complex=True

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench import Estimate, Interval, Space, metric
+from bench import Estimate, GenbenchError, Interval, Space, metric
 from metrics._arrays import Array, by_content, checked_pair
 from metrics.features._mmd import LEAST, discrepancy, gaussian
 
@@ -38,12 +38,17 @@ def kernel_audio_distance(fake: Array, real: Array) -> Estimate:
 
 
 def bandwidth(real: Tensor) -> float:
-    """The median distance of different rows; of many rows, of some that their contents choose."""
+    """The median distance of different rows; of many rows, of some that their contents choose.
+
+    Raises GenbenchError where none differ.
+    """
     some = real[by_content(real)]
     if len(some) > MOST:
         some = some[torch.randperm(len(some), generator=torch.Generator().manual_seed(0))[:MOST]]
     distances = torch.pdist(some)
-    return float(distances[distances > 0].median())
+    if not (apart := distances[distances > 0]).numel():
+        raise GenbenchError("features of all reference sounds are the same: check what was loaded")
+    return float(apart.median())
 
 
 @metric("kad", on={"audio"}, aspect="realism", unit="1", better="lower", lead=2, paper="arXiv:2502.15602")

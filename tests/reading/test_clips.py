@@ -10,7 +10,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from bench import DataError, DataSpec, count_ahead, evaluate, examples_in, other_rate
+from bench import DataError, DataSpec, count_ahead, evaluate, examples_in, sound_rate
 from bench.modalities._sequences import Sequences
 from bench.registry import registry
 from bench.testing._models import make, sampled
@@ -54,13 +54,35 @@ class TestSounds:
         family = registry.get("generators", f"samples:{sounds(tmp_path)}")
         family.fits(spec)
         assert sampled(make(family, made_up(spec)), [6]).data.shape == (6, 400)
-        assert other_rate(tmp_path, 8000) is None and other_rate(tmp_path, None) is None
+        assert sound_rate(tmp_path) == 8000 and sound_rate(np.zeros((3, 9))) is None
+        (tmp_path / "cover.png").write_bytes(b"no matter what")
+        family.fits(spec)
+        with pytest.raises(DataError, match=r"samples are \(400,\), the data is \(500,\)"):
+            family.fits(DataSpec("audio", (500,), "continuous", rate=8000.0))
         with pytest.raises(DataError, match="samples are of 8,000 Hz, the data is of 16,000: resample one"):
             family.fits(DataSpec("audio", (400,), "continuous", rate=16000.0))
 
     def test_they_are_measured(self, tmp_path: Path) -> None:
         table = evaluate(sounds(tmp_path / "a"), sounds(tmp_path / "b"), metrics=["clipping_share"], modality="audio")
         assert table.value.tolist() == [0.0]
+
+    def test_none_is_measured_at_a_rate_that_it_does_not_have(self, tmp_path: Path) -> None:
+        """Nor beside sounds of another one."""
+        for name, rate in (("a", 16000), ("b", 16000), ("c", 8000)):
+            sounds(tmp_path / name, rate)
+        names = ["fad_ear", "clipping_share"]
+        table = evaluate(tmp_path / "a", tmp_path / "b", metrics=names, modality="audio").set_index("metric")
+        assert table.value["clipping_share"] == 0.0 and np.isnan(table.value["fad_ear"])
+        assert table.reason["fad_ear"] == "ear is not for such sounds: they are of 16,000 Hz"
+        with pytest.raises(DataError, match="reference are of 8,000 Hz, samples of 16,000 Hz: resample one of them"):
+            evaluate(tmp_path / "a", tmp_path / "c", metrics=names, modality="audio")
+
+    def test_what_a_lossy_decoder_puts_beyond_full_scale_is_cut(self, tmp_path: Path) -> None:
+        square = 0.97 * np.sign(np.sin(np.arange(8000) / 9))
+        for name in "abc":
+            soundfile.write(tmp_path / f"{name}.ogg", square, 8000)
+        found = examples_in(tmp_path, "audio")
+        assert isinstance(found, Tensor) and found.abs().max() == 1
 
 
 class TestFilms:
@@ -95,4 +117,4 @@ class TestFilms:
         assert family.holds() == 6
         assert sampled(make(family, made_up(spec)), [6]).data.shape == (6, 4, 3, 16, 32)
         with pytest.raises(DataError, match=r"samples are \(4, 3, 16, 32\), the data is \(8, 3, 16, 32\)"):
-            make(family, made_up(DataSpec("video", (8, 3, 16, 32), "continuous", rate=10.0)))
+            family.fits(DataSpec("video", (8, 3, 16, 32), "continuous", rate=10.0))
