@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.datasets._content import fingerprint
-from bench.datasets._image import SPLITS, Splits, parts_of
+from bench.datasets._image import SPLITS, Splits, counted_and_named, parts_of
 from bench.datasets._vector import VectorSplit
 from bench.protocols import DataSpec
 
@@ -33,8 +33,7 @@ class AudioDataset:
         known: str | None = None,
     ) -> None:
         self.name = name
-        count = classes if isinstance(classes, int) or classes is None else len(classes)
-        captions = tuple(classes) if isinstance(classes, Sequence) else None
+        count, captions = counted_and_named(classes)
         shape = splits["train"][0].shape[1:]
         self.spec = DataSpec("audio", shape, "continuous", classes=count, rate=rate, captions=captions)
         self.fingerprint = known or fingerprint(f"audio/1/{rate}{done}", *parts_of(splits))

@@ -76,8 +76,7 @@ class ImageDataset:
         shape = tuple(int(size) for size in splits["train"][0].shape[1:])
         splits = _binarised(splits) if binary else splits
         self.name = name
-        captions = tuple(classes) if isinstance(classes, Sequence) else None
-        count = classes if isinstance(classes, int) or classes is None else len(classes)
+        count, captions = counted_and_named(classes)
         self.spec = DataSpec("image", shape, "binary" if binary else "continuous", classes=count, captions=captions)
         self.fingerprint = known or fingerprint("image/1", *parts_of(splits))
         self.prepared: Preparation | None = None
@@ -95,6 +94,13 @@ def _binarised(splits: Splits) -> Splits:
 
 
 DIGITS = ("a zero", "a one", "a two", "a three", "a four", "a five", "a six", "a seven", "an eight", "a nine")
+
+
+def counted_and_named(classes: int | Sequence[str] | None) -> tuple[int | None, tuple[str, ...] | None]:
+    """How many classes there are, and the captions, which are their names."""
+    if classes is None or isinstance(classes, int):
+        return classes, None
+    return len(classes), tuple(classes)
 
 
 def parts_of(splits: Splits) -> Iterator[str | np.ndarray]:

@@ -12,7 +12,7 @@ import numpy as np
 from bench.datasets._clean import Looks, twins
 from bench.datasets._content import Fingerprint
 from bench.datasets._findings import Preparation, decide, findings_of
-from bench.datasets._image import SPLITS, ImageSplit, Splits
+from bench.datasets._image import SPLITS, ImageSplit, Splits, counted_and_named
 from bench.datasets._preparing import class_names
 from bench.datasets._rows import Rows, write_npy
 from bench.datasets._split import held_out, missing
@@ -29,9 +29,7 @@ class VideoDataset:
 
     def __init__(self, name: str, splits: Splits, about: Preparation, rate: float | None) -> None:
         shape = tuple(int(size) for size in splits["train"][0].shape[1:])
-        names = class_names(about)
-        captions = None if isinstance(names, int) else names
-        classes = names if isinstance(names, int) else names and len(names)
+        classes, captions = counted_and_named(class_names(about))
         self.name, self.fingerprint, self.prepared = name, about.fingerprint, about
         self.spec = DataSpec("video", shape, "continuous", classes=classes, rate=rate, captions=captions)
         self.train, self.valid, self.test = (ImageSplit(*splits[s]) for s in SPLITS)
