@@ -178,7 +178,7 @@ class Preparing(ABC):
         return len(self.names) + sum(map(len, self.bad.values()))
 
     def classes(self) -> tuple[str, ...] | None:
-        """Names of the labels, which become numbers of them; None unless every picture has one."""
+        """Names of the labels, which become numbers of them; None unless every one has some."""
         known = self.source.classes
         if known is not None:
             self.labels = [label if label in range(len(known)) else None for label in self.labels]

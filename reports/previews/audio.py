@@ -6,6 +6,7 @@ Pictures stand one below another, and so do the players, in the same order.
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import wave
 from typing import BinaryIO
@@ -33,8 +34,8 @@ def show(file: BinaryIO) -> Shown:
     drawn = np.stack([_drawn(x.mean(1) if x.ndim == 2 else x) for x in clips])
     playable = found.rate and RATES[0] <= found.rate <= RATES[1]
     sounds = [_wav(x, found.rate) for x in clips] if found.rate and playable else []
-    small = tuple(sound for sound in sounds if len(sound) <= LARGEST)
-    return Shown(png=png(grid(drawn[:, None], columns=1)), sounds=small)
+    small = itertools.takewhile(lambda sound: len(sound) <= LARGEST, sounds)  # or a player would be beside another's
+    return Shown(png=png(grid(drawn[:, None], columns=1)), sounds=tuple(small))
 
 
 def _fits(shape: Shape, dtype: np.dtype) -> bool:
