@@ -97,7 +97,7 @@ if TYPE_CHECKING:
         unmet,
     )
     from bench.reading import Source, examples_in
-    from bench.reading.ahead import count_ahead, other_shape, sound_rate
+    from bench.reading.ahead import count_ahead, modality_ahead, other_shape, sound_rate
     from bench.record import CurvePoint, Estimate, Failure, Interval, Measurement, Plan, RunRecord
     from bench.registry import (
         Presets,
@@ -182,7 +182,7 @@ _HOMES = {
     ),
     "bench.record": "CurvePoint Estimate Failure Interval Measurement Plan RunRecord",
     "bench.reading": "examples_in",
-    "bench.reading.ahead": "count_ahead other_shape sound_rate",
+    "bench.reading.ahead": "count_ahead modality_ahead other_shape sound_rate",
     "bench.code_digest": "source_digest",
     "bench.registry": (
         "Presets command dataset discover executor extractor generator importer metric modality preview preview_of "
@@ -483,6 +483,7 @@ __all__ = [
     "median_interval",
     "metric",
     "modality",
+    "modality_ahead",
     "modality_of",
     "named",
     "normal",

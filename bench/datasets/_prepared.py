@@ -89,8 +89,8 @@ class PreparingPictures(Preparing):
             (first, n), (other, _) = self.sizes.most_common()
             before = f"the {n:,} before it are" if n > 1 else "the one before it is"
             raise DataError(
-                f"{self.name}: pictures differ in size: {named(name)} is {other}, {before} {first}: say with size = 64 "
-                "what to bring them to"
+                f"{self.name}: pictures differ in size: {named(name)} is {other}, {before} {first}: say with size = "
+                f"{min(map(int, first.split('x')))} what to bring them to"
             )
         found = fitted(pixels, size, self.stages.fit) if size else pixels
         self.steps["resized"] += found is not pixels

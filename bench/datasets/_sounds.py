@@ -84,8 +84,11 @@ class PreparingSounds(Preparing):
         self.sizes[f"{found.rate:,} Hz, {'mono' if channels == 1 else f'{channels} channels'}"] += 1
         self.steps["rate"] = self.stages.rate or self.steps["rate"] or found.rate
         if self.stages.rate is None and found.rate != self.steps["rate"]:
-            differ = f"sounds differ in rate: {named(name)} has {found.rate:,} samples a second, those before it "
-            raise DataError(f"{self.name}: {differ}{self.steps['rate']:,}: say with rate = 16000 what to bring them to")
+            first = self.steps["rate"]
+            raise DataError(
+                f"{self.name}: sounds differ in rate: {named(name)} has {found.rate:,} samples a second, those before "
+                f"it {first:,}: say with rate = {first} what to bring them to"
+            )
         self.steps.update(mixed=channels > 1, resampled=found.rate != self.steps["rate"])
 
     def formed(self, wave: Wave, rate: int) -> Wave:

@@ -7,7 +7,7 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -159,9 +159,9 @@ def _load(data: DatasetUse, suite: Suite) -> Dataset:
     uses = _generators(suite, data)
     spec = json.loads(json.dumps(dataset.spec.to_dict()))  # a checkpoint may be older than one of its entries
     problems = [
-        f"generators.{use.label}: {use.load} was trained on {use.trained_on}, and this data is {spec}"
+        f"generators.{use.label}: {use.load} was trained on other data than {data.label}: {told}"
         for use in uses
-        if use.trained_on and {**spec, **use.trained_on} != spec
+        if use.trained_on and (told := _other_data(use.trained_on, spec))
     ]
     problems += [told for use in uses if (told := _unfit(use, dataset) or _too_few(use))]
     ceiling = next((use.family for use in uses if use.entry.role == "ceiling"), None)
@@ -176,6 +176,13 @@ def _load(data: DatasetUse, suite: Suite) -> Dataset:
     if problems:
         raise SuiteError(problems)
     return dataset
+
+
+def _other_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """``shape [1, 28, 28] and not [1, 8, 8]``; "" for the same form. What classes are called matters where both say."""
+    words = before.get("captions") is None or now.get("captions") is None
+    differ = [name for name, was in before.items() if was != now.get(name) and not (name == "captions" and words)]
+    return ", ".join(f"{name} {before[name]} and not {now.get(name)}" for name in differ)
 
 
 def _held(dataset: Dataset) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def _chosen(records: Records, generator: str, dataset: str, seed: int | None) ->
         if generator in ("", r.plan.generator) and dataset in ("", r.plan.dataset) and seed in (None, r.plan.seed)
     ]
     names = {r.plan.generator for r in trained}
-    others = [r for r in records if r.plan.generator not in names and not r.plan.control]
+    others = [r for r in records if r.plan.generator not in names and (generator or not r.plan.control)]
     if (generator or not trained) and (those := [r for r in others if generator in ("", r.plan.generator)]):
         how = {f"{r.plan.generator} ({_why_not(r)})": None for r in those}
         raise GenbenchError(f"only what was trained here is saved, and here is {', '.join(how)}")
@@ -86,6 +86,8 @@ def _chosen(records: Records, generator: str, dataset: str, seed: int | None) ->
 
 def _why_not(record: RunRecord) -> str:
     """Why there are no weights of it to be saved."""
+    if record.plan.control:
+        return "a yardstick"
     if record.status != "ok":
         return record.status
     return f"loaded from {record.plan.load}" if record.plan.load else "made elsewhere"

@@ -9,7 +9,7 @@ from bench.foreign import decoding, locate
 from bench.reading.arrays import sample_form
 from bench.reading.encoded import ORIENTATION, open_picture
 from bench.reading.films import decode_film
-from bench.reading.folders import FILMS, RECORDINGS, kind_in, list_files
+from bench.reading.folders import FILMS, PICTURES, RECORDINGS, kind_in, list_files
 from bench.reading.sounds import Recording, decode_sound
 
 Shape = tuple[int, ...]
@@ -31,6 +31,12 @@ def other_shape(source: str | Path, wanted: Shape) -> Shape | None:
     form = sample_form(path) if suffix in (".npy", ".npz") else None
     shape = form[0][1:] if form else wanted
     return shape if math.prod(shape) != math.prod(wanted) else None
+
+
+def modality_ahead(source: str | Path) -> str | None:
+    """Of what a folder holds; None for other sources. Raises DataError for what is not there."""
+    path = locate(source)
+    return {PICTURES: "image", RECORDINGS: "audio", FILMS: "video"}[kind_in(path)] if path.is_dir() else None
 
 
 def sound_rate(source: object) -> int | None:

@@ -57,7 +57,8 @@ def list_files(source: Path, kind: Kind = PICTURES, *, in_order: bool = True) ->
     names, open_ = (_in_folder if source.is_dir() else _in_archive)(source, skipped, order)
     if not names:
         found = f"; skipped: {skipped}" if skipped.names else ""
-        raise DataError(f"{named(source)} holds no {kind.many} ({', '.join(sorted(kind.suffixes))}){found}")
+        other = f" but {kind_in(source).many}" if kind_in(source) is not PICTURES else ""
+        raise DataError(f"{named(source)} holds no {kind.many} ({', '.join(sorted(kind.suffixes))}){other}{found}")
     return Listing(names, open_, f"skipped: {skipped}" if skipped.names else "")
 
 

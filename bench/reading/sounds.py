@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +25,9 @@ class Recording(NamedTuple):
 
 def decode_sound(file: IO[bytes], name: str) -> Recording:
     """What a sound file holds. Raises DataError for one that is damaged, cut off, empty, or hours long."""
-    try:
-        import soundfile
-    except ImportError as error:
-        raise DataError(_NEEDS) from error
     content = file.read()
     _refuse_cut_off(content, name)
-    with decoding(name), soundfile.SoundFile(io.BytesIO(content)) as sound:
+    with decoding(name), _opened(content, name) as sound:
         claimed, rate = sound.frames, sound.samplerate
         claimed = 0 if claimed >= 2**62 else claimed  # of a FLAC that was written to a pipe nobody knows
         samples: NDArray[np.float32] = sound.read(round(LONGEST * rate) + 1, dtype="float32", always_2d=True)
@@ -46,6 +42,18 @@ def decode_sound(file: IO[bytes], name: str) -> Recording:
     if not np.isfinite(samples).all():
         raise DataError(f"{named(name)}: it holds NaN or infinity")
     return Recording(samples, rate)
+
+
+def _opened(content: bytes, name: str) -> Any:
+    """Raises DataError in libsndfile's words: soundfile puts an address in memory before them."""
+    try:
+        import soundfile
+    except ImportError as error:
+        raise DataError(_NEEDS) from error
+    try:
+        return soundfile.SoundFile(io.BytesIO(content))
+    except soundfile.LibsndfileError as error:
+        raise DataError(f"cannot read {named(name)}: {error.error_string.strip()}") from error
 
 
 def _refuse_cut_off(content: bytes, name: str) -> None:

@@ -141,7 +141,8 @@ class Row:
     @property
     def training_busy(self) -> bool:
         """Whether that may be others' work: its steps were given, not its seconds, and the machine was busy."""
-        return any(busy(record) for record in self.group.records if "train_seconds" not in record.plan.budget)
+        trained = (record for record in self.group.records if record.curve)
+        return any(busy(record) for record in trained if "train_seconds" not in record.plan.budget)
 
     def mean(self, column: Column | None) -> float | None:
         summary = self.cells[column.key].summary if column else None

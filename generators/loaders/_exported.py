@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from bench import DataError, DataSpec, Rows, TrialError, Unsupported, fault, locate, named, sha256
+from bench import DataError, DataSpec, Rows, TrialError, Unsupported, fault, locate, modality_of, named, sha256
 
 LARGE = 2**29  # bytes of a net that is not tried ahead
 Draw = Literal["normal", "uniform"]
@@ -33,10 +33,16 @@ def tried(make: Callable[..., Exported], spec: DataSpec, path: str, **params: An
         return
     with contextlib.suppress(Unsupported):
         try:
-            make(spec, path, **params).sample(2, torch.Generator().manual_seed(0))
+            model = make(spec, path, **params)
+            made = model.sample(2, torch.Generator().manual_seed(0))
         except TrialError as error:
             if error.__cause__ is None or not torch.cuda.is_available():
                 raise DataError(str(error)) from error
+            return
+        try:
+            modality_of(spec).quantise(made, spec)
+        except TrialError as error:
+            raise DataError(f"{named(path)}, taken as values = {model.values!r}: {error}") from error
 
 
 class Exported(nn.Module):
@@ -75,7 +81,9 @@ class Exported(nn.Module):
             raise
         except Exception as error:  # each of the three libraries has its own, and no common one
             shapes = " and labels ".join(str(tuple(part.shape)) for part in given)
-            raise TrialError(f"given noise {shapes}, the net fails: {_last(error)}") from error
+            raise TrialError(
+                f"given noise {shapes}, the net fails: {_last(error)} (the first axis must be free)"
+            ) from error
         if tuple(x.shape) != (n, *self.spec.shape):
             raise TrialError(f"of {n} draws the net makes {tuple(x.shape)}, and the data is {self.spec.shape}")
         if self.values == "-1..1":

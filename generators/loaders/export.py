@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from typing import Self
@@ -10,7 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from bench import DataError, DataSpec, fault, generator, locate, named
+from bench import DataError, DataSpec, generator, locate, named
 from generators.loaders._exported import Draw, Exported, Values, content, tried
 
 _FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
@@ -19,11 +20,12 @@ _FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 @contextlib.contextmanager
 def _tensors_alone() -> Iterator[None]:
     """What the file holds besides its graph is read as tensors: left to itself torch unpickles what is none."""
-    before = os.environ.get(_FORCE)
-    os.environ[_FORCE] = "1"
+    before, log = os.environ.get(_FORCE), logging.getLogger("torch.export")
+    os.environ[_FORCE], log.disabled = "1", True  # it writes whole tracebacks of a file that is none
     try:
         yield
     finally:
+        log.disabled = False
         if before is None:
             del os.environ[_FORCE]
         else:
@@ -49,7 +51,8 @@ class Export(Exported):
             with _tensors_alone():
                 program = torch.export.load(str(locate(path)))
         except Exception as error:  # a zip file that is none, of another version, of operators that are not here
-            raise DataError(f"{named(path)} holds no exported program: {fault(error)}") from error
+            how = "torch.export.save(torch.export.export(net, ...), path) writes one of this torch"
+            raise DataError(f"{named(path)} holds no exported program: {how}") from error
         asked = {*program.graph_signature.user_inputs}
         inputs = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in asked]
         if len(inputs) not in (1, 2) or not all(isinstance(x, Tensor) and x.ndim for x in inputs):

@@ -33,6 +33,7 @@ from bench import (
     Batch,
     DataError,
     Dataset,
+    DataSpec,
     GenbenchError,
     Retokenised,
     Rows,
@@ -48,6 +49,7 @@ from generators.loaders._texts import encoder, spelled
 
 TOKENS_AT_ONCE = 1024  # bounds the logits held at a time, 0.2 GB for 49,152 tokens
 UNLIMITED = 2048  # positions that are read of a model which knows no most
+TOKENISERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tokenizer_config.json")
 LOOKED_AT = 16  # tokens that are drawn before it is seen whether the texts are long enough
 
 
@@ -55,7 +57,19 @@ def _content(target: str, *, file: str = "", revision: str = "", **params: Any) 
     return _hub.described(_hub.found(target, revision, file), file)
 
 
-@generator("hf:", modalities={"text"}, presets={"test": {}}, sampling=SAMPLING - {"stop"}, content=_content)
+def _fits(spec: DataSpec, target: str, *, file: str = "", revision: str = "", **params: Any) -> None:
+    """Raises DataError for a folder that holds no language model, or a model without its tokeniser."""
+    place = _hub.found(target, revision, file)
+    if file or not place.is_dir():
+        return
+    if not (place / "config.json").is_file():
+        raise DataError(f"{named(target)} holds no language model that transformers reads (it has no config.json)")
+    if not any((place / name).is_file() for name in TOKENISERS):
+        how = "tokenizer.save_pretrained writes it beside the model"
+        raise DataError(f"{named(target)} has no tokeniser ({', '.join(TOKENISERS)}): {how}")
+
+
+@generator("hf:", modalities={"text"}, presets={"test": {}}, sampling=SAMPLING - {"stop"}, content=_content, fits=_fits)
 class CausalLM(nn.Module):
     """A model and its tokeniser as transformers saves them, or as a GGUF file holds both.
 

@@ -69,8 +69,11 @@ def python(spec: DataSpec, target: str, *, arguments: Mapping[str, Any] | None =
     and for one of what cannot sample.
     """
     factory, given = _found(target), dict(arguments or {})
+    takes_spec = _takes(factory, spec, **given)
+    if not takes_spec and (wrong := _unbound(factory, **given)) and (wrong := _unbound(factory, spec, **given)):
+        raise GenbenchError(f"python:{named(target)}: {wrong}: arguments = {{ ... }} holds what it is called with")
     with calling(f"python:{named(target)}"):
-        made = factory(spec, **given) if _takes(factory, spec, **given) else factory(**given)
+        made = factory(spec, **given) if takes_spec else factory(**given)
     if isinstance(made, torch.nn.Module):
         made.eval()
     sample = getattr(made, "sample", None)
@@ -111,6 +114,8 @@ def _module(target: str) -> ModuleSpec:
 def _split(target: str) -> tuple[str, str]:
     """Module and factory. What lies in the current folder is found from now on, behind all that is installed."""
     module, _, name = target.partition(":")
+    if module.endswith(".py"):
+        raise GenbenchError(f"python:{named(target)}: write python:{named(module.removesuffix('.py'))}:{named(name)}")
     if not module or not name:
         raise GenbenchError(f"python:{named(target)}: write python:package.module:factory")
     if not {"", str(Path.cwd())} & {*sys.path}:  # a command does not look there by itself
@@ -133,8 +138,13 @@ def _found(target: str) -> Callable[..., Any]:
 
 
 def _takes(call: Callable[..., Any], *given: Any, **options: Any) -> bool:
+    return not _unbound(call, *given, **options)
+
+
+def _unbound(call: Callable[..., Any], *given: Any, **options: Any) -> str:
+    """Why it cannot be called so; "" where it can."""
     try:
         inspect.signature(call).bind(*given, **options)
-    except TypeError:
-        return False
-    return True
+    except TypeError as error:
+        return str(error)
+    return ""

@@ -41,6 +41,10 @@ class TorchScript(Exported):
                 warnings.simplefilter("ignore", FutureWarning)
                 net = torch.jit.load(str(locate(path)), map_location="cpu").eval()
         except RuntimeError as error:
+            if "constants.pkl" in str(error):
+                raise DataError(
+                    f"{named(path)} holds weights alone: torch.jit.script(model).save(...) saves both"
+                ) from error
             raise DataError(f"{named(path)} holds no TorchScript: {fault(error)}") from error
         if noise is None:
             raise DataError(f"{named(path)} does not say what noise it takes: set noise = [8], or what one sample's is")

@@ -114,7 +114,7 @@ class TestFolder:
     def test_sizes_that_differ_need_a_size(self, tmp_path: Path) -> None:
         write(tmp_path, PICTURES)
         Image.fromarray(np.zeros((9, 20, 3), np.uint8)).save(tmp_path / "wide.png")
-        with pytest.raises(DataError, match=r"wide\.png is 20x9, the 30 before it are 4x5: say with size = 64"):
+        with pytest.raises(DataError, match=r"wide\.png is 20x9, the 30 before it are 4x5: say with size = 4"):
             make(f"folder:{tmp_path}")
         data = make(f"folder:{tmp_path}", size=8)
         assert data.spec.shape == (3, 8, 8) and sum(map(len, splits(data))) == 31

@@ -116,6 +116,12 @@ class TestWrong:
         ):
             bench.save_model(tmp_path / "run", tmp_path / "saved")
 
+    def test_a_yardstick(self, tmp_path: Path) -> None:
+        table = {**TABLE, "seeds": [0], "generators": {"mine": TABLE["generators"]["mine"], "real": {}}}
+        ran(table, tmp_path / "run")
+        with pytest.raises(GenbenchError, match=r"here is real \(a yardstick\)"):
+            bench.save_model(tmp_path / "run", tmp_path / "saved", generator="real")
+
     def test_a_folder_that_is_not_empty(self, run: Path, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         with pytest.raises(OutputError, match="is there and not empty"):

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import bench
-from bench import Batch, DataError, GenbenchError, TextDataset, Trial, modality_of
+from bench import Batch, DataError, DataSpec, GenbenchError, TextDataset, Trial, modality_of
 from bench.engine.plan import plan_trials
 from bench.engine.suite import check_suite
 from bench.engine.worker import run_trial
@@ -174,6 +174,18 @@ def test_steps_add_up_and_padding_costs_nothing(folder: Path) -> None:
     torch.testing.assert_close(cut[0], steps[0, :5].sum(), atol=1e-5, rtol=1e-5)
     with pytest.raises(GenbenchError, match="this model reads 32 at once"):
         model.log_prob(Batch(torch.zeros(1, 33, dtype=torch.int64)))
+
+
+def test_what_a_folder_lacks_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    fits = registry.get("generators", f"hf:{tmp_path}").fits
+    spec = DataSpec("text", (16,), "tokens", vocab=256)
+    with pytest.raises(DataError, match=r"holds no language model that transformers reads \(it has no config\.json\)"):
+        fits(spec)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(DataError, match=r"has no tokeniser .*tokenizer\.save_pretrained writes it beside the model"):
+        fits(spec)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    fits(spec)
 
 
 class TestMeasured:

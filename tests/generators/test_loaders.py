@@ -148,6 +148,24 @@ def test_an_exported_program_is_never_unpickled(tmp_path: Path) -> None:
     assert not ran.exists()
 
 
+def test_values_out_of_range_are_told_before_anything_is_trained(tmp_path: Path) -> None:
+    class Levels(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            return 255 * z.sigmoid()[:, None, None, None].expand(-1, 1, 8, 8)
+
+    save_script(Levels(), (torch.zeros(2),), tmp_path / "net.pt")
+    fits = family(f"torchscript:{tmp_path / 'net.pt'}").fits
+    with pytest.raises(DataError, match=r"net\.pt, taken as values = '-1\.\.1': pixels must lie in \[-1, 1\]"):
+        fits(IMAGE, noise=[])
+    fits(IMAGE, noise=[], values="0..255")
+
+
+def test_weights_alone_are_no_network(tmp_path: Path) -> None:
+    torch.save(nn.Linear(3, 4).state_dict(), tmp_path / "net.pt")
+    with pytest.raises(DataError, match=r"net\.pt holds weights alone: torch\.jit\.script\(model\)\.save"):
+        family(f"torchscript:{tmp_path / 'net.pt'}").fits(IMAGE, noise=[3])
+
+
 class Hostile:
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -235,6 +253,10 @@ def nothing() -> int:
     return 3
 
 
+def needs(spec: DataSpec, weights: str) -> Plain:
+    return Plain()
+
+
 def breaks() -> int:
     return int("no number")
 
@@ -259,6 +281,8 @@ class TestPython:
             (f"{__name__}:unmade", "unmade"),
             (f"{__name__}:DATA", "which cannot be called"),
             (f"{__name__}:nothing", r"returned int, which has no sample\(\)"),
+            (f"{__name__}.py:made", rf"write python:{__name__}:made"),
+            (f"{__name__}:needs", r"needs: missing a required argument: 'weights': arguments = \{ \.\.\. \} holds"),
             (f"{__name__}:breaks", r"test_loaders:breaks failed: ValueError: .*no number.* \(test_loaders\.py, line "),
         ],
     )
