@@ -21,6 +21,7 @@ GROUPS = "are of a group that is in two splits"
 LABELS = "are the same as another one whose label differs"
 UNLIKE = "are held out under another label than the same one in training"
 CONVERTED = "are of mode {}"
+_OF_ONE = {"are": "is", "stand": "stands", "have": "has", "hold": "holds"}
 _RULES = {
     TWICE: "the first stays",
     NEARLY: "the largest stays, then one saved without loss, then the first",
@@ -88,7 +89,9 @@ class Finding(BaseModel, frozen=True):
             listed = len(self.examples) - len(some)
             where = "" if not page else " on the page" if listed == rest else f", {listed:,} of them on the page"
             some = [*some[:-1], f"{some[-1]} and {rest:,} more{where}"]
-        return f"{self.count:,} of {self.of:,} {self.what}: {', '.join(some)}"
+        verb, rest_ = self.what.split(" ", 1)
+        what = f"{_OF_ONE.get(verb, verb)} {rest_}" if self.count == 1 else self.what
+        return f"{self.count:,} of {self.of:,} {what}: {', '.join(some)}"
 
 
 class Preparation(BaseModel, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from bench.datasets._clean import Looks, twins
 from bench.datasets._findings import NAMED, PICTURED, Finding, Preparation, Twin, findings_of, shown
 from bench.datasets._image import SPLITS
 from bench.datasets._proportions import held_out_remarks
-from bench.errors import SuiteError, calling
+from bench.errors import GenbenchError, SuiteError, calling, named
 from bench.modalities import modality_of
 from bench.modalities._examples import Stored
 from bench.modalities._sequences import Sequences
@@ -80,6 +81,9 @@ def inspect(source: str, options: Mapping[str, Any] | None = None) -> Inspection
 
     One that was not cleaned is looked through for what stands twice and leaks, and stays as it is.
     """
+    if ":" not in source and source not in registry.all("datasets") and Path(source).exists():
+        kinds = [name for name in registry.all("datasets", with_rest=True) if name.endswith(":")]
+        raise GenbenchError(f"{named(source)} is a path: put in front what it holds, one of {', '.join(kinds)}")
     entry: DatasetEntry = registry.get("datasets", source)
     chosen, problems = resolve(entry.make, options or {}, source)
     if problems:

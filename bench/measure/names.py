@@ -131,8 +131,17 @@ def reasons(
 
 
 def _full_names(name: str, spec: DataSpec, extractors: Sequence[str] | None, explicit: bool) -> list[str]:
-    names = _on_each(name, spec, extractors, explicit) if is_measure(name) else [name]
+    if is_measure(name):
+        names = _on_each(name, spec, extractors, explicit)
+    else:
+        names = [name] if not (seen := _seen_through(name)) or _fits(seen, spec) else []
     return [full for full in names if spec.modality in find_metric(full, spec.modality).on]
+
+
+def _seen_through(name: str) -> ExtractorEntry | None:
+    """The extractor that a full name such as ``kid_lenet`` names; None of a measure of something else."""
+    extractor = find_metric(name).extractor
+    return registry.get("extractors", extractor) if extractor else None
 
 
 def _on_each(measure: str, spec: DataSpec, extractors: Sequence[str] | None, explicit: bool) -> list[str]:
@@ -160,6 +169,8 @@ def _why_none(name: str, spec: DataSpec, extractors: Sequence[str] | None) -> st
     on = check_name(name).on
     if spec.modality not in on:
         return f"for {' or '.join(sorted(on))}, but the data is {spec.modality}"
+    if not is_measure(name) and (seen := _seen_through(name)):
+        return f"{seen.name} is not for such data: {seen.about}"
     if not (readers := _readers(spec)):
         return f"no extractor that reads {spec.modality} is registered, and features are made by one"
     if extractors is not None:

@@ -159,7 +159,7 @@ class Trial(Comparison, Generic[Model]):
         if not getattr(self.model, "conditional", False):
             raise Omitted(
                 "needs a generator that is told labels, and this one is not (`genbench list generators labels` shows "
-                "who can be; some are with labels = true)"
+                "who can be, some of them with labels = true)"
             )
         return torch.arange(self.n_samples) % self.spec.classes
 

@@ -230,3 +230,10 @@ class TestCommand:
         (tmp_path / "records").mkdir()
         with pytest.raises(GenbenchError, match="shows data and no records: genbench data inspect"):
             bench.render(tmp_path, formats=["inspection"])
+
+
+def test_a_path_is_told_what_stands_in_front_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pictures").mkdir()
+    with pytest.raises(GenbenchError, match=r"pictures is a path: put in front what it holds, one of .*folder:, "):
+        bench.inspect("pictures")

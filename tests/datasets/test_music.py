@@ -213,7 +213,7 @@ def test_a_folder_of_midi(folder: Path) -> None:
     data = midi(str(folder))
     assert isinstance(data, RollDataset) and data.spec.rate == 8 and data.spec.shape == (32, 88)
     assert data.prepared and data.prepared.splits == {"train": 16, "valid": 2, "test": 2}
-    assert [str(finding) for finding in data.prepared.findings] == ["1 of 21 stand there twice: moved.midi (03.mid)"]
+    assert [str(finding) for finding in data.prepared.findings] == ["1 of 21 stands there twice: moved.midi (03.mid)"]
     events = midi(str(folder), form="events")
     assert isinstance(events, EventDataset)
     assert torch.equal(events.rolls(events.test.batch(torch.tensor([0])).data).data, data.test.rolls[:1])
@@ -252,7 +252,7 @@ def test_groups_and_folders_decide_the_splits(folder: Path) -> None:
             play(folder.parent / "apart" / name / f"{seed}.mid", *melody(100 + seed + 11 * (name == "test")))
     data = midi(str(folder.parent / "apart"))
     assert data.prepared and data.prepared.splits == {"train": 10, "valid": 1, "test": 12}
-    assert [str(f) for f in data.prepared.findings] == ["1 of 24 are in two splits: train/11.mid (test/0.mid)"]
+    assert [str(f) for f in data.prepared.findings] == ["1 of 24 is in two splits: train/11.mid (test/0.mid)"]
 
 
 def test_folders_that_hold_no_music(tmp_path: Path) -> None:

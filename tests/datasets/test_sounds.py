@@ -138,10 +138,10 @@ class TestWhatIsWrong:
         assert told["cannot be decoded"]["b/cut.wav"].startswith("it is cut off: it claims 8,000 bytes")
         assert set(told["are silent"]) == {"a/silent.wav"} and set(told["are clipped"]) == {"a/clipped.wav"}
         assert set(told["stand there twice"]) == {"b/twice.wav"}
-        assert any("1 of 19 are silent: a/silent.wav (at most 0 of full scale)" in r for r in data.prepared.remarks)
+        assert any("1 of 19 is silent: a/silent.wav (at most 0 of full scale)" in r for r in data.prepared.remarks)
 
     def test_it_is_refused_where_that_is_asked_for(self, wrong: Path) -> None:
-        with pytest.raises(DataError, match=r"3 of 19 cannot be decoded.*1 of 19 are silent.*1 of 19 are clipped"):
+        with pytest.raises(DataError, match=r"3 of 19 cannot be decoded.*1 of 19 is silent.*1 of 19 is clipped"):
             sounds("clips", clean="refuse")
 
     def test_what_can_be_kept_is_kept(self, wrong: Path) -> None:

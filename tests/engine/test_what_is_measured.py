@@ -163,6 +163,14 @@ class TestWhatThereIsNone:
         plan = plan_trials(check_suite(suite(data, {IMAGE_FAMILY: {}}, metrics=["recall"]), "test"), "cpu")[0]
         assert plan.metrics == () and "are not here: see `genbench doctor`" in plan.omitted["recall"]
 
+    def test_where_an_extractor_that_is_named_is_not_for_the_data(self, tmp_path: Path) -> None:
+        np.savez(tmp_path / "x.npz", images=np.random.default_rng(0).integers(0, 256, (60, 3, 8, 8), dtype=np.uint8))
+        data = {"photos": {"source": f"npz:{tmp_path / 'x.npz'}"}}
+        table = suite(data, {IMAGE_FAMILY: {}}, metrics=["kid_lenet", "parameters"])
+        plan = plan_trials(check_suite(table, "test"), "cpu")[0]
+        assert plan.metrics == ("parameters",)
+        assert plan.omitted["kid_lenet"].startswith("lenet is not for such data: ")
+
     def test_what_no_data_of_the_suite_can_have_is_refused(self) -> None:
         with pytest.raises(SuiteError, match="perplexity is for text, but the suite's data is audio"):
             check_suite(suite({"test/waves": {}}, {"test/line": {}}, metrics=["fd", "perplexity"]), "test")
