@@ -6,6 +6,7 @@ have names that nobody was told while training.
 
 from __future__ import annotations
 
+import io
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +43,8 @@ def emoji(*, root: str = "", font: str = "", size: Annotated[int, Ge(8), Le(128)
     """
     path = _font(root, font)
     with decoding(path, ": no font with pictures in colour, such as Noto Color Emoji"):
-        every = dict(_drawn(ImageFont.truetype(str(path), _PIXELS), size))
+        # By its content: of a file that it cannot read Pillow takes another of that name among the system's.
+        every = dict(_drawn(ImageFont.truetype(io.BytesIO(path.read_bytes()), _PIXELS), size))
     if len(every) < HELD_OUT:
         raise DataError(f"{named(str(path))} holds {len(every)} emoji: take a font such as {_FONT}")
     names, pixels = sorted(every), np.stack([every[name] for name in sorted(every)])
