@@ -235,7 +235,7 @@ def test_what_cannot_be_used_is_told_by_name(folder: Path) -> None:
         "are shorter than a window": ["short.mid"],
         "stand there twice": ["moved.midi"],
     }
-    with pytest.raises(DataError, match=r"3 of 27 cannot be decoded: cut\.mid .*; 1 of 27 hold no notes: silent\.mid"):
+    with pytest.raises(DataError, match=r"3 of 27 cannot be decoded: cut\.mid .*; 1 of 27 holds no notes: silent\.mid"):
         midi(str(folder), window=16, clean="refuse")
     with pytest.raises(DataError, match=r"holds what cannot be kept: cut\.mid .*say clean = \"drop\""):
         midi(str(folder), window=16, clean="keep")

@@ -192,8 +192,9 @@ class TestCleaning:
     def test_refused_it_is_one_message_that_names_everything(self, mess: Path) -> None:
         with pytest.raises(DataError) as caught:
             make(f"folder:{mess}", clean="refuse")
-        for words in (UNDECODABLE, WRONG_MODE, TWICE, LEAK, NEARLY, NEAR_LEAK, "train/a/cut.png", 'clean = "drop"'):
-            assert words in str(caught.value)
+        for words in (UNDECODABLE, WRONG_MODE, TWICE, LEAK, NEARLY, NEAR_LEAK):  # of one it "is", of several they "are"
+            assert words.split(" ", 1)[1] in str(caught.value)
+        assert "train/a/cut.png" in str(caught.value) and 'clean = "drop"' in str(caught.value)
         assert make(f"folder:{write(mess / 'clean', PICTURES)}", clean="refuse").prepared.findings == ()
 
     def test_kept_it_stays_but_what_cannot_be_read(self, mess: Path) -> None:

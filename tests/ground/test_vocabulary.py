@@ -26,6 +26,7 @@ PLAIN = {
     ("bench/protocols.py", "nfe"): "the attribute that a model counts them by",
     ("bench/testing/metrics.py", "made"): "the verb",
     ("reports/_content.py", "is"): "the verb",
+    ("bench/datasets/_findings.py", "is"): "the verb",
     ("bench/measure/evaluation.py", "inception"): "an example in a message",
     ("bench/measure/evaluation.py", "fd"): "an example in a message",
     ("bench/measure/evaluation.py", "kid"): "an example in a message",
