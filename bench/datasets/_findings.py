@@ -89,8 +89,8 @@ class Finding(BaseModel, frozen=True):
             listed = len(self.examples) - len(some)
             where = "" if not page else " on the page" if listed == rest else f", {listed:,} of them on the page"
             some = [*some[:-1], f"{some[-1]} and {rest:,} more{where}"]
-        verb, rest_ = self.what.split(" ", 1)
-        what = f"{_OF_ONE.get(verb, verb)} {rest_}" if self.count == 1 else self.what
+        verb, space, words = self.what.partition(" ")
+        what = f"{_OF_ONE.get(verb, verb)}{space}{words}" if self.count == 1 else self.what
         return f"{self.count:,} of {self.of:,} {what}: {', '.join(some)}"
 
 

@@ -34,9 +34,11 @@ def other_shape(source: str | Path, wanted: Shape) -> Shape | None:
 
 
 def modality_ahead(source: str | Path) -> str | None:
-    """Of what a folder holds; None for other sources. Raises DataError for what is not there."""
-    path = locate(source)
-    return {PICTURES: "image", RECORDINGS: "audio", FILMS: "video"}[kind_in(path)] if path.is_dir() else None
+    """Of what a folder holds; None for other sources. Raises DataError for what is not there, or holds no samples."""
+    if not (path := locate(source)).is_dir():
+        return None
+    list_files(path, kind := kind_in(path), in_order=False)
+    return {PICTURES: "image", RECORDINGS: "audio", FILMS: "video"}[kind]
 
 
 def sound_rate(source: object) -> int | None:

@@ -36,8 +36,8 @@ def _content(path: str) -> str:
 
 def _fits(spec: DataSpec, path: str) -> None:
     """Raises DataError where the first sample cannot be of the data's shape or rate; no other is looked at."""
-    if (found_ := modality_ahead(path)) not in (None, spec.modality):
-        raise DataError(f"{named(path)} holds {found_}, and the data is {spec.modality}")
+    if (modality := modality_ahead(path)) not in (None, spec.modality):
+        raise DataError(f"{named(path)} holds {modality}, and the data is {spec.modality}")
     rate = sound_rate(path)
     if rate and spec.rate and rate != spec.rate:
         raise DataError(

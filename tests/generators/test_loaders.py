@@ -391,6 +391,14 @@ class TestSamples:
             with pytest.raises(SuiteError, match=words):
                 plan_trials(check_suite(table, "test"), "cpu")
 
+    def test_another_kind_and_none_are_told_with_the_plan(self, tmp_path: Path) -> None:
+        (tmp_path / "notes.md").write_text("no sample")
+        with pytest.raises(DataError, match="holds no pictures"):
+            family(f"samples:{tmp_path}").fits(DataSpec("text", (16,), "tokens", vocab=256))
+        Image.fromarray(self.PIXELS[0, 0]).save(tmp_path / "0.png")
+        with pytest.raises(DataError, match="holds image, and the data is text"):
+            family(f"samples:{tmp_path}").fits(DataSpec("text", (16,), "tokens", vocab=256))
+
     def test_another_shape_is_refused(self, tmp_path: Path) -> None:
         np.savez(tmp_path / "made.npz", images=np.zeros((4, 3, 9, 9), np.uint8) + np.arange(9, dtype=np.uint8))
         with pytest.raises(DataError, match=r"samples are \(3, 9, 9\), the data is \(1, 8, 8\)"):
