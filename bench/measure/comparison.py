@@ -59,8 +59,9 @@ class Comparison(ABC):
 
         Raises Omitted where there is none.
         """
-        self.reads(side)
-        return self.once(type(self)._stored, side)
+        found = self.once(type(self)._stored, side)
+        self.reads(side)  # what is not there was not read
+        return found
 
     def reads(self, side: Side) -> None:
         """Note that what is being computed depends on this side."""

@@ -3,8 +3,9 @@
     distinct-n = |set of n-grams of all texts| / |n-grams of all texts|
 
 More text repeats more: the ratio falls with the number of tokens, whoever wrote them (Liu et al. 2022,
-arXiv:2202.13587). So it is taken on the first 100, 1,000, 10,000, ... tokens, as many as there are; the number
-stands in the protocol, and only ratios over equally many tokens compare.
+arXiv:2202.13587). So it is taken on the first 100, 1,000, 10,000, ... tokens, as many as there are, and, where held-out text
+stands beside, no more than that has: else the yardstick would be missing. The number stands in the protocol, and only
+ratios over equally many tokens compare.
 """
 
 from __future__ import annotations
@@ -13,21 +14,22 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bench import Comparison, Estimate, GenbenchError, TooFew, bounded_interval, metric
+from bench import Comparison, Estimate, GenbenchError, Omitted, TooFew, bounded_interval, metric
 from metrics.text._texts import TOKENISER, Protocol, Tokens, checked_texts, counted, encode, jackknife
 
 LEAST = 100
 METHOD = "Wilson, effective trials by a jackknife over texts (conservative), of the expectation at these tokens"
 
 
-def distinct_n(texts: Sequence[str], n: int, tokens: int | None = None) -> Estimate:
+def distinct_n(texts: Sequence[str], n: int, tokens: int | None = None, *, most: int | None = None) -> Estimate:
     """In (0, 1]; 1 where no n-gram comes twice.
 
-    tokens: how many from the start to look at; None for the largest power of ten, from 100, that the texts fill.
+    tokens: how many from the start to look at; None for the largest power of ten, from 100, that the texts fill and
+    that is not above ``most``.
     Raises TooFew for fewer tokens than that, GenbenchError for texts without n-grams.
     """
     (found,) = encode(checked_texts(texts))
-    taken = first(found, size(len(found.ids), tokens))
+    taken = first(found, size(min(len(found.ids), most or len(found.ids)), tokens))
     counts = counted(taken, n)
     grams = np.bincount(counts.text, counts.count, taken.texts)
     if not grams.sum():
@@ -57,9 +59,17 @@ def first(tokens: Tokens, size: int) -> Tokens:
     return Tokens(tokens.ids[:size], text, int(text[-1]) + 1)
 
 
+def _tokens_of_reference(c: Comparison) -> int:
+    return len(encode(c.texts("reference"))[0].ids)
+
+
 def _register(n: int) -> Callable[[Comparison], Estimate]:
     def compute(c: Comparison) -> Estimate:
-        return distinct_n(c.texts("samples"), n)
+        try:
+            real = c.once(_tokens_of_reference)
+        except Omitted:
+            real = None  # texts can be looked at alone
+        return distinct_n(c.texts("samples"), n, most=real)
 
     compute.__doc__ = f"Share of distinct {n}-grams of words among all, on a fixed number of tokens."
     return metric(

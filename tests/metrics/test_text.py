@@ -18,6 +18,7 @@ from bench import Estimate, GenbenchError, Omitted, TooFew, Trial
 from bench.datasets._text import TextDataset
 from bench.datasets.kjv import kjv
 from bench.measure.comparison import measure
+from bench.measure.evaluation import Given
 from bench.registry import registry
 from bench.statistics import bounded_interval
 from metrics.text._texts import checked_texts, encode, spread, words
@@ -131,6 +132,19 @@ class TestDistinct:
         short, long = distinct_n(texts[:12], 2), distinct_n(texts, 2)
         assert short.value == long.value and short.protocol == long.protocol
         assert short.protocol["tokens"] == 1000
+
+    def test_it_looks_at_no_more_text_than_held_out_text_has(self) -> None:
+        """Held-out text that is scored beside it must be able to stand in the same column."""
+        rng = np.random.default_rng(0)
+        entry, texts = registry.get("metrics", "distinct_2"), zipf(rng, 30, 100)
+
+        def tokens(**sides: list[str]) -> Any:
+            given = Given({"samples": texts, **sides}, "text", seed=0, device=CPU, prompts=None)
+            return measure(entry, given).protocol["tokens"]
+
+        assert tokens() == 1000
+        assert tokens(reference=zipf(rng, 50, 100)) == 1000
+        assert tokens(reference=zipf(rng, 9, 100)) == 100
 
     def test_fewer_than_a_hundred_tokens_are_too_few(self) -> None:
         with pytest.raises(TooFew, match="hold 99 tokens: at least 100"):
