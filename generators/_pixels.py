@@ -148,7 +148,7 @@ class Logistic(OfLevels):
         self.maps = components * (1 + 2 * channels + len(self.pairs))
 
     def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
-        weights, mean, log_scale, slopes = self._parts(out)
+        weights, mean, log_scale, slopes = self._parts(out.contiguous())  # of channels last, a third slower
         mean = self._moved(mean, slopes, x[:, None])
         log_mass = self._log_mass(x[:, None], mean, log_scale).sum(2)
         return (weights.log_softmax(1) + log_mass).logsumexp(1).flatten(1).sum(1)
@@ -207,12 +207,14 @@ def _log_sigmoid(x: Tensor) -> Tensor:
     return x.clamp(min=-80).sigmoid().log() + (x + 80).clamp(max=0)  # of less than -80 it is x
 
 
-def pixels_of(spec: DataSpec, law: Law) -> Pixels:
+def pixels_of(spec: DataSpec, law: Law, logistics: int = COMPONENTS) -> Pixels:
     """The distribution of this law for such images. Raises Unsupported for a law that binary pixels cannot have."""
     binary = spec.kind == "binary"
     if binary and law != "bernoulli":
         raise Unsupported(f"binary pixels have no {law} distribution: take decoder = 'bernoulli'")
+    channels = spec.shape[0]
     if law == "bernoulli":
-        return Bernoulli(spec.shape[0], binary)
-    made: dict[Law, type[Pixels]] = {"square": Square, "gaussian": Gaussian, "logistic": Logistic}
-    return made[law](spec.shape[0])
+        return Bernoulli(channels, binary)
+    if law == "logistic":
+        return Logistic(channels, logistics)
+    return Gaussian(channels) if law == "gaussian" else Square(channels)

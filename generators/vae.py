@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from bench import Batch, DataSpec, Presets, Rows, Split, Unsupported, generator
 from generators._coders import Decoder, Encoder, Net
-from generators._pixels import pixels_of
+from generators._pixels import COMPONENTS, pixels_of
 from generators._prior import MixturePrior, latents
 from generators._schedule import descend, set_rate
 
@@ -58,8 +58,9 @@ class VAE(nn.Module):
 
     latent: size of z. net, width: see ``generators/_coders.py``. decoder: "bernoulli" for binary pixels, or for grey
     levels as probabilities, which is no likelihood; "gaussian" for a density of pixels in [-1, 1]; "logistic" for the
-    mass of 256 levels (see ``generators/_pixels.py``). beta, free_bits, prior: see above; components: of the "gmm". lr:
-    Adam's. ``log_prob`` is the evidence bound by one draw of z, found from the image itself.
+    mass of 256 levels under a mixture of ``logistics`` (see ``generators/_pixels.py``), whose mean, which samples show,
+    is the sharper the fewer they are. beta, free_bits, prior: see above; components: of the "gmm". lr: Adam's.
+    ``log_prob`` is the evidence bound by one draw of z, found from the image itself.
     """
 
     bound = True
@@ -73,6 +74,7 @@ class VAE(nn.Module):
         net: Net = "mlp",
         width: PositiveInt = 500,
         decoder: Law = "bernoulli",
+        logistics: PositiveInt = COMPONENTS,
         beta: PositiveFloat = 1.0,
         free_bits: NonNegativeFloat = 0.0,
         prior: Literal["normal", "gmm"] = "normal",
@@ -84,7 +86,7 @@ class VAE(nn.Module):
             raise Unsupported("cvae makes images of labels, and the data has none: take vae")
         self.latent, self.beta, self.free_bits, self.fits = latent, beta, free_bits, prior == "gmm"
         classes = spec.classes or 0 if self.conditional else 0
-        self.pixels = pixels_of(spec, decoder)
+        self.pixels = pixels_of(spec, decoder, logistics)
         self.encoder = Encoder(spec.shape, 2 * latent, net=net, width=width, classes=classes)
         self.decoder = Decoder(latent, spec.shape, self.pixels.maps, net=net, width=width, classes=classes)
         self.prior = MixturePrior(latent, components if self.fits else 1, classes)  # until it is fitted N(0, I)
