@@ -3,9 +3,9 @@
     distinct-n = |set of n-grams of all texts| / |n-grams of all texts|
 
 More text repeats more: the ratio falls with the number of tokens, whoever wrote them (Liu et al. 2022,
-arXiv:2202.13587). So it is taken on the first 100, 1,000, 10,000, ... tokens, as many as there are, and, where held-out text
-stands beside, no more than that has: else the yardstick would be missing. The number stands in the protocol, and only
-ratios over equally many tokens compare.
+arXiv:2202.13587). So it is taken on the first 100, 1,000, 10,000, ... tokens, as many as there are, and no more than
+held-out text has, where that stands beside: else its own ratio would be one of fewer tokens. The number stands in the
+protocol, and only ratios over equally many tokens compare.
 """
 
 from __future__ import annotations
