@@ -171,9 +171,11 @@ class Logistic(OfLevels):
         return log_mass_of_level(x, mean, log_scale, spacing(self.many))
 
     def mean(self, out: Tensor) -> Tensor:
-        weights, mean, _, slopes = self._parts(out)
-        mean = self._moved(mean, slopes)
-        return (weights.softmax(1)[:, :, None] * mean).sum(1).clamp(-1, 1)
+        """Of each logistic, what lies outside of the range counts as its end: -1 plus the integral of 1 - F over it."""
+        weights, mean, log_scale, slopes = self._parts(out)
+        mean, scale = self._moved(mean, slopes), log_scale.exp()
+        inside = scale * (F.softplus((mean + 1) / scale) - F.softplus((mean - 1) / scale)) - 1
+        return (weights.softmax(1)[:, :, None] * inside).sum(1)
 
     def _parts(self, out: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Logits of weights ``(batch, K, H, W)``; means and log scales ``(batch, K, C, H, W)``; slopes, one a pair."""

@@ -46,12 +46,13 @@ class TestLogistic:
         found = head.log_prob(LEVELS.double().view(256, 1, 1, 1), out.expand(256, -1, 1, 1)).exp()
         torch.testing.assert_close(found[1:-1], expected[1:-1])
 
-    def test_its_mean_is_that_of_all_levels(self) -> None:
-        """Where it lies within the range."""
-        head = Logistic(1, components=2)
-        out = torch.tensor([0.3, -0.2, 0.4, -0.5, -3.0, -2.5]).view(1, 6, 1, 1)
+    @pytest.mark.parametrize("spread", [0.1, 1.0, 5.0, 50.0])
+    def test_its_mean_is_that_of_all_levels(self, spread: float) -> None:
+        """To half a level, where levels are rounded to."""
+        head = Logistic(1)
+        out = spread * torch.randn(1, head.maps, 1, 1, generator=torch.Generator().manual_seed(0))
         p = head.log_prob(LEVELS.view(256, 1, 1, 1), out.expand(256, -1, 1, 1)).exp()
-        assert head.mean(out).item() == pytest.approx((p * LEVELS).sum().item(), abs=2e-3)
+        assert head.mean(out).item() == pytest.approx((p * LEVELS).sum().item(), abs=1 / 255)
 
     def test_gradients_are_finite_wherever_the_net_is(self) -> None:
         head = Logistic(3)
