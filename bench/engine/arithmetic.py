@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import types
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -40,6 +41,8 @@ def prepared(model: M, precision: Precision, compiled: bool, device: torch.devic
             if hasattr(model, name):
                 setattr(model, name, types.MethodType(_in_bf16(name, device.type), model))
     if compiled and isinstance(model, nn.Module):
+        # The compiler itself looks at .grad of what it is given, which a sampler may want the gradient of.
+        warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf", UserWarning)
         for module in _called(model):
             module.compile()
     return model
