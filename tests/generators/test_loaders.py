@@ -166,6 +166,30 @@ def test_weights_alone_are_no_network(tmp_path: Path) -> None:
         family(f"torchscript:{tmp_path / 'net.pt'}").fits(IMAGE, noise=[3])
 
 
+@pytest.mark.parametrize(("kind", "what"), [("onnx", "no ONNX file"), ("torchscript", "no file of TorchScript")])
+def test_a_file_that_is_damaged_is_told_in_our_words(kind: str, what: str, tmp_path: Path) -> None:
+    path = tmp_path / "net.bin"
+    SAVE[kind](nn.Linear(3, 64), (torch.zeros(2, 3),), path)
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:-10], np.random.default_rng(0).bytes(3000), b""):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=rf"net\.bin holds no .*: it is damaged, cut off, or {what}: copy it again"):
+            family(f"{kind}:{path}").fits(IMAGE)
+
+
+def test_weights_beside_an_onnx_file_that_are_cut_off_or_gone_are_told(tmp_path: Path) -> None:
+    path, weights = tmp_path / "net.onnx", tmp_path / "net.onnx.data"
+    save_onnx(nn.Linear(3, 64), (torch.zeros(2, 3),), path)
+    weights.write_bytes(weights.read_bytes()[:-10])
+    with pytest.raises(
+        DataError, match=r"net\.onnx .*: the file of its weights is damaged or cut off: copy both again"
+    ):
+        family(f"onnx:{path}").fits(IMAGE)
+    weights.unlink()
+    with pytest.raises(DataError, match=r"net\.onnx .*: the file of its weights is not beside it: copy both"):
+        family(f"onnx:{path}").fits(IMAGE)
+
+
 class Hostile:
     def __init__(self, path: Path) -> None:
         self.path = path
