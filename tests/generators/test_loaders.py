@@ -127,7 +127,7 @@ class TestExported:
         options: dict[str, Any] = {"noise": [3]} if kind == "torchscript" else {}
         fits = family(f"{kind}:{tmp_path / 'net.bin'}").fits
         fits(IMAGE, **options)
-        with pytest.raises(DataError, match=r"the net makes \(2, 1, 8, 8\), and the data is \(3, 8, 8\)"):
+        with pytest.raises(DataError, match=r"the net makes \(3, 1, 8, 8\), and the data is \(3, 8, 8\)"):
             fits(DataSpec("image", (3, 8, 8), "continuous"), **options)
 
 
@@ -206,7 +206,7 @@ class TestScript:
         fits = family(f"torchscript:{tmp_path / 'net.pt'}").fits
         with pytest.raises(DataError, match=r"net\.pt does not say what noise it takes: set noise = \[8\]"):
             fits(IMAGE)
-        with pytest.raises(DataError, match=r"given noise \(2, 5\), the net fails: .*shapes cannot be multiplied"):
+        with pytest.raises(DataError, match=r"given noise \(3, 5\), the net fails: .*shapes cannot be multiplied"):
             fits(IMAGE, noise=[5])
         fits(DataSpec("vector", (64,), "continuous"), noise=[3], labelled=True)  # which is skipped: it has no labels
 
@@ -221,6 +221,43 @@ def test_weights_beside_an_onnx_file_are_part_of_it(tmp_path: Path) -> None:
     assert family(f"onnx:{tmp_path / 'net.onnx'}").content() == before
     (tmp_path / "net.onnx.data").write_bytes(b"2")
     assert family(f"onnx:{tmp_path / 'net.onnx'}").content() != before
+
+
+class Fixed(nn.Module):
+    """Its forward writes the size of the batch that it was made with."""
+
+    def __init__(self, batch: int, kept: bool = False) -> None:
+        super().__init__()
+        self.batch, self.kept = batch, kept
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.tanh()[: self.batch].unflatten(1, (1, 8, 8)) if self.kept else z.tanh().reshape(self.batch, 1, 8, 8)
+
+
+@pytest.mark.parametrize(("batch", "kept"), [(1, False), (2, False), (4, False), (64, False), (1, True), (2, True)])
+def test_a_script_of_one_size_of_batch_is_told_which_and_how_to_export_it(
+    batch: int, kept: bool, tmp_path: Path
+) -> None:
+    """One that fails of others, and one that cuts them off."""
+    save_script(Fixed(batch, kept), (torch.zeros(batch, 64),), tmp_path / "net.pt")
+    first = r"of 3 draws the net makes" if kept else r"given noise \(3, 64\), the net fails:"
+    told = rf"it takes batches of {batch} alone, .* export it with a dynamic batch axis \(torch\.jit\.script"
+    with pytest.raises(DataError, match=rf"net\.pt: {first}.* {told}"):
+        family(f"torchscript:{tmp_path / 'net.pt'}").fits(IMAGE, noise=[64])
+
+
+@pytest.mark.parametrize("kind", ["onnx", "export"])
+def test_a_graph_of_one_size_of_batch_is_told_which_and_how_to_export_it(kind: str, tmp_path: Path) -> None:
+    net, given, path = nn.Linear(64, 64).eval(), (torch.zeros(4, 64),), tmp_path / "net.pt2"
+    with warnings.catch_warnings():  # of the exporter's own
+        warnings.simplefilter("ignore")
+        if kind == "onnx":
+            torch.onnx.export(net, given, str(path), dynamo=True, verbose=False)
+        else:
+            torch.export.save(torch.export.export(net, given), str(path))
+    told = rf"it takes batches of 4 alone, .* export it with a dynamic batch axis \(torch\.{kind}.*dynamic_shapes="
+    with pytest.raises(DataError, match=rf"net\.pt2 takes [\[(]4, 64[\])]: {told}"):
+        family(f"{kind}:{path}").fits(DataSpec("vector", (64,), "continuous"))
 
 
 def test_a_net_that_takes_labels_needs_some(tmp_path: Path) -> None:
