@@ -22,6 +22,13 @@ _PLAIN = {
     "Bad CRC-32": "it is damaged (its checksum does not fit): copy it again, or make it anew",
     "while decompressing": "it is damaged: copy it again, or make it anew",
     "magic string": "it does not begin as numpy.save writes it",
+    "unknown variant": "it holds numbers of a type that this library does not know: bring it up to date",
+    "Error while deserializing header": "it is damaged, cut off, or no safetensors file: copy or download it again",
+    "Protobuf parsing failed": "it is damaged, cut off, or no ONNX file: copy it again, or export it anew",
+    "No graph was found in the protobuf": "it is damaged, cut off, or no ONNX file: copy it again, or export it anew",
+    "can not be read in full": "the file of its weights is damaged or cut off: copy both again, or export it anew",
+    "External data path": "the file of its weights is not beside it: copy both, or export it with external_data=False",
+    "PytorchStreamReader failed": "it is damaged, cut off, or no file of TorchScript: copy it again, or save it anew",
     "File is not a zip file": "it is no archive, or it is truncated: copy it again, or make it anew",
 }
 

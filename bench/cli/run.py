@@ -127,6 +127,6 @@ def _conclude(outcome: Outcome) -> None:
     for dataset, ordered_by in orders(outcome.records).items():
         if ordered_by:
             print(printable(f"{dataset}: {ordered_by}"), file=sys.stderr)
-    for line in unmeasured(outcome.records):
+    for line in unmeasured(outcome.records, outcome.plans):
         print(printable(line), file=sys.stderr)
     print(outcome.page)

@@ -64,9 +64,31 @@ def in_mode(pixels: np.ndarray, mode: Mode) -> np.ndarray:
 
 
 def to_levels(pixels: np.ndarray, values: Values, what: str) -> np.ndarray:
-    """Floats between these ends as uint8. Raises DataError for what lies beyond them."""
+    """Numbers between these ends as uint8; of "0..255", which are levels, those that are uint8 already.
+
+    Raises DataError for what is not between them, which says what ``values`` would fit.
+    """
+    if values == "0..255" and pixels.dtype == np.uint8:
+        return pixels
     low, high = map(float, values.split(".."))
-    if not (np.isfinite(pixels).all() and low <= pixels.min() and pixels.max() <= high):
-        raise DataError(f"{what}: values = {values!r}, and it holds {pixels.min():.3g} to {pixels.max():.3g}")
+    if values == "0..255" or not (low <= pixels.min() and pixels.max() <= high):  # NaN is neither
+        wanted = "images must be uint8 0..255, got" if values == "0..255" else f'values = "{values}", and it holds'
+        raise DataError(f"{what}: {wanted} {pixels.dtype}{_which_values(pixels)}")
     found: np.ndarray = ((pixels.astype(np.float64) - low) * (255 / (high - low))).round().astype(np.uint8)
     return found
+
+
+def _which_values(pixels: np.ndarray) -> str:
+    """Between what ends these are, and what to say or to do of such."""
+    if bad := int((~np.isfinite(pixels)).reshape(len(pixels), -1).any(1).sum()):
+        return f": {bad} of {len(pixels)} images hold NaN or infinity: leave them out"
+    low, high = float(pixels.min()), float(pixels.max())
+    how = 'scale them so that 0 is black and 1 white, and set values = "0..1"'
+    if low >= 0 and high <= 1:
+        how = 'where 0 is black and 1 white, set values = "0..1"'
+    elif low >= -1 and high <= 1:
+        how = 'where -1 is black and 1 white, set values = "-1..1"'
+    elif low >= 0 and high <= 255:
+        saved = "" if pixels.dtype == np.uint8 else "save them as x.round().astype('uint8') and "
+        how = f"where 255 is white, {saved}leave values out"
+    return f" in [{low:.3g}, {high:.3g}]: {how}"

@@ -16,9 +16,10 @@ from bench.datasets._image import ImageDataset, Splits
 from bench.datasets._items import Item, Source
 from bench.datasets._preparing import Preparing, class_names, mapped, opened
 from bench.datasets._rows import BYTE, Rows
-from bench.datasets._stages import Stages
+from bench.datasets._stages import ArrayStages, Stages
 from bench.errors import DataError, named
 from bench.errors import shown as shown_value
+from bench.modalities._pixels import MIDDLE
 from bench.reading.encoded import several_remark, turned_remark
 
 
@@ -59,7 +60,7 @@ class PreparingPictures(Preparing):
 
     def __init__(self, source: Source, stages: Stages, work: Path) -> None:
         super().__init__(source, stages, work)
-        self.modes = dict[str, list[int]]()
+        self.modes, self.darkest = dict[str, list[int]](), 255
 
     @property
     def header(self) -> str:
@@ -76,6 +77,7 @@ class PreparingPictures(Preparing):
         self.sizes[f"{pixels.shape[2]}x{pixels.shape[1]}"] += 1
         self.steps.update(turned=turned, several=several, grey=len(pixels) == 1)
         self.modes.setdefault(mode, []).append(len(self.names))
+        self.darkest = min(self.darkest, int(pixels.min()))
         self.worth.append(4 * pixels[0].size - loss)  # larger first, then what saving cost less
         if self.stages.denoise:
             pixels = OF_PICTURES[self.stages.denoise](pixels)
@@ -116,5 +118,7 @@ class PreparingPictures(Preparing):
         yield from several_remark(self.steps["several"])
         if resized:
             yield f"{resized:,} of {n:,} pictures are brought to {self.stages.size} pixels a side ({self.stages.fit})"
+        if isinstance(self.stages, ArrayStages) and self.stages.values == "-1..1" and self.darkest > MIDDLE:
+            yield 'no number is below 0, and values = "-1..1": where 0 is black, set values = "0..1"'
         if self.stages.mode is None and 0 < grey < n:
             yield f"{grey} of {n} pictures are grey, the others RGB: grey is repeated to RGB"

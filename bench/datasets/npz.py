@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,7 @@ from bench.reading.memory import from_array
 
 EXAMPLES = ("{}", "{}_images", "{}_vectors", "{}_waveforms", "x_{}", "X_{}")
 LABELS = ("{}_labels", "y_{}")
+_log = logging.getLogger("genbench")
 WHOLE, WHOLE_LABELS = (*KEYS, "waveforms", "x", "X"), ("labels", "y")
 
 
@@ -42,7 +44,9 @@ def modality_of(path: str) -> str:
         return "vector"
     if len(shape) == 4 or (len(shape) == 3 and dtype == np.uint8):
         return "image"
-    raise DataError(f"{named(path)}: {name} is {shape} {dtype}: images are (n, C, H, W) uint8, vectors (n, D)")
+    raise DataError(
+        f"{named(path)}: {name} is {shape} {dtype}: images are (n, C, H, W), or (n, H, W) uint8, vectors (n, D)"
+    )
 
 
 @dataset("npz:", modality=modality_of, locate=lambda: "npz:PATH")
@@ -50,7 +54,7 @@ def modality_of(path: str) -> str:
 def npz(path: str, stages: ArrayStages) -> ImageDataset | VectorDataset | AudioDataset:
     """Arrays in a .npz: npz:PATH; `images`, `vectors` or `waveforms`, and `labels`, or `train`, `train_labels`, ...
 
-    values: the ends of images that are no levels.   denoise: of waveforms "spectral-gating".
+    values: the ends of images that are no levels: "0..1" or "-1..1".   denoise: of waveforms "spectral-gating".
     valid, test: shares that are held out where the file sets none apart.
     """
     modality, name = modality_of(path), f"npz:{path}"
@@ -63,6 +67,8 @@ def npz(path: str, stages: ArrayStages) -> ImageDataset | VectorDataset | AudioD
         raise DataError(f"{named(path)}: denoise = {shown(stages.denoise)} is not for {modality}")
     arrays = read_arrays(locate(path))
     examples, labels, classes = _read(arrays, modality, path, "0..255")
+    if modality == "audio":
+        _warn_of_halves(path, examples.values())
     if stages.denoise:
         examples = {split: spectral_gating(np.moveaxis(x, 1, -1)) for split, x in examples.items()}
         examples = {split: np.moveaxis(x, -1, 1) for split, x in examples.items()}
@@ -72,6 +78,13 @@ def npz(path: str, stages: ArrayStages) -> ImageDataset | VectorDataset | AudioD
         return VectorDataset(name, splits, classes)
     rate = float(arrays["rate"]) if "rate" in arrays and arrays["rate"].size == 1 else None
     return AudioDataset(name, splits, classes, rate, f"/{stages.denoise}/1" if stages.denoise else "")
+
+
+def _warn_of_halves(path: str, parts: Collection[np.ndarray]) -> None:
+    """Sound swings to both sides of 0: what lies in [0, 1] was scaled otherwise."""
+    if all(x.min() >= 0 for x in parts) and any(x.any() for x in parts):
+        how = "no sample is below 0, and silence is 0: where they were scaled to 0..1, save 2 * x - 1"
+        _log.warning("%s: waveforms are taken as they are, in -1..1: %s", named(path), how)
 
 
 def _items(path: str, values: Values) -> Iterator[Item]:
@@ -119,7 +132,7 @@ def _names(held: Mapping[str, Any], path: str) -> dict[SplitName, tuple[str, str
 
 
 def _examples(array: np.ndarray, modality: str, what: str, values: Values) -> np.ndarray:
-    if values != "0..255":
+    if modality == "image" and array.size and array.dtype.kind in "biuf":
         array = to_levels(array, values, named(what))
     grey = array[:, None] if modality == "image" and array.ndim == 3 else array
     found: np.ndarray = np.asarray(check(from_array(grey, named(what)), modality, named(what)))

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from bench.engine.fingerprint import hash_tensor
 from bench.engine.state import State, apply
-from bench.errors import DataError, OutputError, named, said, shown, words
+from bench.errors import DataError, OutputError, named, shown, words
 from bench.files import replacing
-from bench.foreign import sought
+from bench.foreign import fault, sought
 from bench.protocols import Trainable
 
 log = logging.getLogger("genbench")
@@ -59,8 +59,10 @@ def read_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
             # Copied: in the file they lie unaligned, and some kernels then round otherwise.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (it is no mapping)
         meta = json.loads(header["genbench"])
-    except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
-        raise _foreign(path, named(said(error))) from error
+    except KeyError as error:
+        raise _foreign(path, "it holds weights, and does not say of what model") from error
+    except (SafetensorError, ValueError, OSError, RecursionError) as error:
+        raise _foreign(path, fault(error)) from error
     if not isinstance(meta, dict):
         raise _foreign(path, f"it describes itself by a {type(meta).__name__}")
     if meta.get("format", 1) not in range(1, FORMAT + 1):

@@ -33,7 +33,8 @@ RESULTS_VERSION = 2
 class TrialPlan(Setup):
     """All that one worker needs to know, and all that decides its result.
 
-    ``load`` is a whole path here. omitted: metrics that the suite names and such data has none of, with the reason.
+    ``load`` is a whole path here. asked: metrics as the suite names them; None where it names none.
+    omitted: those that such data has none of, with the reason.
     sampling: names of ``params`` that no training rests on. profile: whether all that it costs is measured.
     """
 
@@ -42,6 +43,7 @@ class TrialPlan(Setup):
     sampling: tuple[str, ...] = ()
     budget: Budget
     metrics: tuple[str, ...]
+    asked: tuple[str, ...] | None = None
     omitted: dict[str, str]
     curve_metrics: tuple[str, ...]
     profile: bool = False
@@ -256,6 +258,7 @@ def _plan(
         seed=seed,
         budget=use.budget,
         metrics=metrics,
+        asked=suite.metrics,
         omitted=omitted,
         curve_metrics=curve,
         profile=suite.profile,

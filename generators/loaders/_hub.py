@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import DataError, fault, hub_folder, locate, named, sha256, sought
+from safetensors import safe_open
+
+from bench import DataError, decoding, fault, hub_folder, locate, named, sha256, sought
 
 _OTHERS = ["*.h5", "*.msgpack", "*.onnx*", "*.ot", "*.tflite", "*.pth", "*.ckpt", "*.gguf", "original/*", "*.md"]
 _PICKLES = ["*.bin", "*.pt"]  # read only where there is nothing else, and then as tensors alone
+_POINTER = b"version https://git-lfs"
 _HELD = {".json", ".safetensors", ".bin", ".gguf", ".model", ".txt", ".py", ".jinja"}
 
 
@@ -20,10 +23,10 @@ def found(target: str, revision: str = "", file: str = "") -> Path:
 
     What the cache has not is fetched, and said with its size; what it has is taken as it is, with no network.
     revision: a branch, tag or commit.  file: the one that is wanted besides those that describe the model.
-    Raises DataError that says what to do where it is not to be had.
+    Raises DataError that says what to do where it is not to be had, and for weights that are cut off or none.
     """
     if Path(target).expanduser().exists() or target.startswith((".", "/", "~")):
-        return locate(target)
+        return _whole(locate(target))
     if target.count("/") != 1:
         raise DataError(f"{named(target)} is no path here{sought(target)}, and a model of the Hub is OWNER/NAME")
     if file:
@@ -34,8 +37,24 @@ def found(target: str, revision: str = "", file: str = "") -> Path:
         for files in wanted:
             folder = hub_folder(target, revision=revision, fetch=fetch, **files)
             if folder and _holds_weights(folder, file, files is wanted[-1]):
-                return folder
+                return _whole(folder)
     raise DataError(f"{named(target)}: the Hub has no weights of it in a form that is read here (safetensors, .bin)")
+
+
+def _whole(place: Path) -> Path:
+    """The same, once the header of each file of weights was read, which says how long the file must be.
+
+    Those of a model lie in its folder, those of a pipeline in one for each part.
+    """
+    pipeline = (place / "model_index.json").is_file()
+    for path in sorted(place.glob("*/*.safetensors" if pipeline else "*.safetensors")):
+        with decoding(path):
+            with path.open("rb") as file:
+                if file.read(len(_POINTER)) == _POINTER:
+                    raise DataError(f"{named(path)} only points to its weights: `git lfs pull` in its folder gets them")
+            with safe_open(path, framework="pt"):
+                pass
+    return place
 
 
 def _holds_weights(folder: Path, file: str, pickles: bool) -> bool:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bench import DataError, DataSpec, generator, locate, named
-from generators.loaders._exported import Draw, Exported, Values, content, tried
+from generators.loaders._exported import Draw, Exported, Values, content, only_in, tried
 
 _FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
@@ -46,6 +46,8 @@ class Export(Exported):
     Raises DataError for a file that holds no such net.
     """
 
+    how = 'torch.export.export(..., dynamic_shapes=({0: torch.export.Dim("n")},))'
+
     def __init__(self, spec: DataSpec, path: str, *, draw: Draw = "normal", values: Values = "-1..1") -> None:
         try:
             with _tensors_alone():
@@ -57,11 +59,8 @@ class Export(Exported):
         inputs = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in asked]
         if len(inputs) not in (1, 2) or not all(isinstance(x, Tensor) and x.ndim for x in inputs):
             raise DataError(f"{named(path)} takes {len(inputs)} inputs: one of noise and one of labels are the most")
-        if isinstance(inputs[0].shape[0], int):
-            raise DataError(
-                f"{named(path)} takes batches of {inputs[0].shape[0]} alone: export it with dynamic_shapes, so that "
-                "the first axis is free"
-            )
+        if fixed := next((tuple(x.shape) for x in inputs if isinstance(x.shape[0], int)), None):
+            raise DataError(f"{named(path)} takes {fixed}: {only_in(fixed[0], self.how)}")
         noise = [int(size) for size in inputs[0].shape[1:]]
         super().__init__(program.module(), spec, noise, len(inputs) == 2, draw, values)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bench import DataError, DataSpec, fault, generator, locate, named
-from generators.loaders._exported import Draw, Exported, Values, content, tried
+from generators.loaders._exported import Draw, Exported, Values, content, only_in, tried
 
 
 @generator(
@@ -23,6 +23,8 @@ class Onnx(Exported):
     Raises DataError for a file that holds no such graph, or without onnxruntime.
     """
 
+    how = 'torch.onnx.export(..., dynamo=True, dynamic_shapes=({0: torch.export.Dim("n")},))'
+
     def __init__(self, spec: DataSpec, path: str, *, draw: Draw = "normal", values: Values = "-1..1") -> None:
         try:
             import onnxruntime
@@ -37,9 +39,12 @@ class Onnx(Exported):
         inputs = session.get_inputs()
         if len(inputs) not in (1, 2):
             raise DataError(f"{named(path)} takes {len(inputs)} inputs: one of noise and one of labels are the most")
-        first, *noise = inputs[0].shape
-        if isinstance(first, int) or not all(isinstance(size, int) for size in noise):
-            raise DataError(f"{named(path)} takes {inputs[0].shape}: the first axis must be free, and no other")
+        shapes = [entry.shape for entry in inputs]
+        if fixed := next((shape for shape in shapes if shape and isinstance(shape[0], int)), None):
+            raise DataError(f"{named(path)} takes {fixed}: {only_in(fixed[0], self.how)}")
+        noise = shapes[0][1:]
+        if not shapes[0] or not all(isinstance(size, int) for size in noise):
+            raise DataError(f"{named(path)} takes {shapes[0]}: the first axis must be free, and no other")
 
         def net(*given: Tensor) -> Tensor:
             feeds = {entry.name: x.cpu().numpy() for entry, x in zip(inputs, given, strict=True)}

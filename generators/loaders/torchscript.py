@@ -26,6 +26,8 @@ class TorchScript(Exported):
     Raises DataError for a file that holds no such net, or without noise.
     """
 
+    how = "torch.jit.script, or a trace of a forward that reads x.shape[0] and writes no number for it"
+
     def __init__(
         self,
         spec: DataSpec,

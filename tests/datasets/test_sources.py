@@ -15,6 +15,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
+import bench
 from bench import DataError, UnknownName
 from bench.datasets._findings import UNDECODABLE
 from bench.datasets._items import split_word
@@ -347,6 +348,22 @@ class TestArrays:
             np.savez(tmp_path / "x.npz", images=x)
             prints.add(make(f"npz:{tmp_path / 'x.npz'}", values=values).fingerprint)
         assert len(prints) == 1
+
+    @pytest.mark.parametrize("lowest", [0, -0.1])
+    def test_what_has_no_negative_number_and_is_taken_as_if_it_might_is_told(
+        self, lowest: float, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Where black is 0 all would be too bright by half; and sound swings to both sides."""
+        x = np.random.default_rng(0).uniform(0, 1, (20, 1, 8, 8))
+        x[0, 0, 0, 0] = lowest
+        np.savez(tmp_path / "x.npz", images=x)
+        np.savez(tmp_path / "y.npz", waveforms=x.reshape(20, 1, 64).astype(np.float32))
+        told = 'no number is below 0, and values = "-1..1": where 0 is black, set values = "0..1"'
+        assert (told in bench.inspect(f"npz:{tmp_path / 'x.npz'}", {"values": "-1..1"}).remarks) is (lowest == 0)
+        make(f"npz:{tmp_path / 'y.npz'}")
+        assert ("y.npz: waveforms are taken as they are, in -1..1: no sample is below 0" in caplog.text) is (
+            lowest == 0
+        )
 
     @pytest.mark.parametrize(
         "option", [{"clean": "refuse"}, {"near": False}, {"group": "x"}, {"size": 8}, {"fit": "pad"}, {"mode": "L"}]

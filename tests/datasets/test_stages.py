@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 import unicodedata
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,9 +78,23 @@ class TestFormat:
         levels = np.arange(256, dtype=np.uint8)
         assert np.array_equal(to_levels(levels / 255, "0..1", "x"), levels)
         assert np.array_equal(to_levels(levels / 127.5 - 1, "-1..1", "x"), levels)
-        for bad in (np.array([0.0, 1.5]), np.array([np.nan])):
-            with pytest.raises(DataError, match=r"values = '0\.\.1', and it holds"):
-                to_levels(bad, "0..1", "x")
+
+    @pytest.mark.parametrize("values", ["0..255", "0..1", "-1..1"])
+    def test_of_a_wrong_range_it_is_said_what_values_would_fit(self, values: Any) -> None:
+        ramp = np.linspace(0, 1, 9, dtype=np.float32)
+        for x, fitting, words in (
+            (ramp, ("0..1", "-1..1"), 'float32 in [0, 1]: where 0 is black and 1 white, set values = "0..1"'),
+            (2 * ramp - 1, ("-1..1",), 'in [-1, 1]: where -1 is black and 1 white, set values = "-1..1"'),
+            (255 * ramp, (), "where 255 is white, save them as x.round().astype('uint8') and leave values out"),
+            ((255 * ramp).astype(np.uint8), ("0..255",), "where 255 is white, leave values out"),
+            (900 * ramp, (), 'scale them so that 0 is black and 1 white, and set values = "0..1"'),
+            (np.where(ramp > 0.9, np.nan, ramp), (), "float32: 1 of 9 images hold NaN or infinity: leave them out"),
+        ):
+            if values in fitting:
+                assert to_levels(x, values, "x").max() == 255
+                continue
+            with pytest.raises(DataError, match=re.escape(words)):
+                to_levels(x, values, "x")
 
 
 class TestDenoise:

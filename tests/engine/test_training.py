@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bench import Batch, DataError, TrialError
@@ -242,7 +243,13 @@ class TestCheckpoint:
         with pytest.raises(DataError, match="does not fit this model"):
             restore(tmp_path / "x.safetensors", fresh(data, width=24))
 
-    def test_a_foreign_file_is_refused(self, tmp_path: Path) -> None:
-        (tmp_path / "x.safetensors").write_bytes(b"PK\x03\x04 not ours")
-        with pytest.raises(DataError, match="no checkpoint that genbench saved"):
-            read_checkpoint(tmp_path / "x.safetensors")
+    def test_a_foreign_or_damaged_file_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.safetensors"
+        save_file({"x": torch.zeros(100)}, path)
+        whole, words = path.read_bytes(), r"x\.safetensors is no checkpoint that genbench saved \(it"
+        with pytest.raises(DataError, match=f"{words} holds weights, and does not say of what model"):
+            read_checkpoint(path)
+        for damaged in (b"PK\x03\x04 not ours", whole[:-10], whole[:20], b""):
+            path.write_bytes(damaged)
+            with pytest.raises(DataError, match=f"{words} is damaged, cut off, or no safetensors file: copy or downl"):
+                read_checkpoint(path)

@@ -167,6 +167,10 @@ class TestWrong:
         fits["large"](DataSpec("image", (1, 16, 16), "continuous"))
         with pytest.raises(DataError, match=r"gpt2 holds no pipeline .* \(it has no model_index\.json\)"):
             fits["gpt2"](GREY.spec)
+        weights = tmp_path / "large" / "unet" / "diffusion_pytorch_model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-10])
+        with pytest.raises(DataError, match=r"unet/diffusion_pytorch_model\.safetensors: it is damaged, cut off, or"):
+            fits["large"](GREY.spec)
 
     def test_other_classes(self, tmp_path: Path) -> None:
         with pytest.raises(Unsupported, match="the data has no classes, and this makes 1000"):

@@ -252,7 +252,21 @@ class TestMeasured:
 
 
 class TestWrong:
-    @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+    def test_weights_that_are_cut_off_are_told_before_anything_is_run(self, tmp_path: Path) -> None:
+        weights = saved(tmp_path) / "model.safetensors"
+        fits, whole = registry.get("generators", f"hf:{tmp_path}").fits, weights.read_bytes()
+        fits(KJV.spec)
+        for damaged in (whole[:-10], whole[:100], b"\xff" * 100, b""):
+            weights.write_bytes(damaged)
+            with pytest.raises(
+                DataError, match=r"model\.safetensors: it is damaged, cut off, or no safetensors file: c"
+            ):
+                fits(KJV.spec)
+        weights.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+        with pytest.raises(DataError, match=r"model\.safetensors only points to its weights: `git lfs pull`"):
+            fits(KJV.spec)
+
+    @pytest.mark.parametrize("name", ["tokenizer.json", "config.json"])
     def test_a_damaged_model_is_said(self, name: str, tmp_path: Path) -> None:
         (saved(tmp_path) / name).write_bytes(b"\xff" * 100)
         with pytest.raises(DataError, match="holds no language model that transformers reads"):

@@ -127,7 +127,7 @@ class TestExported:
         options: dict[str, Any] = {"noise": [3]} if kind == "torchscript" else {}
         fits = family(f"{kind}:{tmp_path / 'net.bin'}").fits
         fits(IMAGE, **options)
-        with pytest.raises(DataError, match=r"the net makes \(2, 1, 8, 8\), and the data is \(3, 8, 8\)"):
+        with pytest.raises(DataError, match=r"the net makes \(3, 1, 8, 8\), and the data is \(3, 8, 8\)"):
             fits(DataSpec("image", (3, 8, 8), "continuous"), **options)
 
 
@@ -166,6 +166,30 @@ def test_weights_alone_are_no_network(tmp_path: Path) -> None:
         family(f"torchscript:{tmp_path / 'net.pt'}").fits(IMAGE, noise=[3])
 
 
+@pytest.mark.parametrize(("kind", "what"), [("onnx", "no ONNX file"), ("torchscript", "no file of TorchScript")])
+def test_a_file_that_is_damaged_is_told_in_our_words(kind: str, what: str, tmp_path: Path) -> None:
+    path = tmp_path / "net.bin"
+    SAVE[kind](nn.Linear(3, 64), (torch.zeros(2, 3),), path)
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:-10], np.random.default_rng(0).bytes(3000), b""):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=rf"net\.bin holds no .*: it is damaged, cut off, or {what}: copy it again"):
+            family(f"{kind}:{path}").fits(IMAGE)
+
+
+def test_weights_beside_an_onnx_file_that_are_cut_off_or_gone_are_told(tmp_path: Path) -> None:
+    path, weights = tmp_path / "net.onnx", tmp_path / "net.onnx.data"
+    save_onnx(nn.Linear(3, 64), (torch.zeros(2, 3),), path)
+    weights.write_bytes(weights.read_bytes()[:-10])
+    with pytest.raises(
+        DataError, match=r"net\.onnx .*: the file of its weights is damaged or cut off: copy both again"
+    ):
+        family(f"onnx:{path}").fits(IMAGE)
+    weights.unlink()
+    with pytest.raises(DataError, match=r"net\.onnx .*: the file of its weights is not beside it: copy both"):
+        family(f"onnx:{path}").fits(IMAGE)
+
+
 class Hostile:
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -182,7 +206,7 @@ class TestScript:
         fits = family(f"torchscript:{tmp_path / 'net.pt'}").fits
         with pytest.raises(DataError, match=r"net\.pt does not say what noise it takes: set noise = \[8\]"):
             fits(IMAGE)
-        with pytest.raises(DataError, match=r"given noise \(2, 5\), the net fails: .*shapes cannot be multiplied"):
+        with pytest.raises(DataError, match=r"given noise \(3, 5\), the net fails: .*shapes cannot be multiplied"):
             fits(IMAGE, noise=[5])
         fits(DataSpec("vector", (64,), "continuous"), noise=[3], labelled=True)  # which is skipped: it has no labels
 
@@ -197,6 +221,43 @@ def test_weights_beside_an_onnx_file_are_part_of_it(tmp_path: Path) -> None:
     assert family(f"onnx:{tmp_path / 'net.onnx'}").content() == before
     (tmp_path / "net.onnx.data").write_bytes(b"2")
     assert family(f"onnx:{tmp_path / 'net.onnx'}").content() != before
+
+
+class Fixed(nn.Module):
+    """Its forward writes the size of the batch that it was made with."""
+
+    def __init__(self, batch: int, kept: bool = False) -> None:
+        super().__init__()
+        self.batch, self.kept = batch, kept
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.tanh()[: self.batch].unflatten(1, (1, 8, 8)) if self.kept else z.tanh().reshape(self.batch, 1, 8, 8)
+
+
+@pytest.mark.parametrize(("batch", "kept"), [(1, False), (2, False), (4, False), (64, False), (1, True), (2, True)])
+def test_a_script_of_one_size_of_batch_is_told_which_and_how_to_export_it(
+    batch: int, kept: bool, tmp_path: Path
+) -> None:
+    """One that fails of others, and one that cuts them off."""
+    save_script(Fixed(batch, kept), (torch.zeros(batch, 64),), tmp_path / "net.pt")
+    first = r"of 3 draws the net makes" if kept else r"given noise \(3, 64\), the net fails:"
+    told = rf"it takes batches of {batch} alone, .* export it with a dynamic batch axis \(torch\.jit\.script"
+    with pytest.raises(DataError, match=rf"net\.pt: {first}.* {told}"):
+        family(f"torchscript:{tmp_path / 'net.pt'}").fits(IMAGE, noise=[64])
+
+
+@pytest.mark.parametrize("kind", ["onnx", "export"])
+def test_a_graph_of_one_size_of_batch_is_told_which_and_how_to_export_it(kind: str, tmp_path: Path) -> None:
+    net, given, path = nn.Linear(64, 64).eval(), (torch.zeros(4, 64),), tmp_path / "net.pt2"
+    with warnings.catch_warnings():  # of the exporter's own
+        warnings.simplefilter("ignore")
+        if kind == "onnx":
+            torch.onnx.export(net, given, str(path), dynamo=True, verbose=False)
+        else:
+            torch.export.save(torch.export.export(net, given), str(path))
+    told = rf"it takes batches of 4 alone, .* export it with a dynamic batch axis \(torch\.{kind}.*dynamic_shapes="
+    with pytest.raises(DataError, match=rf"net\.pt2 takes [\[(]4, 64[\])]: {told}"):
+        family(f"{kind}:{path}").fits(DataSpec("vector", (64,), "continuous"))
 
 
 def test_a_net_that_takes_labels_needs_some(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import save
 
 from bench import DataError, hub_folder
 from generators.loaders import _hub
@@ -72,7 +73,7 @@ def test_pickles_are_fetched_only_where_there_is_nothing_else(
             folder.mkdir()
             for name in held:
                 if not (safe and name.endswith(".bin")):
-                    (folder / name).write_bytes(b"")
+                    (folder / name).write_bytes(save({}))
         return str(folder)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", hub)
