@@ -142,10 +142,10 @@ def pictured(samples: Sequence[Sample], target: Path, number: int) -> list[str]:
         title = f"**{name(sample.name)}**, seed {sample.seed}"
         for place, sound in enumerate(sample.sounds, 1):
             path = write_atomic(target / "figures" / f"samples-{number}-{index}-{place}.wav", sound)
-            parts.append(f"[listen to sample {place}](figures/{path.name})")
+            parts.append(f"[listen to sample {place} of {name(sample.name)}](figures/{path.name})")
         for place, score in enumerate(sample.midi, 1):
             path = write_atomic(target / "figures" / f"samples-{number}-{index}-{place}.mid", score)
-            parts.append(f"[sample {place} as MIDI](figures/{path.name})")
+            parts.append(f"[sample {place} of {name(sample.name)} as MIDI](figures/{path.name})")
         parts += [f"{title}\n\n{fence(sample_text)}" for sample_text in sample.texts[:1]]
         parts += [fence(sample_text) for sample_text in sample.texts[1:]]
     return [*parts, *(f"- not shown: {text(line)}" for line in missing(samples))]

@@ -99,6 +99,7 @@ class Preparation(BaseModel, frozen=True):
 
     held: examples in the source.   splits: how many are left in each.   classes: their names, if there are labels.
     sizes: how many came in each size, ``64x48``, the most frequent first.   steps: what was done to how many.
+    rate: samples a second, of sounds.
     """
 
     fingerprint: str
@@ -109,6 +110,7 @@ class Preparation(BaseModel, frozen=True):
     steps: dict[str, int]
     findings: tuple[Finding, ...]
     remarks: tuple[str, ...]
+    rate: int | None = None
 
     @property
     def left_out(self) -> dict[str, int]:

@@ -20,7 +20,7 @@ from bench.datasets._image import SPLITS
 from bench.datasets._rolls import KEYS, LOWEST, RollDataset
 from bench.datasets._split import Share, grouped, held_out, missing
 from bench.datasets._stages import Clean
-from bench.errors import DataError, named
+from bench.errors import DataError, counted, named
 from bench.protocols import SplitName
 
 Form = Literal["roll", "events"]
@@ -159,7 +159,7 @@ def _windows(
         known.update(window.tobytes() for window in found[split])
     remarks = [f"pieces are cut into windows of {size} frames; {rest:,} frames behind the last ones are left out"]
     if silent:
-        remarks.append(f"{silent:,} windows of silence are left out")
+        remarks.append(f"left out, as they are silent: {counted(silent, 'window')}")
     if copies:
-        remarks.append(f"{copies:,} windows that are held out, too, are left out of what comes before")
+        remarks.append(f"left out, as the same is held out, note for note: {counted(copies, 'window')}")
     return found, remarks

@@ -46,7 +46,7 @@ def prepare_sounds(source: Source[Recording], stages: SoundStages) -> AudioDatas
 
 def _opened(source: Source[Recording], folder: Path) -> AudioDataset | None:
     def build(about: Preparation, splits: Splits) -> AudioDataset:
-        rate = float(about.steps["rate"])
+        rate = None if about.rate is None else float(about.rate)
         data = AudioDataset(source.name, splits, class_names(about), rate, known=about.fingerprint)
         data.prepared = about
         return data
@@ -55,15 +55,19 @@ def _opened(source: Source[Recording], folder: Path) -> AudioDataset | None:
 
 
 class PreparingSounds(Preparing):
-    """Of recordings, as float32."""
+    """Of recordings, as float32. rate: samples a second of all that is kept, known with the first of them."""
 
     one, many, dtype = "sound", "sounds", np.dtype(np.float32)
     faults = (UNDECODABLE, SILENT, CLIPPED)
     stages: SoundStages
+    rate: int = 0
+
+    def finish(self, rows: Rows) -> Preparation:
+        return super().finish(rows).model_copy(update={"rate": self.rate})
 
     @property
     def header(self) -> str:
-        return f"audio/1/{float(self.steps['rate'])}"
+        return f"audio/1/{float(self.rate)}"
 
     def take(self, item: Item[Recording]) -> None:
         if (found := self.decoded(item)) is None:
@@ -82,22 +86,21 @@ class PreparingSounds(Preparing):
         """Count a recording's form. Raises DataError where rates differ and none is asked for."""
         channels = found.samples.shape[1]
         self.sizes[f"{found.rate:,} Hz, {'mono' if channels == 1 else f'{channels} channels'}"] += 1
-        self.steps["rate"] = self.stages.rate or self.steps["rate"] or found.rate
-        if self.stages.rate is None and found.rate != self.steps["rate"]:
-            first = self.steps["rate"]
+        self.rate = self.stages.rate or self.rate or found.rate
+        if self.stages.rate is None and found.rate != self.rate:
             raise DataError(
                 f"{self.name}: sounds differ in rate: {named(name)} has {found.rate:,} samples a second, those before "
-                f"it {first:,}: say with rate = {first} what to bring them to"
+                f"it {self.rate:,}: say with rate = {self.rate} what to bring them to"
             )
-        self.steps.update(mixed=channels > 1, resampled=found.rate != self.steps["rate"])
+        self.steps.update(mixed=channels > 1, resampled=found.rate != self.rate)
 
     def formed(self, wave: Wave, rate: int) -> Wave:
         """``(T,)`` as models will see it."""
         if self.stages.denoise:
             wave = spectral_gating(wave)
-        wave = resampled(wave, rate, self.steps["rate"])
+        wave = resampled(wave, rate, self.rate)
         wave = trimmed(wave) if self.stages.trim else wave
-        length = max(1, round(self.stages.seconds * self.steps["rate"]))
+        length = max(1, round(self.stages.seconds * self.rate))
         self.steps.update(cut=len(wave) > length, padded=len(wave) < length)
         return fitted(levelled(wave, self.stages.level), length)
 
@@ -118,7 +121,7 @@ class PreparingSounds(Preparing):
         if steps["mixed"]:
             yield f"{steps['mixed']:,} of {n:,} sounds have several channels: they are mixed to one"
         if steps["resampled"]:
-            yield f"{steps['resampled']:,} of {n:,} sounds are brought to {steps['rate']:,} samples a second"
+            yield f"{steps['resampled']:,} of {n:,} sounds are brought to {self.rate:,} samples a second"
         if steps["cut"]:
             yield f"{steps['cut']:,} of {n:,} sounds are longer than {self.stages.seconds:g} s: their ends are cut off"
 

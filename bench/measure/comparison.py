@@ -41,12 +41,15 @@ COUNTS: Mapping[str, str] = {
 
 
 class Comparison(ABC):
-    """Sides to be compared, each made when first asked for and kept."""
+    """Sides to be compared, each made when first asked for and kept.
+
+    rate: samples a second of sound, frames of video, steps of music; None where nothing says it.
+    """
 
     subject: ClassVar[Subject] = "samples"  # what a metric whose first parameter is of this type is given
 
-    def __init__(self, modality: str, *, seed: int, device: torch.device) -> None:
-        self.modality, self.seed, self.device = modality, seed, device
+    def __init__(self, modality: str, *, seed: int, device: torch.device, rate: float | None = None) -> None:
+        self.modality, self.seed, self.device, self.rate = modality, seed, device, rate
         self._kept: Kept = {}
         self._read: set[Side] = set()
 

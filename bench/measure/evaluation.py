@@ -43,10 +43,9 @@ class Given(Comparison):
         device: torch.device,
         prompts: Sequence[str] | None,
         statistics: Statistics | None = None,
-        rate: int | None = None,
+        rate: float | None = None,
     ) -> None:
-        super().__init__(modality, seed=seed, device=device)
-        self.rate = rate
+        super().__init__(modality, seed=seed, device=device, rate=rate)
         self.remarks: list[str] = []
         self.sides, self.given_prompts, self.given_statistics = sides, prompts, statistics
 
@@ -78,9 +77,9 @@ class Given(Comparison):
     def space(self, extractor: str | None) -> Space:
         """Raises Omitted for sounds of a rate that the extractor is not for, and for sizes that it has no rule for."""
         if extractor and self.rate:
-            heard = DataSpec(self.modality, shape_of(self.sides["samples"]) or (), "continuous", rate=float(self.rate))
+            heard = DataSpec(self.modality, shape_of(self.sides["samples"]) or (), "continuous", rate=self.rate)
             if not registry.get("extractors", extractor).fits(heard):
-                raise Omitted(f"{extractor} is not for such sounds: they are of {self.rate:,} Hz")
+                raise Omitted(f"{extractor} is not for such sounds: they are of {self.rate:,.0f} Hz")
         found = super().space(extractor)
         if len(set().union(*map(sizes_of, self.sides.values()))) > 1 and "resize" not in found.protocol:
             raise Omitted(f"pictures differ in size, and {extractor} says nothing of how it resizes: give all one size")

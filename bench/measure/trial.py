@@ -71,7 +71,7 @@ class Trial(Comparison, Generic[Model]):
         alone: Callable[[], Alone] | None = None,
         conditions: Mapping[str, str | int] | None = None,
     ) -> None:
-        super().__init__(dataset.spec.modality, seed=seed, device=device)
+        super().__init__(dataset.spec.modality, seed=seed, device=device, rate=dataset.spec.rate)
         self.model, self.dataset = model, dataset
         self.n_samples, self.batch_size = n_samples, batch_size
         self.costs = costs

@@ -145,7 +145,8 @@ class Sides(Given):
     """Made-up sides that remember who was asked for; vectors are seen as they are, by a classifier too."""
 
     def __init__(self, sides: Mapping[Side, Examples], modality: str) -> None:
-        super().__init__(sides, modality, seed=0, device=CPU, prompts=["a prompt"] * len(sides["samples"]))
+        prompts, rate = ["a prompt"] * len(sides["samples"]), SPECS[modality].rate
+        super().__init__(sides, modality, seed=0, device=CPU, prompts=prompts, rate=rate)
         self.asked: set[Side] = set()
 
     def stored(self, side: Side) -> Examples:

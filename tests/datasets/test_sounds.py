@@ -94,6 +94,12 @@ class TestWhatIsDone:
             "1 of 14 sounds are brought to 8,000 samples a second",
             "1 of 14 sounds are longer than 1 s: their ends are cut off",
         )
+        assert data.prepared.rate == 8000 and max(data.prepared.steps.values()) == 14  # of how many, and no rate
+
+    def test_a_rate_that_all_have_is_kept(self, write: Write) -> None:
+        some(write)
+        data = sounds("clips")
+        assert data.prepared is not None and data.prepared.rate == data.spec.rate == 8000
 
     def test_what_is_done_is_part_of_the_fingerprint(self, write: Write) -> None:
         some(write)

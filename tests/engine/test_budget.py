@@ -143,6 +143,14 @@ class TestTargets:
         apply_override(table, "budget.train_examples=9")
         assert table["budget"] == {"train_examples": 9, "batch_size": 7}
 
+    @pytest.mark.parametrize(
+        "name", ["audio", "audio_small", "captions", "music", "music_small", "video", "video_prediction", "video_small"]
+    )
+    def test_built_in_suites_of_sound_and_film_obey_one_budget(self, name: str) -> None:
+        """Of theirs no generator has an end of its own that would stay."""
+        suite = read_suite(name, ["budget.train_seconds=7"])
+        assert {use.budget.target for use in suite.generators} == {("seconds", 7)}
+
     @pytest.mark.parametrize("examples", [1, 32, 33, 64])
     def test_examples_end_it_after_the_step_that_reaches_them(
         self, data: ImageDataset, tmp_path: Path, examples: int

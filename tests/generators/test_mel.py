@@ -86,6 +86,24 @@ def test_no_waveform_has_a_probability() -> None:
         model.log_prob(Batch(tone(440)))
 
 
+def test_a_flow_ranks_sounds_by_few_steps_as_by_many() -> None:
+    """After a second of training on tones of any pitch, each in noise as loud as its place says."""
+    torch.manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
+    spec = DataSpec("audio", (1024,), "continuous", rate=8000.0)
+    model = MelFlow(spec, **SMALL, width=8, patch=4, lr=5e-3)
+    x = torch.cat([tone(100 * (3 + i), 0.5, 1024) for i in range(32)])
+    x = x + torch.linspace(0, 0.3, 32)[:, None] * torch.randn(x.shape, generator=rng)
+    for _ in range(60):
+        model.train_step(Batch(x), rng)
+    losses = []
+    for steps in (model.eval().measured_steps, 20):
+        model.measured_steps = steps
+        losses.append(model.example_loss(Batch(x)))
+    few, many = (loss.argsort().argsort().double() for loss in losses)
+    assert torch.corrcoef(torch.stack([few, many]))[0, 1] > 0.99
+
+
 def test_a_vae_learns_what_it_is_told() -> None:
     """Two kinds of tone, high and low: after a second of training what it is asked for has the right pitch."""
     torch.manual_seed(0)

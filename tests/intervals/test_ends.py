@@ -243,7 +243,7 @@ def _pieces(*sides: np.ndarray) -> Found:
 def _waves(waves: torch.Tensor, originals: torch.Tensor) -> Found:
     return {
         "clipping_share": clipping_share(waves),
-        "silence_share": silence_share(waves),
+        "silence_share": silence_share(waves, 8000),
         "log_spectral_distance": log_spectral_distance(waves, originals),
     }
 

@@ -25,7 +25,7 @@ from bench.protocols import SplitName
 from bench.registry import MetricEntry, Side, registry
 from metrics.audio.clipping_share import clipping_share
 from metrics.audio.log_spectral_distance import log_spectral_distance
-from metrics.audio.silence_share import FRAME, silence_share
+from metrics.audio.silence_share import silence_share
 from metrics.cost.latency import percentile
 from metrics.cost.throughput import rate, train_throughput
 from metrics.features.class_accuracy import class_accuracy
@@ -423,11 +423,14 @@ def numbers(d: Drawing) -> Found:
     return {name: _or_why(every_one[name]) for name in d.names}
 
 
+RATE, LENGTH = 8000, 400  # samples a second, and of a sound
+
+
 def sounds(d: Drawing) -> tuple[Tensor, Tensor]:
-    """Noise, ``(n, 400)``, and where something is wrong: a beginning, as long as the law says."""
-    noise = torch.from_numpy(d.rng.normal(size=(d.n, 5 * FRAME))).float().clamp(-3, 3) / 4
+    """Noise, ``(n, LENGTH)``, and where something is wrong: a beginning, as long as the law says."""
+    noise = torch.from_numpy(d.rng.normal(size=(d.n, LENGTH))).float().clamp(-3, 3) / 4
     share = 0.1 * (1 + SHIFT[d.relation]) * spread(d.law, d.rng, d.n)
-    return noise, torch.linspace(0, 1, 5 * FRAME) < torch.from_numpy(share)[:, None]
+    return noise, torch.linspace(0, 1, LENGTH) < torch.from_numpy(share)[:, None]
 
 
 def sound_measures(d: Drawing) -> Mapping[str, Callable[[], Estimate]]:
@@ -439,7 +442,7 @@ def sound_measures(d: Drawing) -> Mapping[str, Callable[[], Estimate]]:
 
     return {
         "clipping_share": lambda: clipping_share(spoilt(1.0)[0]),
-        "silence_share": lambda: silence_share(spoilt(0.0)[0]),
+        "silence_share": lambda: silence_share(spoilt(0.0)[0], RATE),
         "log_spectral_distance": lambda: log_spectral_distance(*spoilt(0.0)),
     }
 

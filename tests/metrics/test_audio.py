@@ -9,20 +9,33 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import GenbenchError, TooFew, evaluate
+from bench import GenbenchError, TooFew, Trial, evaluate
+from bench.datasets._audio import AudioDataset
+from bench.datasets._image import SPLITS
 from bench.datasets.fsdd import fsdd
 from bench.datasets.tones import tones
+from bench.registry import registry
 from metrics.audio.clipping_share import clipping_share
 from metrics.audio.log_spectral_distance import decibels, log_spectral_distance
-from metrics.audio.silence_share import silence_share
+from metrics.audio.silence_share import silence_share, silence_share_of
 from metrics.extractors.ear import ear, ear_tones
 from metrics.features.kad import bandwidth, kernel_audio_distance
 
-MEASURES = (clipping_share, silence_share, lambda waves: log_spectral_distance(waves, waves))
+RATE = 8000
+MEASURES = (
+    clipping_share,
+    lambda waves: silence_share(waves, RATE),
+    lambda waves: log_spectral_distance(waves, waves),
+)
+
+
+def trial_of(data: AudioDataset) -> Trial:
+    model = registry.get("generators", "real").make(data)
+    return Trial(model, data, seed=0, n_samples=8, batch_size=8, device=torch.device("cpu"))
 
 
 def tone(pitch: float = 500.0, level: float = 0.5, n: int = 4000) -> Tensor:
-    return level * torch.sin(2 * math.pi * pitch * torch.arange(n) / 8000)
+    return level * torch.sin(2 * math.pi * pitch * torch.arange(n) / RATE)
 
 
 class TestShares:
@@ -37,17 +50,38 @@ class TestShares:
         half[2000:] = 0.0
         quiet = tone()
         quiet[960:] *= 0.02  # 34 dB below, and heard
-        assert silence_share([half, quiet]).value == pytest.approx(0.25)
+        assert silence_share([half, quiet], RATE).value == pytest.approx(0.25)
         quiet[960:] *= 0.25  # 46 dB below
-        assert silence_share([half, quiet]).value == pytest.approx((0.5 + 0.76) / 2)
+        assert silence_share([half, quiet], RATE).value == pytest.approx((0.5 + 0.76) / 2)
 
     def test_what_is_never_heard_is_silent_all_over(self) -> None:
-        assert silence_share([torch.zeros(4000), tone(level=5e-4)]).value == 1
-        assert silence_share([tone(level=5e-3), tone(n=50)]).value == 0
+        assert silence_share([torch.zeros(4000), tone(level=5e-4)], RATE).value == 1
+        assert silence_share([tone(level=5e-3), tone(n=50)], RATE).value == 0
+
+    @pytest.mark.parametrize("rate", [8000, 16000, 44100])
+    def test_a_moment_is_of_10_ms_at_any_rate(self, rate: int) -> None:
+        """A pause at the beginning of every 20 ms fills the first of two moments if it lasts 12 ms, and not if 8 ms."""
+        time = torch.arange(rate) / rate
+        for pause, share in ((0.008, 0.0), (0.012, 0.5)):
+            sound = torch.sin(2 * math.pi * 500 * time).where(time % 0.02 >= pause, 0.0)
+            assert silence_share([sound, sound], rate).value == pytest.approx(share, abs=0.02)
+
+    def test_what_does_not_say_its_rate_has_no_number(self) -> None:
+        waves = torch.stack([tone(), tone(700), tone(900)]).numpy()
+        found = evaluate(waves, waves, modality="audio", metrics=["silence_share", "clipping_share"])
+        reason = found.set_index("metric").reason["silence_share"]
+        assert found.value.isna().tolist() == [True, False] and "does not say its rate" in reason
+
+    def test_a_model_is_measured_at_the_rate_of_its_data(self) -> None:
+        rows = torch.sin(torch.arange(4000) / 4).where(torch.arange(4000) % 320 >= 192, 0.0).expand(20, -1).numpy()
+        for rate, share in ((8000.0, 0.5), (16000.0, 0.5), (32000.0, 0.0)):
+            data = AudioDataset("pauses", dict.fromkeys(SPLITS, (rows, None)), None, rate)
+            found = silence_share_of(trial_of(data)).value
+            assert found == pytest.approx(share, abs=0.03), rate
 
     def test_channels_are_one_sound(self) -> None:
         both = torch.stack([tone(), torch.zeros(4000)], dim=1)
-        assert silence_share([both, both]).value == 0
+        assert silence_share([both, both], RATE).value == 0
 
 
 class TestLogSpectralDistance:

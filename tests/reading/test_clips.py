@@ -63,8 +63,15 @@ class TestSounds:
             family.fits(DataSpec("audio", (400,), "continuous", rate=16000.0))
 
     def test_they_are_measured(self, tmp_path: Path) -> None:
-        table = evaluate(sounds(tmp_path / "a"), sounds(tmp_path / "b"), metrics=["clipping_share"], modality="audio")
-        assert table.value.tolist() == [0.0]
+        """By what their files say of their rate: one in ten moments is silent if a moment has 40 samples."""
+        for folder in (tmp_path / "a", tmp_path / "b"):
+            for path in sounds(folder).iterdir():
+                wave, _ = soundfile.read(path)
+                wave[40:80] = 0
+                soundfile.write(path, wave, 4000, subtype="FLOAT")
+        names = ["clipping_share", "silence_share"]
+        table = evaluate(tmp_path / "a", tmp_path / "b", metrics=names, modality="audio")
+        assert table.value.tolist() == pytest.approx([0.0, 0.1])
 
     def test_none_is_measured_at_a_rate_that_it_does_not_have(self, tmp_path: Path) -> None:
         """Nor beside sounds of another one."""

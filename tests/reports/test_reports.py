@@ -761,6 +761,17 @@ def test_headline_tiers_places_and_marks_are_of_one_mind(seed: int, tmp_path: Pa
 # ---- samples ------------------------------------------------------------------------------------------------
 
 
+def test_sounds_in_markdown_say_whose_they_are(tmp_path: Path) -> None:
+    """A folder of files with numbers for names is behind the links."""
+    (tmp_path / "samples").mkdir()
+    for name in ("wavenet", "wavegan"):
+        np.savez(tmp_path / "samples" / f"{name}.npz", samples=np.zeros((1, 400), np.float32), rate=np.float64(4000))
+    records = [record(name, modality="audio", samples=f"{name}.npz") for name in ("wavenet", "wavegan")]
+    written = reports.markdown.write(records, tmp_path, tmp_path / "report", []).read_text(encoding="utf-8")
+    links = re.findall(r"\[listen to sample 1 of (\w+)\]\(figures/(samples-1-\d-1\.wav)\)", written)
+    assert {name for name, _ in links} == {"wavenet", "wavegan"} and len({file for _, file in links}) == 2
+
+
 def test_samples_stand_side_by_side_at_one_seed(tmp_path: Path) -> None:
     records = [
         record(name, seed, samples=save_images(tmp_path, f"{name}{seed}.npz"))
