@@ -138,13 +138,14 @@ class Logistic(OfLevels):
     """The mass of levels under ``components`` logistics, each cut at the middles between levels (Eq. 2).
 
     The first level has all that lies below, the last all above, so that the mass of all levels is 1. Within a component
-    the mean of a channel moves with the channels before it in a line (section 2.2), as red with green.
+    the mean of a channel moves with the channels before it in a line (section 2.2), as green with red; if not
+    ``linked``, channels are independent.
     """
 
-    def __init__(self, channels: int, components: int = COMPONENTS, levels: int = 256) -> None:
+    def __init__(self, channels: int, components: int = COMPONENTS, levels: int = 256, *, linked: bool = True) -> None:
         super().__init__()
         self.channels, self.components, self.many = channels, components, levels
-        self.pairs = [(a, b) for b in range(channels) for a in range(b)]
+        self.pairs = [(a, b) for b in range(channels) for a in range(b) if linked]
         self.maps = components * (1 + 2 * channels + len(self.pairs))
 
     def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
@@ -209,8 +210,11 @@ def _log_sigmoid(x: Tensor) -> Tensor:
     return x.clamp(min=-80).sigmoid().log() + (x + 80).clamp(max=0)  # of less than -80 it is x
 
 
-def pixels_of(spec: DataSpec, law: Law, logistics: int = COMPONENTS) -> Pixels:
-    """The distribution of this law for such images. Raises Unsupported for a law that binary pixels cannot have."""
+def pixels_of(spec: DataSpec, law: Law, logistics: int = COMPONENTS, linked: bool = True) -> Pixels:
+    """The distribution of this law for such images. Raises Unsupported for a law that binary pixels cannot have.
+
+    logistics, linked: how many are mixed, and whether channels move with those before them, where the law is of such.
+    """
     binary = spec.kind == "binary"
     if binary and law != "bernoulli":
         raise Unsupported(f"binary pixels have no {law} distribution: take decoder = 'bernoulli'")
@@ -218,5 +222,5 @@ def pixels_of(spec: DataSpec, law: Law, logistics: int = COMPONENTS) -> Pixels:
     if law == "bernoulli":
         return Bernoulli(channels, binary)
     if law == "logistic":
-        return Logistic(channels, logistics)
+        return Logistic(channels, logistics, linked=linked)
     return Gaussian(channels) if law == "gaussian" else Square(channels)

@@ -58,9 +58,10 @@ class VAE(nn.Module):
 
     latent: size of z. net, width: see ``generators/_coders.py``. decoder: "bernoulli" for binary pixels, or for grey
     levels as probabilities, which is no likelihood; "gaussian" for a density of pixels in [-1, 1]; "logistic" for the
-    mass of 256 levels under a mixture of ``logistics`` (see ``generators/_pixels.py``), whose mean, which samples show,
-    is the sharper the fewer they are. beta, free_bits, prior: see above; components: of the "gmm". lr: Adam's.
-    ``log_prob`` is the evidence bound by one draw of z, found from the image itself.
+    mass of 256 levels under a mixture of ``logistics``, in which a channel moves with those before it if ``linked``
+    (see ``generators/_pixels.py``): more of them, and linked, they bound more tightly; samples show the mean, which is
+    sharper of one and of channels that z alone must tell. beta, free_bits, prior: see above; components: of the "gmm".
+    lr: Adam's. ``log_prob`` is the evidence bound by one draw of z, found from the image itself.
     """
 
     bound = True
@@ -75,6 +76,7 @@ class VAE(nn.Module):
         width: PositiveInt = 500,
         decoder: Law = "bernoulli",
         logistics: PositiveInt = COMPONENTS,
+        linked: bool = True,
         beta: PositiveFloat = 1.0,
         free_bits: NonNegativeFloat = 0.0,
         prior: Literal["normal", "gmm"] = "normal",
@@ -86,7 +88,7 @@ class VAE(nn.Module):
             raise Unsupported("cvae makes images of labels, and the data has none: take vae")
         self.latent, self.beta, self.free_bits, self.fits = latent, beta, free_bits, prior == "gmm"
         classes = spec.classes or 0 if self.conditional else 0
-        self.pixels = pixels_of(spec, decoder, logistics)
+        self.pixels = pixels_of(spec, decoder, logistics, linked)
         self.encoder = Encoder(spec.shape, 2 * latent, net=net, width=width, classes=classes)
         self.decoder = Decoder(latent, spec.shape, self.pixels.maps, net=net, width=width, classes=classes)
         self.prior = MixturePrior(latent, components if self.fits else 1, classes)  # until it is fitted N(0, I)

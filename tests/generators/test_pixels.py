@@ -32,6 +32,14 @@ class TestLogistic:
         log_p = head.log_prob(pairs, out.expand(len(pairs), -1, 1, 1))
         assert log_p.double().exp().sum().item() == pytest.approx(1, rel=1e-5)
 
+    def test_channels_that_are_not_linked_are_independent_given_their_logistic(self) -> None:
+        """Of one logistic the mass of a colour is the product of its channels'."""
+        head, rng = Logistic(3, components=1, linked=False), torch.Generator().manual_seed(0)
+        out, x = torch.randn(8, head.maps, 1, 1, generator=rng), LEVELS[torch.randint(256, (8, 3, 1, 1), generator=rng)]
+        apart = [Logistic(1, components=1).log_prob(x[:, c : c + 1], out[:, [0, 1 + c, 4 + c]]) for c in range(3)]
+        torch.testing.assert_close(head.log_prob(x, out), sum(apart))
+        torch.testing.assert_close(head.mean(out)[:, 1:2], Logistic(1, components=1).mean(out[:, [0, 2, 5]]))
+
     def test_it_is_the_integral_of_a_mixture_of_logistics(self) -> None:
         head = Logistic(1, components=3)
         out = torch.randn(1, head.maps, 1, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
