@@ -20,13 +20,13 @@ from matplotlib.text import Text
 import reports.data
 import reports.html
 import reports.markdown
-from bench import OutputError, Records, RunRecord, Summary
+from bench import Measurement, OutputError, Records, RunRecord, Summary
 from bench.record import CurvePoint
 from bench.results.board import Board, leaderboards, orders
 from bench.results.groups import given_up, newest
 from bench.results.pairs import BUSY, compare
 from bench.results.ranks import BEYOND, NO_MERIT
-from reports._cells import explain, place_text, show
+from reports._cells import explain, legend, place_text, show
 from reports._content import gather, spent
 from reports._escaping import visible
 from reports._figures import costs, sheet, tradeoff
@@ -984,9 +984,39 @@ class TestFirstBoard:
     def test_tiers_by_the_dozen_stand_behind_the_place_and_not_beside_the_name(self, tmp_path: Path) -> None:
         rising = [row for i in range(24) for row in looked_at(f"g{i}", [9.4 + i, 10.0 + i, 10.6 + i])]
         page = reports.html.write(rising, tmp_path, tmp_path, []).read_text(encoding="utf-8")
-        assert "; tiers a b c d e f" in page and 'class="tier"' not in page and "behind it its tier" not in page
+        assert "; tiers a b c d e f" in page and 'class="tier"' not in page and "on its own page</dd>" in page
         few = reports.html.write([*self.RECORDS], tmp_path, tmp_path, []).read_text(encoding="utf-8")
-        assert 'class="tier"' in few and "behind it its tier" in few
+        assert 'class="tier"' in few and "<dt>a b</dt>" in few and "on its own page</dd>" not in few
+
+    def test_the_legend_names_the_signs_that_the_tables_bear_and_no_other(self, tmp_path: Path) -> None:
+        def three(name: str, fd: float) -> list[RunRecord]:
+            return [record(name, seed, scores={"fd_lenet": fd + seed / 10}) for seed in range(3)]
+
+        def one(*numbers: Measurement) -> list[RunRecord]:
+            return [record("one", measurements=numbers)]
+
+        plain, usual = [*three("vae", 10.0), *three("dcgan", 30.0)], ["1 (1–2)", "a b", "bold", "±"]
+        assert [sign for sign, _ in legend(board_of(plain))] == usual
+        around, bound = (
+            measured("fd_lenet", 60.0, interval=interval(59.0, 61.0)),
+            measured("perplexity", 9.0, kind="bound"),
+        )
+        for signs, records in (
+            ({"≈"}, three("ebm", 10.01)),
+            ({"†", "italics"}, three("real", 20.0)),
+            ({"[ ]"}, one(around)),
+            ({"no spread"}, one(measured("fd_lenet", 60.0))),
+            ({"[ ]", "≤ ≥", "–", "no spread"}, one(around, bound)),
+            ({"[ ]", "‡", "–", "no spread"}, one(around, measured("sample_throughput", 9.0, busy=True))),
+            ({"–", "*", "no spread"}, [*three("ebm", 60.0), *looked_at("partly", [50.0, 51.0]), failed("partly", 2)]),
+        ):
+            found = {sign for sign, _ in legend(board_of([*plain, *records]))}
+            assert found - {*usual} == signs
+        page = reports.html.write([*plain, *three("noise", 90.0)], tmp_path, tmp_path, []).read_text(encoding="utf-8")
+        listed = re.findall("<dt>(.*?)</dt><dd>", page[page.index('<dl class="legend">') : page.index("</dl>")])
+        assert listed == [*usual[:2], '<b class="key">bold</b>', "±", "italics"]
+        lines = reports.markdown.write(plain, tmp_path, tmp_path, []).read_text(encoding="utf-8").splitlines()
+        assert "- **bold**: best mean of the generators" in lines and not any(line.startswith("- ≈") for line in lines)
 
     def test_lines_are_on_one_scale_with_better_above(self) -> None:
         found = sparks(board_of([*self.RECORDS]))
