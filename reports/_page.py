@@ -21,6 +21,7 @@ from reports._cells import (
     legend,
     letters,
     mark,
+    place_and_tier,
     place_text,
     scale_of,
     show,
@@ -76,9 +77,9 @@ def _environment() -> Environment:
     )
     environment.filters.update(listed=listed, base64=in_base64, cut=cut, name_tag=name_tag, ending=ending)
     environment.filters.update(letters=letters, tiers_at_a_glance=tiers_at_a_glance)
-    environment.globals.update(duration=duration, place_text=place_text, tiers=TIERS, bars=BARS)
+    environment.globals.update(duration=duration, place_text=place_text, place_and_tier=place_and_tier, bars=BARS)
     environment.globals.update(show=show, mark=mark, explain=explain, describe=describe, scale_of=scale_of)
-    environment.globals.update(arrows=ARROWS, directions=DIRECTIONS, legend=legend, MOST_NAMED=MOST_NAMED)
+    environment.globals.update(arrows=ARROWS, directions=DIRECTIONS, tiers=TIERS, legend=legend, MOST_NAMED=MOST_NAMED)
     environment.globals.update(SHORT_NAME=SHORT_NAME, LONG_NAME=LONG_NAME, TIP=TIP, ENTRY=ENTRY, LISTING=LISTING)
     return environment
 

@@ -978,7 +978,12 @@ class TestFirstBoard:
         page = reports.html.write([*self.RECORDS], tmp_path, tmp_path, []).read_text(encoding="utf-8")
         table = page[page.index('class="board') : page.index("</table>")]
         assert 'title="place 2; at 95 % it may be 1 to 2">2<small>1–2</small>' in table
-        assert 'title="place 3, at 95 %">3</span>' in table and ">2/3</span>" in table
+        assert 'title="place 3, at 95 %">3</span>' in table
+        some = "2 of 3 trials have a number, and a mean of some is no mean of all"
+        assert f'title="not ranked: {some} (seed 2: failed: ValueError: no luck)">2/3<' in table
+        assert "<dt>2/3</dt><dd>no place: how many of its trials have a number that orders the board;" in page
+        none = board_of([*self.RECORDS, failed("never"), failed("never", 1)]).ranked[-1].standing
+        assert none is not None and place_text(none).startswith("not ranked: none of its trials has a number (")
         assert ">60 s<" in table and "2.0 h" in table and table.count('<svg class="spark"') == 4
 
     def test_tiers_by_the_dozen_stand_behind_the_place_and_not_beside_the_name(self, tmp_path: Path) -> None:
@@ -997,18 +1002,15 @@ class TestFirstBoard:
 
         plain, usual = [*three("vae", 10.0), *three("dcgan", 30.0)], ["1 (1–2)", "a b", "bold", "±"]
         assert [sign for sign, _ in legend(board_of(plain))] == usual
-        around, bound = (
-            measured("fd_lenet", 60.0, interval=interval(59.0, 61.0)),
-            measured("perplexity", 9.0, kind="bound"),
-        )
+        around, bound = measured("fd_lenet", 60.0, interval=interval(59, 61)), measured("perplexity", 9.0, kind="bound")
         for signs, records in (
             ({"≈"}, three("ebm", 10.01)),
-            ({"†", "italics"}, three("real", 20.0)),
+            ({"†", "–", "italics"}, three("real", 20.0)),  # beyond real data there is no place
             ({"[ ]"}, one(around)),
             ({"no spread"}, one(measured("fd_lenet", 60.0))),
             ({"[ ]", "≤ ≥", "–", "no spread"}, one(around, bound)),
             ({"[ ]", "‡", "–", "no spread"}, one(around, measured("sample_throughput", 9.0, busy=True))),
-            ({"–", "*", "no spread"}, [*three("ebm", 60.0), *looked_at("partly", [50.0, 51.0]), failed("partly", 2)]),
+            ({"2/3", "–", "*", "no spread"}, [*three("ebm", 60.0), *self.RECORDS[-3:]]),
         ):
             found = {sign for sign, _ in legend(board_of([*plain, *records]))}
             assert found - {*usual} == signs
