@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from bench.results.board import BAND, Board, Cell, Column, Standing
-from bench.results.ranks import BEYOND
+from bench.results.ranks import BEYOND, RULE
 from reports._escaping import visible
 from reports._numbers import Scale, fixed, places_of, plain, scale, with_spread
 
@@ -21,6 +21,8 @@ _MARKS = {
     "tied": "not told to be worse than the best, or than real data where the best mean passes that",
     "beyond": BEYOND,
 }
+TIERS = "those that share a letter are not told apart by the column that orders the board, all pairs together"
+NO_MEAN = "a mean of some is no mean of all"
 GLANCE = 9  # characters of letters: five tiers
 _LONGEST = 300  # characters of one setting in a tooltip
 
@@ -64,6 +66,12 @@ def _interval(cell: Cell, column: Column) -> tuple[str, str]:
     return fixed(mean, places), f"[{fixed(low, places)}, {fixed(high, places)}]"
 
 
+def mark(cell: Cell) -> str:
+    """The sign behind a number; "" where nothing is to be said of it, or that it is the best."""
+    behind = "‡" if cell.busy else "*" if cell.why and cell.summary else ""
+    return {"tied": "≈", "beyond": "†"}.get(cell.mark, behind)
+
+
 def with_unit(cell: Cell, column: Column) -> str:
     return f"{show(cell, column)} {scale_of(column).unit}".strip()
 
@@ -73,7 +81,8 @@ def place_text(standing: Standing) -> str:
     if standing.place is None and standing.done == standing.tried:
         return f"not ranked: {standing.why}"
     if standing.place is None:
-        missing = f"{standing.done} of {standing.tried} trials have a number, and a mean of those is no mean of all"
+        some = f"{standing.done} of {standing.tried} trials have a number, and {NO_MEAN}"
+        missing = some if standing.done else "none of its trials has a number"
         return f"not ranked: {missing}{f' ({standing.why})' if standing.why else ''}"
     at, low, high = standing.place
     if standing.single:
@@ -101,7 +110,7 @@ def place_and_tier(standing: Standing | None) -> tuple[str, str]:
     if standing is None:
         return "", ""
     if standing.place is None:
-        return ("–" if standing.done == standing.tried else f"{standing.done}/{standing.tried}"), ""
+        return (MISSING if standing.done == standing.tried else f"{standing.done}/{standing.tried}"), ""
     at, low, high = standing.place
     return f"{at} ({low}–{high})" if low != high else str(at), letters(standing.tier)
 
@@ -114,6 +123,38 @@ def letters(tier: str) -> str:
 def tiers_at_a_glance(board: Board) -> bool:
     """Whether its tiers can be read beside the names: many generators that scatter are in tiers by the dozen."""
     return all(len(letters(row.standing.tier)) <= GLANCE for row in board.ranked if row.standing)
+
+
+def legend(board: Board, tiers: bool = True) -> list[tuple[str, str]]:
+    """Every sign that its tables bear, and what it says. tiers: whether those stand in a table."""
+    cells = [(cell := row.cells[column.key], show(cell, column)) for row in board.rows for column in board.columns]
+    marks = {mark(cell) for cell, _ in cells} | {"‡" for row in board.rows if row.training_busy}
+    spreads = {shown.spread[:1] for cell, shown in cells if cell.summary}
+    standings = [row.standing for row in board.ranked if row.standing]
+    placed = [standing for standing in standings if standing.place]
+    apart = dict.fromkeys(place_and_tier(standing)[0] for standing in standings if not standing.place)
+    part = next((sign for sign in apart if sign != MISSING), "")
+    single = "; of single trainings these know nothing of other seeds" if any(s.single for s in placed) else ""
+    return [
+        (sign, meaning)
+        for sign, meaning, borne in (
+            ("1 (1–2)", f"place, and those that it may have at 95 %, by tests of all pairs together{single}", placed),
+            (part, f"no place: how many of its trials have a number that orders the board; {NO_MEAN}", part),
+            ("a b", f"tiers; {TIERS}{'' if tiers else '; too many for this table, on its own page'}", placed),
+            ("bold", "best mean of the generators", any(cell.mark == "best" for cell, _ in cells)),
+            ("≈", RULE, "≈" in marks),
+            ("†", BEYOND, "†" in marks),
+            ("±", "standard deviation over seeds", "±" in spreads),
+            ("[ ]", "interval within one run, which knows nothing of other seeds", "[" in spreads),
+            ("no spread", "all seeds agree, or there is one, whose spread was not measured", "" in spreads),
+            ("≤ ≥", "a bound: the true value is at least as good", any(cell.bound for cell, _ in cells)),
+            (MISSING, "no number, or before a name no place", MISSING in apart or not all(c.summary for c, _ in cells)),
+            ("*", "fewer seeds than its row", "*" in marks),
+            ("‡", BUSY, "‡" in marks),
+            ("italics", "yardsticks, which are never ranked", board.controls),
+        )
+        if borne
+    ]
 
 
 def explain(cell: Cell, column: Column) -> str:

@@ -16,7 +16,7 @@ from bench.results.groups import given_up, newest
 from reports._cells import band_text, place_text
 from reports._colours import slots
 from reports._continued import Beginning, beginnings
-from reports._notes import told
+from reports._notes import in_short, told
 from reports._samples import Sample, gallery
 from reports._verdict import verdict
 
@@ -208,27 +208,18 @@ def _left_out(boards: Iterable[Board]) -> list[LeftOut]:
     """Every reason given for numbers that are not there, and where."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for board in boards:
+        ran = {r.name: r.group.control for r in board.rows if any(record.status == "ok" for record in r.group.records)}
         reasons: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
         for row in board.rows:
             for record in row.group.records:
                 for metric, why in record.omitted.items():
                     reasons[metric, why][row.name] = None
         for key, names in reasons.items():
-            found[key].append(f"{board.dataset} ({_whose(list(names), board)})")
+            found[key].append(f"{board.dataset} ({in_short(names, ran)})")
     alike: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
     for (metric, why), where in sorted(found.items()):
         alike[why, tuple(where)].append(metric)
     return [LeftOut(metrics, why, list(where)) for (why, where), metrics in alike.items()]
-
-
-def _whose(names: list[str], board: Board) -> str:
-    """The names in short, where they are all that could have been measured."""
-    ran = [row for row in board.rows if any(record.status == "ok" for record in row.group.records)]
-    if set(names) >= {row.name for row in ran}:
-        return "all"
-    if set(names) == {row.name for row in ran if not row.group.control}:
-        return "all generators"
-    return ", ".join(names)
 
 
 def _troubles(boards: Iterable[Board], status: str) -> list[Trouble]:

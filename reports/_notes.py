@@ -13,6 +13,7 @@ from bench.results.board import Board
 # Numbers that stand by themselves: those within a name or a hash are a part of it.
 _NUMBER = r"(?<![\w.])[0-9][0-9,]*(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?(?!\w|\.[0-9])"
 _LIST = r"(?<=: )[\w-]+(?:, [\w-]+)*$"  # of names, at the end
+ALL = "all"
 
 
 class Gap(NamedTuple):
@@ -41,11 +42,15 @@ def _alike(columns: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def told(records: Iterable[RunRecord]) -> list[str]:
-    """Remarks of trials, ``vae, dcgan on digits; vae on mnist: ...``.
+    """Remarks of trials, ``vae, dcgan on digits; vae on mnist: ...``; first those of all, as what is said of data is.
 
     Those that differ in numbers or in the names of metrics alone are one, with the range or the names.
     """
     records = list(records)
+    ran: dict[str, dict[str, bool]] = defaultdict(dict)
+    for record in records:
+        if record.status == "ok":
+            ran[record.plan.dataset][record.plan.generator] = record.plan.control
     names = {m.metric for r in records for m in r.measurements} | {name for r in records for name in r.omitted}
     varying = _varying(names)
     found: dict[Hashable, dict[str, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
@@ -53,10 +58,20 @@ def told(records: Iterable[RunRecord]) -> list[str]:
         for remark in record.remarks:
             kinds = tuple(bool(re.fullmatch(_NUMBER, part[0])) for part in varying.finditer(remark))
             found[(*varying.split(remark), kinds)][remark].append(record)
-    return [
-        f"{_whose(record for its in alike.values() for record in its)}: {_merged(list(alike), varying)}"
+    notes = [
+        (_whose((record for its in alike.values() for record in its), ran), _merged(list(alike), varying))
         for alike in found.values()
     ]
+    notes.sort(key=lambda note: not all(who == ALL for who in note[0].values()))
+    return [f"{'; '.join(f'{who} on {data}' for data, who in whose.items())}: {said}" for whose, said in notes]
+
+
+def in_short(names: Collection[str], ran: Mapping[str, bool]) -> str:
+    """The names; for several that are all, just that. ran: those with a result, and whether each is a yardstick."""
+    its, generators = ran.keys() & set(names), {name for name, control in ran.items() if not control}
+    if len(its) > 1 and its in (ran.keys(), generators):
+        return ALL if its == ran.keys() else "all generators"
+    return ", ".join(names)
 
 
 def _varying(names: Collection[str]) -> re.Pattern[str]:
@@ -78,9 +93,9 @@ def _joined(parts: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(name for part in parts for name in part.split(", ")))
 
 
-def _whose(records: Iterable[RunRecord]) -> str:
-    """The generators of each dataset."""
+def _whose(records: Iterable[RunRecord], ran: Mapping[str, Mapping[str, bool]]) -> dict[str, str]:
+    """The generators of each dataset, in short."""
     found: dict[str, dict[str, None]] = defaultdict(dict)
     for record in records:
         found[record.plan.dataset][record.plan.generator] = None
-    return "; ".join(f"{', '.join(names)} on {dataset}" for dataset, names in found.items())
+    return {dataset: in_short(names, ran.get(dataset, {})) for dataset, names in found.items()}

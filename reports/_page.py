@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from bench.results.ranks import BEYOND, RULE
 from reports._cells import (
     ARROWS,
-    BUSY,
     DIRECTIONS,
+    TIERS,
     describe,
     explain,
+    legend,
     letters,
+    mark,
+    place_and_tier,
     place_text,
     scale_of,
     show,
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _HERE = Path(__file__).parent
-TIERS = "those that share a letter are not told apart by the column that orders the board, all pairs together"
 
 
 def rendered(template: str, *, script: str = "", **given: Any) -> str:
@@ -76,9 +77,9 @@ def _environment() -> Environment:
     )
     environment.filters.update(listed=listed, base64=in_base64, cut=cut, name_tag=name_tag, ending=ending)
     environment.filters.update(letters=letters, tiers_at_a_glance=tiers_at_a_glance)
-    environment.globals.update(duration=duration, place_text=place_text, tiers=TIERS, bars=BARS, busy=BUSY)
-    environment.globals.update(show=show, explain=explain, describe=describe, scale_of=scale_of)
-    environment.globals.update(arrows=ARROWS, directions=DIRECTIONS, rule=RULE, beyond=BEYOND, MOST_NAMED=MOST_NAMED)
+    environment.globals.update(duration=duration, place_text=place_text, place_and_tier=place_and_tier, bars=BARS)
+    environment.globals.update(show=show, mark=mark, explain=explain, describe=describe, scale_of=scale_of)
+    environment.globals.update(arrows=ARROWS, directions=DIRECTIONS, tiers=TIERS, legend=legend, MOST_NAMED=MOST_NAMED)
     environment.globals.update(SHORT_NAME=SHORT_NAME, LONG_NAME=LONG_NAME, TIP=TIP, ENTRY=ENTRY, LISTING=LISTING)
     return environment
 

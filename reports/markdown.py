@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench import RunRecord, report, write_atomic
 from bench.results.board import Board, Column, Row
-from bench.results.ranks import BEYOND, RULE
-from reports._cells import ARROWS, BUSY, band_text, heading, meanings, place_and_tier, show
+from reports._cells import ARROWS, heading, legend, mark, meanings, place_and_tier, show
 from reports._content import MOST_NAMED, Content, Pending, Section, Trouble, gather, listed
 from reports._effort import effort
 from reports._escaping import LISTING, NAME, WHOLE, ending, visible
@@ -24,12 +23,7 @@ from reports._samples import Sample, missing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LEGEND = (
-    f"**Bold**: best mean of the generators. ≈: {RULE}. †: {BEYOND}. ±: standard deviation over seeds, none where they "
-    "agree. [ ]: interval within one run. Neither, of one seed: spread not measured. Behind a place those that it may "
-    f"have at 95 %, all together; two that share a letter of their tiers are not told apart. ‡: {BUSY}. "
-    "Yardsticks (*italic*) are unranked."
-)
+_STYLED = {"bold": "**bold**", "italics": "*italics*"}
 
 
 @report("markdown")
@@ -80,9 +74,9 @@ def _section(section: Section, content: Content, target: Path, number: int) -> l
     about = [name(board.modality), text(section.data), f"suite {name(', '.join(board.suites))}", text(board.ordered_by)]
     parts = [f"## {name(board.dataset)}", " · ".join(filter(None, about))]
     if board.columns:
-        band = f" {text(told)}." if (told := band_text(board)) else ""
-        parts += [_leaderboard(board, board.headline, places=board.main is not None), LEGEND + band]
-        parts += [text(line) for line in section.unranked]
+        signs = "\n".join(f"- {_STYLED.get(sign, text(sign))}: {text(meaning)}" for sign, meaning in legend(board))
+        parts += [_leaderboard(board, board.headline, places=board.main is not None), signs]
+        parts += [text(line) for line in (section.band, *section.unranked)]
     parts += [section.undrawn, *pictured(section.samples, target, number), *_continued(section)]
     parts += _figures(board, content, target, number)
     if board.headline != board.columns:
@@ -107,8 +101,7 @@ def _name(row: Row) -> str:
 def _cell(row: Row, column: Column) -> str:
     cell = row.cells[column.key]
     shown = text(str(show(cell, column)))
-    busy = " ‡" if cell.busy else ""
-    return {"best": f"**{shown}**", "tied": f"{shown} ≈", "beyond": f"{shown} †", "": f"{shown}{busy}"}[cell.mark]
+    return f"{f'**{shown}**' if cell.mark == 'best' else shown} {text(mark(cell))}".strip()
 
 
 def explained(columns: Iterable[Column], headline: str = "What the columns mean") -> str:

@@ -8,7 +8,7 @@ from bench.results.board import leaderboards
 from reports._content import gather
 from reports._notes import gaps, told
 from reports.html import render
-from tests.report_records import record
+from tests.report_records import failed, record
 
 FEW = "on lenet: {} samples are too few for Fréchet distances: a covariance of 84 dimensions is singular"
 
@@ -19,7 +19,7 @@ def test_of_one_sentence_those_it_holds_for_are_listed_by_their_data() -> None:
         for dataset in ("digits", "mnist")
         for name in ("vae", "dcgan")
         for seed in (0, 1)
-    ]
+    ] + [record("ebm", dataset=dataset) for dataset in ("digits", "mnist")]
     assert told(records) == ["vae, dcgan on digits; vae, dcgan on mnist: trained by the clock"]
 
 
@@ -40,9 +40,32 @@ def test_sentences_that_differ_in_metrics_or_in_a_list_are_one_with_all_names() 
         ),
     ]
     assert told(records) == [
-        "vae, dcgan on mnist: no fd_lenet, kid_lenet in the learning curve: why",
-        "vae, dcgan on mnist: timed cold: offline, single-stream",
+        "all on mnist: no fd_lenet, kid_lenet in the learning curve: why",
+        "all on mnist: timed cold: offline, single-stream",
     ]
+
+
+def test_what_is_true_of_all_as_of_their_data_comes_once_and_first(tmp_path: Path) -> None:
+    data, clock, copies = "folder:x: 3 pictures are turned", "trained by the clock", "on lenet: copies"
+    records = [
+        record("vae", remarks=(clock, copies, data)),
+        record("dcgan", remarks=(clock, data)),
+        failed("ebm", remarks=(data, clock)),
+        record("real", remarks=(data,)),
+        record("vae", dataset="digits", remarks=(clock,)),
+        record("real", dataset="digits"),
+    ]
+    notes = [
+        f"all on mnist: {data}",
+        f"all generators on mnist; vae on digits: {clock}",
+        f"vae on mnist: {copies}",
+    ]
+    assert told(records) == notes
+    page = render(gather(records, tmp_path, []))
+    assert [page.count(note) for note in notes] == [1, 1, 1]
+    assert sorted(notes, key=page.index) == notes
+    killed = failed("killed")  # it never came to its data
+    assert told([*records, killed]) == notes and told([killed, *records[3:4]]) == [f"real on mnist: {data}"]
 
 
 def test_other_sentences_and_names_that_hold_numbers_stay_apart() -> None:

@@ -20,13 +20,13 @@ from matplotlib.text import Text
 import reports.data
 import reports.html
 import reports.markdown
-from bench import OutputError, Records, RunRecord, Summary
+from bench import Measurement, OutputError, Records, RunRecord, Summary
 from bench.record import CurvePoint
 from bench.results.board import Board, leaderboards, orders
 from bench.results.groups import given_up, newest
 from bench.results.pairs import BUSY, compare
 from bench.results.ranks import BEYOND, NO_MERIT
-from reports._cells import explain, place_text, show
+from reports._cells import explain, legend, place_text, show
 from reports._content import gather, spent
 from reports._escaping import visible
 from reports._figures import costs, sheet, tradeoff
@@ -989,15 +989,47 @@ class TestFirstBoard:
         page = reports.html.write([*self.RECORDS], tmp_path, tmp_path, []).read_text(encoding="utf-8")
         table = page[page.index('class="board') : page.index("</table>")]
         assert 'title="place 2; at 95 % it may be 1 to 2">2<small>1–2</small>' in table
-        assert 'title="place 3, at 95 %">3</span>' in table and ">2/3</span>" in table
+        assert 'title="place 3, at 95 %">3</span>' in table
+        some = "2 of 3 trials have a number, and a mean of some is no mean of all"
+        assert f'title="not ranked: {some} (seed 2: failed: ValueError: no luck)">2/3<' in table
+        assert "<dt>2/3</dt><dd>no place: how many of its trials have a number that orders the board;" in page
+        none = board_of([*self.RECORDS, failed("never"), failed("never", 1)]).ranked[-1].standing
+        assert none is not None and place_text(none).startswith("not ranked: none of its trials has a number (")
         assert ">60 s<" in table and "2.0 h" in table and table.count('<svg class="spark"') == 4
 
     def test_tiers_by_the_dozen_stand_behind_the_place_and_not_beside_the_name(self, tmp_path: Path) -> None:
         rising = [row for i in range(24) for row in looked_at(f"g{i}", [9.4 + i, 10.0 + i, 10.6 + i])]
         page = reports.html.write(rising, tmp_path, tmp_path, []).read_text(encoding="utf-8")
-        assert "; tiers a b c d e f" in page and 'class="tier"' not in page and "behind it its tier" not in page
+        assert "; tiers a b c d e f" in page and 'class="tier"' not in page and "on its own page</dd>" in page
         few = reports.html.write([*self.RECORDS], tmp_path, tmp_path, []).read_text(encoding="utf-8")
-        assert 'class="tier"' in few and "behind it its tier" in few
+        assert 'class="tier"' in few and "<dt>a b</dt>" in few and "on its own page</dd>" not in few
+
+    def test_the_legend_names_the_signs_that_the_tables_bear_and_no_other(self, tmp_path: Path) -> None:
+        def three(name: str, fd: float) -> list[RunRecord]:
+            return [record(name, seed, scores={"fd_lenet": fd + seed / 10}) for seed in range(3)]
+
+        def one(*numbers: Measurement) -> list[RunRecord]:
+            return [record("one", measurements=numbers)]
+
+        plain, usual = [*three("vae", 10.0), *three("dcgan", 30.0)], ["1 (1–2)", "a b", "bold", "±"]
+        assert [sign for sign, _ in legend(board_of(plain))] == usual
+        around, bound = measured("fd_lenet", 60.0, interval=interval(59, 61)), measured("perplexity", 9.0, kind="bound")
+        for signs, records in (
+            ({"≈"}, three("ebm", 10.01)),
+            ({"†", "–", "italics"}, three("real", 20.0)),  # beyond real data there is no place
+            ({"[ ]"}, one(around)),
+            ({"no spread"}, one(measured("fd_lenet", 60.0))),
+            ({"[ ]", "≤ ≥", "–", "no spread"}, one(around, bound)),
+            ({"[ ]", "‡", "–", "no spread"}, one(around, measured("sample_throughput", 9.0, busy=True))),
+            ({"2/3", "–", "*", "no spread"}, [*three("ebm", 60.0), *self.RECORDS[-3:]]),
+        ):
+            found = {sign for sign, _ in legend(board_of([*plain, *records]))}
+            assert found - {*usual} == signs
+        page = reports.html.write([*plain, *three("noise", 90.0)], tmp_path, tmp_path, []).read_text(encoding="utf-8")
+        listed = re.findall("<dt>(.*?)</dt><dd>", page[page.index('<dl class="legend">') : page.index("</dl>")])
+        assert listed == [*usual[:2], '<b class="key">bold</b>', "±", "italics"]
+        lines = reports.markdown.write(plain, tmp_path, tmp_path, []).read_text(encoding="utf-8").splitlines()
+        assert "- **bold**: best mean of the generators" in lines and not any(line.startswith("- ≈") for line in lines)
 
     def test_lines_are_on_one_scale_with_better_above(self) -> None:
         found = sparks(board_of([*self.RECORDS]))
