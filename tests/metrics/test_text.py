@@ -138,7 +138,7 @@ class TestDistinct:
         rng = np.random.default_rng(0)
         entry, texts = registry.get("metrics", "distinct_2"), zipf(rng, 30, 100)
 
-        def tokens(**sides: list[str]) -> Any:
+        def tokens(**sides: Any) -> Any:
             given = Given({"samples": texts, **sides}, "text", seed=0, device=CPU, prompts=None)
             return measure(entry, given).protocol["tokens"]
 
