@@ -172,11 +172,16 @@ class Logistic(OfLevels):
         return log_mass_of_level(x, mean, log_scale, spacing(self.many))
 
     def mean(self, out: Tensor) -> Tensor:
-        """Of each logistic, what lies outside of the range counts as its end: -1 plus the integral of 1 - F over it."""
-        weights, mean, log_scale, slopes = self._parts(out)
-        mean, scale = self._moved(mean, slopes), log_scale.exp()
-        inside = scale * (F.softplus((mean + 1) / scale) - F.softplus((mean - 1) / scale)) - 1
-        return (weights.softmax(1)[:, :, None] * inside).sum(1)
+        """Of each logistic, what lies outside of the range counts as its end: -1 plus the integral of 1 - F over it.
+
+        A linked channel is moved by the means of those before it, which within the range is exact.
+        """
+        weights, mean, log_scale, slopes = self._parts(out.float())  # of fewer digits, white would lie beyond 1
+        scale = log_scale.exp()
+        found = _within(mean, scale)
+        for _ in range(self.channels - 1):  # each time one more channel is moved by what is final
+            found = _within(self._moved(mean, slopes, found), scale)
+        return (weights.softmax(1)[:, :, None] * found).sum(1)
 
     def _parts(self, out: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Logits of weights ``(batch, K, H, W)``; means and log scales ``(batch, K, C, H, W)``; slopes, one a pair."""
@@ -187,12 +192,17 @@ class Logistic(OfLevels):
         )
         return weights, mean, log_scale.clamp(-7, 7), slopes.tanh()
 
-    def _moved(self, mean: Tensor, slopes: Tensor, x: Tensor | None = None) -> Tensor:
-        """Means as the channels before move them: those of ``x`` ``(batch, 1, C, H, W)``, or their means."""
+    def _moved(self, mean: Tensor, slopes: Tensor, x: Tensor) -> Tensor:
+        """Means as the channels before move them, those of ``x`` ``(batch, 1 or K, C, H, W)``."""
         moved = list(mean.unbind(2))
         for number, (a, b) in enumerate(self.pairs):
-            moved[b] = moved[b] + slopes[:, :, number] * (moved[a] if x is None else x[:, :, a])
+            moved[b] = moved[b] + slopes[:, :, number] * x[:, :, a]
         return torch.stack(moved, dim=2)
+
+
+def _within(mean: Tensor, scale: Tensor) -> Tensor:
+    """The means of logistics cut to [-1, 1]."""
+    return (scale * (F.softplus((mean + 1) / scale) - F.softplus((mean - 1) / scale)) - 1).clamp(-1, 1)
 
 
 def log_mass_of_level(x: Tensor, mean: Tensor, log_scale: Tensor, cell: float) -> Tensor:

@@ -67,7 +67,7 @@ def _interval(cell: Cell, column: Column) -> tuple[str, str]:
 
 
 def mark(cell: Cell) -> str:
-    """The sign behind a number; "" where nothing is to be said of it, or that it is the best."""
+    """The sign behind a number; "" where nothing is to be said of it but that it may be the best."""
     behind = "‡" if cell.busy else "*" if cell.why and cell.summary else ""
     return {"tied": "≈", "beyond": "†"}.get(cell.mark, behind)
 
@@ -133,7 +133,7 @@ def legend(board: Board, tiers: bool = True) -> list[tuple[str, str]]:
     standings = [row.standing for row in board.ranked if row.standing]
     placed = [standing for standing in standings if standing.place]
     apart = dict.fromkeys(place_and_tier(standing)[0] for standing in standings if not standing.place)
-    part = next((sign for sign in apart if sign != MISSING), "")
+    part = max((sign for sign in apart if sign != MISSING), default="")  # "1/2" before "0/2"
     single = "; of single trainings these know nothing of other seeds" if any(s.single for s in placed) else ""
     return [
         (sign, meaning)
@@ -148,7 +148,7 @@ def legend(board: Board, tiers: bool = True) -> list[tuple[str, str]]:
             ("[ ]", "interval within one run, which knows nothing of other seeds", "[" in spreads),
             ("no spread", "all seeds agree, or there is one, whose spread was not measured", "" in spreads),
             ("≤ ≥", "a bound: the true value is at least as good", any(cell.bound for cell, _ in cells)),
-            (MISSING, "no number, or before a name no place", MISSING in apart or not all(c.summary for c, _ in cells)),
+            (MISSING, "no number; for a place, none", MISSING in apart or not all(c.summary for c, _ in cells)),
             ("*", "fewer seeds than its row", "*" in marks),
             ("‡", BUSY, "‡" in marks),
             ("italics", "yardsticks, which are never ranked", board.controls),

@@ -3,9 +3,9 @@
     distinct-n = |set of n-grams of all texts| / |n-grams of all texts|
 
 More text repeats more: the ratio falls with the number of tokens, whoever wrote them (Liu et al. 2022,
-arXiv:2202.13587). So it is taken on the first 100, 1,000, 10,000, ... tokens, as many as there are, and no more than
-held-out text has, where that stands beside: else its own ratio would be one of fewer tokens. The number stands in the
-protocol, and only ratios over equally many tokens compare.
+arXiv:2202.13587). So it is taken on the first 100, 1,000, 10,000, ... tokens, as many as there are; where held-out
+text stands beside, no more than as many texts of that surely have, so that its own ratio can stand in the same column.
+The number stands in the protocol, and what it is beside: only ratios over equally many tokens compare.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def distinct_n(texts: Sequence[str], n: int, tokens: int | None = None, *, most:
     Raises TooFew for fewer tokens than that, GenbenchError for texts without n-grams.
     """
     (found,) = encode(checked_texts(texts))
-    taken = first(found, size(min(len(found.ids), most or len(found.ids)), tokens))
+    have = len(found.ids)
+    taken = first(found, size(have if most is None or tokens else min(have, max(most, LEAST)), tokens))
     counts = counted(taken, n)
     grams = np.bincount(counts.text, counts.count, taken.texts)
     if not grams.sum():
@@ -59,14 +60,15 @@ def first(tokens: Tokens, size: int) -> Tokens:
     return Tokens(tokens.ids[:size], text, int(text[-1]) + 1)
 
 
-def _tokens_of_reference(c: Comparison) -> int:
-    return len(encode(c.texts("reference"))[0].ids)
+def _tokens_of_reference(c: Comparison, texts: int) -> int:
+    """How many tokens so many held-out texts surely have; other ones may be a little shorter than these."""
+    return int(0.9 * len(encode(c.texts("reference")[:texts])[0].ids))
 
 
 def _register(n: int) -> Callable[[Comparison], Estimate]:
     def compute(c: Comparison) -> Estimate:
         try:
-            real = c.once(_tokens_of_reference)
+            real = c.once(_tokens_of_reference, len(c.texts("samples")))
         except Omitted:
             real = None  # texts can be looked at alone
         return distinct_n(c.texts("samples"), n, most=real)

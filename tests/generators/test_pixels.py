@@ -32,6 +32,17 @@ class TestLogistic:
         log_p = head.log_prob(pairs, out.expand(len(pairs), -1, 1, 1))
         assert log_p.double().exp().sum().item() == pytest.approx(1, rel=1e-5)
 
+    @pytest.mark.parametrize("spread", [0.3, 3.0, 300.0])
+    def test_a_linked_channel_is_moved_by_the_mean_of_the_one_before(self, spread: float) -> None:
+        """Which is what a grey pixel of that logistic would have, however far its own mean lies."""
+        head, one = Logistic(2, components=1), Logistic(1, components=1)
+        out = spread * torch.randn(64, head.maps, 1, 1, generator=torch.Generator().manual_seed(0))
+        first = one.mean(out[:, [0, 1, 3]])
+        alone = torch.cat([out[:, :1], out[:, 2:3] + out[:, 5:6].tanh() * first, out[:, 4:5]], dim=1)
+        torch.testing.assert_close(head.mean(out), torch.cat([first, one.mean(alone)], dim=1))
+        rough = head.mean(out.bfloat16())
+        assert rough.abs().max() <= 1 and rough.dtype == torch.float32
+
     def test_channels_that_are_not_linked_are_independent_given_their_logistic(self) -> None:
         """Of one logistic the mass of a colour is the product of its channels'."""
         head, rng = Logistic(3, components=1, linked=False), torch.Generator().manual_seed(0)

@@ -403,8 +403,9 @@ def test_speed_may_decide_between_those_that_are_not_told_apart() -> None:
 
 def test_pages_say_what_the_marks_rest_on(tmp_path: Path) -> None:
     for write in (reports.html.write, reports.markdown.write):
-        text = write(trials("a", [1.0]), tmp_path, tmp_path, []).read_text(encoding="utf-8")
-        assert RULE in html.unescape(text)
+        close = trials("a", [1.0, 2.0]) + trials("b", [1.1, 2.1])
+        text = write(close, tmp_path, tmp_path, []).read_text(encoding="utf-8")
+        assert "≈" in text and RULE in html.unescape(text)
 
 
 def test_a_training_that_was_stopped_is_a_row_of_its_own() -> None:
