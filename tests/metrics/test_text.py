@@ -138,8 +138,9 @@ class TestDistinct:
         rng = np.random.default_rng(0)
         entry, texts = registry.get("metrics", "distinct_2"), zipf(rng, 30, 100)
 
-        def tokens(**sides: Any) -> Any:
-            given = Given({"samples": texts, **sides}, "text", seed=0, device=CPU, prompts=None)
+        def tokens(**beside: list[str]) -> Any:
+            sides: dict[Any, list[str]] = {"samples": texts, **beside}
+            given = Given(sides, "text", seed=0, device=CPU, prompts=None)
             return measure(entry, given).protocol["tokens"]
 
         assert tokens() == 1000
