@@ -126,7 +126,7 @@ def _change(rng: random.Random, document: Any) -> None:
         case "like":
             node[key] = _like(rng, node[key])
         case "any":
-            node[key] = rng.choice((*TEXTS, *NUMBERS, *OTHERS))
+            node[key] = deepcopy(rng.choice((*TEXTS, *NUMBERS, *OTHERS)))  # one that stood in itself would have no end
         case "drop":
             del node[key]
         case "add" if isinstance(node, dict):
@@ -149,10 +149,10 @@ def _like(rng: random.Random, value: Any) -> Any:
         case str():
             return rng.choice(TEXTS)
         case list():
-            return value * rng.choice((0, 2, 50))
+            return (value * rng.choice((0, 2, 50)))[:200]
         case dict():
             return dict(zip(rng.sample(TEXTS, len(TEXTS)), value.values(), strict=False))
-    return rng.choice(OTHERS)
+    return deepcopy(rng.choice(OTHERS))
 
 
 def _places(node: Any) -> Iterator[tuple[Any, Any]]:
