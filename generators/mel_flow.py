@@ -51,8 +51,7 @@ class MelFlow(FlowMatching):
         hop: PositiveInt = 128,
         window: PositiveInt = 512,
         rounds: NonNegativeInt = ROUNDS,
-        # No likelihood of sound rests on them, and losses of examples are compared alone: 5 rank these as 20 do, where
-        # 3 do not, at a quarter of the cost, which is nearly all evaluations of the net and their derivatives.
+        # No likelihood of sound rests on them, and losses of examples are compared alone: 5 rank these as 20 do.
         measured_steps: PositiveInt = 5,
         **rest: Any,
     ) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from bench.errors import DataError
+from bench.modalities._pixels import ends_of
 
 Fit = Literal["crop", "pad", "stretch"]
 Mode = Literal["RGB", "L"]
@@ -83,12 +84,12 @@ def _which_values(pixels: np.ndarray) -> str:
     if bad := int((~np.isfinite(pixels)).reshape(len(pixels), -1).any(1).sum()):
         return f": {bad} of {len(pixels)} images hold NaN or infinity: leave them out"
     low, high = float(pixels.min()), float(pixels.max())
-    how = 'scale them so that 0 is black and 1 white, and set values = "0..1"'
-    if low >= 0 and high <= 1:
-        how = 'where 0 is black and 1 white, set values = "0..1"'
-    elif low >= -1 and high <= 1:
-        how = 'where -1 is black and 1 white, set values = "-1..1"'
-    elif low >= 0 and high <= 255:
+    ends = ends_of(low, high)
+    if ends == "0..255":
         saved = "" if pixels.dtype == np.uint8 else "save them as x.round().astype('uint8') and "
         how = f"where 255 is white, {saved}leave values out"
+    elif ends:
+        how = f'where {ends.partition("..")[0]} is black and 1 white, set values = "{ends}"'
+    else:
+        how = 'scale them so that 0 is black and 1 white, and set values = "0..1"'
     return f" in [{low:.3g}, {high:.3g}]: {how}"

@@ -33,7 +33,7 @@ RESULTS_VERSION = 2
 class TrialPlan(Setup):
     """All that one worker needs to know, and all that decides its result.
 
-    ``load`` is a whole path here. asked: metrics as the suite names them; None where it names none.
+    ``load`` is a whole path here. asked: metrics that the suite names; None where it names none.
     omitted: those that such data has none of, with the reason.
     sampling: names of ``params`` that no training rests on. profile: whether all that it costs is measured.
     """

@@ -58,14 +58,22 @@ class Pixels(Modality):
         if not math.isfinite(low) or not math.isfinite(high):
             bad = int((~torch.isfinite(x)).flatten(1).any(1).sum())
             return f": {bad} of {len(x)} {self.examples} hold NaN or infinity"
-        if low >= 0 and high <= 1:
+        ends = ends_of(low, high)
+        if ends == "0..1":
             return f"{seen}; where 1 is white, multiply by 255, round and cast: (x * 255).round().astype('uint8')"
-        if low >= -1 and high <= 1:
+        if ends == "-1..1":
             return f"{seen}; where -1 is black and 1 white: ((x + 1) * 127.5).round().astype('uint8')"
-        if low >= 0 and high <= 255:
+        if ends == "0..255":
             cast = "x.round().astype('uint8')" if x.is_floating_point() else "x.astype('uint8')"
             return f"{seen}; where 255 is white, only a cast is needed: {cast}"
         return f"{seen}; scale so that 0 is black and 255 white, round, clip to 0..255 and cast to uint8"
+
+
+def ends_of(low: float, high: float) -> str | None:
+    """Between what ends, "0..1", "-1..1" or "0..255", pixels from ``low`` to ``high`` may have been written."""
+    if low >= -1 and high <= 1:
+        return "0..1" if low >= 0 else "-1..1"
+    return "0..255" if low >= 0 and high <= 255 else None
 
 
 def seen(levels: Tensor, binary: bool) -> Tensor:
