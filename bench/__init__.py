@@ -97,7 +97,7 @@ if TYPE_CHECKING:
         unmet,
     )
     from bench.reading import Source, examples_in
-    from bench.reading.ahead import count_ahead, modality_ahead, other_shape, sound_rate
+    from bench.reading.ahead import count_ahead, modality_ahead, other_shape, rate_ahead
     from bench.record import CurvePoint, Estimate, Failure, Interval, Measurement, Plan, RunRecord
     from bench.registry import (
         Presets,
@@ -182,7 +182,7 @@ _HOMES = {
     ),
     "bench.record": "CurvePoint Estimate Failure Interval Measurement Plan RunRecord",
     "bench.reading": "examples_in",
-    "bench.reading.ahead": "count_ahead modality_ahead other_shape sound_rate",
+    "bench.reading.ahead": "count_ahead modality_ahead other_shape rate_ahead",
     "bench.code_digest": "source_digest",
     "bench.registry": (
         "Presets command dataset discover executor extractor generator importer metric modality preview preview_of "
@@ -496,6 +496,7 @@ __all__ = [
     "proportion_interval",
     "quantile",
     "quantile_interval",
+    "rate_ahead",
     "rate_interval",
     "ratio_error",
     "ratio_interval",
@@ -515,7 +516,6 @@ __all__ = [
     "select",
     "sha256",
     "sought",
-    "sound_rate",
     "source_digest",
     "spacing",
     "stretches",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bench.results.board import Board, Row
 from reports._cells import DIRECTIONS
 from reports._colours import colour, marker
-from reports._figures import Point, fits, name_points, note_clipped, opened, reach, scale_axes, short, styled
+from reports._figures import ALONG, Point, fits, name_points, note_clipped, opened, reach, scale_axes, short, styled
 from reports._svg import PAPER
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def effort(board: Board, slots: Mapping[str, int]) -> Figure | None:
             axes.errorbar(xs, ys, yerr=bars, markersize=5, linewidth=1.4, elinewidth=0.8, markerfacecolor=fill, **look)
         scale_axes(axes, points, [])
         note_clipped(axes, points, slots)
-        axes.set_xlabel(f"{short(board.effort.label)} (evaluations a sample), lower is cheaper")
+        axes.set_xlabel(f"{short(board.effort.label, ALONG)} (evaluations a sample), lower is cheaper")
         axes.set_ylabel(f"{short(board.main.label)}, {DIRECTIONS[board.main.better]}")
         opened(axes)
         name_points(axes, [line[0]._replace(name=name) for name, line in lines.items()], figure)

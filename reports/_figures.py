@@ -52,7 +52,7 @@ DRAWABLE = 1e100  # sizes beyond this, or below its inverse, have no place on an
 _TALL = 3  # times the span of the points that a linear axis goes on for an error bar; beyond, an arrow
 _REACH = 10  # an error bar may make a logarithmic axis this many times longer than its points need; beyond, an arrow
 _ACROSS = 5  # generators beside each other on a sheet of samples
-_NAME = 28  # characters of a name in a figure
+_NAME, ALONG = 28, 60  # characters of a name in a figure, and of one along its lower side
 
 
 @contextmanager
@@ -65,9 +65,9 @@ def styled() -> Iterator[None]:
         yield
 
 
-def short(name: str) -> str:
+def short(name: str, room: int = _NAME) -> str:
     """A name as a figure has room for it, in one line."""
-    return visible(name, _NAME, keep="")
+    return visible(name, room, keep="")
 
 
 Reach = tuple[float, float]
@@ -155,7 +155,7 @@ def tradeoff(board: Board, slots: Mapping[str, int]) -> Figure | None:
         note_clipped(axes, points, slots)
         _draw_yardsticks(axes, shown, [pair for pair in references if pair not in shown])
         _note_absent(axes, board, speed)
-        axes.set_xlabel(f"{short(speed.label)} ({short(speed.unit)}), higher is better")
+        axes.set_xlabel(f"{short(speed.label, ALONG)} ({short(speed.unit)}), higher is better")
         axes.set_ylabel(f"{short(board.main.label)}, {DIRECTIONS[board.main.better]}")
         opened(axes)
         name_points(axes, points, figure)

@@ -22,7 +22,7 @@ from bench.modalities._examples import Examples, content_hash, is_empty, shape_o
 from bench.probes.machine import choose_device
 from bench.protocols import DataSpec, Modality
 from bench.reading import Source, check, guess_modality, read, read_prompts, read_reference, warn
-from bench.reading.ahead import sound_rate
+from bench.reading.ahead import rate_ahead
 from bench.reading.arrays import Statistics
 from bench.registry import MetricEntry, Side, registry
 
@@ -183,12 +183,12 @@ def _given(
     )
 
 
-def _common_rate(sources: Mapping[str, Source | None]) -> int | None:
-    """Samples a second of those sides that are folders of sounds. Raises DataError where these differ."""
-    rates = {side: rate for side, source in sources.items() if (rate := sound_rate(source))}
+def _common_rate(sources: Mapping[str, Source | None]) -> float | None:
+    """What the sides say of their rate: folders of sounds, and .npz. Raises DataError where these differ."""
+    rates = {side: rate for side, source in sources.items() if (rate := rate_ahead(source))}
     for side, rate in rates.items():
         if rate != (first := next(iter(rates.values()))):
-            start = f"{side} are of {rate:,} Hz, {next(iter(rates))} of {first:,} Hz"
+            start = f"{side} are of {rate:,g} Hz, {next(iter(rates))} of {first:,g} Hz"
             raise DataError(f"{start}: resample one of them")
     return next(iter(rates.values()), None)
 

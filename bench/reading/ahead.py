@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from bench.foreign import decoding, locate
-from bench.reading.arrays import sample_form
+from bench.reading.arrays import array_forms, read_arrays, sample_form
 from bench.reading.encoded import ORIENTATION, open_picture
 from bench.reading.films import decode_film
 from bench.reading.folders import FILMS, PICTURES, RECORDINGS, kind_in, list_files
@@ -41,14 +41,19 @@ def modality_ahead(source: str | Path) -> str | None:
     return {PICTURES: "image", RECORDINGS: "audio", FILMS: "video"}[kind]
 
 
-def sound_rate(source: object) -> int | None:
-    """Samples a second of the first sound in a folder; None for what is none of sounds.
+def rate_ahead(source: object) -> float | None:
+    """Samples a second of the first sound in a folder, or the ``rate`` that an .npz says, of whatever it holds.
 
-    Raises DataError for what is not there or damaged.
+    None for others. Raises DataError for what is not there or damaged.
     """
-    if not isinstance(source, str | Path) or not (path := locate(source)).is_dir() or kind_in(path) is not RECORDINGS:
+    if not isinstance(source, str | Path):
         return None
-    return _first_sound(path).rate
+    path = locate(source)
+    if path.is_dir():
+        return float(_first_sound(path).rate) if kind_in(path) is RECORDINGS else None
+    if path.suffix.lower() != ".npz" or array_forms(path).get("rate", ((0,),))[0] != ():
+        return None
+    return float(read_arrays(path)["rate"])
 
 
 def count_ahead(source: str | Path) -> int | None:

@@ -20,8 +20,8 @@ from bench import (
     modality_of,
     named,
     other_shape,
+    rate_ahead,
     sha256,
-    sound_rate,
 )
 from generators.loaders._texts import spelled
 
@@ -38,10 +38,10 @@ def _fits(spec: DataSpec, path: str) -> None:
     """Raises DataError where the first sample cannot be of the data's shape or rate; no other is looked at."""
     if (modality := modality_ahead(path)) not in (None, spec.modality):
         raise DataError(f"{named(path)} holds {modality}, and the data is {spec.modality}")
-    rate = sound_rate(path)
+    rate = rate_ahead(path)
     if rate and spec.rate and rate != spec.rate:
         raise DataError(
-            f"{named(path)}: samples are of {rate:,} Hz, the data is of {spec.rate:,.0f}: resample one of them"
+            f"{named(path)}: samples are of {rate:,g} Hz, the data is of {spec.rate:,g}: resample one of them"
         )
     if spec.kind != "tokens" and (found := other_shape(path, spec.shape)):
         raise DataError(_OTHER.format(named(path), found, spec.shape))

@@ -10,7 +10,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from bench import DataError, DataSpec, count_ahead, evaluate, examples_in, sound_rate
+from bench import DataError, DataSpec, count_ahead, evaluate, examples_in, rate_ahead
 from bench.modalities._sequences import Sequences
 from bench.registry import registry
 from bench.testing._models import make, sampled
@@ -54,7 +54,7 @@ class TestSounds:
         family = registry.get("generators", f"samples:{sounds(tmp_path)}")
         family.fits(spec)
         assert sampled(make(family, made_up(spec)), [6]).data.shape == (6, 400)
-        assert sound_rate(tmp_path) == 8000 and sound_rate(np.zeros((3, 9))) is None
+        assert rate_ahead(tmp_path) == 8000 and rate_ahead(np.zeros((3, 9))) is None
         (tmp_path / "cover.png").write_bytes(b"no matter what")
         family.fits(spec)
         with pytest.raises(DataError, match=r"samples are \(400,\), the data is \(500,\)"):
@@ -72,6 +72,13 @@ class TestSounds:
         names = ["clipping_share", "silence_share"]
         table = evaluate(tmp_path / "a", tmp_path / "b", metrics=names, modality="audio")
         assert table.value.tolist() == pytest.approx([0.0, 0.1])
+        waves = examples_in(tmp_path / "a", "audio")
+        for name, rate in (("a", 4000), ("b", 4000), ("c", 8000)):
+            np.savez(tmp_path / f"{name}.npz", samples=waves, rate=np.float64(rate))
+        again = evaluate(tmp_path / "a.npz", tmp_path / "b.npz", metrics=names, modality="audio")
+        assert again.value.tolist() == table.value.tolist()
+        with pytest.raises(DataError, match="reference are of 8,000 Hz, samples of 4,000 Hz: resample one of them"):
+            evaluate(tmp_path / "a.npz", tmp_path / "c.npz", metrics=names, modality="audio")
 
     def test_none_is_measured_at_a_rate_that_it_does_not_have(self, tmp_path: Path) -> None:
         """Nor beside sounds of another one."""
