@@ -40,5 +40,6 @@ def _shares(waves: Tensor, frame: int) -> Tensor:
 def silence_share_of(c: Comparison) -> Estimate:
     """Share of moments of 10 ms that are silent; to be read beside that of held-out sound."""
     if c.rate is None:
-        raise Omitted("moments are of 10 ms, and the data does not say its rate, as a folder of sound files or `rate` of an .npz does")
+        how = "as a folder of sound files or `rate` of an .npz does"
+        raise Omitted(f"moments are of 10 ms, and the data does not say its rate, {how}")
     return silence_share(samples_of(c), c.rate)
