@@ -139,7 +139,7 @@ if TYPE_CHECKING:
         summarise,
         wilson_interval,
     )
-    from bench.streams import Rows, normal, uniform
+    from bench.streams import Rows, checked_labels, normal, uniform
 
 # Every name is loaded when it is first used, so that importing this package costs milliseconds.
 _HOMES = {
@@ -197,7 +197,7 @@ _HOMES = {
         "ratio_parts reach_toward score_interval stretches summarise wilson_interval"
     ),
     "bench.results.store": "Records Unfinished frame read_frame read_records",
-    "bench.streams": "Rows normal uniform",
+    "bench.streams": "Rows checked_labels normal uniform",
     "bench.measure.trial": "Costs Trial",
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names.split()}
@@ -453,6 +453,7 @@ __all__ = [
     "cache_folder",
     "calling",
     "check",
+    "checked_labels",
     "command",
     "content_hash",
     "continued",

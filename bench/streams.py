@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.errors import GenbenchError
+
 
 def stream_seed(seed: int, name: str, index: int = 0) -> int:
     """63 bits of SHA-256 over the three."""
@@ -62,16 +64,33 @@ class Rows:
     def labels(self, classes: int, asked: Tensor | None = None) -> Tensor:
         """The labels asked for, or each class as likely as any other, ``(n,)`` int64 in 0..classes - 1.
 
-        They are drawn in either case, so that asking for what would have been drawn gives the same samples.
+        They are drawn in either case, so that asking for what would have been drawn gives the same samples. Raises
+        GenbenchError as ``checked_labels``.
         """
         drawn = (self.uniform().double() * classes).long()
-        return drawn if asked is None else asked
+        return drawn if asked is None else checked_labels(asked, len(drawn), classes)
 
     def _fill(self, fill: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
         out = torch.empty(len(self.streams), *shape)
         for row, rng in zip(out, self.streams, strict=True):
             fill(row, generator=rng)
         return out
+
+
+def checked_labels(labels: Tensor, n: int, classes: int) -> Tensor:
+    """These labels of n examples as int64, where they are that. Raises GenbenchError unless they are n integers in
+    0..classes - 1."""
+    if not isinstance(labels, Tensor):
+        found = f"here is a {type(labels).__name__}"
+    elif labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        found = f"these are {labels.dtype}"
+    elif labels.shape != (n,):
+        found = f"these are of shape {tuple(labels.shape)}"
+    elif n and ((least := int(labels.min())) < 0) | ((most := int(labels.max())) >= classes):
+        found = f"these are in {least}..{most}"
+    else:
+        return labels.long()
+    raise GenbenchError(f"labels must be a tensor of {n} integers in 0..{classes - 1}, one an example: {found}")
 
 
 def normal(rng: torch.Generator, n: int, *shape: int) -> Tensor:

@@ -13,19 +13,47 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench import GenbenchError
+from bench import DataSpec, GenbenchError, Unsupported, checked_labels
 
 
-def needed(label: Tensor | None) -> Tensor:
-    """The labels ``(batch,)`` of a model that cannot do without. Raises GenbenchError where there are none."""
+def classes_of(spec: DataSpec, conditional: bool, family: str, twin: str) -> int:
+    """How many classes a family is told of: none where it is not ``conditional``.
+
+    family: its name where it is, and twin: that of the same without labels. Raises Unsupported for data without labels.
+    """
+    if not conditional:
+        return 0
+    if not spec.classes:
+        raise Unsupported(f"{family} makes what labels ask for, and the data has none: take {twin}")
+    return spec.classes
+
+
+def needed(label: Tensor | None, classes: int = 0) -> Tensor:
+    """The labels ``(batch,)`` of a model that cannot do without. Raises GenbenchError where there are none, and as
+    ``known``."""
     if label is None:
         raise GenbenchError("this model makes and scores what it is told: give Batch.condition, which is None here")
-    return label
+    found = known(label, classes)
+    return label if found is None else found
+
+
+def known(label: Tensor | None, classes: int | None) -> Tensor | None:
+    """The labels ``(batch,)`` that a model of so many classes is told; None without classes.
+
+    Raises GenbenchError for a label that is none of them; on an accelerator, where to look would be to wait for it in
+    each step, the net itself does.
+    """
+    if not classes or label is None:
+        return None
+    return checked_labels(label, len(label), classes) if label.device.type == "cpu" else label
 
 
 def withheld(label: Tensor | None, classes: int | None, share: float, rng: torch.Generator) -> Tensor | None:
-    """Labels ``(batch,)``, a ``share`` of them replaced by ``classes``, which stands for none; None without classes."""
-    if not classes or label is None:
+    """Labels ``(batch,)``, a ``share`` of them replaced by ``classes``, which stands for none; None without classes.
+
+    Raises as ``known``.
+    """
+    if (label := known(label, classes)) is None or classes is None:
         return None
     return label.masked_fill(torch.rand(len(label), generator=rng, device=rng.device) < share, classes)
 

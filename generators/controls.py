@@ -19,6 +19,7 @@ from bench import (
     SplitName,
     Unsupported,
     alive,
+    checked_labels,
     generator,
     modality_of,
     normal,
@@ -34,13 +35,17 @@ class Deck:
 
     def __init__(self, dataset: Dataset, split: SplitName, what: str) -> None:
         self.split, self.what = modality_of(dataset.spec).disjoint(dataset, split), what
+        self.classes = dataset.spec.classes
         self.left: Tensor | None = None
         self.by_class: dict[int, Iterator[int]] | None = None
 
     def deal(self, n: int, rng: torch.Generator, condition: Tensor | None) -> Batch:
-        """The next n examples, of the classes asked for if any are. Raises GenbenchError when they run out."""
+        """The next n examples, of the classes asked for if any are. Raises GenbenchError when they run out, and for
+        labels that the data has not.
+        """
         if condition is not None:
-            return self.split.batch(self._of_classes(condition.tolist(), rng))
+            labels = checked_labels(condition, n, self.classes) if self.classes else condition
+            return self.split.batch(self._of_classes(labels.tolist(), rng))
         if self.left is None:
             self.left = torch.randperm(len(self.split), generator=rng)
         if n > len(self.left):
@@ -138,6 +143,8 @@ class Noise:
         self.spec = dataset.spec
 
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        if condition is not None and self.spec.classes:
+            checked_labels(condition, n, self.spec.classes)
         return modality_of(self.spec).noise(uniform(rng, n, *self.spec.shape), self.spec)
 
 

@@ -38,6 +38,7 @@ from torch import Tensor
 
 from bench import DataSpec, GenbenchError, Presets, Rows, generator, spacing
 from generators._denoising import Denoising, spread_out
+from generators._labels import known
 from generators._latent import WithDensity
 
 PRESETS: Presets = {
@@ -187,7 +188,7 @@ class DDPM(WithDensity, Denoising):
 
     def density(self, x: Tensor, label: Tensor | None, noise: Tensor) -> Tensor:
         """The bound: of pixels on their mass, of latents on their density."""
-        label, terms = label if self.classes else None, self.measured_steps
+        label, terms = known(label, self.classes), self.measured_steps
         start = 0.5 * (1 + torch.erf(noise[:, 0] / math.sqrt(2)))  # uniform
         eps = noise[:, 1:].unflatten(1, (terms + 1, *x.shape[1:]))
         last = self.alpha_bar[-1]

@@ -39,6 +39,7 @@ from torch import Tensor, nn
 
 from bench import DataSpec, GenbenchError, Presets, Rows, generator
 from generators._denoising import Denoising, spread_out
+from generators._labels import known
 from generators._latent import WithDensity
 from generators._ode import Field, Solver, evaluations, solve, solve_with_density
 
@@ -186,7 +187,7 @@ class EDM(WithDensity, Preconditioned):
         By the angle of which sigma is the tangent: with w = x cos(angle) Eq. 1 becomes dw/d angle = -F(w; c_noise), in
         which nothing is divided by a small number. At sigma_max w is taken for N(0, I).
         """
-        label, (mean, scale) = label if self.classes else None, self.scale(x)
+        label, (mean, scale) = known(label, self.classes), self.scale(x)
         low, high = (math.atan(end) for end in (self.sigma_min, self.sigma_max))
         angles = torch.linspace(low**0.5, high**0.5, self.measured_steps + 1, device=x.device).square()
         start, probe = (x - mean) / scale * math.cos(low), noise.sign().view_as(x)

@@ -35,6 +35,7 @@ from torch import Tensor
 
 from bench import DataSpec, Omitted, Presets, Rows, generator
 from generators._denoising import Denoising, spread_out
+from generators._labels import known
 from generators._latent import WithDensity
 from generators._ode import Field, Solver, evaluations, solve, solve_with_density
 
@@ -126,7 +127,7 @@ class FlowMatching(WithDensity, Denoising):
                 'set predict = "v"'
             )
         times = 1 - torch.linspace(0, 1, self.measured_steps + 1, device=x.device).square()
-        field = self.field(self.average, label if self.classes else None)
+        field = self.field(self.average, known(label, self.classes))
         start, change = solve_with_density(field, x, times, noise.sign().view_as(x), "midpoint")
         return change - 0.5 * (start.double().square() + math.log(2 * math.pi)).flatten(1).sum(1)
 

@@ -34,6 +34,8 @@ class MelVAE(VAE):
     The rest as of ``generators/vae.py``.
     """
 
+    names = ("mel_cvae", "mel_vae")
+
     def __init__(
         self,
         spec: DataSpec,

@@ -36,7 +36,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from bench import Batch, DataSpec, Presets, Rows, generator
 from generators._ema import averaged_copy
-from generators._labels import guided, twice, withheld
+from generators._labels import guided, known, twice, withheld
 from generators._pixels import Bernoulli, Logistic, OfLevels
 from generators._schedule import descend, set_rate
 
@@ -103,7 +103,7 @@ class PixelCNN(nn.Module):
     @torch.no_grad()
     def log_prob(self, batch: Batch) -> Tensor:
         """The exact log-probability in nats, ``(batch,)``; given labels where they are told."""
-        out = self.average(batch.data, batch.condition if self.classes else None).float()
+        out = self.average(batch.data, known(batch.condition, self.classes)).float()
         return self.pixels.log_prob(batch.data, out).double()
 
     @torch.no_grad()

@@ -32,9 +32,10 @@ from annotated_types import Ge, Lt
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
-from bench import Batch, DataSpec, Presets, Unsupported, generator
+from bench import Batch, DataSpec, Presets, generator
 from generators._adversarial import Adversarial
 from generators._gan_nets import ConvDiscriminator, ConvGenerator, Layout
+from generators._labels import classes_of, needed
 
 PRESETS: Presets = {
     "test": {"latent": 5, "width": 8, "lr": 5e-3},
@@ -56,6 +57,7 @@ class SNGAN(Adversarial):
     """
 
     conditional = False  # but of projection_gan
+    names = ("projection_gan", "sngan")  # with labels, and without
 
     def __init__(
         self,
@@ -70,9 +72,7 @@ class SNGAN(Adversarial):
         beta2: Annotated[float, Ge(0), Lt(1)] = 0.9,
         ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.99,
     ) -> None:
-        if self.conditional and not spec.classes:
-            raise Unsupported("projection_gan needs data with labels; for data without, take sngan")
-        classes = spec.classes if self.conditional else None
+        classes = classes_of(spec, self.conditional, *self.names)
         super().__init__(
             ConvGenerator(spec, latent, width, layout=layout, classes=classes),
             ConvDiscriminator(spec, width, layout=layout, norm="spectral", classes=classes),
@@ -88,7 +88,8 @@ class SNGAN(Adversarial):
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         """One update, of the discriminator or, after ``critic_steps`` of those, of the generator."""
-        z, label = self.draw(len(batch.data), rng), batch.condition if self.classes else None
+        z = self.draw(len(batch.data), rng)
+        label = needed(batch.condition, self.classes) if self.classes else None
         if self.take_turn():
             self.discriminator.eval()  # no power iteration
             loss = generator_loss(partial(self.discriminator, label=label), self.generator(z, label))

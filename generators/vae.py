@@ -31,8 +31,9 @@ import torch.nn.functional as F
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from bench import Batch, DataSpec, Presets, Rows, Split, Unsupported, generator
+from bench import Batch, DataSpec, Presets, Rows, Split, generator
 from generators._coders import Decoder, Encoder, Net
+from generators._labels import classes_of, needed
 from generators._pixels import COMPONENTS, pixels_of
 from generators._prior import MixturePrior, latents
 from generators._schedule import descend, set_rate
@@ -66,6 +67,7 @@ class VAE(nn.Module):
 
     bound = True
     conditional = False  # but of cvae
+    names = ("cvae", "vae")  # with labels, and without
 
     def __init__(
         self,
@@ -84,10 +86,8 @@ class VAE(nn.Module):
         lr: PositiveFloat = 1e-3,
     ) -> None:
         super().__init__()
-        if self.conditional and not spec.classes:
-            raise Unsupported("cvae makes images of labels, and the data has none: take vae")
         self.latent, self.beta, self.free_bits, self.fits = latent, beta, free_bits, prior == "gmm"
-        classes = spec.classes or 0 if self.conditional else 0
+        classes = classes_of(spec, self.conditional, *self.names)
         self.pixels = pixels_of(spec, decoder, logistics, linked)
         self.encoder = Encoder(spec.shape, 2 * latent, net=net, width=width, classes=classes)
         self.decoder = Decoder(latent, spec.shape, self.pixels.maps, net=net, width=width, classes=classes)
@@ -164,7 +164,9 @@ class VAE(nn.Module):
         exponential, and one step that makes q(z|x) wider than any prior (on colour images, after thousands) would end
         the training.
         """
-        mu, width = self.encoder(batch.data, batch.condition).chunk(2, dim=1)
+        classes = self.encoder.classes
+        label = needed(batch.condition, classes) if classes else None
+        mu, width = self.encoder(batch.data, label).chunk(2, dim=1)
         return mu, WIDEST - F.softplus(1 - width)
 
 

@@ -23,9 +23,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from bench import Batch, DataSpec, Presets, Rows, Unsupported, generator
+from bench import Batch, DataSpec, Presets, Rows, generator
 from generators._heads import Tokens
-from generators._labels import needed
+from generators._labels import classes_of, needed
 from generators._nets import CausalTransformer
 from generators._schedule import descend
 from generators._tokeniser import Tokenised
@@ -58,13 +58,13 @@ class VQVAE(Tokenised):
 
     bound = True
     conditional = False  # but of cvq_vae
+    names = ("cvq_vae", "vq_vae")  # with labels, and without
 
     def __init__(self, spec: DataSpec, **rest: Any) -> None:
-        if self.conditional and not spec.classes:
-            raise Unsupported("cvq_vae makes images of labels, and the data has none: take vq_vae")
+        classes = classes_of(spec, self.conditional, *self.names)
         super().__init__(spec, **rest)
+        self.classes = classes
         self.tokens = Tokens(self.quantiser.codes)
-        self.classes = (spec.classes or 0) if self.conditional else 0
         self.prior = CausalTransformer(self.quantiser.codes, self.places, **self.prior_size, starts=self.classes or 1)
         weights = self.prior.parameters()
         self.prior_optimiser = torch.optim.Adam(weights, lr=self.prior_lr, betas=(0.9, 0.95), fused=True)
@@ -110,7 +110,7 @@ class VQVAE(Tokenised):
     def starts(self, n: int, label: Tensor | None) -> Tensor:
         """What stands before the first code, ``(n,)``: a token of each class, or one for all."""
         start = self.tokens.start(n, self.usage.device)
-        return start + needed(label) if self.classes else start
+        return start + needed(label, self.classes) if self.classes else start
 
 
 @generator("cvq_vae", modalities={"image"}, paper="arXiv:1711.00937", presets=PRESETS, sampling=("temperature",))

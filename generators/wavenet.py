@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from bench import Batch, DataSpec, Presets, Unsupported, generator
 from generators._autoregressive import Net, Sequence
 from generators._drawing import SAMPLING
+from generators._labels import known
 
 PRESETS: Presets = {
     "test": {"width": 8, "skip": 16, "layers": 2, "stacks": 2, "lr": 5e-3, "labels": True},
@@ -84,7 +85,7 @@ class WaveNet(Sequence):
         return samples_of(x)
 
     def told(self, label: Tensor | None) -> Any:
-        return State(label, [], 0) if self.classes and label is not None else None
+        return None if (label := known(label, self.classes)) is None else State(label, [], 0)
 
     @torch.no_grad()
     def log_prob(self, batch: Batch) -> Tensor:

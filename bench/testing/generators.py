@@ -17,7 +17,7 @@ from bench.engine.arithmetic import prepared
 from bench.engine.checkpoint import read_checkpoint, restore
 from bench.engine.state import State, capture
 from bench.engine.training import advance, refit
-from bench.errors import Omitted, Unsupported
+from bench.errors import GenbenchError, Omitted, Unsupported
 from bench.measure.trial import Trial
 from bench.modalities import modality_of
 from bench.parameters import resolve
@@ -170,6 +170,24 @@ class GeneratorPromises(Promises):
         assert len(trial.stored("conditional")) == 7  # raises TrialError
         whole, parts = (sampled(trained(entry, data, self.preset), sizes, labels=labels) for sizes in ([7], [1, 4, 2]))
         assert same(whole, parts, **CLOSE), f"{entry.name}: samples made for labels depend on their batch"
+
+    def test_labels_that_there_are_not_are_refused(self, entry: GeneratorEntry, data: Dataset) -> None:
+        """By a family that says it is conditional, with a message: not drawn all the same, and no error of torch."""
+        if not (getattr(entry.make, "conditional", False) and (classes := data.spec.classes)):
+            return
+        model = trained(entry, data, self.preset)
+        if not model.conditional:
+            return
+        for wrong in ([0, -1], [classes, 0], [0, 0, 0], [[0], [0]], [0.0, 1.0]):
+            found = "samples"
+            try:
+                model.sample(2, stream(0, "sample"), torch.tensor(wrong))
+            except Exception as error:  # such as an IndexError of torch
+                found = "" if isinstance(error, GenbenchError) else f"{type(error).__name__}: {error}"
+            assert not found, (
+                f"{entry.name}: asked for 2 samples of the labels {wrong}, where labels are 0..{classes - 1}, it gave "
+                f"{found}: take them from bench.Rows.labels, or check them by bench.checked_labels"
+            )
 
     def test_bf16_makes_nearly_the_same_samples(self, entry: GeneratorEntry, data: Dataset) -> None:
         """As a suite of ``precision = "bf16"`` draws them: few values move by a tenth of the range that there is."""

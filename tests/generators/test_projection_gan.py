@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
-from bench import DataSpec, Rows, Unsupported
+from bench import DataSpec, Rows
 from bench.streams import stream
 from generators.projection_gan import ProjectionGAN
-
-
-def test_data_without_labels_is_refused() -> None:
-    with pytest.raises(Unsupported, match="sngan"):
-        ProjectionGAN(DataSpec("image", (1, 8, 8), "continuous"))
 
 
 def test_labels_that_nobody_asks_for_are_drawn() -> None:

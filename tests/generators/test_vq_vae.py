@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench import Batch, DataSpec, GenbenchError, Rows, Unsupported
+from bench import Batch, DataSpec, GenbenchError, Rows
 from bench.datasets.digits import digits
 from bench.streams import stream
 from bench.testing import made_up
@@ -262,10 +262,6 @@ class TestConditional:
             model.train_step(Batch(x, label), stream(0, "train", step))
         drawn = model.sample(100, stream(0, "s"), torch.arange(100) % 2)
         assert ((drawn.mean((1, 2, 3)) > 0).long() == torch.arange(100) % 2).float().mean() > 0.95
-
-    def test_data_without_labels_is_refused(self) -> None:
-        with pytest.raises(Unsupported, match="take vq_vae"):
-            ConditionalVQVAE(replace(GREY, classes=None))
 
 
 def test_drawing_with_cached_keys_is_drawing_from_the_whole() -> None:

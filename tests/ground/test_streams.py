@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from bench.streams import Rows, normal, stream, stream_seed, uniform
+from bench.errors import GenbenchError
+from bench.streams import Rows, checked_labels, normal, stream, stream_seed, uniform
 
 
 def test_a_stream_depends_on_seed_name_and_index_alone() -> None:
@@ -55,3 +57,26 @@ def test_asking_for_the_labels_that_would_be_drawn_changes_nothing() -> None:
     assert torch.equal(free.normal(3), asked.normal(3))
     other = Rows(stream(0, "y"), 5)
     assert other.labels(10, torch.arange(5)).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        (torch.tensor([0, 1, 2]), r"these are of shape \(3,\)"),
+        (torch.tensor(1), r"these are of shape \(\)"),
+        (torch.tensor([0, -1]), r"these are in -1\.\.0"),
+        (torch.tensor([3, 1]), r"these are in 1\.\.3"),
+        (torch.tensor([0.0, 1.0]), "these are torch.float32"),
+        (torch.tensor([True, False]), "these are torch.bool"),
+        ([0, 1], "here is a list"),
+    ],
+)
+def test_labels_that_there_are_not_are_refused(asked: torch.Tensor, found: str) -> None:
+    with pytest.raises(GenbenchError, match=rf"a tensor of 2 integers in 0\.\.2, one an example: {found}$"):
+        Rows(stream(0, "y"), 2).labels(3, asked)
+
+
+def test_labels_of_any_integers_become_int64() -> None:
+    found = checked_labels(torch.tensor([2, 0], dtype=torch.int8), 2, 3)
+    assert found.dtype == torch.int64 and found.tolist() == [2, 0]
+    assert checked_labels(torch.tensor([], dtype=torch.int64), 0, 3).shape == (0,)

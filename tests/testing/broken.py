@@ -165,6 +165,14 @@ class LooksAtLabelsTogether(Line):
         return super().sample(n, rng, None if condition is None else condition.sort().values)
 
 
+class TakesAnyLabel(Line):
+    @torch.no_grad()
+    def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        draws = Rows(rng, n)
+        labels = draws.labels(self.spec.classes or 1) if condition is None else condition.flatten()[:n]
+        return self.make(draws.normal(3) + labels[:, None] / 10)
+
+
 class LeavesABiasOut(Line):
     def __init__(self, spec: DataSpec) -> None:
         super().__init__(spec)
@@ -365,6 +373,7 @@ GENERATORS: Mapping[type, Mapping[str, str]] = {
     CarriesGradients: {FORM: "put sample under torch.no_grad()"},
     NeedsEveryDigit: {HALF: "of the values are others: compute what decides"},
     LooksAtLabelsTogether: {LABELS: "samples made for labels depend on their batch"},
+    TakesAnyLabel: {"labels_that_there_are_not_are_refused": "labels [0, -1], where labels are 0..2, it gave samples"},
     LeavesABiasOut: {REACH: "did not move map.bias: give it to an optimiser", LOWER: ""},
     CallsIdleWhatMoves: {REACH: "idle_parameters names map.bias, which moved"},
     Diverges: {
