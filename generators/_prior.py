@@ -53,13 +53,16 @@ class MixturePrior(nn.Module):
             self.weights[y, places], self.means[places], self.scales[places] = weights, means, scales
 
     def draw(self, rows: Rows, label: Tensor | None = None) -> Tensor:
-        """``(n, size)`` float32."""
+        """``(n, size)`` float32. Component by component: a covariance for each of n would be n times as much memory."""
         u = rows.uniform().to(self.weights)
         cumulative = self._weights(len(u), label).cumsum(1)
         chosen = torch.searchsorted(cumulative, u[:, None] * cumulative[:, -1:], right=True)
         chosen = chosen.squeeze(1).clamp(max=len(self.means) - 1)
-        noise = rows.normal(self.means.shape[1]).to(self.means)
-        return torch.baddbmm(self.means[chosen, :, None], self.scales[chosen], noise[:, :, None]).squeeze(2).float()
+        noise, z = rows.normal(self.means.shape[1]).to(self.means), self.means[chosen]
+        for component in chosen.unique().tolist():
+            its = chosen == component
+            z[its] += noise[its] @ self.scales[component].T
+        return z.float()
 
     def log_prob(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """In nats, ``(batch,)`` float64, of ``(batch, size)``."""

@@ -57,6 +57,20 @@ class TestMixturePrior:
         torch.testing.assert_close(drawn.T.cov(), given.T.cov(), atol=0.4, rtol=0)
         assert (drawn[:, 0] > 0).double().mean().item() == pytest.approx(1 / 3, abs=0.03)
 
+    def test_a_draw_is_its_components_mean_and_its_own_noise_whatever_the_batch(self) -> None:
+        """Of the two clusters: the noise of a row, multiplied by the scale of one of them, and moved to its mean."""
+        prior = MixturePrior(2, 2)
+        prior.fit(clusters(600), None, stream(0, "fit"))
+        rows = Rows(stream(0, "s"), 40)
+        first = rows.uniform().double() < prior.weights[0, 0]
+        means, scales = (torch.where(first.view(-1, *[1] * (x.ndim - 1)), *x) for x in (prior.means, prior.scales))
+        expected = (means + (scales @ rows.normal(2).double()[:, :, None]).squeeze(2)).float()
+        rng = stream(0, "s")
+        parts = torch.cat([prior.draw(Rows(rng, n)) for n in (1, 32, 7)])
+        assert 5 < first.sum() < 35
+        torch.testing.assert_close(prior.draw(Rows(stream(0, "s"), 40)), expected)
+        torch.testing.assert_close(parts, expected)
+
     def test_each_class_has_a_mixture_of_its_own(self) -> None:
         """Labels split one line of points: what is drawn for a label, and what is likely, is of that label."""
         z, label = torch.linspace(-3, 3, 600)[:, None].double(), torch.arange(600) // 300
