@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +63,8 @@ class VAE(nn.Module):
     (see ``generators/_pixels.py``): more of them, and linked, they bound more tightly; samples show the mean, which is
     sharper of one and of channels that z alone must tell. beta, free_bits, prior: see above; components: of the "gmm".
     lr: Adam's. ``log_prob`` is the evidence bound by one draw of z, found from the image itself.
+    Raises Unsupported for binary pixels with another decoder than "bernoulli", and of "conv" for sides that cannot be
+    halved, once at least, until the shorter is of 8 pixels or fewer.
     """
 
     bound = True
@@ -179,7 +181,10 @@ class ConditionalVAE(VAE):
 
 @generator("iwae", modalities={"image"}, paper="arXiv:1509.00519, Eq. 8", presets=WEIGHTED)
 class IWAE(VAE):
-    """A VAE trained on the importance-weighted bound of ``draws``, and measured by that of ``measured_draws``."""
+    """A VAE trained on the importance-weighted bound of ``draws``, and measured by that of ``measured_draws``.
+
+    The rest, and what it refuses, as of ``VAE``.
+    """
 
     def __init__(
         self,
@@ -191,9 +196,12 @@ class IWAE(VAE):
         net: Net = "mlp",
         width: PositiveInt = 500,
         decoder: Law = "bernoulli",
+        logistics: PositiveInt = COMPONENTS,
+        linked: bool = True,
         lr: PositiveFloat = 1e-3,
     ) -> None:
-        super().__init__(spec, latent=latent, net=net, width=width, decoder=decoder, lr=lr)
+        pixels: dict[str, Any] = {"decoder": decoder, "logistics": logistics, "linked": linked}
+        super().__init__(spec, latent=latent, net=net, width=width, lr=lr, **pixels)
         self.draws, self.measured_draws = draws, measured_draws
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:

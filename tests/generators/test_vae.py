@@ -105,6 +105,11 @@ class TestVAE:
         repeated = torch.stack([bound(one, x * (1 + 1e-6 * i)) for i in range(100)]).mean()
         assert found[0] == pytest.approx(repeated.item(), abs=0.5)
 
+    def test_a_tighter_bound_is_to_be_had_of_as_many_logistics(self) -> None:
+        spec = DataSpec("image", (3, 8, 8), "continuous")
+        maps = [IWAE(spec, decoder="logistic", logistics=2, linked=linked).pixels.maps for linked in (True, False)]
+        assert maps == [2 * (1 + 3 + 3 + 3), 2 * (1 + 3 + 3)]
+
     def test_a_fitted_prior_expects_held_out_digits_better(self) -> None:
         """After a short training, for which N(0, I) is not where the encoder puts data."""
         data = digits()
