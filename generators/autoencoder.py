@@ -2,12 +2,13 @@
 
 An encoder E and a decoder D learn to copy images through a vector z of few numbers:
 
-    L = |x - D(E(x'))|^2 + beta |E(x)|^2 / 2                                                             (section 3)
+    L = |x - D(E(x'))|^2 + beta |E(x')|^2 / 2                                                            (section 3)
 
 x' is x, or x with Gaussian noise added, which the copy is to be without (denoising: Vincent et al. 2010, JMLR 11, p.
-3371). The term in z^2 keeps latents together, so that there is something to fit. An autoencoder is no generative model
-before z has a law: when training ends one Gaussian, or a mixture of them, is fitted to the latents of training images
-(section 4, ex-post density estimation), drawn from, and decoded.
+3371). On binary pixels the first term is the cross entropy by D's logits. The second keeps latents together, so that
+there is something to fit. An autoencoder is no generative model before z has a law: when training ends one Gaussian, or
+a mixture of them, is fitted to the latents of training images (section 4, ex-post density estimation), drawn from, and
+decoded.
 
 Left out is the regulariser of the decoder, a third term there: what remains is the plain one of the variants that the
 paper compares.
@@ -30,7 +31,9 @@ from generators._schedule import descend, set_rate
 PRESETS: Presets = {
     "test": {"latent": 3, "net": "mlp", "width": 16, "lr": 5e-3, "components": 3},
     "tiny": {"net": "conv", "width": 32, "lr": 3e-3},
-    "paper": {"latent": 16, "net": "conv", "width": 128, "components": 10},  # z as for MNIST
+    "paper": {"latent": 16, "net": "conv", "width": 128, "components": 10},
+    # z and the mixture as for MNIST; at 28 pixels two convolutions of 128 and 256 channels, where the paper has the four
+    # of a Wasserstein autoencoder, of 128 to 1024 channels, with batch normalisation
 }
 
 
@@ -40,7 +43,9 @@ class Autoencoder(nn.Module):
 
     latent: size of z. net, width: see ``generators/_coders.py``. prior: what is fitted, "gmm" of ``components``
     Gaussians or one "gaussian". noise: standard deviation of what is added to training images. beta: see above. lr:
-    Adam's.
+    Adam's. What is learned is a squared error, of binary pixels the cross entropy.
+    Raises Unsupported, of "conv", for sides that cannot be halved, once at least, until the shorter is of
+    8 pixels or fewer.
     """
 
     def __init__(

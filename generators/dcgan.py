@@ -44,6 +44,7 @@ class DCGAN(Adversarial):
 
     width: channels of the finest map; twice as many after each halving. latent: size of z. lr, beta1: Adam's.
     ema_decay: of the average of the generator that samples.
+    Raises Unsupported for binary pixels, channels that are not 1 or 3, and sides that are not 3 to 8 pixels doubled.
     """
 
     def __init__(

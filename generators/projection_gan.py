@@ -36,7 +36,9 @@ PRESETS: Presets = {**sngan.PRESETS, "tiny": {"width": 16, "latent": 64, "lr": 1
 class ProjectionGAN(sngan.SNGAN):
     """Class-conditional GAN: projection discriminator, conditional batch normalisation, spectral norm, hinge loss.
 
-    Hyperparameters and losses as of SNGAN. Raises Unsupported for data without labels.
+    Hyperparameters and losses as of SNGAN.
+    Raises Unsupported for data without labels, and for what SNGAN refuses: binary pixels, channels that are not 1 or 3,
+    sides that are not 3 to 8 pixels doubled.
     """
 
     conditional = True

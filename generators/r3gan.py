@@ -59,6 +59,7 @@ class R3GAN(Adversarial):
     latent: size of z. gamma: of R1 and R2 at first, to be tuned for the data: the authors take 0.05 for CIFAR-10, 0.5
     and 1 for ImageNet at 32 and 64 pixels, 2 and 150 for faces at 64 and 256. lr: at first. floor: the share of it at
     the end. ema_decay: of the average.
+    Raises Unsupported for binary pixels, channels that are not 1 or 3, and sides that are not 3 to 8 pixels doubled.
     """
 
     def __init__(

@@ -54,6 +54,7 @@ class SNGAN(Adversarial):
     convolutions in between; "dcgan": without, several times as fast. latent: size of z. critic_steps: n. lr, beta1,
     beta2: Adam's. ema_decay: of the average of the generator that samples.
     Of the losses, ``loss`` is L_D as it was last seen.
+    Raises Unsupported for binary pixels, channels that are not 1 or 3, and sides that are not 3 to 8 pixels doubled.
     """
 
     conditional = False  # but of projection_gan

@@ -50,6 +50,7 @@ class WGANGP(Adversarial):
     critic_steps: n. lr, beta1, beta2: Adam's. ema_decay: of the average of the generator that samples.
     nets: the generator and the critic, where they are of no images.
     Of the losses, ``loss`` is E f(x) - E f(G(z)) as it was last seen, an estimate of the distance.
+    Raises Unsupported for binary pixels, channels that are not 1 or 3, and sides that are not 3 to 8 pixels doubled.
     """
 
     def __init__(
