@@ -32,8 +32,8 @@ PRESETS: Presets = {
     "test": {"latent": 3, "net": "mlp", "width": 16, "lr": 5e-3, "components": 3},
     "tiny": {"net": "conv", "width": 32, "lr": 3e-3},
     "paper": {"latent": 16, "net": "conv", "width": 128, "components": 10},
-    # z and the mixture as for MNIST; at 28 pixels two convolutions of 128 and 256 channels, where the paper has the four
-    # of a Wasserstein autoencoder, of 128 to 1024 channels, with batch normalisation
+    # z and the mixture as for MNIST; at 28 pixels two convolutions, of 128 and 256 channels, where the paper has the
+    # four of a Wasserstein autoencoder, of 128 to 1024 channels, with batch normalisation
 }
 
 
