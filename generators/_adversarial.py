@@ -17,8 +17,8 @@ from generators._schedule import descend, set_rate
 class Adversarial(nn.Module):
     """A generator and its discriminator, each with its own Adam.
 
-    latent: size of z ~ N(0, I). betas: Adam's. ema_decay: of the average of the generator's weights.
-    rounds: updates of the discriminator for each of the generator.
+    latent: size of z, N(0, I) where a family has no other law. betas: Adam's. ema_decay: of the average of the
+    generator's weights. rounds: updates of the discriminator for each of the generator.
     """
 
     def __init__(
@@ -50,15 +50,19 @@ class Adversarial(nn.Module):
     def sample(self, n: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
         """From the averaged generator; of a family with classes, labels are those asked for, or uniform."""
         rows, device = Rows(rng, n), self.turn.device
-        given = [rows.normal(self.latent).to(device)]
+        given = [self.draw_rows(rows).to(device)]
         if self.classes:
             given.append(rows.labels(self.classes, condition).to(device))
         image: Tensor = self.average(*given)  # (n, channels, height, breadth)
         return image
 
     def draw(self, n: int, rng: torch.Generator) -> Tensor:
-        """z ~ N(0, I) of a training step, ``(n, latent)``."""
+        """z of a training step, ``(n, latent)``."""
         return torch.randn(n, self.latent, generator=rng, device=rng.device)
+
+    def draw_rows(self, rows: Rows) -> Tensor:
+        """z of samples, of the same law, each from its row's own stream, ``(n, latent)``."""
+        return rows.normal(self.latent)
 
     def take_turn(self) -> bool:
         """Count this step, and say whether it is the generator's: one in ``rounds + 1``, the last."""

@@ -6,8 +6,9 @@ layer moved by a few samples, as many for all of a batch, with the edges mirrore
 
     h[t] -> h[t + k],    k uniform in {-n, ..., n}
 
-The loss, its gradient penalty and its turns are those of ``generators/wgan_gp.py``. Sounds are as long as a power of 4
-times a number of at most 16, and cut to the length of the data.
+z is uniform in [-1, 1]. The loss, its gradient penalty and its turns are those of ``generators/wgan_gp.py``, and so are
+the rate that falls and the average of the generator that samples, neither of which is in the paper. Sounds are as long
+as a power of 4 times a number of at most 16, and cut to the length of the data.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from annotated_types import Ge, Lt
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from bench import DataSpec, Presets, Unsupported, generator
+from bench import DataSpec, Presets, Rows, Unsupported, generator
 from generators.wgan_gp import WGANGP
 
 PRESETS: Presets = {
@@ -54,6 +55,12 @@ class WaveGAN(WGANGP):
     ) -> None:
         nets = WaveGenerator(spec, latent, width), WaveCritic(spec, width, shuffle)
         super().__init__(spec, nets, latent=latent, width=width, beta1=beta1, **rest)
+
+    def draw(self, n: int, rng: torch.Generator) -> Tensor:
+        return 2 * torch.rand(n, self.latent, generator=rng, device=rng.device) - 1
+
+    def draw_rows(self, rows: Rows) -> Tensor:
+        return 2 * rows.uniform(self.latent) - 1
 
 
 class WaveGenerator(nn.Module):

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from bench import Batch, DataSpec, Unsupported
+from bench import Batch, DataSpec, Rows, Unsupported
 from generators.wavegan import WaveCritic, WaveGAN, WaveGenerator, shuffled
 
 
@@ -42,6 +42,13 @@ def test_a_critic_hears_no_shuffle_outside_training() -> None:
     x = torch.randn(2, 1024)
     assert len({float(critic.train()(x)[0]) for _ in range(9)}) > 1
     assert len({float(critic.eval()(x)[0]) for _ in range(9)}) == 1
+
+
+def test_noise_is_uniform_in_training_and_in_samples() -> None:
+    model, rng = WaveGAN(DataSpec("audio", (64,), "continuous"), latent=4, width=2), torch.Generator().manual_seed(0)
+    for z in (model.draw(2000, rng), model.draw_rows(Rows(rng, 2000))):
+        assert z.shape == (2000, 4) and z.abs().max() <= 1
+        assert (z.square().mean(0) - 1 / 3).abs().max() < 0.03 and z.mean(0).abs().max() < 0.05
 
 
 def test_it_comes_to_make_the_pitch_that_it_hears() -> None:
