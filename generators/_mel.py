@@ -6,7 +6,8 @@ with F triangles that overlap, evenly spaced in mel = 2595 log10(1 + f / 700), e
 that it covers. The way back is F's pseudo-inverse, and phases by Griffin & Lim 1984 (doi:10.1109/TASSP.1984.1164317):
 over and over again the amplitudes are given the phases of the spectrogram of the sound that they made, with momentum
 (Perraudin et al. 2013, doi:10.1109/WASPAA.2013.6701851). It begins from phases that are always the same, so that a
-picture has one sound.
+picture has one sound. Behind the last frame of a picture stands one more, half of it past the end, whose amplitudes are
+found as its phases are: without it, frames that overlap by half would leave the last samples to the rim of one window.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class LogMel(nn.Module):
         self.frames = MULTIPLE * math.ceil(spec.shape[0] / hop / MULTIPLE)
         self.images = DataSpec("image", (1, bands, self.frames), "continuous", classes=spec.classes)
         triangles = mel_filters(bands, window // 2 + 1, spec.rate)
-        angles = 2 * math.pi * torch.rand(window // 2 + 1, self.frames, generator=torch.Generator().manual_seed(0))
+        angles = 2 * math.pi * torch.rand(window // 2 + 1, self.frames + 1, generator=torch.Generator().manual_seed(0))
         parts = {
             "window": torch.hann_window(window),
             "filters": triangles,
@@ -62,7 +63,7 @@ class LogMel(nn.Module):
 
     def forward(self, wave: Tensor) -> Tensor:
         with torch.autocast(wave.device.type, enabled=False):
-            amplitudes = self.filters @ self._spectrum(self._filled(wave)).abs()
+            amplitudes = self.filters @ self._spectrum(self._filled(wave))[:, :, : self.frames].abs()
             decibels = 20 * amplitudes.clamp(min=10 ** (FLOOR / 20)).log10()
         return (1 - 2 * decibels / FLOOR).clamp(-1, 1)[:, None]
 
@@ -77,9 +78,11 @@ class LogMel(nn.Module):
         with torch.autocast(pictures.device.type, enabled=False):
             decibels = (1 - pictures[:, 0].float()) * FLOOR / 2
             amplitudes = (self.inverse @ (10 ** (decibels / 20))).clamp(min=0)
+            amplitudes = torch.cat([amplitudes, amplitudes[:, :, -1:] / 2], dim=2)  # at first half of its neighbour's
             last, spectrum = torch.zeros_like(self.phases), self.phases.expand_as(amplitudes)
             for _ in range(rounds):
                 rebuilt = self._spectrum(self._wave(amplitudes * spectrum))
+                amplitudes[:, :, -1] = rebuilt[:, :, -1].abs()
                 spectrum = rebuilt - MOMENTUM / (1 + MOMENTUM) * last
                 spectrum, last = spectrum / spectrum.abs().clamp(min=1e-12), rebuilt
             return self._wave(amplitudes * spectrum)[:, : self.samples].clamp(-1, 1)
@@ -88,11 +91,11 @@ class LogMel(nn.Module):
         return F.pad(wave, (0, self.frames * self.hop - wave.shape[1]))
 
     def _spectrum(self, wave: Tensor) -> Tensor:
-        """``(batch, bins, frames)``, in which a tone of amplitude 1 has amplitude 1."""
+        """``(batch, bins, frames + 1)``, in which a tone of amplitude 1 has amplitude 1."""
         found = torch.stft(
             wave, self.size, self.hop, window=self.window, center=True, pad_mode="constant", return_complex=True
         )
-        return found[:, :, : self.frames] * (2 / self.window.sum())
+        return found * (2 / self.window.sum())
 
     def _wave(self, spectrum: Tensor) -> Tensor:
         """``(batch, frames * hop)``."""

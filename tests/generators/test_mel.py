@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import Batch, DataSpec, Omitted, Unsupported
+from bench import Batch, DataSpec, GenbenchError, Omitted, Unsupported
 from bench.datasets.tones import tones
 from generators._mel import FLOOR, LogMel, mel_filters
 from generators.mel_flow import MelFlow
@@ -68,6 +68,22 @@ def test_griffin_and_lim_keep_what_is_heard() -> None:
     heard = hear(mel.heard(mel(data.rows[:48]))).logits
     assert heard is not None and data.labels is not None
     assert (heard.argmax(1) == data.labels[:48]).float().mean() > 0.85
+
+
+@pytest.mark.parametrize(("window", "hop"), [(512, 128), (512, 200), (512, 256), (2048, 1024)])
+def test_ends_are_as_loud_as_they_were(window: int, hop: int) -> None:
+    """Of a tone to the end, and of one that stops before it, whatever frames overlap by."""
+    mel = LogMel(SPEC, bands=64, hop=hop, window=window)
+    stopped = tone(1000).index_fill(1, torch.arange(2000, 4096), 0)
+    whole, silent = mel.heard(mel(torch.cat([tone(1000), stopped])))
+    assert silent[-16:].abs().max() < 0.02
+    for part in (slice(0, hop // 2), slice(-hop // 2, None)):
+        assert 0.05 < whole[part].square().mean().sqrt() < 0.5 and whole[part].abs().max() < 0.9
+
+
+def test_frames_that_leave_gaps_are_refused() -> None:
+    with pytest.raises(GenbenchError, match="hop = 65: should be at most half of window, which is 128"):
+        LogMel(SPEC, bands=16, hop=65, window=128)
 
 
 def test_what_has_no_spectrogram_is_refused() -> None:
