@@ -102,6 +102,13 @@ def test_no_waveform_has_a_probability() -> None:
         model.log_prob(Batch(tone(440)))
 
 
+def test_a_flow_learns_spectrograms_as_they_are() -> None:
+    """No noise is added: there are no levels that it would spread over their cells."""
+    model = MelFlow(SPEC, **SMALL, width=8, patch=4)
+    seen = model.mel.seen(Batch(tone(440)))
+    assert torch.equal(model.encode(seen, torch.Generator().manual_seed(0))[0], seen.data)
+
+
 def test_a_flow_ranks_sounds_by_few_steps_as_by_many() -> None:
     """After a second of training on tones of any pitch, each in noise as loud as its place says."""
     torch.manual_seed(0)
