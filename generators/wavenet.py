@@ -34,7 +34,7 @@ from generators._labels import known
 PRESETS: Presets = {
     "test": {"width": 8, "skip": 16, "layers": 2, "stacks": 2, "lr": 5e-3, "labels": True},
     "tiny": {"width": 32, "skip": 64, "layers": 9, "stacks": 1, "truncate": 2048, "lr": 4e-3},
-    "paper": {"width": 32, "skip": 512, "layers": 10, "stacks": 3},  # of the authors' talks: the paper says no sizes
+    "paper": {"width": 32, "skip": 512, "layers": 10, "stacks": 3},  # common in open implementations: the paper says no sizes
 }
 MU, CELLS = 255, 256
 
