@@ -49,12 +49,14 @@ from generators._nets import Sides
 from generators._pixels import Law, pixels_of
 from generators._schedule import descend, set_rate
 
+Quantiser = Literal["ema", "fsq"]
+
 
 class Tokenised(nn.Module, ABC):
     """A tokeniser of images, and the frame of a prior over its codes.
 
-    quantiser: "fsq", of ``levels`` a number; or "ema", of ``codes`` vectors of ``code_size`` numbers with the weight
-    ``commitment`` (beta). side: images are halved until the grid of codes has no side above it. width: channels after
+    quantiser: "ema", of ``codes`` vectors of ``code_size`` numbers with the weight ``commitment`` (beta); or "fsq", of
+    ``levels`` a number. side: images are halved until the grid of codes has no side above it. width: channels after
     the first halving, then twice as many; blocks: residual ones on the grid of codes, on both sides.
     decoder: see ``generators/_pixels.py``. tokeniser_share: of the training, before the prior's. lr: of the tokeniser.
     layers, heads, prior_width, dropout, prior_lr: of the prior, a transformer, which a family makes of ``prior_size``
@@ -69,7 +71,7 @@ class Tokenised(nn.Module, ABC):
         self,
         spec: DataSpec,
         *,
-        quantiser: Literal["fsq", "ema"] = "fsq",
+        quantiser: Quantiser = "ema",
         levels: Annotated[tuple[Annotated[int, Ge(3)], ...], MinLen(1)] = (8, 6, 5),
         codes: PositiveInt = 256,
         code_size: PositiveInt = 64,

@@ -29,7 +29,7 @@ from generators._heads import draw_one
 from generators._labels import guided, twice, withheld
 from generators._nets import Block, Sides
 from generators._schedule import descend
-from generators._tokeniser import Tokenised
+from generators._tokeniser import Quantiser, Tokenised
 
 PRESETS: Presets = {
     "test": {
@@ -55,7 +55,7 @@ class MaskGIT(Tokenised):
     """A transformer over masked codes.
 
     smoothing: of its targets. steps, choice_temperature, labels, label_dropout, guidance: see above. The rest as of
-    ``generators/_tokeniser.py``.
+    ``generators/_tokeniser.py``, but that its codes are finite scalar ones if left out.
     """
 
     conditional = True
@@ -64,6 +64,7 @@ class MaskGIT(Tokenised):
         self,
         spec: DataSpec,
         *,
+        quantiser: Quantiser = "fsq",
         smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0,
         steps: PositiveInt = 8,
         choice_temperature: NonNegativeFloat = 4.5,
@@ -72,7 +73,7 @@ class MaskGIT(Tokenised):
         guidance: NonNegativeFloat = 1.0,
         **rest: Any,
     ) -> None:
-        super().__init__(spec, **rest)
+        super().__init__(spec, quantiser=quantiser, **rest)
         self.classes = spec.classes if labels else None
         self.conditional = bool(self.classes)
         self.label_dropout, self.guidance, self.smoothing = label_dropout, guidance, smoothing

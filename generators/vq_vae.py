@@ -31,22 +31,15 @@ from generators._schedule import descend
 from generators._tokeniser import Tokenised
 
 PRESETS: Presets = {
-    "test": {"levels": [4, 3], "width": 8, "blocks": 1, "layers": 1, "heads": 2, "prior_width": 16, "lr": 5e-3},
+    "test": {
+        "codes": 12, "code_size": 4, "width": 8, "blocks": 1, "layers": 1, "heads": 2, "prior_width": 16, "lr": 5e-3,
+    },
     "tiny": {"width": 32, "blocks": 1, "layers": 2, "prior_width": 96, "lr": 4e-3, "tokeniser_share": 0.3},
     "paper": {
-        "quantiser": "ema",
-        "codes": 512,
-        "side": 8,
-        "width": 128,
-        "blocks": 2,
-        "decoder": "gaussian",
-        "lr": 2e-4,
-        "layers": 8,
-        "heads": 8,
-        "prior_width": 512,
-        "prior_lr": 3e-4,
+        "codes": 512, "side": 8, "width": 128, "blocks": 2, "decoder": "gaussian", "lr": 2e-4, "layers": 8, "heads": 8,
+        "prior_width": 512, "prior_lr": 3e-4,
     },  # section 3.2 has 8x8x10 codes for CIFAR10, here 8x8; a transformer in place of the PixelCNN
-}
+}  # fmt: skip
 
 
 @generator("vq_vae", modalities={"image"}, paper="arXiv:1711.00937", presets=PRESETS, sampling=("temperature",))

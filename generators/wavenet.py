@@ -34,7 +34,8 @@ from generators._labels import known
 PRESETS: Presets = {
     "test": {"width": 8, "skip": 16, "layers": 2, "stacks": 2, "lr": 5e-3, "labels": True},
     "tiny": {"width": 32, "skip": 64, "layers": 9, "stacks": 1, "truncate": 2048, "lr": 4e-3},
-    "paper": {"width": 32, "skip": 512, "layers": 10, "stacks": 3},  # common in open implementations: the paper says no sizes
+    # dilations as in section 2.1; of widths the paper says nothing, and these are common in open implementations
+    "paper": {"width": 32, "skip": 512, "layers": 10, "stacks": 3},
 }
 MU, CELLS = 255, 256
 

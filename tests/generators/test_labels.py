@@ -38,7 +38,7 @@ def labelled(family: str) -> DataSpec:
 
 DIGITS: dict[str, dict[str, Any]] = {
     "cvae": {"latent": 8, "width": 200, "lr": 3e-3, "prior": "gmm"},
-    "cvq_vae": {"levels": [5, 4], "width": 32, "blocks": 1, "layers": 2, "prior_width": 64, "lr": 4e-3},
+    "cvq_vae": {"codes": 20, "width": 32, "blocks": 1, "layers": 2, "prior_width": 64, "lr": 4e-3},
     "projection_gan": {"width": 32, "latent": 32, "lr": 5e-3},
     **{
         name: {"space": "latent", "latent": 8, "width": 128, "lr": 2e-3, "labels": True}
