@@ -62,12 +62,12 @@ class TestMixturePrior:
         prior = MixturePrior(2, 2)
         prior.fit(clusters(600), None, stream(0, "fit"))
         rows = Rows(stream(0, "s"), 40)
-        first = rows.uniform().double() < prior.weights[0, 0]
-        means, scales = (torch.where(first.view(-1, *[1] * (x.ndim - 1)), *x) for x in (prior.means, prior.scales))
-        expected = (means + (scales @ rows.normal(2).double()[:, :, None]).squeeze(2)).float()
+        which = (rows.uniform().double() >= prior.weights[0, 0]).long()
+        moved = (prior.scales[which] @ rows.normal(2).double()[:, :, None]).squeeze(2)
+        expected = (prior.means[which] + moved).float()
         rng = stream(0, "s")
         parts = torch.cat([prior.draw(Rows(rng, n)) for n in (1, 32, 7)])
-        assert 5 < first.sum() < 35
+        assert 5 < which.sum() < 35
         torch.testing.assert_close(prior.draw(Rows(stream(0, "s"), 40)), expected)
         torch.testing.assert_close(parts, expected)
 
