@@ -240,6 +240,7 @@ class ExtractorEntry(Entry):
     on: frozenset[str]
     fits: Callable[[DataSpec], bool]
     locate: Locate
+    knows: Callable[[DataSpec], bool] = lambda spec: True
     default_for: frozenset[str] = frozenset()
     classic: Mapping[str, str] = field(default_factory=dict)
     lead: int | None = None
@@ -663,6 +664,7 @@ def extractor(
     *,
     on: Iterable[Modality] = ("image",),
     fits: Callable[[DataSpec], bool] = lambda spec: True,
+    knows: Callable[[DataSpec], bool] = lambda spec: True,
     locate: Locate = lambda: "embedded",
     default_for: Iterable[Modality] = (),
     classic: Mapping[str, str] | None = None,
@@ -671,6 +673,7 @@ def extractor(
     """Register a function without arguments that loads an Extractor.
 
     on: modalities it reads.  fits: whether it means anything on such data.  locate: as for a dataset, for its weights.
+    knows: of a classifier, whether its classes are those of the data, which ``captions`` name, in their order.
     default_for: modalities that ``bench.evaluate`` sees through it where nobody names an extractor.
     classic: what the field calls a measure on it, ``{"fd": "fad"}``.
     lead: 0 or more: a measure on the extractor with the lowest leads the others. Left out: behind them.
@@ -682,6 +685,7 @@ def extractor(
             make=make,
             on=frozenset(on),
             fits=fits,
+            knows=knows,
             locate=locate,
             default_for=frozenset(default_for),
             classic=dict(classic or {}),

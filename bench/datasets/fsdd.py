@@ -12,6 +12,7 @@ from pydantic import PositiveFloat
 from bench import DataError, dataset
 from bench.datasets._audio import AudioDataset
 from bench.datasets._content import find
+from bench.datasets._image import DIGITS
 from bench.datasets._items import Item, Source, identity_of
 from bench.datasets._sounds import prepare_sounds
 from bench.datasets._stages import Clean, Level, Rate, SoundStages
@@ -24,7 +25,6 @@ _HOW = (
     "get github.com/Jakobovski/free-spoken-digit-dataset and point `root` or GENBENCH_DATA at the folder that holds it"
 )
 _NAME = re.compile(r"(\d)_([a-z]+)_(\d+)\.wav")
-DIGITS = tuple("0123456789")
 
 
 @dataset("fsdd", modality="audio", locate=lambda: str(find("FSDD", "", _PLACES, _HOW)))

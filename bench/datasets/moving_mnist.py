@@ -1,9 +1,10 @@
-"""Moving MNIST (Srivastava, Mansimov & Salakhutdinov 2015, arXiv:1502.04681, section 4.2), generated as published.
+"""Moving MNIST (Srivastava, Mansimov & Salakhutdinov 2015, arXiv:1502.04681, section 4.2), generated as its code does.
 
 A clip shows digits that move through a frame of 64x64 and bounce off its edges. Each begins at a uniform place and
 moves in a uniform direction, a tenth of the way that it has (the frame less the digit) a frame; where two overlap the
-brighter pixel is seen. The test clips follow the same law as the file that others share, and are not its clips. No
-clip of one split shows a digit that another split shows.
+brighter pixel is seen. That all are as fast is of the authors' code: their text has speeds drawn from a range. The test
+clips follow the same law as the file that others share, and are not its clips. No clip of one split shows a digit that
+another split shows.
 """
 
 from __future__ import annotations

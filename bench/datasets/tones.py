@@ -35,7 +35,7 @@ Rng = np.random.Generator
 def tones() -> AudioDataset:
     """2,400 synthesised sounds of eight kinds, half a second at 8 kHz; embedded (1,600 train, 400 valid, 400 test)."""
     splits = {split: made(n, seed) for seed, (split, n) in enumerate(SIZES.items())}
-    return AudioDataset("tones", splits, len(KINDS), float(RATE))
+    return AudioDataset("tones", splits, tuple(KINDS), float(RATE))
 
 
 @cache

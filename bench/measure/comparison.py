@@ -15,12 +15,12 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 import torch
 from torch import Tensor
 
-from bench.errors import GenbenchError, Omitted, TooFew
+from bench.errors import GenbenchError, Omitted, TooFew, calling
 from bench.measure.feature_store import FeatureSet, FeatureStore, unnamed
 from bench.modalities import modality_of
 from bench.modalities._examples import Examples, arrays_of, images_of, ordered_hash, texts_of
 from bench.modalities._pictures import Pictures
-from bench.protocols import Extractor
+from bench.protocols import DataSpec, Extractor
 from bench.reading.arrays import Statistics
 from bench.record import Estimate
 from bench.registry import MetricEntry, Side, Subject, registry
@@ -100,6 +100,11 @@ class Comparison(ABC):
     @property
     def reference(self) -> Tensor:
         return self.tensor("reference")
+
+    @property
+    def spec(self) -> DataSpec | None:
+        """The form of the data, where a dataset is compared with."""
+        return None
 
     @property
     def reference_name(self) -> str:
@@ -213,6 +218,15 @@ class Space:
     @property
     def labels(self) -> Tensor:
         return self.comparison.labels
+
+    @property
+    def knows_classes(self) -> bool:
+        """Whether the extractor tells the classes of the data apart, and no others; True where nobody can say."""
+        if (spec := self.comparison.spec) is None or self.name is None:
+            return True
+        entry = registry.get("extractors", self.name)
+        with calling(f"the extractor {entry.name!r} of {entry.origin}, asked whether it knows these classes,"):
+            return bool(entry.knows(spec))
 
     @property
     def protocol(self) -> Protocol:

@@ -26,7 +26,10 @@ def frame_throughput(trial: Trial) -> Estimate:
 
 @metric("realtime_factor", aspect="efficiency", unit="1", better="higher", least=0, on={"audio", "music", "video"})
 def realtime_factor(trial: Trial) -> Estimate:
-    """Seconds of sound or film drawn per second: above 1 it is made faster than it plays."""
+    """Seconds of sound or film drawn per second: above 1 it is made faster than it plays.
+
+    Some call its inverse, seconds of computing a second of sound, by this name.
+    """
     rate = trial.dataset.frame_rate if isinstance(trial.dataset, Scored) else trial.spec.rate
     if rate is None:
         raise Omitted("the data does not say how fast it plays (its spec has no rate)")

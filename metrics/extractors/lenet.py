@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bench import DataError, DataSpec, Features, Omitted, extractor, sha256
+from metrics.extractors._digits import are_digits
 from metrics.extractors._image import exact_arithmetic
 
 WEIGHTS = Path(__file__).with_name("lenet.safetensors")
@@ -68,7 +69,7 @@ def grey(spec: DataSpec) -> bool:
     return spec.modality == "image" and spec.shape[0] == 1
 
 
-@extractor("lenet", fits=grey, lead=2)
+@extractor("lenet", fits=grey, knows=are_digits, lead=2)
 def lenet() -> LeNetExtractor:
     """Digit classifier with 84 features and 10 classes; weights shipped."""
     return LeNetExtractor()

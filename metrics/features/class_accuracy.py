@@ -55,7 +55,11 @@ def class_accuracy_of(space: Space) -> Estimate:
     logits = space.of("conditional").logits
     if logits is None:
         raise Omitted(f"{space.name or 'a table of vectors'} is no classifier: this needs an extractor that is one")
+    if not space.knows_classes:
+        raise Omitted(f"{space.name} tells other classes apart than those that this data has")
     asked = int(labels.max()) + 1
     if asked != logits.shape[1]:
         raise Omitted(f"{space.name} knows {logits.shape[1]} classes, and samples were asked for of {asked}")
+    if space.comparison.spec and not space.comparison.spec.captions:
+        space.remark("the classes of the data have no names: its first was taken for the classifier's, and so on")
     return class_accuracy(logits, labels)

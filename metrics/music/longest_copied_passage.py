@@ -4,7 +4,8 @@ down as a whole, a run of a training piece (of text: McCoy et al. 2023, arXiv:21
 A run is spelled by the chords of its frames, each from its lowest note up, and by the steps of that lowest note between
 them: so two runs are spelled alike where one is the other in another key. Across a silent frame the step is 0, and a
 passage may go on in another key behind it. Held chords are copied easily, and composers copy too: no length is good in
-itself, and held-out pieces of the same length are what to compare with.
+itself, and held-out pieces of the same length are what to compare with. Of pieces that are cut into windows a run ends
+where its window does.
 
 Runs are found by prefix doubling, and a few copies have a place of their own in the interval, as those of words
 (``copied_ngram``).

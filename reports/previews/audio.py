@@ -1,4 +1,4 @@
-"""Audio: each clip as its waveform above its spectrogram, and, where it is small, as a sound to listen to.
+"""Audio: each clip as its waveform above its spectrogram, and as a sound to listen to, of a long one the beginning.
 
 Pictures stand one below another, and so do the players, in the same order.
 """
@@ -6,7 +6,6 @@ Pictures stand one below another, and so do the players, in the same order.
 from __future__ import annotations
 
 import io
-import itertools
 import math
 import wave
 from typing import BinaryIO
@@ -20,7 +19,7 @@ from reports.previews._pictures import grid, png
 from reports.previews._shown import Shown
 
 CLIPS = 3
-LARGEST = 2**18  # bytes of a sound that a page carries
+LARGEST = 2**18  # bytes of a sound that a page carries: three seconds at 44.1 kHz
 RATES = (1000, 192_000)  # samples a second that players take
 WIDTH, WAVE, BANDS = 288, 32, 64  # pixels across, of the waveform and of the spectrogram in height
 WINDOW, FLOOR = 2 * BANDS, -80.0  # samples of a spectrum; decibels that are black
@@ -33,9 +32,8 @@ def show(file: BinaryIO) -> Shown:
     clips = [np.nan_to_num(x[:length]).clip(-1, 1) for x, length in zip(found.samples, found.lengths, strict=True)]
     drawn = np.stack([_drawn(x.mean(1) if x.ndim == 2 else x) for x in clips])
     playable = found.rate and RATES[0] <= found.rate <= RATES[1]
-    sounds = [_wav(x, found.rate) for x in clips] if found.rate and playable else []
-    small = itertools.takewhile(lambda sound: len(sound) <= LARGEST, sounds)  # or a player would be beside another's
-    return Shown(png=png(grid(drawn[:, None], columns=1)), sounds=tuple(small))
+    sounds = tuple(_wav(x, found.rate) for x in clips) if found.rate and playable else ()
+    return Shown(png=png(grid(drawn[:, None], columns=1)), sounds=sounds)
 
 
 def _fits(shape: Shape, dtype: np.dtype) -> bool:
@@ -64,10 +62,11 @@ def _spectrogram(x: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _wav(x: NDArray[np.float32], rate: float) -> bytes:
-    """A sound file of 16 bits."""
-    buffer = io.BytesIO()
+    """A sound file of 16 bits, of no more than ``LARGEST`` bytes."""
+    buffer, channels = io.BytesIO(), x.shape[1] if x.ndim == 2 else 1
+    x = x[: (LARGEST - 44) // (2 * channels)]  # behind the header
     with wave.open(buffer, "wb") as file:
-        file.setnchannels(x.shape[1] if x.ndim == 2 else 1)
+        file.setnchannels(channels)
         file.setsampwidth(2)
         file.setframerate(round(rate))
         file.writeframes(np.rint(x * 32767).astype("<i2").tobytes())

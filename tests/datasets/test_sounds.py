@@ -206,6 +206,7 @@ class TestSpokenDigits:
     def test_splits_are_by_take(self) -> None:
         data = fsdd()
         assert (len(data.train), len(data.valid), len(data.test)) == (2400, 300, 300)
+        assert data.spec.captions and data.spec.captions[3] == "a three" and len(data.spec.captions) == 10
         assert data.spec.classes == 10 and data.spec.shape == (8000,) and data.spec.rate == 8000
         for part in (data.train, data.valid, data.test):
             assert part.labels is not None and len(set(part.labels.bincount().tolist())) == 1

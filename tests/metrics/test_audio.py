@@ -18,7 +18,7 @@ from bench.registry import registry
 from metrics.audio.clipping_share import clipping_share
 from metrics.audio.log_spectral_distance import decibels, log_spectral_distance
 from metrics.audio.silence_share import silence_share, silence_share_of
-from metrics.extractors.ear import ear, ear_tones
+from metrics.extractors.ear import TONES, ear, ear_tones
 from metrics.features.kad import bandwidth, kernel_audio_distance
 
 RATE = 8000
@@ -155,6 +155,7 @@ class TestEar:
     def test_it_knows_the_kinds_of_tones(self) -> None:
         data = tones().test
         assert data.labels is not None
+        assert tones().spec.captions == TONES
         found = ear_tones()(data.rows[:160])
         assert found.features.shape == (160, 64) and found.logits is not None
         assert (found.logits.argmax(1) == data.labels[:160]).float().mean() > 0.93

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,13 +16,14 @@ from PIL import Image
 from scipy import stats
 from torch import Tensor
 
-from bench import Comparison, Estimate, GenbenchError, Omitted, Trial, bounded_interval
+from bench import Comparison, DataSpec, Estimate, GenbenchError, Omitted, Trial, bounded_interval
 from bench.datasets.digits import digits
 from bench.datasets.mnist import mnist5k
 from bench.modalities._examples import Examples
 from bench.modalities._pictures import Pictures
 from bench.streams import normal
 from generators.controls import Real
+from metrics.extractors._digits import DIGITS, are_digits
 from metrics.features.class_accuracy import class_accuracy, class_accuracy_of
 from metrics.image.clip_score import PairEncoder, clip_score, clip_score_of
 
@@ -39,9 +41,19 @@ def rows(n: int, d: int, seed: int = 0) -> Tensor:
 class Given(Comparison):
     """Samples, labels and prompts from anywhere."""
 
-    def __init__(self, samples: Examples, labels: Tensor | None = None, prompts: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        samples: Examples,
+        labels: Tensor | None = None,
+        prompts: list[str] | None = None,
+        spec: DataSpec | None = None,
+    ) -> None:
         super().__init__("image", seed=0, device=CPU)
-        self._samples, self._labels, self._prompts = samples, labels, prompts
+        self._samples, self._labels, self._prompts, self._spec = samples, labels, prompts, spec
+
+    @property
+    def spec(self) -> DataSpec | None:
+        return self._spec
 
     def _stored(self, side: Any) -> Examples:
         return self._samples
@@ -125,6 +137,36 @@ class TestClassAccuracyOfSamples:
         x = mnist5k().test.pixels[:10]
         with pytest.raises(Omitted, match="lenet knows 10 classes, and samples were asked for of 5"):
             class_accuracy_of(Given(x, torch.arange(10) % 5).space("lenet"))
+
+    def test_as_many_classes_that_are_others_are_a_reason(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Ten kinds of clothes are no digits; classes that nobody named are taken for them, and that is told."""
+        x, labels = mnist5k().test.pixels[:10], torch.arange(10)
+        spec = DataSpec("image", (1, 28, 28), "continuous", classes=10)
+        clothes = replace(spec, captions=("shirt", "shoe", *(f"{i} sandals" for i in range(8))))
+        with pytest.raises(Omitted, match="lenet tells other classes apart than those that this data has"):
+            class_accuracy_of(Given(x, labels, spec=clothes).space("lenet"))
+        with caplog.at_level("WARNING", logger="genbench"):
+            class_accuracy_of(Given(x, labels, spec=spec).space("lenet"))
+        assert [record.getMessage() for record in caplog.records] == [
+            "on lenet: the classes of the data have no names: its first was taken for the classifier's, and so on"
+        ]
+
+    @pytest.mark.parametrize(
+        ("names", "are"),
+        [
+            (digits().spec.captions, True),
+            ([f"{i} - {name}" for i, name in enumerate(DIGITS)], True),
+            ([f"class_{i}" for i in range(10)], True),
+            (list(reversed(DIGITS)), False),
+            (DIGITS[:9], False),
+            (["airplane", *DIGITS[1:]], False),
+            (None, True),
+        ],
+    )
+    def test_digits_are_known_by_their_names(self, names: Sequence[str] | None, are: bool) -> None:
+        captions = None if names is None else tuple(names)
+        count = 10 if captions is None else len(captions)
+        assert are_digits(DataSpec("image", (1, 8, 8), "continuous", classes=count, captions=captions)) is are
 
     def test_a_network_that_is_no_classifier_is_a_reason(self) -> None:
         plain: Any = SimpleNamespace(
