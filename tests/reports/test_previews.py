@@ -93,7 +93,7 @@ def test_a_tone_is_a_line_in_its_spectrogram_and_can_be_played() -> None:
 
 
 def test_of_a_long_sound_the_beginning_is_heard_and_without_a_rate_none() -> None:
-    long = np.tile(np.float32([0.5, -0.5]), (1, 100_000))
+    long = np.tile(np.array([0.5, -0.5], np.float32), (1, 100_000))
     assert not shown("audio", npz(samples=long[:, :100])).sounds
     for clip, channels in ((long, 1), (np.stack([long, long], 2), 2)):
         (sound,) = shown("audio", npz(samples=clip, rate=44100.0)).sounds
