@@ -99,7 +99,7 @@ class Preparation(BaseModel, frozen=True):
 
     held: examples in the source.   splits: how many are left in each.   classes: their names, if there are labels.
     sizes: how many came in each size, ``64x48``, the most frequent first.   steps: what was done to how many.
-    rate: samples a second, of sounds.
+    rate: samples of a sound or frames of a film a second.
     """
 
     fingerprint: str
@@ -110,7 +110,7 @@ class Preparation(BaseModel, frozen=True):
     steps: dict[str, int]
     findings: tuple[Finding, ...]
     remarks: tuple[str, ...]
-    rate: int | None = None
+    rate: float | None = None
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -133,8 +133,11 @@ def findings_of(
     of: int,
     clean: Clean,
     labels: Sequence[str | None] = (),
+    compared: int | None = None,
 ) -> tuple[Finding, ...]:
     """All that is wrong. bad: what cannot be used, by name, with the reason.   names, labels: of the rows of twins.
+
+    of: how many were looked at.   compared: how many twins were looked for among, where these are not the same.
 
     What is left out is counted once; of what stays is told, besides, which of the held out has another label.
     """
@@ -149,7 +152,7 @@ def findings_of(
         Finding(
             what=what,
             count=len(each),
-            of=of,
+            of=of if compared is None or what in bad else compared,
             examples=tuple(each[:NAMED]),
             dropped=clean == "drop" and what != UNLIKE,
             leaks=what in (LEAK, NEAR_LEAK, GROUPS),

@@ -46,8 +46,7 @@ def prepare_sounds(source: Source[Recording], stages: SoundStages) -> AudioDatas
 
 def _opened(source: Source[Recording], folder: Path) -> AudioDataset | None:
     def build(about: Preparation, splits: Splits) -> AudioDataset:
-        rate = None if about.rate is None else float(about.rate)
-        data = AudioDataset(source.name, splits, class_names(about), rate, known=about.fingerprint)
+        data = AudioDataset(source.name, splits, class_names(about), about.rate, known=about.fingerprint)
         data.prepared = about
         return data
 
@@ -63,7 +62,7 @@ class PreparingSounds(Preparing):
     rate: int = 0
 
     def finish(self, rows: Rows) -> Preparation:
-        return super().finish(rows).model_copy(update={"rate": self.rate})
+        return super().finish(rows).model_copy(update={"rate": float(self.rate)})
 
     @property
     def header(self) -> str:
@@ -103,10 +102,6 @@ class PreparingSounds(Preparing):
         length = max(1, round(self.stages.seconds * self.rate))
         self.steps.update(cut=len(wave) > length, padded=len(wave) < length)
         return fitted(levelled(wave, self.stages.level), length)
-
-    def keep(self, wave: Wave) -> None:
-        self.rows = self.rows or Rows(self.work / "rows", wave.shape, self.dtype)
-        self.rows.append(wave)
 
     def described(self) -> Iterator[str]:
         stages = self.stages

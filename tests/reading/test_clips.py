@@ -73,6 +73,7 @@ class TestSounds:
         table = evaluate(tmp_path / "a", tmp_path / "b", metrics=names, modality="audio")
         assert table.value.tolist() == pytest.approx([0.0, 0.1])
         waves = examples_in(tmp_path / "a", "audio")
+        assert isinstance(waves, Tensor)
         for name, rate in (("a", 4000), ("b", 4000), ("c", 8000)):
             np.savez(tmp_path / f"{name}.npz", samples=waves, rate=np.float64(rate))
         again = evaluate(tmp_path / "a.npz", tmp_path / "b.npz", metrics=names, modality="audio")
