@@ -14,7 +14,7 @@ from bench.reading.folders import EXAMPLES
 
 NAMED, PICTURED = 1000, 12  # examples of a finding that are kept by name, and as pictures
 UNDECODABLE, WRONG_MODE = "cannot be decoded", "are of a mode that eight bits of grey or RGB cannot hold"
-SILENT, CLIPPED = "are silent", "are clipped"
+SILENT, CLIPPED, OTHER_RATE = "are silent", "are clipped", "are of another rate than the first"
 TWICE, NEARLY = "stand there twice", "stand there nearly twice"
 LEAK, NEAR_LEAK = "are in two splits", "are nearly in two splits"
 GROUPS = "are of a group that is in two splits"
@@ -28,6 +28,7 @@ _RULES = {
     LEAK: "what is held out stays",
     NEAR_LEAK: "what is held out stays",
     GROUPS: "what is held out stays",
+    OTHER_RATE: "rate brings all to one",
     LABELS: "none of them stays, for whose label is right cannot be told",
 }
 _MODES = {

@@ -52,8 +52,8 @@ class Stages:
 class SoundStages:
     """What is done to sounds of any source, in this order; channels are mixed to one before.
 
-    clean: what cannot be decoded, is cut off, silent, clipped, stands twice or is in training and held out is dropped,
-    refused, or, where it can be, kept.
+    clean: what cannot be decoded, is cut off, silent, clipped, of another rate than most, stands twice or is in
+    training and held out is dropped, refused, or, where it can be, kept.
     denoise: None for none.   rate: samples a second that all are brought to; needed where rates differ.
     trim: whether what is more than 40 dB below the loudest is cut off at both ends.
     level: "peak": the loudest sample is at 0.95 of full scale; "rms": the root of the mean square is at 0.1, or lower
