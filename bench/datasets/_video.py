@@ -87,12 +87,14 @@ class PreparingFilms(Preparing):
             return
         frames, there, said, stages = found.pixels, found.there, found.said, self.stages
         if not there:
-            return self.useless(EMPTY, item.name, "no frame in it")
+            self.useless(EMPTY, item.name, "no frame in it")
+            return
         cut = len(frames) < stages.frames * stages.most and there < said - max(1, LACKING * said)
         if cut and self.wrong(CUT, item.name, f"{there} of {said} frames are there"):
-            return None
+            return
         if len(frames) < stages.frames:
-            return self.useless(SHORT, item.name, f"{len(frames)} frames, and a clip has {stages.frames}")
+            self.useless(SHORT, item.name, f"{len(frames)} frames, and a clip has {stages.frames}")
+            return
         self.sizes[f"{frames[0].shape[2]}x{frames[0].shape[1]}"] += 1
         self.rates[found.rate] += 1
         first, clips = len(self.names), self.formed(frames)
@@ -125,8 +127,8 @@ class PreparingFilms(Preparing):
     def own_remarks(self) -> Iterator[str]:
         n, grey = sum(self.sizes.values()), self.steps["grey"]
         if self.stages.fps is None and one_rate(self.rates) is None:
-            some = ", ".join(f"{rate:g}" for rate in sorted(rate for rate in self.rates if rate)[:3])
-            yield f"films differ in frames a second ({some}): that of clips is not known; fps brings them to one"
+            some = ", ".join("not said" if rate is None else f"{rate:g}" for rate, _ in self.rates.most_common(3))
+            yield f"films share no number of frames a second ({some}), so that of clips is not known: fps sets one"
         if self.stages.mode is None and 0 < grey < n:
             yield f"{grey} of {n} films are grey, the others RGB: grey is repeated to RGB"
 

@@ -215,9 +215,7 @@ def test_clips_have_the_rate_of_their_films_where_these_share_one(folder: Path) 
     film(folder / "a" / "faster.gif", shades(15), rate=20)
     data = clips(str(folder), frames=4, size=16)
     assert data.spec.rate is None
-    assert any(
-        "differ in frames a second (10, 20): that of clips is not known; fps" in r for r in data.prepared.remarks
-    )
+    assert any("a second (10, 20), so that of clips is not known: fps sets one" in r for r in data.prepared.remarks)
 
 
 def test_clips_are_grey_where_all_films_are(tmp_path: Path) -> None:
