@@ -29,6 +29,8 @@ _PLAIN = {
     "can not be read in full": "the file of its weights is damaged or cut off: copy both again, or export it anew",
     "External data path": "the file of its weights is not beside it: copy both, or export it with external_data=False",
     "PytorchStreamReader failed": "it is damaged, cut off, or no file of TorchScript: copy it again, or save it anew",
+    "Invalid data found when processing input": "it is damaged, cut off, or no film: copy it again, or make it anew",
+    "] End of file": "it is cut off, or no film: copy it again, or make it anew",
     "File is not a zip file": "it is no archive, or it is truncated: copy it again, or make it anew",
 }
 
@@ -66,6 +68,8 @@ def fault(error: Exception) -> str:
     for theirs, plain in _PLAIN.items():
         if theirs in words(error):
             return plain
+    if isinstance(said := getattr(error, "strerror", None), str) and said:
+        return said  # of FFmpeg, without its number and the path
     return named(words(error).strip().partition("\n")[0] or type(error).__name__)
 
 

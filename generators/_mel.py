@@ -49,7 +49,8 @@ class LogMel(nn.Module):
             raise GenbenchError(f"hop = {hop}: should be at most half of window, which is {window}")
         self.samples, self.hop, self.size = spec.shape[0], hop, window
         self.frames = MULTIPLE * math.ceil(spec.shape[0] / hop / MULTIPLE)
-        self.images = DataSpec("image", (1, bands, self.frames), "continuous", classes=spec.classes)
+        form = (1, bands, self.frames)
+        self.images = DataSpec("image", form, "continuous", classes=spec.classes, captions=spec.captions)
         triangles = mel_filters(bands, window // 2 + 1, spec.rate)
         angles = 2 * math.pi * torch.rand(window // 2 + 1, self.frames + 1, generator=torch.Generator().manual_seed(0))
         parts = {

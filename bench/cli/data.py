@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bench.datasets._inspection import Inspection
 
 _MOST = 12  # classes and sizes in the terminal; the page has all
+_ITEMS = {"text": "documents", "video": "films"}  # what a source holds, where that is not what splits do
 
 
 @command("data")
@@ -98,7 +99,7 @@ def _print(found: Inspection) -> None:
 def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
     yield "fingerprint", found.fingerprint
     if found.held is not None:
-        yield "in the source", f"{found.held:,} {'documents' if found.modality == 'text' else found.unit}"
+        yield "in the source", f"{found.held:,} {_ITEMS.get(found.modality, found.unit)}"
     for split, count in found.splits.items():
         yield split, f"{count:,} {found.unit}"
     if found.left_out is not None:

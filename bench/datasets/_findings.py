@@ -14,7 +14,7 @@ from bench.reading.folders import EXAMPLES
 
 NAMED, PICTURED = 1000, 12  # examples of a finding that are kept by name, and as pictures
 UNDECODABLE, WRONG_MODE = "cannot be decoded", "are of a mode that eight bits of grey or RGB cannot hold"
-SILENT, CLIPPED = "are silent", "are clipped"
+SILENT, CLIPPED, OTHER_RATE = "are silent", "are clipped", "are of another rate than the first"
 TWICE, NEARLY = "stand there twice", "stand there nearly twice"
 LEAK, NEAR_LEAK = "are in two splits", "are nearly in two splits"
 GROUPS = "are of a group that is in two splits"
@@ -28,6 +28,7 @@ _RULES = {
     LEAK: "what is held out stays",
     NEAR_LEAK: "what is held out stays",
     GROUPS: "what is held out stays",
+    OTHER_RATE: "rate brings all to one",
     LABELS: "none of them stays, for whose label is right cannot be told",
 }
 _MODES = {
@@ -99,7 +100,7 @@ class Preparation(BaseModel, frozen=True):
 
     held: examples in the source.   splits: how many are left in each.   classes: their names, if there are labels.
     sizes: how many came in each size, ``64x48``, the most frequent first.   steps: what was done to how many.
-    rate: samples a second, of sounds.
+    rate: samples of a sound or frames of a film a second.
     """
 
     fingerprint: str
@@ -110,7 +111,7 @@ class Preparation(BaseModel, frozen=True):
     steps: dict[str, int]
     findings: tuple[Finding, ...]
     remarks: tuple[str, ...]
-    rate: int | None = None
+    rate: float | None = None
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -133,8 +134,11 @@ def findings_of(
     of: int,
     clean: Clean,
     labels: Sequence[str | None] = (),
+    compared: int | None = None,
 ) -> tuple[Finding, ...]:
     """All that is wrong. bad: what cannot be used, by name, with the reason.   names, labels: of the rows of twins.
+
+    of: how many were looked at.   compared: how many twins were looked for among, where these are not the same.
 
     What is left out is counted once; of what stays is told, besides, which of the held out has another label.
     """
@@ -149,7 +153,7 @@ def findings_of(
         Finding(
             what=what,
             count=len(each),
-            of=of,
+            of=of if compared is None or what in bad else compared,
             examples=tuple(each[:NAMED]),
             dropped=clean == "drop" and what != UNLIKE,
             leaks=what in (LEAK, NEAR_LEAK, GROUPS),

@@ -18,7 +18,7 @@ from bench.datasets._events import EventDataset
 from bench.datasets._findings import Preparation, decide, findings_of
 from bench.datasets._image import SPLITS
 from bench.datasets._rolls import KEYS, LOWEST, RollDataset
-from bench.datasets._split import Share, grouped, held_out, missing
+from bench.datasets._split import Share, grouped, parted
 from bench.datasets._stages import Clean
 from bench.errors import DataError, counted, named
 from bench.protocols import SplitName
@@ -100,7 +100,8 @@ def prepare_pieces(
     decide(name, findings, stages.clean)
     gone = {twin.row for twin in same} if stages.clean == "drop" else set()
     left = np.array([row for row in range(len(kept)) if row not in gone])
-    rows = _split(named(name), left, kept, keys_of(looks, groups, same), stages)
+    keys, shares = keys_of(looks, groups, same), (stages.valid, stages.test)
+    rows = parted(named(name), "piece", left, [piece.split for piece in kept], keys, keys, shares)
     rolls, cut = _windows({split: [kept[row].roll for row in rows[split]] for split in SPLITS}, stages.window)
     kinds: Mapping[Form, Callable[..., RollDataset | EventDataset]] = {"roll": RollDataset, "events": EventDataset}
     data = kinds[stages.form](named(name), rolls, rate)
@@ -124,17 +125,6 @@ def normal_form(roll: np.ndarray) -> np.ndarray:
         return roll[:0]
     inside = roll[sounds[0] : sounds[-1] + 1]
     return np.ascontiguousarray(np.roll(inside, -int(np.flatnonzero(inside.any(0))[0]), axis=1))
-
-
-def _split(
-    name: str, left: np.ndarray, pieces: Sequence[Piece], keys: np.ndarray, stages: MusicStages
-) -> dict[SplitName, np.ndarray]:
-    """Rows by split: as they were set apart, and what is missing cut from the training set."""
-    given = {s: left[[pieces[row].split == s for row in left]] for s in SPLITS if any(p.split == s for p in pieces)}
-    pool = given.get("train", left)
-    wanted = missing(name, given, stages.valid, stages.test)
-    cut = held_out(name, keys[pool], keys[pool], wanted)
-    return {**given, **{split: pool[places] for split, places in cut.items()}}
 
 
 def _windows(

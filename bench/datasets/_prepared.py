@@ -98,14 +98,6 @@ class PreparingPictures(Preparing):
         self.steps["resized"] += found is not pixels
         return in_mode(found, mode) if mode else found
 
-    def keep(self, pixels: np.ndarray) -> None:
-        """Grey among RGB is repeated to RGB, whichever came first."""
-        if self.rows is None:
-            self.rows = Rows(self.work / "rows", pixels.shape)
-        elif len(pixels) > self.rows.shape[0]:
-            self.rows = self.rows.repeated(len(pixels))
-        self.rows.append(np.broadcast_to(pixels, self.rows.shape))
-
     def described(self) -> Iterator[str]:
         if self.stages.denoise:
             yield f"denoise/1/{self.stages.denoise}"

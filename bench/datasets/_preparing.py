@@ -18,12 +18,12 @@ import numpy as np
 
 from bench.datasets._clean import Looks, keys_of, straddling, twins
 from bench.datasets._content import Fingerprint
-from bench.datasets._findings import UNDECODABLE, WRONG_MODE, Finding, Preparation, decide, findings_of, shown
+from bench.datasets._findings import UNDECODABLE, WRONG_MODE, Finding, Preparation, Twin, decide, findings_of, shown
 from bench.datasets._image import SPLITS, Splits
 from bench.datasets._items import Item, Source
 from bench.datasets._rows import Rows, write_npy
-from bench.datasets._split import grouped, held_out, missing
-from bench.datasets._stages import SoundStages, Stages
+from bench.datasets._split import grouped, parted
+from bench.datasets._stages import FilmStages, SoundStages, Stages
 from bench.errors import DataError, named
 from bench.errors import shown as shown_value
 from bench.probes.pulse import alive
@@ -68,18 +68,22 @@ class Preparing(ABC):
     rows: what could be read, as models will see it, in its order; names and the rest in the same.
     bad: names of what is left out, with the reason.   flawed: of what stays all the same.
     worth: of two that are nearly the same that of the higher stays; empty where nobody can tell.
-    one, many: what messages call it.   faults: what is looked for in each.   dtype: of a row.
+    held: items of the source so far, those that were left out too.
+    one, many: what messages call it.   examples: what they call rows, where an item gives several.
+    faults: what is looked for in each.   dtype: of a row.
     """
 
     one: ClassVar[str]
     many: ClassVar[str]
+    examples: ClassVar[str] = ""
     faults: ClassVar[Sequence[str]]
     dtype: ClassVar[np.dtype]
-    stages: Stages | SoundStages
+    stages: Stages | SoundStages | FilmStages
 
-    def __init__(self, source: Source[Any], stages: Stages | SoundStages, work: Path) -> None:
+    def __init__(self, source: Source[Any], stages: Stages | SoundStages | FilmStages, work: Path) -> None:
         self.source, self.stages, self.work, self.name = source, stages, work, named(source.name)
         self.rows: Rows | None = None
+        self.held = 0
         self.names, self.groups = list[str](), list[str | None]()
         self.labels, self.apart = list[str | int | None](), list[SplitName | None]()
         self.sizes, self.steps, self.worth = Counter[str](), Counter[str](), list[int]()
@@ -90,6 +94,7 @@ class Preparing(ABC):
         """Fill the folder. Raises DataError."""
         try:
             for item in alive(self.counted()):
+                self.held += 1
                 self.take(item)
             if self.rows is None:
                 why = next((f": {name} ({why})" for bad in self.bad.values() for name, why in bad), "")
@@ -108,11 +113,12 @@ class Preparing(ABC):
         labels = self.label_names()
         same = twins(looks, apart or None, lambda some: rows.take(some.tolist()), self.worth, labels)
         same += straddling(self.groups, apart, {twin.row for twin in same})
-        findings = findings_of(self.told(), same, self.names, self.held, self.stages.clean, labels)
+        findings = findings_of(self.told(), same, self.names, self.held, self.stages.clean, labels, self.compared)
         decide(self.source.name, findings, self.stages.clean)
         findings += tuple(self.asides(rows))
         gone = [twin.row for twin in same] if self.stages.clean == "drop" else []
-        splits = self.split(np.setdiff1d(np.arange(len(rows)), gone), keys_of(looks, self.groups, same), looks)
+        left, shares = np.setdiff1d(np.arange(len(rows)), gone), (self.stages.valid, self.stages.test)
+        splits = parted(self.name, self.one, left, self.apart, self.keys(looks, same), looks.digests, shares)
         classes = self.classes()
         np.save(self.work / "found.npy", rows.take(shown(same)))
         return Preparation(
@@ -172,10 +178,22 @@ class Preparing(ABC):
             return [None if label is None else str(label) for label in self.labels]
         return [known[label] if isinstance(label, int) and 0 <= label < len(known) else None for label in self.labels]
 
+    def keep(self, row: np.ndarray) -> None:
+        """Put it behind the others; grey among RGB is repeated to RGB, whichever came first."""
+        self.rows = self.rows or Rows(self.work / "rows", row.shape, self.dtype)
+        shape = np.broadcast_shapes(self.rows.shape, row.shape)
+        if shape != self.rows.shape:
+            self.rows = self.rows.repeated(shape)
+        self.rows.append(np.broadcast_to(row, shape))
+
     @property
-    def held(self) -> int:
-        """Items of the source, those that were left out too."""
-        return len(self.names) + sum(map(len, self.bad.values()))
+    def compared(self) -> int:
+        """Of how many it is told which stand twice."""
+        return self.held
+
+    def keys(self, looks: Looks, same: Sequence[Twin]) -> np.ndarray:
+        """``(rows,)``: what decides where a row goes."""
+        return keys_of(looks, self.groups, same)
 
     def classes(self) -> tuple[str, ...] | None:
         """Names of the labels, which become numbers of them; None unless every one has some."""
@@ -194,18 +212,6 @@ class Preparing(ABC):
         names, numbers = np.unique(np.array(self.labels), return_inverse=True)
         self.labels = numbers.tolist()
         return tuple(map(str, names.tolist()))
-
-    def split(self, left: np.ndarray, keys: np.ndarray, looks: Looks) -> dict[SplitName, np.ndarray]:
-        """Rows by split: as they were set apart, and what is missing cut from the training set."""
-        given = {split: left[[self.apart[row] == split for row in left]] for split in SPLITS if split in self.apart}
-        if empty := next((split for split, rows in given.items() if not len(rows)), ""):
-            raise DataError(f"{self.name}, {empty}: no {self.one} is left")
-        pool = given.get("train", left)
-        wanted = missing(self.name, given, self.stages.valid, self.stages.test)
-        gone = len(keys) - len(left)
-        what = f"{self.name}, of {len(keys)} without {gone} that are dropped," if gone else self.name
-        cut = held_out(what, keys[pool], looks.digests[pool], wanted)
-        return {**given, **{split: pool[places] for split, places in cut.items()}}
 
     def written(self, rows: Rows, splits: Mapping[SplitName, np.ndarray], labelled: bool) -> str:
         """The splits as files; returns their fingerprint: that of the same rows in memory, and what was done."""
@@ -232,7 +238,8 @@ class Preparing(ABC):
         yield from self.source.remarks
         yield from self.own_remarks()
         if 0 < self.steps["labelled"] < n:
-            yield f"{n - self.steps['labelled']:,} of {n:,} {self.many} have no label: those of the others are left out"
+            what = self.examples or self.many
+            yield f"{n - self.steps['labelled']:,} of {n:,} {what} have no label: those of the others are left out"
         for finding in findings:
             yield finding.told
 

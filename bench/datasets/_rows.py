@@ -44,9 +44,9 @@ class Rows:
         for start in range(0, len(self), most):
             yield self._read(start, min(most, len(self) - start))
 
-    def repeated(self, channels: int) -> Rows:
-        """The same with the first axis, of length one, repeated; this one is gone."""
-        wide = Rows(self.path.with_suffix(".wide"), (channels, *self.shape[1:]), self.dtype)
+    def repeated(self, shape: tuple[int, ...]) -> Rows:
+        """The same with axes of length one repeated to this shape; this one is gone."""
+        wide = Rows(self.path.with_suffix(".wide"), shape, self.dtype)
         for chunk in self.chunks():
             for row in np.broadcast_to(chunk, (len(chunk), *wide.shape)):
                 wide.append(row)

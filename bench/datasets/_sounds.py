@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from bench.datasets._audio import AudioDataset
 from bench.datasets._cache import cached
 from bench.datasets._denoise import spectral_gating
-from bench.datasets._findings import CLIPPED, SILENT, UNDECODABLE, Preparation
+from bench.datasets._findings import CLIPPED, OTHER_RATE, SILENT, UNDECODABLE, Preparation
 from bench.datasets._image import Splits
 from bench.datasets._items import Item, Source
 from bench.datasets._preparing import Preparing, class_names, opened
 from bench.datasets._rows import Rows
 from bench.datasets._stages import Level, SoundStages
 from bench.errors import DataError, named
+from bench.protocols import SplitName
 from bench.reading.sounds import Recording
 
 Wave = NDArray[np.float32]
@@ -46,8 +47,7 @@ def prepare_sounds(source: Source[Recording], stages: SoundStages) -> AudioDatas
 
 def _opened(source: Source[Recording], folder: Path) -> AudioDataset | None:
     def build(about: Preparation, splits: Splits) -> AudioDataset:
-        rate = None if about.rate is None else float(about.rate)
-        data = AudioDataset(source.name, splits, class_names(about), rate, known=about.fingerprint)
+        data = AudioDataset(source.name, splits, class_names(about), about.rate, known=about.fingerprint)
         data.prepared = about
         return data
 
@@ -58,12 +58,20 @@ class PreparingSounds(Preparing):
     """Of recordings, as float32. rate: samples a second of all that is kept, known with the first of them."""
 
     one, many, dtype = "sound", "sounds", np.dtype(np.float32)
-    faults = (UNDECODABLE, SILENT, CLIPPED)
+    faults = (UNDECODABLE, SILENT, CLIPPED, OTHER_RATE)
     stages: SoundStages
     rate: int = 0
+    differing: str = ""  # the first of another rate, as an error says it
+
+    def __init__(self, source: Source[Recording], stages: SoundStages, work: Path) -> None:
+        super().__init__(source, stages, work)
+        self.odd = list[SplitName | None]()  # of each that is of another rate, its split
 
     def finish(self, rows: Rows) -> Preparation:
-        return super().finish(rows).model_copy(update={"rate": self.rate})
+        """Raises DataError where the first one's rate is not that of most, or a whole split is of another."""
+        if self.differing and (len(self.odd) >= len(rows) or not {*self.odd} <= {*self.apart}):
+            raise DataError(self.differing)
+        return super().finish(rows).model_copy(update={"rate": float(self.rate)})
 
     @property
     def header(self) -> str:
@@ -78,20 +86,33 @@ class PreparingSounds(Preparing):
             return
         if clipped > MANY and self.wrong(CLIPPED, item.name, f"{clipped:.1%} of its samples"):
             return
-        self.seen(item.name, found)
+        if self.of_another_rate(item, found.rate):
+            return
+        self.seen(found)
         self.keep(self.formed(wave, found.rate))
         self.note(item)
 
-    def seen(self, name: str, found: Recording) -> None:
-        """Count a recording's form. Raises DataError where rates differ and none is asked for."""
+    def of_another_rate(self, item: Item[Recording], rate: int) -> bool:
+        """Whether it is left out since its rate is not the first one's and none is asked for.
+
+        Raises DataError where nothing is to be dropped.
+        """
+        self.rate = self.stages.rate or self.rate or rate
+        if self.stages.rate or rate == self.rate:
+            return False
+        self.differing = self.differing or (
+            f"{self.name}: sounds differ in rate: {named(item.name)} has {rate:,} samples a second, those before "
+            f"it {self.rate:,}: say with rate = {self.rate} what to bring them to"
+        )
+        if self.stages.clean != "drop":
+            raise DataError(self.differing)
+        self.odd.append(item.split)
+        return self.wrong(OTHER_RATE, item.name, f"{rate:,} samples a second")
+
+    def seen(self, found: Recording) -> None:
+        """Count a recording's form."""
         channels = found.samples.shape[1]
         self.sizes[f"{found.rate:,} Hz, {'mono' if channels == 1 else f'{channels} channels'}"] += 1
-        self.rate = self.stages.rate or self.rate or found.rate
-        if self.stages.rate is None and found.rate != self.rate:
-            raise DataError(
-                f"{self.name}: sounds differ in rate: {named(name)} has {found.rate:,} samples a second, those before "
-                f"it {self.rate:,}: say with rate = {self.rate} what to bring them to"
-            )
         self.steps.update(mixed=channels > 1, resampled=found.rate != self.rate)
 
     def formed(self, wave: Wave, rate: int) -> Wave:
@@ -103,10 +124,6 @@ class PreparingSounds(Preparing):
         length = max(1, round(self.stages.seconds * self.rate))
         self.steps.update(cut=len(wave) > length, padded=len(wave) < length)
         return fitted(levelled(wave, self.stages.level), length)
-
-    def keep(self, wave: Wave) -> None:
-        self.rows = self.rows or Rows(self.work / "rows", wave.shape, self.dtype)
-        self.rows.append(wave)
 
     def described(self) -> Iterator[str]:
         stages = self.stages

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
-from bench.datasets._image import Splits
+from bench.datasets._image import SPLITS, Splits
 from bench.errors import DataError, shown
 from bench.protocols import SplitName
 
@@ -44,6 +44,30 @@ def missing(what: str, given: Collection[str], valid: float, test: float) -> dic
         raise DataError(f"{what} sets {' and '.join(given)} apart, and nothing to train on: name that part train")
     shares: Mapping[SplitName, float] = {"valid": valid, "test": test}
     return {name: share for name, share in shares.items() if name not in given}
+
+
+def parted(
+    what: str,
+    one: str,
+    left: np.ndarray,
+    apart: Sequence[SplitName | None],
+    keys: np.ndarray,
+    hashes: np.ndarray,
+    shares: tuple[float, float],
+) -> dict[SplitName, np.ndarray]:
+    """Rows by split: as they were set apart, and what is missing cut from the training set.
+
+    one: what messages call a row.   left: the rows that are not dropped.   apart, keys, hashes: of every row, as
+    ``held_out`` has the latter.   shares: to validate and to test. Raises DataError where a split would be empty.
+    """
+    given = {split: left[[apart[row] == split for row in left]] for split in SPLITS if split in apart}
+    if empty := next((split for split, rows in given.items() if not len(rows)), ""):
+        raise DataError(f"{what}, {empty}: no {one} is left")
+    pool, gone = given.get("train", left), len(keys) - len(left)
+    wanted = missing(what, given, *shares)
+    whole = f"{what}, of {len(keys)} without {gone} that are dropped," if gone else what
+    cut = held_out(whole, keys[pool], hashes[pool], wanted)
+    return {**given, **{split: pool[places] for split, places in cut.items()}}
 
 
 def held_out(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_type_hints
 
+from annotated_types import Ge
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from bench.datasets._denoise import PictureNoise, SoundNoise, TextNoise
@@ -51,8 +52,8 @@ class Stages:
 class SoundStages:
     """What is done to sounds of any source, in this order; channels are mixed to one before.
 
-    clean: what cannot be decoded, is cut off, silent, clipped, stands twice or is in training and held out is dropped,
-    refused, or, where it can be, kept.
+    clean: what cannot be decoded, is cut off, silent, clipped, of another rate than most, stands twice or is in
+    training and held out is dropped, refused, or, where it can be, kept.
     denoise: None for none.   rate: samples a second that all are brought to; needed where rates differ.
     trim: whether what is more than 40 dB below the loudest is cut off at both ends.
     level: "peak": the loudest sample is at 0.95 of full scale; "rms": the root of the mean square is at 0.1, or lower
@@ -69,6 +70,30 @@ class SoundStages:
     trim: bool = True
     level: Level = "peak"
     seconds: PositiveFloat = 1.0
+    group: str = ""
+    valid: Share = 0.1
+    test: Share = 0.1
+
+
+@dataclass(frozen=True)
+class FilmStages:
+    """What is done to films of any source, each of which gives clips of so many ``frames``, at most so many (``most``).
+
+    clean: what cannot be decoded, is cut short, has too few frames, stands twice or is in training and held out is
+    dropped, refused, or, where it can be, kept.
+    size, fit, mode: of a frame, as of a picture.   fps: frames a second that are taken; None: all.
+    group: where a source finds the key of a group, which stays in one split; "" where there is none.
+    valid, test: shares that are held out where nothing was set apart.
+    """
+
+    near: ClassVar[bool] = False  # that nearly the same clips are found nobody promises
+    clean: Clean = "drop"
+    frames: Annotated[int, Ge(2)] = 16
+    size: PositiveInt = 32
+    fps: PositiveFloat | None = None
+    fit: Fit = "crop"
+    mode: Mode | None = None
+    most: PositiveInt = 8
     group: str = ""
     valid: Share = 0.1
     test: Share = 0.1

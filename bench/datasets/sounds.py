@@ -16,7 +16,8 @@ from bench.reading.sounds import decode_sound
 def sounds(path: str, stages: SoundStages) -> AudioDataset:
     """WAV, FLAC and OGG in a folder or .zip: sounds:PATH; sub-folders are labels, or splits with labels in them.
 
-    rate: samples a second that all are brought to; needed where rates differ.   seconds: the length of all.
+    rate: samples a second that all are brought to; left out: that of the first, and those of another are dropped where
+    most have it.   seconds: the length of all.
     trim: whether silence at both ends is cut off.   level: "peak", "rms" or "as_is".
     group: a regular expression that is searched for in the path below the folder; its first group, or all that it
     finds, is the key.   valid, test: shares that are held out where the folder sets none apart.

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.foreign import decoding, locate
 from bench.reading.arrays import array_forms, read_arrays, sample_form
 from bench.reading.encoded import ORIENTATION, open_picture
-from bench.reading.films import decode_film
+from bench.reading.films import all_grey, decode_film
 from bench.reading.folders import FILMS, PICTURES, RECORDINGS, kind_in, list_files
 from bench.reading.sounds import Recording, decode_sound
 
@@ -76,9 +76,11 @@ def _of_first(path: Path, wanted: Shape) -> Shape | None:
         found: Shape = samples.shape if samples.shape[1] > 1 else samples.shape[:1]
         return found if found != wanted else None
     if kind is FILMS:
-        frames = decode_film(Path(list_files(path, FILMS).names[0])).pixels
+        listing = list_files(path, FILMS)
+        with listing.open(0) as file:
+            frames = decode_film(file, Path(listing.names[0]).name).pixels
         found = (len(frames), *(frames[0].shape if frames else ()))
-        grey = bool(frames) and all((frame == frame[:1]).all() for frame in frames)
+        grey = bool(frames) and all_grey(frames)
         return found if found != wanted and not (grey and (found[0], 1, *found[2:]) == wanted) else None
     found = _of_first_picture(path)
     return found if found[1:] != wanted[1:] or found[0] > wanted[0] else None

@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.errors import DataError, named
 from bench.foreign import Say, afford
 from bench.modalities._sequences import Sequences
-from bench.reading.films import decode_film
+from bench.reading.films import all_grey, decode_film
 from bench.reading.folders import FILMS, RECORDINGS, list_files
 from bench.reading.sounds import decode_sound
 
@@ -41,8 +41,9 @@ def read_films(folder: Path, say: Say) -> Tensor | Sequences:
     """
     listing = list_files(folder, FILMS)
     found, held = list[np.ndarray](), 0
-    for name in listing.names:
-        frames = decode_film(Path(name)).pixels
+    for place, name in enumerate(listing.names):
+        with listing.open(place) as file:
+            frames = decode_film(file, Path(name).name).pixels
         if not frames:
             raise DataError(f"{named(name)} holds no frame")
         found.append(np.stack(frames))
@@ -52,7 +53,7 @@ def read_films(folder: Path, say: Say) -> Tensor | Sequences:
         afford(folder, held := held + found[-1].nbytes)
     if listing.skipped:
         say(f"{named(folder)}: {listing.skipped}")
-    if all((film == film[:, :1]).all() for film in found):
+    if all(map(all_grey, found)):
         found = [film[:, :1] for film in found]
     return _together([torch.from_numpy(np.ascontiguousarray(film)) for film in found])
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -15,11 +15,15 @@ ASKED = 100  # frames, after which it is asked again whether there is memory
 
 
 class Frames(NamedTuple):
-    """pixels: those that were taken, each ``(3, H, W)`` uint8.  said: how many the file says it has.  there: found."""
+    """pixels: those that were taken, each ``(3, H, W)`` uint8.  said: how many the file says it has.  there: found.
+
+    rate: how many it shows a second, on average; None where it does not say.
+    """
 
     pixels: list[np.ndarray]
     said: int
     there: int
+    rate: float | None
 
 
 def pyav() -> Any:
@@ -31,13 +35,22 @@ def pyav() -> Any:
     return av
 
 
-def decode_film(path: Path, enough: float = math.inf, fps: float | None = None) -> Frames:
+def decode_film(file: IO[bytes], name: str, enough: float = math.inf, fps: float | None = None) -> Frames:
     """The first so many frames, of so many a second those that are shown then. Raises DataError for damage."""
-    with decoding(path.name), pyav().open(str(path)) as film:
+    with decoding(name):
+        if not file.read(1):
+            raise ValueError("it is empty")
+        file.seek(0)
+        return _decoded(file, name, enough, fps)
+
+
+def _decoded(file: IO[bytes], name: str, enough: float, fps: float | None) -> Frames:
+    with pyav().open(file) as film:
         if not film.streams.video:
-            return Frames([], 0, 0)
+            return Frames([], 0, 0, None)
         stream = film.streams.video[0]
-        said = stream.frames or round(float(film.duration or 0) / 1e6 * float(stream.average_rate or 0))
+        rate = float(stream.average_rate or 0)
+        said = stream.frames or round(float(film.duration or 0) / 1e6 * rate)
         taken, there = list[np.ndarray](), 0
         last: np.ndarray | None = None
         for frame in film.decode(stream):
@@ -47,9 +60,9 @@ def decode_film(path: Path, enough: float = math.inf, fps: float | None = None) 
                 break
             there, last = there + 1, frame.to_ndarray(format="rgb24").transpose(2, 0, 1)
             if (there - 1) % ASKED == 0:
-                afford(path.name, 2 * len(taken) * last.nbytes)  # they are copied once, to one array
+                afford(name, 2 * len(taken) * last.nbytes)  # they are copied once, to one array
         every = [*taken, *([] if last is None else [last])]
-        return Frames(every[: int(min(enough, len(every)))], said, there)
+        return Frames(every[: int(min(enough, len(every)))], said, there, rate or None)
 
 
 def _shown(until: float | None, taken: int, fps: float | None) -> int:
@@ -57,3 +70,8 @@ def _shown(until: float | None, taken: int, fps: float | None) -> int:
     if fps is None:
         return 1
     return max(0, math.ceil((until or 0.0) * fps - 1e-6) - taken)
+
+
+def all_grey(frames: Iterable[np.ndarray]) -> bool:
+    """Whether the channels of each, ``(C, H, W)``, are the same: films do not say that they are grey."""
+    return all((frame == frame[:1]).all() for frame in frames)

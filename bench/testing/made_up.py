@@ -25,10 +25,15 @@ SPECS: Mapping[str, DataSpec] = {
 VARIANTS: Mapping[str, DataSpec] = {
     "colour image": DataSpec("image", (3, 32, 32), "continuous", classes=10),
     "sound with labels": DataSpec("audio", (120,), "continuous", classes=3, rate=8000.0),
-    "text of few tokens": DataSpec("text", (12,), "tokens", vocab=11),
+    "stereo sound": DataSpec("audio", (120, 2), "continuous", rate=8000.0),
+    "music as tokens": DataSpec("music", (12,), "tokens", vocab=11),
+    "colour video with labels": DataSpec(
+        "video", (4, 3, 8, 8), "continuous", classes=3, rate=10.0, captions=("it falls", "it rises", "it stands")
+    ),
 }
-# Forms that few families make: one is asked for them where somebody says that it makes them.
+# Forms that few families make, or that are nearly one of those above: metrics are asked for them besides.
 UNUSUAL: Mapping[str, DataSpec] = {
+    "text of few tokens": DataSpec("text", (12,), "tokens", vocab=11),
     "binary image": replace(SPECS["image"], kind="binary"),
     "video of larger frames": replace(SPECS["video"], shape=(4, 1, 16, 16)),
 }

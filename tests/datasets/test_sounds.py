@@ -114,9 +114,28 @@ class TestWhatIsDone:
         assert sounds("clips.zip").fingerprint == sounds("clips").fingerprint
 
     def test_rates_that_differ_are_asked_about(self, write: Write) -> None:
+        """But a few of another one than the first are left out, where what is wrong is dropped."""
         some(write)
         write("a/high.wav", tone(440, rate=16000), 16000)
-        with pytest.raises(DataError, match=r"rate: a/high.wav has 16,000 .* it 8,000: say with rate = 8000"):
+        for clean in ("refuse", "keep"):
+            with pytest.raises(DataError, match=r"rate: a/high.wav has 16,000 .* it 8,000: say with rate = 8000"):
+                sounds("clips", clean=clean)
+        data = sounds("clips")
+        assert data.prepared is not None and sum(data.prepared.splits.values()) == 12 and data.spec.rate == 8000
+        assert data.prepared.remarks == (
+            "1 of 13 is of another rate than the first: a/high.wav (16,000 samples a second): dropped (rate brings all "
+            "to one)",
+        )
+        for number in range(11):
+            write(f"c/{number}.wav", tone(200 + 20 * number, rate=16000), 16000)
+        with pytest.raises(DataError, match=r"rate: a/high.wav has 16,000"):
+            sounds("clips")
+
+    def test_no_split_is_left_out_for_its_rate(self, write: Write) -> None:
+        for number in range(12):
+            write(f"train/{number}.wav", tone(200 + 20 * number))
+        write("test/0.wav", tone(440, rate=16000), 16000)
+        with pytest.raises(DataError, match=r"rate: t.*/0.wav has .*: say with rate"):
             sounds("clips")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Mapping
 from fractions import Fraction
@@ -185,15 +186,19 @@ def test_what_is_damaged_is_named_and_counted(folder: Path) -> None:
     told = " ".join(data.prepared.remarks)
     for name in ("cut.mp4", "nothing.mp4", "no film.gif", "short.mp4", "long.webm"):
         assert name in told, told
-    assert "too short: a/short.mp4 (2 frames" in told and "1 other files" in told and "stand there twice" in told
-    assert sum(data.prepared.splits.values()) == 24
+    assert "too short: a/short.mp4 (2 frames" in told and "1 not named as films" in told and "stand there twice" in told
+    assert data.prepared.held == 18 and sum(data.prepared.splits.values()) == 24
+    of = {finding.what: (finding.count, finding.of) for finding in data.prepared.findings}
+    assert of["cannot be decoded"] == (2, 18) and of["are too short"] == (1, 18), "of files"
+    assert of["stand there twice"] == (2, 26), "of clips"
+    assert "nothing.mp4 (it is empty)" in told and "Errno" not in told and str(folder) not in told
     with pytest.raises(DataError, match=r"too short: a/short.mp4.*clean = \"drop\""):
         clips(str(folder), frames=4, size=16, most=20, clean="refuse")
 
 
 def test_a_second_look_opens_no_film(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = clips(str(folder), frames=4, size=16)
-    monkeypatch.setattr("bench.datasets.clips.decode_film", None)
+    monkeypatch.setattr("bench.reading.films.pyav", None)
     assert clips(str(folder), frames=4, size=16).fingerprint == first.fingerprint
 
 
@@ -203,6 +208,52 @@ def test_what_was_set_apart_stays_apart(folder: Path) -> None:
     film(folder / "val" / "12.gif", shades(23))
     data = clips(str(folder), frames=8, size=16)
     assert (len(data.train), len(data.valid), len(data.test)) == (6, 1, 6) and data.spec.classes is None
+
+
+def test_clips_have_the_rate_of_their_films_where_these_share_one(folder: Path) -> None:
+    assert clips(str(folder), frames=4, size=16).spec.rate == 10
+    film(folder / "a" / "faster.gif", shades(15), rate=20)
+    data = clips(str(folder), frames=4, size=16)
+    assert data.spec.rate is None
+    assert any("a second (10, 20), so that of clips is not known: fps sets one" in r for r in data.prepared.remarks)
+
+
+def test_clips_are_grey_where_all_films_are(tmp_path: Path) -> None:
+    """As pictures are; grey among RGB is repeated, whichever came first."""
+    for seed in range(12):
+        film(tmp_path / f"{seed}.gif", np.repeat(shades(seed)[..., 1:2], 3, axis=3))
+    grey, rgb = (clips(str(tmp_path), frames=4, size=16, mode=mode) for mode in (None, "RGB"))
+    assert grey.spec.shape == (4, 1, 16, 16) and not grey.prepared.remarks
+    assert {clip.numpy().tobytes() for clip in all_of(grey)} == {
+        clip.numpy().tobytes() for clip in all_of(rgb)[:, :, 2:]
+    }
+    film(tmp_path / "12.gif", shades(12))
+    mixed = clips(str(tmp_path), frames=4, size=16)
+    assert mixed.spec.shape == (4, 3, 16, 16) and "12 of 13 films are grey" in mixed.prepared.remarks[0]
+    assert mixed.fingerprint == clips(str(tmp_path), frames=4, size=16, mode="RGB").fingerprint
+
+
+def test_an_archive_holds_what_its_folder_does(folder: Path) -> None:
+    archive = shutil.make_archive(str(folder), "zip", folder)
+    assert clips(archive, frames=4, size=16).fingerprint == clips(str(folder), frames=4, size=16).fingerprint
+
+
+def test_films_of_a_group_stay_in_one_split(folder: Path) -> None:
+    """Three groups, by suffix, of four films of two clips each."""
+    data = clips(str(folder), frames=4, size=16, group=r"\.(\w+)$")
+    assert data.prepared.splits == {"train": 8, "valid": 8, "test": 8}
+    with pytest.raises(DataError, match="group = 'no such' finds no key"):
+        clips(str(folder), frames=4, size=16, group="no such")
+
+
+def test_what_cannot_be_kept_is_refused(folder: Path) -> None:
+    """One that stands twice can be; one that is too short cannot."""
+    film(folder / "b" / "twice.gif", shades(5))
+    kept = clips(str(folder), frames=4, size=16, clean="keep")
+    assert sum(kept.prepared.splits.values()) == 26 and not kept.prepared.left_out
+    film(folder / "a" / "short.gif", shades(5, 2))
+    with pytest.raises(DataError, match=r'short.gif gives no clip \(2 frames, .* or say clean = "drop"'):
+        clips(str(folder), frames=4, size=16, clean="keep")
 
 
 def test_a_folder_without_films_and_a_python_without_pyav_say_so(
