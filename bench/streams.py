@@ -86,8 +86,8 @@ def checked_labels(labels: Tensor, n: int, classes: int) -> Tensor:
         found = f"these are {labels.dtype}"
     elif labels.shape != (n,):
         found = f"these are of shape {tuple(labels.shape)}"
-    elif n and ((least := int(labels.min())) < 0) | ((most := int(labels.max())) >= classes):
-        found = f"these are in {least}..{most}"
+    elif n and not 0 <= labels.min() <= labels.max() < classes:
+        found = f"these are in {int(labels.min())}..{int(labels.max())}"
     else:
         return labels.long()
     raise GenbenchError(f"labels must be a tensor of {n} integers in 0..{classes - 1}, one an example: {found}")

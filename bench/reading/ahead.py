@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from bench.foreign import decoding, locate
-from bench.reading.arrays import array_forms, read_arrays, sample_form
+from bench.reading.arrays import read_rate, sample_form
 from bench.reading.encoded import ORIENTATION, open_picture
 from bench.reading.films import all_grey, decode_film
 from bench.reading.folders import FILMS, PICTURES, RECORDINGS, kind_in, list_files
@@ -51,9 +51,7 @@ def rate_ahead(source: object) -> float | None:
     path = locate(source)
     if path.is_dir():
         return float(_first_sound(path).rate) if kind_in(path) is RECORDINGS else None
-    if path.suffix.lower() != ".npz" or array_forms(path).get("rate", ((0,),))[0] != ():
-        return None
-    return float(read_arrays(path)["rate"])
+    return read_rate(path) if path.suffix.lower() == ".npz" else None
 
 
 def count_ahead(source: str | Path) -> int | None:

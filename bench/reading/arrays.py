@@ -21,6 +21,7 @@ KEYS = ("samples", "arr_0", "images", "features", "data", "vectors")
 LARGEST = 1e100  # of mu and sigma, as of features: beyond it squares and their sums leave float64
 ROUNDING = 1e-5  # of sigma's Frobenius norm
 STATISTICS = ("mu", "sigma")  # pytorch-fid, TTUR, clean-fid, EDM and ADM call them so
+RATE = "rate"  # samples or frames a second, as a run keeps them beside its samples
 # A part of an archive that unpacks to more than this, and to so many times what it takes, is a trap or a mistake.
 BOMB_BYTES, BOMB_RATIO = 2**28, 200
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -59,7 +60,7 @@ def read_array(path: Path, say: Say) -> np.ndarray | Statistics:
             raise DataError(
                 f"{named(path)} holds {named(held)}; expected an array named {KEYS[0]!r}: give that name to the samples"
             )
-        if unused := [name for name in parts if name != found[0]]:
+        if unused := [name for name in parts if name not in (found[0], RATE)]:
             alone = "; mu and sigma serve as a reference where they are alone" if {*unused} >= set(STATISTICS) else ""
             say(f"{named(path)}: {found[0]} is read; not used: {named(', '.join(unused))}{alone}")
         return _part(archive, parts[found[0]], path)
@@ -84,6 +85,18 @@ def sample_form(path: Path) -> tuple[Shape, np.dtype] | None:
     forms = array_forms(path)
     key = next((key for key in KEYS if key in forms), next(iter(forms)) if len(forms) == 1 else None)
     return None if key is None else forms[key]
+
+
+def read_rate(path: Path) -> float | None:
+    """The ``rate`` of a .npz file, above 0; None where it holds none. Raises as ``read_array``."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with _opened(path) as archive:
+        part = _arrays_in(archive).get(RATE)
+        found = None if part is None else _part(archive, part, path)
+    if found is None or found.shape or found.dtype.kind not in "fiu" or not 0 < found < math.inf:
+        return None
+    return float(found)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

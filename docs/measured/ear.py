@@ -1,6 +1,8 @@
 """What the ear makes of real speech by the ways that models of sound take: the ceilings of `class_accuracy_ear`.
 
-GENBENCH_DATA=FOLDER python docs/measured/ear.py
+    GENBENCH_DATA=FOLDER python docs/measured/ear.py
+
+Each number is the share of test takes whose digit it names.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """How far RollNet sees pieces from the test chorales, and the same with something done to them.
 
-python docs/measured/rollnet.py
+    python docs/measured/rollnet.py
+
+Distances are `fd_rollnet`, and random changes of seed 0.
 """
 
 from __future__ import annotations

@@ -78,6 +78,9 @@ class TestSounds:
             np.savez(tmp_path / f"{name}.npz", samples=waves.numpy(), rate=np.float64(rate))
         again = evaluate(tmp_path / "a.npz", tmp_path / "b.npz", metrics=names, modality="audio")
         assert again.value.tolist() == table.value.tolist()
+        for none in (np.float64("nan"), np.float64(0), np.array("4 kHz"), np.array([4000.0])):
+            np.savez(tmp_path / "d.npz", samples=waves.numpy(), rate=none)
+            assert rate_ahead(tmp_path / "d.npz") is None and rate_ahead(tmp_path / "a.npz") == 4000
         with pytest.raises(DataError, match="reference are of 8,000 Hz, samples of 4,000 Hz: resample one of them"):
             evaluate(tmp_path / "a.npz", tmp_path / "c.npz", metrics=names, modality="audio")
 
