@@ -215,7 +215,8 @@ class Likelihood(Generator, Protocol):
     """A generator that knows how likely data is: of each example the logarithm of its probability, or a bound on it.
 
     Both attributes are required, as no number can be told from its value alone to be one or the other. A score that is
-    not normalised is no likelihood; ``ExampleLoss`` is for those.
+    not normalised is no likelihood; ``ExampleLoss`` is for those. Attributes ``measured_steps``, ``measured_draws``,
+    ``bound_steps`` or ``bound_draws``, by which one finds its number, stand in the protocol of what is measured.
     """
 
     @property

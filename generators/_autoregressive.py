@@ -60,9 +60,9 @@ class Autoregressive(nn.Module):
 
     lr: rises over a share ``warmup`` of the training, and falls in a line to 0 at its end. weight_decay: AdamW's.
     truncate: of those whose state has no end, the steps through which a gradient goes back: a longer example is read in
-    pieces, with an update each, and the state carried on (Williams & Peng 1990); 0 = all. components: parts of the
-    mixture that says what a frame is; 0 = 1 for keys, which are independent then, and 10 for real numbers. The rest are
-    of sampling; see ``Drawing``. Raises Unsupported for data that is no sequence, and for components of tokens.
+    pieces, with an update each, and the state carried on from one to the next (Williams & Peng 1990); 0 = all.
+    components: parts of the mixture that says what a frame is; 0 = 1 for keys, which are independent then, and 10 for
+    real numbers. The rest are of sampling; see ``Drawing``. Raises Unsupported for data that is no sequence, and for components of tokens.
     """
 
     bound = False
@@ -120,17 +120,21 @@ class Autoregressive(nn.Module):
         return said
 
     def train_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
-        """Raises GenbenchError for a batch of nothing but padding."""
-        losses, last, state = [], None, self.told(batch.condition)
+        """An update, or one for each piece of ``truncate`` steps; the loss is a mean over all steps.
+
+        Raises GenbenchError for a batch of nothing but padding.
+        """
+        total, steps, last, state = 0.0, 0, None, self.told(batch.condition)
         for piece in pieces(self._readable(batch), self.truncate):
             out, state = self(self.head.shifted(piece.data, last), state)
             loss = self.head.loss(out, piece)
             descend(self.optimiser, loss, max_norm=1.0)
-            losses.append(loss.item())
+            many = int(piece.mask.sum())
+            total, steps = total + many * loss.item(), steps + many
             state, last = tree_map_only(Tensor, Tensor.detach, state), piece.data[:, -1]
-        if not losses:
+        if not steps:
             raise GenbenchError("every example of this batch is of length 0: there is nothing to learn")
-        return {"loss": sum(losses) / len(losses)}
+        return {"loss": total / steps}
 
     @torch.no_grad()
     def log_prob(self, batch: Batch) -> Tensor:

@@ -2,7 +2,7 @@
 
     Tokens       one of ``vocab``            softmax
     Frames       ``keys`` that are on or off   a mixture of independent Bernoulli variables (one, if not told otherwise)
-    Continuous   ``values`` real numbers     a mixture of Gaussians (Bishop 1994) or logistics (arXiv:1701.05517)
+    Continuous   ``values`` real numbers     a mixture of logistics (Bishop 1994; arXiv:1701.05517)
 
 A head learns nothing and holds no weights: it reads ``out`` ``(batch, steps, size)`` of the net before it. It draws by
 inversion of uniform numbers that it is handed, so that a sequence depends on its own and not on its neighbours'.
@@ -196,7 +196,6 @@ class Continuous(Head):
 
     values: int = 1
     components: int = 10
-    law: Literal["gaussian", "logistic"] = "logistic"
     log_prob_of = "density"
 
     @property
@@ -217,10 +216,7 @@ class Continuous(Head):
     def nats(self, out: Tensor, x: Tensor) -> Tensor:
         weights, mean, log_scale = self._parts(out)
         z = (x[..., None, :] - mean) * (-log_scale).exp()  # (batch, steps, components, values)
-        if self.law == "gaussian":
-            log_p = -0.5 * z.square() - log_scale - 0.5 * math.log(2 * math.pi)
-        else:
-            log_p = -z - log_scale - 2 * F.softplus(-z)
+        log_p = -z - log_scale - 2 * F.softplus(-z)
         return -(F.log_softmax(weights, dim=-1) + log_p.sum(-1)).logsumexp(-1)
 
     def draw(self, out: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
@@ -228,8 +224,7 @@ class Continuous(Head):
         chosen = draw_one(weights, u[:, 0], temperature)
         rows = torch.arange(len(out), device=out.device)
         u = u[:, 1:].to(out.device, torch.float64) + 2.0**-26  # of the 24 bits of a float none is 0 or 1 then
-        z = torch.special.ndtri(u) if self.law == "gaussian" else u.logit()
-        return mean[rows, chosen] + math.sqrt(temperature) * log_scale[rows, chosen].exp() * z.to(out.dtype)
+        return mean[rows, chosen] + math.sqrt(temperature) * log_scale[rows, chosen].exp() * u.logit().to(out.dtype)
 
     def start(self, n: int, device: torch.device) -> Tensor:
         return torch.zeros(n, self.values, device=device)

@@ -1,11 +1,11 @@
 """Gated recurrent unit (Cho et al. 2014, arXiv:1406.1078; with the reset gate behind U, as in Chung et al.'s code).
 
-    r_t = sigmoid(W_r x_t + U_r h_{t-1})            reset: what of the past the candidate sees
-    z_t = sigmoid(W_z x_t + U_z h_{t-1})            update: what of the past is kept
-    n_t = tanh(W_n x_t + r_t (U_n h_{t-1} + d_n))   candidate
+    r_t = sigmoid(W_r x_t + U_r h_{t-1} + b_r)            reset: what of the past the candidate sees
+    z_t = sigmoid(W_z x_t + U_z h_{t-1} + b_z)            update: what of the past is kept
+    n_t = tanh(W_n x_t + b_n + r_t (U_n h_{t-1} + d_n))   candidate
     h_t = (1 - z_t) n_t + z_t h_{t-1}
 
-Biases are left out here but for d_n, which the reset gate multiplies.
+Torch holds b_r and b_z, too, as sums of two.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Long short-term memory (Hochreiter & Schmidhuber 1997; with Gers' forget gate, 2000; Graves 2013, arXiv:1308.0850).
 
-    i_t = sigmoid(W_i x_t + U_i h_{t-1})     what of the candidate is written
-    f_t = sigmoid(W_f x_t + U_f h_{t-1})     what of the cell is kept
-    g_t = tanh(W_g x_t + U_g h_{t-1})        candidate
-    o_t = sigmoid(W_o x_t + U_o h_{t-1})     what of the cell is shown
-    c_t = f_t c_{t-1} + i_t g_t              cell: nothing but a gate stands between one step and the next
+    i_t = sigmoid(W_i x_t + U_i h_{t-1} + b_i)     what of the candidate is written
+    f_t = sigmoid(W_f x_t + U_f h_{t-1} + b_f)     what of the cell is kept
+    g_t = tanh(W_g x_t + U_g h_{t-1} + b_g)        candidate
+    o_t = sigmoid(W_o x_t + U_o h_{t-1} + b_o)     what of the cell is shown
+    c_t = f_t c_{t-1} + i_t g_t                    cell: nothing but a gate stands between one step and the next
     h_t = o_t tanh(c_t)
 
-Biases are left out here.
+Torch holds each b as a sum of two.
 """
 
 from __future__ import annotations

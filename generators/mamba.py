@@ -146,10 +146,10 @@ def recurrence(
     within = weights @ fed
     # Between chunks: what each adds to the state, and the state that each begins with.
     added = torch.einsum("bzjn,bzhj,bzhjp->bzhnp", b, (total[..., -1:] - total).exp(), fed)
-    begins = []
-    for z in range(added.shape[1]):
+    begins, kept = [], total[..., -1, None, None].exp()
+    for share, new in zip(kept.unbind(1), added.unbind(1), strict=True):  # the gradient of x[:, z] is as large as x
         begins.append(last)
-        last = last * total[:, z, :, -1, None, None].exp() + added[:, z]
+        last = last * share + new
     before = torch.einsum("bzin,bzhnp,bzhi->bzhip", c, torch.stack(begins, dim=1), total.exp())
     y = (within + before).permute(0, 1, 3, 2, 4).flatten(1, 2)  # (batch, steps, heads, size)
     return y[:, :steps], last

@@ -31,8 +31,8 @@ from torch import Tensor, nn
 from bench import Batch, DataSpec, GenbenchError, Presets, Unsupported, generator, uniform
 from generators._attention import Cache
 from generators._heads import Tokens, draw_one
+from generators._rotary import Block, rotations
 from generators._schedule import adamw, descend, set_rate
-from generators.llama import Block, rotations
 
 PRESETS: Presets = {
     "test": {"layers": 2, "heads": 2, "width": 16, "lr": 5e-3, "bound_steps": 4, "bound_draws": 20, "steps": 4},

@@ -16,7 +16,7 @@ each key sounds, whatever was before.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ class NGram:
     """
 
     bound = False
-    log_prob_of = "mass"
+    log_prob_of: Literal["mass"] = "mass"
 
     def __init__(self, dataset: Dataset, *, order: PositiveInt = 7) -> None:
         spec = dataset.spec
@@ -82,12 +82,18 @@ class NGram:
         return x
 
     def stream(self, prompt: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
-        """Continue ``prompt`` ``(steps, ...)``, which may be empty, step by step, without end."""
+        """Continue ``prompt`` ``(steps, ...)``, which may be empty, step by step, without end.
+
+        Raises GenbenchError for tokens that the data has not.
+        """
         return (steps[0] for steps in self.stream_batch(prompt[None], rng))
 
     def stream_batch(self, prompts: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
         """The same of several side by side, ``(n, steps, ...)`` to ``(n, ...)`` at a time."""
-        x = prompts.cpu()
+        self.head.check(Batch(prompts))
+        return self._following(prompts.cpu(), rng)
+
+    def _following(self, x: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
         while True:
             x = torch.cat([x, self.law.draw(x, torch.rand(len(x), *self.head.draws, generator=rng))[:, None]], dim=1)
             x = x[:, -max(1, self.law.reach) :]

@@ -3,7 +3,7 @@
 Layer i is a residual block of two causal convolutions whose taps lie 2^i steps apart, so that what a step sees grows as
 2^layers. Weights are normalised (Salimans & Kingma 2016), channels are dropped whole.
 
-    y = relu(x' + drop(relu(conv(drop(relu(conv(x)))))),    x' = x, or a 1x1 convolution of it where the width changes
+    y = relu(x' + drop(relu(conv(drop(relu(conv(x))))))),    x' = x, or a 1x1 convolution of it where the width changes
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import torch
 import torch.nn.functional as F
 from annotated_types import Ge, Lt
-from pydantic import PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
@@ -33,7 +33,7 @@ class TCN(Sequence):
     """Dilated causal convolutions in residual blocks.
 
     layers: blocks, with this dropout inside; width: channels. embedding: of the vector of a step. kernel: taps of a
-    convolution.
+    convolution. truncate: see Autoregressive.
     """
 
     def __init__(
@@ -45,9 +45,10 @@ class TCN(Sequence):
         layers: PositiveInt = 4,
         kernel: PositiveInt = 3,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        truncate: NonNegativeInt = 0,
         **rest: Any,
     ) -> None:
-        super().__init__(spec, Blocks(embedding, width, layers, kernel, dropout), **rest)
+        super().__init__(spec, Blocks(embedding, width, layers, kernel, dropout), truncate, **rest)
 
 
 class Blocks(Net):

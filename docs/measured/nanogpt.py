@@ -8,7 +8,8 @@ nanoGPT trains on the first 90 % of the text and takes its loss on windows of as
 from random places of the rest, each of whose predictions sees one character or more; it prints a mean over some of
 them. Here it is the mean over windows of the suite's length, which is one more, one from every eighth place, whose
 first character is given. Beside it stands what genbench reports, which also predicts the first of each window, from
-nothing. The suite shakespeare_gpu is scored in the same way, on a GPU where there is one.
+nothing; and first of all what ``ngram`` gets in the same windows. The suite shakespeare_gpu is scored in the same way,
+on a GPU where there is one.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch import Tensor
 from bench import Batch, Sequential, read_records
 from bench.engine.checkpoint import restore
 from bench.registry import registry
+from generators.ngram import NGram
 
 AT_ONCE = 512
 EVERY = 8
@@ -37,17 +39,30 @@ def nanogpt_nats(model: Sequential, tokens: Tensor, window: int) -> float:
     return -float(torch.stack(parts).sum()) / (windows.shape[0] * (window - 1))
 
 
+def data_of(plan: Any) -> Any:
+    return registry.get("datasets", plan.source or plan.dataset).make(**plan.options or {})
+
+
+def counts(data: Any) -> None:
+    """The yardstick, which is counted anew."""
+    model, tokens, window = NGram(data), data.tokens("test"), data.spec.shape[0]
+    windows = Batch(tokens[: len(tokens) // window * window].view(-1, window))
+    ours, whole = (-float(model.step_log_prob(batch)[0].mean()) for batch in (windows, Batch(tokens[None])))
+    theirs = nanogpt_nats(model, tokens, window)
+    print(f"ngram: {theirs:.3f} nats a character as nanoGPT scores, {ours:.3f} as genbench, {whole:.4f} stateful")
+
+
 def main(out: Path) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    for record in read_records(out)[0]:
+    records = [record for record in read_records(out)[0] if not record.plan.control]
+    counts(data_of(records[0].plan))
+    for record in records:
         plan, checkpoint = record.plan, out / "checkpoints" / f"{record.training_id}.safetensors"
         bits = [m.value for m in record.measurements if m.metric == "bits_per_char" and m.value is not None]
-        if plan.control:
-            continue
         if not checkpoint.exists() or not bits:
             print(f"{plan.generator}: left out, it has no {'bits_per_char' if checkpoint.exists() else checkpoint}")
             continue
-        data: Any = registry.get("datasets", plan.source or plan.dataset).make(**plan.options or {})
+        data = data_of(plan)
         model = registry.get("generators", plan.family).make(data.spec, **plan.params)
         restore(checkpoint, model, training=False)
         if not isinstance(model.eval().to(device), Sequential):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from bench import Batch, Estimate, GenbenchError, Likelihood, Trial, alive
-from metrics.likelihood._labels import given
+from metrics.likelihood._given import given
 
 
 class Nats(NamedTuple):

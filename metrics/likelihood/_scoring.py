@@ -45,6 +45,7 @@ from bench import (
     unmet,
 )
 from metrics.likelihood._examples import finite
+from metrics.likelihood._given import given
 
 Windows = Literal["disjoint", "sliding", "stateful"]
 Unit = Literal["token", "byte", "char", "word"]
@@ -90,7 +91,7 @@ def score(trial: Trial, unit: Unit, windows: Windows = "disjoint") -> Score:
     nats, protocol = trial.once(_nats, windows)
     count = trial.once(_count, unit, windows)
     named = {"tokeniser": _tokeniser(trial)} if unit == "token" else {}
-    return Score(nats, count, unit, _likelihood(trial).bound, {**protocol, **named})
+    return Score(nats, count, unit, _likelihood(trial).bound, {**protocol, **named, **given(trial)})
 
 
 def perplexity_of(trial: Trial, unit: Unit, windows: Windows = "disjoint") -> Estimate:

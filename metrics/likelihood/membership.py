@@ -46,7 +46,7 @@ from bench import (
 )
 from metrics._arrays import Array
 from metrics._placements import placements
-from metrics.likelihood._labels import given
+from metrics.likelihood._given import given
 
 MOST = 1000  # examples of each side
 CERTAIN = 1.5  # reaches of an interval

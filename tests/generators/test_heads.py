@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,11 +15,7 @@ from torch import distributions as laws
 from bench import Batch, DataSpec, GenbenchError, Unsupported
 from generators._heads import Continuous, Frames, Head, Tokens, head_of
 
-Law = Literal["gaussian", "logistic"]
-LAWS: tuple[Law, ...] = ("gaussian", "logistic")
-HEADS: tuple[Head, ...] = (
-    Tokens(5), Frames(3), Frames(3, 2), Continuous(2, 3, "gaussian"), Continuous(1, 4, "logistic"),
-)  # fmt: skip
+HEADS: tuple[Head, ...] = (Tokens(5), Frames(3), Frames(3, 2), Continuous(2, 3), Continuous(1, 4))
 
 
 def grid(n: int) -> Tensor:
@@ -122,57 +117,46 @@ class TestFrames:
 
 
 class TestContinuous:
-    def test_a_mixture_of_gaussians_is_torchs(self) -> None:
-        head, out, x = Continuous(4, 3, "gaussian"), torch.randn(2, 5, 27), torch.randn(2, 5, 4)
-        weights, mean, log_scale = out.split([3, 12, 12], dim=-1)
-        inner = laws.Independent(laws.Normal(mean.view(2, 5, 3, 4), log_scale.view(2, 5, 3, 4).exp()), 1)
-        expected = laws.MixtureSameFamily(laws.Categorical(logits=weights), inner).log_prob(x)
-        torch.testing.assert_close(head.log_prob(out, Batch(x)).float(), expected)
-
     def test_a_mixture_of_logistics_is_scipys(self) -> None:
         out, x = np.random.default_rng(0).normal(size=(2, 9))
         weights, mean, log_scale = np.split(out, 3)
         density = (stats.logistic.pdf(x[:, None], mean, np.exp(log_scale)) * np.exp(weights)).sum(1)
         batch = Batch(torch.from_numpy(x).float().view(1, 9, 1))
-        found = Continuous(1, 3, "logistic").log_prob(torch.from_numpy(out).expand(1, 9, 9), batch)
+        found = Continuous(1, 3).log_prob(torch.from_numpy(out).expand(1, 9, 9), batch)
         assert found[0].numpy() == pytest.approx(np.log(density / np.exp(weights).sum()), rel=1e-5)
 
-    @pytest.mark.parametrize("law", LAWS)
-    def test_the_density_integrates_to_one(self, law: Law) -> None:
-        head, out = Continuous(1, 4, law), torch.randn(1, 1, 12, generator=rng())
+    def test_the_density_integrates_to_one(self) -> None:
+        head, out = Continuous(1, 4), torch.randn(1, 1, 12, generator=rng())
 
         def density(x: float) -> float:
             return head.log_prob(out, Batch(torch.tensor([[[x]]]))).exp().item()
 
         assert integrate.quad(density, -40, 40, points=[-2, 0, 2], limit=200)[0] == pytest.approx(1, abs=1e-4)
 
-    @pytest.mark.parametrize("law", LAWS)
-    def test_draws_follow_the_density(self, law: Law) -> None:
-        head, out = Continuous(2, 3, law), torch.randn(1, 15, generator=rng()).double()
+    def test_draws_follow_the_density(self) -> None:
+        head, out = Continuous(2, 3), torch.randn(1, 15, generator=rng()).double()
         drawn = head.draw(out.expand(4000, 15), torch.rand(4000, 3, generator=rng(1)))
         weights, mean, log_scale = (part.numpy()[0] for part in out.split([3, 6, 6], dim=-1))
-        share, family = np.exp(weights) / np.exp(weights).sum(), {"gaussian": stats.norm, "logistic": stats.logistic}
+        share = np.exp(weights) / np.exp(weights).sum()
 
         for i in range(2):
             center, scale = mean.reshape(3, 2)[:, i], np.exp(log_scale.reshape(3, 2)[:, i])
-            cdf = lambda x, c=center, s=scale: family[law].cdf(x[:, None], c, s) @ share  # noqa: E731
+            cdf = lambda x, c=center, s=scale: stats.logistic.cdf(x[:, None], c, s) @ share  # noqa: E731
             assert stats.kstest(drawn[:, i].numpy(), cdf).pvalue > 0.01
 
-    @pytest.mark.parametrize("law", LAWS)
-    def test_cold_it_draws_the_middle_of_the_likeliest_component(self, law: Law) -> None:
+    def test_cold_it_draws_the_middle_of_the_likeliest_component(self) -> None:
         out = torch.tensor([[0.0, 3.0, -0.5, 0.25, 0.0, 0.0]])  # two weights, two means, two scales of 1
-        found = Continuous(1, 2, law).draw(out, torch.tensor([[0.3, 0.9]]), temperature=1e-8)
+        found = Continuous(1, 2).draw(out, torch.tensor([[0.3, 0.9]]), temperature=1e-8)
         assert found.item() == pytest.approx(0.25, abs=1e-3)
 
-    @pytest.mark.parametrize("law", LAWS)
-    def test_the_ends_of_the_unit_interval_are_finite(self, law: Law) -> None:
+    def test_the_ends_of_the_unit_interval_are_finite(self) -> None:
         u = torch.tensor([[0.0, 0.0], [1 - 2**-24, 1 - 2**-24]])
-        assert Continuous(1, 2, law).draw(torch.zeros(2, 6), u).isfinite().all()
+        assert Continuous(1, 2).draw(torch.zeros(2, 6), u).isfinite().all()
 
     def test_a_component_cannot_shrink_to_a_point(self) -> None:
         """On the very value of the data its density would grow without bound, and training with it."""
         out = torch.tensor([0.0, 0.5, -100.0])
-        assert Continuous(1, 1, "gaussian").log_prob(out.view(1, 1, 3), Batch(torch.full((1, 1, 1), 0.5))) < 7
+        assert Continuous(1, 1).log_prob(out.view(1, 1, 3), Batch(torch.full((1, 1, 1), 0.5))) < 7
 
 
 @pytest.mark.parametrize("head", HEADS, ids=str)

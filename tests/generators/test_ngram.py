@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import Batch, DataSpec, Unsupported
+from bench import Batch, DataSpec, GenbenchError, Unsupported
 from bench.streams import stream
 from bench.testing import made_up
 from generators.ngram import LEAST, KneserNey, NGram
@@ -90,6 +90,24 @@ def test_a_state_goes_on_where_a_text_was_cut() -> None:
     first, state = model.step_log_prob(Batch(batch.data[:, :5]))
     second, _ = model.step_log_prob(Batch(batch.data[:, 5:]), state)
     assert torch.equal(torch.cat([first, second], dim=1), whole)
+
+
+def test_it_reaches_the_entropy_of_a_chain() -> None:
+    """Within 1 %, as every family that is trained does (test_known_sequences.py), and never below."""
+    p = np.random.default_rng(1).dirichlet(np.full(4, 0.5), size=(4, 4))
+    rng, rises = np.random.default_rng(0), p.cumsum(-1)
+    x = rng.integers(4, size=(3000, 32))
+    for t in range(2, 32):
+        x[:, t] = (rng.random((len(x), 1)) > rises[x[:, t - 2], x[:, t - 1]]).sum(1).clip(max=3)
+    held_out = x[2000:]
+    floor = -np.log(p[held_out[:, :-2], held_out[:, 1:-1], held_out[:, 2:]]).sum(1).mean() + 2 * math.log(4)
+    found = -KneserNey(list(x[:2000]), 4, 3).log_prob(held_out).sum(1).mean()
+    assert 0.999 * floor < found < 1.01 * floor
+
+
+def test_a_prompt_of_what_are_no_tokens_is_refused() -> None:
+    with pytest.raises(GenbenchError, match="step 1 of example 0 is not one of"):
+        NGram(made_up("text")).stream(torch.tensor([0, 10_000]), stream(0, "s"))
 
 
 def test_it_remembers_what_it_read() -> None:

@@ -15,8 +15,9 @@ from bench.registry import registry
 from bench.streams import stream
 from bench.testing import made_up
 from generators._attention import Cache, attend
+from generators._rotary import rotated, rotations
 from generators.gpt import GPT, GPT3, ImageGPT
-from generators.llama import Llama, rotations
+from generators.llama import Llama
 
 CPU = torch.device("cpu")
 VOCAB, WINDOW = 13, 12
@@ -127,7 +128,6 @@ def test_grouped_queries_share_keys_and_values() -> None:
 
 def test_rotations_tell_how_far_apart_two_places_are() -> None:
     """Of two vectors turned by their places, the product rests on the distance alone."""
-    from generators.llama import rotated
 
     q, k = torch.randn(1, 1, 1, 8), torch.randn(1, 1, 1, 8)
 

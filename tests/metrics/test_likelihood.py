@@ -584,6 +584,13 @@ class TestBitsPerDim:
         assert found.protocol["given"] == "labels"
         assert "given" not in bits_per_dim(trial_of(Given(lambda x: x, "mass"), data)).protocol
 
+    def test_by_how_many_steps_it_was_found_is_named(self) -> None:
+        class Stepwise(Given):
+            measured_steps = 7
+
+        found = bits_per_dim(trial_of(Stepwise(lambda x: x, "mass"), digits()))
+        assert found.protocol["measured_steps"] == 7
+
     def test_the_mean_is_over_examples(self) -> None:
         nats = np.array([10.0, 30.0, 20.0])
         found = bits_of(nats, 5, spacing())

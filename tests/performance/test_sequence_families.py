@@ -120,12 +120,12 @@ def test_streaming_is_faster_than_a_plain_loop(benchmark: BenchmarkFixture, fami
     assert times_as_fast(benchmark, streamed, loop) > 2
 
 
-def test_mamba_grows_slower_than_attention(benchmark: BenchmarkFixture) -> None:
+def test_mamba_is_linear_in_the_length_and_attention_is_not(benchmark: BenchmarkFixture) -> None:
     """A step over a text four times as long takes about four times as long, where attention takes up to sixteen."""
 
     def took(model: Any, window: int) -> float:
         x = texts(1, window)
-        return cpu_seconds(lambda: model.train_step(Batch(x), torch.Generator()), rounds=3)
+        return cpu_seconds(lambda: model.train_step(Batch(x), torch.Generator()), rounds=5)
 
     def growth(model: Any) -> float:
         return took(model, 16384) / took(model, 4096)
@@ -134,4 +134,4 @@ def test_mamba_grows_slower_than_attention(benchmark: BenchmarkFixture) -> None:
     gpt = growth(GPT(spec(16384), width=64, layers=1, heads=2))
     benchmark.extra_info.update({"mamba": mamba, "gpt": gpt})
     benchmark.pedantic(lambda: None)
-    assert mamba < 0.7 * gpt
+    assert mamba < 5 and mamba < 0.7 * gpt
