@@ -62,7 +62,8 @@ class Autoregressive(nn.Module):
     truncate: of those whose state has no end, the steps through which a gradient goes back: a longer example is read in
     pieces, with an update each, and the state carried on from one to the next (Williams & Peng 1990); 0 = all.
     components: parts of the mixture that says what a frame is; 0 = 1 for keys, which are independent then, and 10 for
-    real numbers. The rest are of sampling; see ``Drawing``. Raises Unsupported for data that is no sequence, and for components of tokens.
+    real numbers. The rest are of sampling; see ``Drawing``. Raises Unsupported for data that is no sequence, and for
+    components of tokens.
     """
 
     bound = False
