@@ -21,7 +21,7 @@ from torch import Tensor
 from bench import Batch, DataSpec, GenbenchError, Presets, generator, uniform
 from generators._attention import Cache
 from generators._heads import Tokens
-from generators.masked_diffusion import MaskedDiffusion, shown, times
+from generators.masked_diffusion import SAMPLING, MaskedDiffusion, shown, times
 
 PRESETS: Presets = {
     "test": {
@@ -36,9 +36,8 @@ PRESETS: Presets = {
 
 
 @generator(
-    "block_diffusion", modalities={"text", "music"}, paper="arXiv:2503.09573", presets=PRESETS,
-    sampling={"steps", "temperature"},
-)  # fmt: skip
+    "block_diffusion", modalities={"text", "music"}, paper="arXiv:2503.09573", presets=PRESETS, sampling=SAMPLING
+)
 class BlockDiffusion(MaskedDiffusion):
     """Blocks of tokens in order, the tokens of each in any.
 
@@ -136,5 +135,5 @@ class BlockDiffusion(MaskedDiffusion):
             cache.note(block)
         new = F.pad(x[:, cache.length :], (0, cache.length + self.block - x.shape[1]), value=self.mask)
         for i in range(self.steps, 0, -1):
-            new = shown(new, self.net(new, cache=cache), u[:, self.steps - i], i, self.mask, self.temperature)
+            new = shown(new, self.net(new, cache=cache), u[:, self.steps - i], i, self.mask, self.drawing)
         return new

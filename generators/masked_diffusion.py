@@ -24,13 +24,14 @@ from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from annotated_types import Ge, Gt, Lt
-from pydantic import PositiveFloat, PositiveInt
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from bench import Batch, DataSpec, GenbenchError, Presets, Unsupported, generator, uniform
 from generators._attention import Cache
-from generators._heads import Tokens, draw_one
+from generators._drawing import Drawing
+from generators._heads import Tokens
 from generators._rotary import Block, rotations
 from generators._schedule import adamw, descend, set_rate
 
@@ -41,17 +42,19 @@ PRESETS: Presets = {
 }
 
 
+SAMPLING = {"steps", "temperature", "top_k", "top_p", "min_p"}
+
+
 @generator(
-    "masked_diffusion", modalities={"text", "music"}, paper="arXiv:2406.07524", presets=PRESETS,
-    sampling={"steps", "temperature"},
-)  # fmt: skip
+    "masked_diffusion", modalities={"text", "music"}, paper="arXiv:2406.07524", presets=PRESETS, sampling=SAMPLING
+)
 class MaskedDiffusion(nn.Module):
     """Tokens that come out from behind masks in random order.
 
     layers, heads, width, dropout: of a transformer in which all see all. lr: rises over a share ``warmup`` of the
-    training and falls to 0; weight_decay: AdamW's. temperature: of a draw. steps: of sampling. bound_steps,
-    bound_draws: S and the draws of r of the bound that ``log_prob`` is. least: the smallest share that is masked in
-    training; the bound's weight 1/t of nearly nothing is mostly noise.
+    training and falls to 0; weight_decay: AdamW's. steps: of sampling; temperature, top_k, top_p, min_p: of a draw (see
+    ``Drawing``). bound_steps, bound_draws: S and the draws of r of the bound that ``log_prob`` is. least: the smallest
+    share that is masked in training; the bound's weight 1/t of nearly nothing is mostly noise.
     """
 
     bound = True
@@ -73,6 +76,9 @@ class MaskedDiffusion(nn.Module):
         bound_draws: PositiveInt = 1,
         steps: PositiveInt = 32,
         temperature: PositiveFloat = 1.0,
+        top_k: NonNegativeInt = 0,
+        top_p: Annotated[float, Gt(0), Le(1)] = 1.0,
+        min_p: Annotated[float, Ge(0), Lt(1)] = 0.0,
     ) -> None:
         super().__init__()
         if spec.kind != "tokens" or spec.vocab is None or len(spec.shape) != 1:
@@ -81,7 +87,8 @@ class MaskedDiffusion(nn.Module):
             raise GenbenchError(f"width = {width} must be a multiple of twice heads = {heads}")
         (self.window,), self.vocab, self.mask = spec.shape, spec.vocab, spec.vocab
         self.net = Denoiser(spec.vocab, layers, heads, width, dropout)
-        self.least, self.warmup, self.steps, self.temperature = least, warmup, steps, temperature
+        self.least, self.warmup, self.steps = least, warmup, steps
+        self.drawing = Drawing(Tokens(spec.vocab), temperature, top_k, top_p, min_p)
         self.bound_steps, self.bound_draws = bound_steps, bound_draws
         self.block = 0  # how many tokens see what was shown of one another; 0 = all
         self.optimiser = adamw(self, lr, weight_decay)
@@ -140,7 +147,7 @@ class MaskedDiffusion(nn.Module):
         u = uniform(rng, n, self.steps, 2, self.window).to(device)
         x = torch.full((n, self.window), self.mask, device=device)
         for i in range(self.steps, 0, -1):
-            x = shown(x, self.net(x), u[:, self.steps - i], i, self.mask, self.temperature)
+            x = shown(x, self.net(x), u[:, self.steps - i], i, self.mask, self.drawing)
         return x
 
 
@@ -178,13 +185,13 @@ def times(n: int, least: float, rng: torch.Generator) -> Tensor:
     return least + (1 - least) * u
 
 
-def shown(x: Tensor, logits: Tensor, u: Tensor, i: int, mask: int, temperature: float) -> Tensor:
+def shown(x: Tensor, logits: Tensor, u: Tensor, i: int, mask: int, drawing: Drawing) -> Tensor:
     """Tokens at step i - 1 from those at step i: of the masked, each with probability 1/i becomes what is drawn.
 
     u: ``(n, 2, tokens)`` in [0, 1).
     """
-    drawn = draw_one(logits, u[:, 0], temperature)
-    return torch.where((x == mask) & (u[:, 1] * i < 1), drawn, x)
+    drawn = drawing.draw(logits.flatten(0, 1), u[:, 0].flatten())
+    return torch.where((x == mask) & (u[:, 1] * i < 1), drawn.view_as(x), x)
 
 
 def in_turn(steps: Tensor, most: int) -> Tensor:

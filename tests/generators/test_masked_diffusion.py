@@ -115,6 +115,12 @@ def test_a_stream_of_blocks_goes_on_like_samples() -> None:
     assert rest.tolist() == whole[2:].tolist()
 
 
+@pytest.mark.parametrize("limit", [{"top_k": 1}, {"top_p": 1e-6}, {"min_p": 0.999}])
+def test_with_the_likeliest_token_alone_left_no_draw_matters(limit: dict[str, Any]) -> None:
+    model = opinionated(BlockDiffusion, DataSpec("text", (6,), "tokens", vocab=5), block=1, steps=1, **limit)
+    assert torch.equal(model.sample(4, stream(0, "s")), model.sample(4, stream(1, "s")))
+
+
 def test_samples_are_drawn_from_what_the_whole_text_says() -> None:
     """Block by block with what was kept of those before, as by the net of training over all of them anew."""
     model = opinionated(BlockDiffusion, DataSpec("text", (8,), "tokens", vocab=5), block=2, steps=3)
@@ -125,7 +131,7 @@ def test_samples_are_drawn_from_what_the_whole_text_says() -> None:
         for i in (3, 2, 1):
             with torch.no_grad():
                 logits = model.logits(torch.cat([x, new], dim=1), torch.cat([x, new], dim=1))[:, -2:]
-            new = shown(new, logits, each[:, 3 - i], i, model.mask, 1.0)
+            new = shown(new, logits, each[:, 3 - i], i, model.mask, model.drawing)
         x = torch.cat([x, new], dim=1)
     assert torch.equal(model.sample(6, stream(0, "s")), x)
 
