@@ -73,7 +73,7 @@ class Block(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.attention = Attention(width, heads, dropout, causal=False)
+        self.attention = Attention(width, heads, dropout)
         self.mlp = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU("tanh"), nn.Dropout(dropout), nn.Linear(4 * width, width)
         )
@@ -82,8 +82,7 @@ class Block(nn.Module):
     def forward(self, h: Tensor, told: Tensor) -> Tensor:
         """h: ``(batch, places, width)``, told: ``(batch, width)``."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.moved(told)[:, None].chunk(6, dim=2)
-        attended, _ = self.attention(self.norm(h) * (1 + scale1) + shift1)
-        h = h + gate1 * attended
+        h = h + gate1 * self.attention(self.norm(h) * (1 + scale1) + shift1)
         out: Tensor = h + gate2 * self.mlp(self.norm(h) * (1 + scale2) + shift2)
         return out
 

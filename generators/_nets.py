@@ -1,4 +1,4 @@
-"""Nets that families share: a transformer over tokens, a U-Net for images of 8 to 64 pixels, a residual perceptron."""
+"""Nets that families share: a layer of attention to all, a U-Net for images of 8 to 64 pixels, a perceptron."""
 
 from __future__ import annotations
 
@@ -15,32 +15,26 @@ Sides = tuple[int, int]
 
 
 class Attention(nn.Module):
-    """Self-attention over heads (Vaswani et al. 2017, arXiv:1706.03762, Eq. 1); causal: none sees those after it.
+    """Self-attention over heads, in which all see all (Vaswani et al. 2017, arXiv:1706.03762, Eq. 1).
 
     grid: of tokens that lie in rows and columns, how many of each. Then how much each place looks at each is learned,
     besides by what is there, and begins with a place beside it, in another direction for each head, as a convolution
-    does (as in d'Ascoli et al. 2021, arXiv:2103.10697). Not of causal ones.
+    does (as in d'Ascoli et al. 2021, arXiv:2103.10697).
     """
 
-    def __init__(
-        self, width: int, heads: int, dropout: float = 0.0, *, causal: bool = True, grid: Sides | None = None
-    ) -> None:
+    def __init__(self, width: int, heads: int, dropout: float = 0.0, *, grid: Sides | None = None) -> None:
         super().__init__()
-        self.heads, self.dropout, self.causal = heads, dropout, causal
+        self.heads, self.dropout = heads, dropout
         self.bias = None if grid is None else nn.Parameter(_beside(grid, heads))
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        batch, tokens, width = x.shape
-        q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        if past is not None:
-            k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
-        rate = self.dropout if self.training else 0.0
-        # With a past, only the one newest token asks, and it may see everything.
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         bias = None if self.bias is None else self.bias.to(q.dtype)[None]
-        y = F.scaled_dot_product_attention(q, k, v, bias, is_causal=self.causal and past is None, dropout_p=rate)
-        return self.out(y.transpose(1, 2).reshape(batch, tokens, width)), (k, v)
+        y = F.scaled_dot_product_attention(q, k, v, bias, dropout_p=self.dropout if self.training else 0.0)
+        out: Tensor = self.out(y.transpose(1, 2).reshape(x.shape))
+        return out
 
 
 def _beside(grid: Sides, heads: int) -> Tensor:
@@ -54,69 +48,19 @@ def _beside(grid: Sides, heads: int) -> Tensor:
 
 
 class Block(nn.Module):
-    """Attention, then a two-layer perceptron, each normalised before and added after.
+    """Attention, then a two-layer perceptron, each normalised before and added after; grid: as of Attention."""
 
-    grid: as of Attention. past: keys and values of the tokens before, ``(batch, heads, tokens, width / heads)`` each;
-    returned with the new.
-    """
-
-    def __init__(
-        self, width: int, heads: int, dropout: float = 0.0, *, causal: bool = True, grid: Sides | None = None
-    ) -> None:
+    def __init__(self, width: int, heads: int, dropout: float = 0.0, *, grid: Sides | None = None) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = Attention(width, heads, dropout, causal=causal, grid=grid)
+        self.attention = Attention(width, heads, dropout, grid=grid)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        y, kept = self.attention(self.norm1(x), past)
-        x = x + self.dropout(y)
-        return x + self.dropout(self.mlp(self.norm2(x))), kept
-
-
-Cache = list[tuple[Tensor, Tensor]]  # keys and values of each layer, (batch, heads, tokens, width / heads)
-
-
-class CausalTransformer(nn.Module):
-    """Tokens to what each of them says of the next (Radford et al. 2019, GPT-2).
-
-    Normalisation stands before each block, positions are learned, input and output embeddings are tied. Tokens from
-    ``vocab`` on are start tokens, which are read and never predicted.
-    """
-
-    def __init__(
-        self, vocab: int, window: int, *, layers: int, heads: int, width: int, dropout: float = 0.0, starts: int = 1
-    ) -> None:
-        super().__init__()
-        self.vocab, self.window = vocab, window
-        self.embedding = nn.Embedding(vocab + starts, width)
-        self.positions = nn.Embedding(window, width)
-        self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
-        self.norm = nn.LayerNorm(width)
-        initialise(self, layers)
-
-    def forward(self, x: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
-        """Logits ``(batch, tokens, vocab)`` of the token after each of ``x`` ``(batch, tokens)``; the new cache."""
-        before = cache[0][0].shape[2] if cache else 0
-        places = torch.arange(before, before + x.shape[1], device=x.device)
-        h = self.dropout(self.embedding(x) + self.positions(places))  # (batch, tokens, width)
-        kept: Cache = []
-        for i, block in enumerate(self.blocks):
-            h, layer = block(h, cache[i] if cache else None)
-            kept.append(layer)
-        return self.norm(h) @ self.embedding.weight[: self.vocab].T, kept
-
-
-def initialise(transformer: nn.Module, layers: int) -> None:
-    """N(0, 0.02), biases 0; projections into the residual stream N(0, 0.02 / sqrt(2 layers)) (GPT-2, section 2.3)."""
-    for name, parameter in transformer.named_parameters():
-        if name.endswith("bias"):
-            nn.init.zeros_(parameter)
-        elif "norm" not in name:
-            residual = name.endswith(("out.weight", "down.weight", "mlp.2.weight"))
-            nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * layers) if residual else 0.02)
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.dropout(self.attention(self.norm1(x)))
+        out: Tensor = x + self.dropout(self.mlp(self.norm2(x)))
+        return out
 
 
 class Conditioning(nn.Module):
@@ -240,7 +184,7 @@ class UNet(nn.Module):
             self.down.append(Residual(before, here, size, dropout))
             self.up.insert(0, Residual(after + here, here, size, dropout))
         self.before, self.after = (Residual(widths[-1], widths[-1], size, dropout) for _ in range(2))
-        self.norm, self.attention = _norm(widths[-1]), Attention(widths[-1], 1, causal=False)
+        self.norm, self.attention = _norm(widths[-1]), Attention(widths[-1], 1)
         last = nn.Conv2d(widths[0], (outside or channels) * patch**2, 3, padding=1)
         self.outward = nn.Sequential(_norm(widths[0]), nn.SiLU(), last)
         nn.init.zeros_(last.weight)
@@ -255,7 +199,7 @@ class UNet(nn.Module):
             h = layer(F.avg_pool2d(h, 2, ceil_mode=True) if i else h, told)
             skips.append(h)
         h = self.before(h, told)
-        tokens, _ = self.attention(self.norm(h).flatten(2).transpose(1, 2))  # (batch, places, channels)
+        tokens = self.attention(self.norm(h).flatten(2).transpose(1, 2))  # (batch, places, channels)
         h = self.after(h + tokens.transpose(1, 2).view_as(h), told)
         for layer, skip in zip(self.up, reversed(skips), strict=True):
             h = layer(torch.cat([F.interpolate(h, size=skip.shape[-2:]), skip], dim=1), told)

@@ -13,16 +13,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import torch.nn.functional as F
 from annotated_types import Ge, Lt
 from pydantic import NonNegativeInt, PositiveInt
-from torch import Tensor, nn
+from torch import nn
 
 from bench import DataSpec, GenbenchError, Presets, generator
-from generators._attention import Cache, attend
-from generators._autoregressive import SEQUENCES, Autoregressive, Net, Raster, Sequence
+from generators._autoregressive import SEQUENCES, Autoregressive, Raster, Sequence
 from generators._drawing import SAMPLING
-from generators._nets import initialise
+from generators._transformer import Blocks
 
 # GPT-3's table 2.1. Its 1.3B has 24 heads of 128 there and its 13B a width of 5,140, neither of which can be: 16 heads
 # and 5,120 are meant. The band's width is not published; 256 is that of GPT-Neo.
@@ -93,54 +91,3 @@ class ImageGPT(Decoder, Raster):
     Each is a token of as many as there are levels, where the paper has a palette (Chen et al. 2020, "Generative
     pretraining from pixels"), so that bits per dimension are those of the image itself.
     """
-
-
-class Blocks(Net):
-    """The transformer between embeddings and head."""
-
-    endless, tied = False, True
-
-    def __init__(self, window: int, layers: int, heads: int, width: int, band: int, dropout: float) -> None:
-        super().__init__()
-        self.inside = self.outside = width
-        self.window, self.dropout = window, nn.Dropout(dropout)
-        self.positions = nn.Embedding(window, width)
-        self.blocks = nn.ModuleList(Block(i, width, heads, band * (i % 2), dropout) for i in range(layers))
-        self.norm = nn.LayerNorm(width)
-        initialise(self, layers)
-
-    def begin(self) -> Cache:
-        return Cache(self.window, inputs=True)
-
-    def forward(self, x: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache | None]:
-        if cache is not None and cache.length + x.shape[1] > self.window:
-            # There is no position for what comes now: the newer half of the window is read as if it came first.
-            x, cache = cache.newer_half(x), self.begin()
-        before = cache.length if cache else 0
-        h = self.dropout(x + self.positions.weight[before : before + x.shape[1]])
-        for block in self.blocks:
-            h = block(h, cache)
-        if cache is not None:
-            cache.note(x)
-        return self.norm(h), cache
-
-
-class Block(nn.Module):
-    """Attention, then a perceptron of two layers, each normalised before and added after."""
-
-    def __init__(self, place: int, width: int, heads: int, band: int, dropout: float) -> None:
-        super().__init__()
-        self.place, self.heads, self.band, self.dropout = place, heads, band, nn.Dropout(dropout)
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-
-    def forward(self, x: Tensor, cache: Cache | None) -> Tensor:
-        q, k, v = self.qkv(self.norm1(x)).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        unknown, rate = None, self.dropout.p if self.training else 0.0
-        if cache is not None:
-            k, v, unknown = cache.keep(self.place, k, v, band=self.band)
-        y = attend(q, k, v, band=self.band, unknown=unknown, dropout=rate)
-        x = x + self.dropout(self.out(y.transpose(1, 2).reshape(x.shape)))
-        x = x + self.dropout(self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh")))
-        return x

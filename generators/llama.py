@@ -23,8 +23,8 @@ from bench import DataSpec, GenbenchError, Presets, generator
 from generators._attention import Cache
 from generators._autoregressive import SEQUENCES, Net, Sequence
 from generators._drawing import SAMPLING
-from generators._nets import initialise
 from generators._rotary import Block, rotations
+from generators._transformer import initialise
 
 PRESETS: Presets = {
     "test": {"layers": 2, "heads": 2, "groups": 1, "width": 16, "lr": 5e-3},

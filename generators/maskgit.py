@@ -141,7 +141,7 @@ class Bidirectional(nn.Module):
         self.mask, self.none = codes, classes or 0
         self.embedding, self.positions = nn.Embedding(codes + 1, width), nn.Embedding(math.prod(grid), width)
         self.label = nn.Embedding(classes + 1, width) if classes else None
-        self.blocks = nn.ModuleList(Block(width, heads, dropout, causal=False, grid=grid) for _ in range(layers))
+        self.blocks = nn.ModuleList(Block(width, heads, dropout, grid=grid) for _ in range(layers))
         self.norm, self.bias = nn.LayerNorm(width), nn.Parameter(torch.zeros(codes))
         for table in (self.embedding, self.positions, self.label):
             if table is not None:
@@ -153,7 +153,7 @@ class Bidirectional(nn.Module):
             label = torch.full((len(codes),), self.none, device=codes.device) if label is None else label
             h = h + self.label(label)[:, None]
         for block in self.blocks:
-            h, _ = block(h)
+            h = block(h)
         return F.linear(self.norm(h), self.embedding.weight[: self.mask], self.bias)
 
 

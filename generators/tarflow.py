@@ -25,8 +25,9 @@ from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from bench import Batch, DataSpec, GenbenchError, Omitted, Presets, Rows, Unsupported, generator
+from generators._attention import Cache
 from generators._flows import Layer, Maps, NormalisingFlow
-from generators._nets import Block, Cache
+from generators._transformer import Block
 
 PRESETS: Presets = {
     "test": {"width": 8, "heads": 2, "blocks": 2, "layers": 1, "patch": 4, "lr": 5e-3},
@@ -112,33 +113,35 @@ class Autoregressive(Layer):
         nn.init.zeros_(self.outward.weight)
         nn.init.zeros_(self.outward.bias)
         self.positions = nn.Parameter(0.02 * torch.randn(self.tokens, width))
-        self.layers, self.norm = nn.ModuleList(Block(width, heads) for _ in range(layers)), nn.LayerNorm(width)
+        self.layers = nn.ModuleList(Block(i, width, heads, 0, 0.0) for i in range(layers))
+        self.norm = nn.LayerNorm(width)
         if self.tokens == 1:
             raise Unsupported("tarflow needs more than one patch: set a smaller patch")
 
     def forward(self, x: Tensor) -> Maps:
         tokens = self._cut(x)
-        shift, log_scale = self._said(tokens[:, :-1])[0]
+        shift, log_scale = self._said(tokens[:, :-1])
         rest = (tokens[:, 1:] - shift) * (-log_scale).exp()
         return self._joined(torch.cat([tokens[:, :1], rest], dim=1)), -log_scale.flatten(1).sum(1)
 
     def inverse(self, y: Tensor) -> Tensor:
         tokens = self._cut(y)
-        made, cache = [tokens[:, :1]], None
+        made, cache = [tokens[:, :1]], Cache(self.tokens)
         for i in range(1, self.tokens):
-            (shift, log_scale), cache = self._said(made[-1], cache)
+            shift, log_scale = self._said(made[-1], cache)
             made.append(tokens[:, i : i + 1] * log_scale.exp() + shift)
         return self._joined(torch.cat(made, dim=1))
 
-    def _said(self, tokens: Tensor, cache: Cache | None = None) -> tuple[tuple[Tensor, Tensor], Cache]:
-        """Shift and logarithm of the scale of the token after each, ``(batch, tokens, size)``; the new cache."""
-        before = cache[0][0].shape[2] if cache else 0
-        h, kept = self.inward(tokens) + self.positions[before : before + tokens.shape[1]], []
-        for i, layer in enumerate(self.layers):
-            h, past = layer(h, cache[i] if cache else None)
-            kept.append(past)
+    def _said(self, tokens: Tensor, cache: Cache | None = None) -> Maps:
+        """Shift and log of the scale of the token after each, ``(batch, tokens, size)``; cache: of those before."""
+        before = cache.length if cache else 0
+        h = self.inward(tokens) + self.positions[before : before + tokens.shape[1]]
+        for layer in self.layers:
+            h = layer(h, cache)
+        if cache is not None:
+            cache.note(tokens)
         shift, log_scale = self.outward(self.norm(h)).float().chunk(2, dim=2)
-        return (shift, log_scale), kept
+        return shift, log_scale
 
     def _cut(self, x: Tensor) -> Tensor:
         """Patches ``(batch, tokens, size)`` in the order of this block."""

@@ -21,14 +21,17 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from bench import Batch, DataSpec, Presets, Rows, generator
+from generators._attention import Cache
+from generators._bare import bare
 from generators._heads import Tokens
 from generators._labels import classes_of, needed
-from generators._nets import CausalTransformer
 from generators._schedule import descend
 from generators._tokeniser import Tokenised
+from generators._transformer import Blocks
 
 PRESETS: Presets = {
     "test": {
@@ -58,7 +61,7 @@ class VQVAE(Tokenised):
         super().__init__(spec, **rest)
         self.classes = classes
         self.tokens = Tokens(self.quantiser.codes)
-        self.prior = CausalTransformer(self.quantiser.codes, self.places, **self.prior_size, starts=self.classes or 1)
+        self.prior = Prior(self.quantiser.codes, self.classes or 1, self.places, **self.prior_size)
         weights = self.prior.parameters()
         self.prior_optimiser = torch.optim.Adam(weights, lr=self.prior_lr, betas=(0.9, 0.95), fused=True)
 
@@ -75,11 +78,10 @@ class VQVAE(Tokenised):
     def draw_codes(self, rows: Rows, n: int, condition: Tensor | None) -> Tensor:
         device = self.usage.device
         label = rows.labels(self.classes, condition).to(device) if self.classes else None
-        u = rows.uniform(self.prior.window).to(device)
-        code, cache, codes = self.starts(n, label), None, []
+        u = rows.uniform(self.places).to(device)
+        code, prior, cache, codes = self.starts(n, label), bare(self.prior), Cache(self.places), []
         for each in u.unbind(1):
-            out, cache = self.prior(code[:, None], cache)
-            code = self.tokens.draw(out[:, -1], each, self.temperature)
+            code = self.tokens.draw(prior(code[:, None], cache)[:, -1], each, self.temperature)
             codes.append(code)
         return torch.stack(codes, dim=1)
 
@@ -98,7 +100,7 @@ class VQVAE(Tokenised):
     def prior_nats(self, codes: Tensor, label: Tensor | None) -> Tensor:
         """-log p of each code after those before it, ``(batch, places)``."""
         seen = self.tokens.shifted(codes, self.starts(len(codes), label))
-        return self.tokens.nats(self.prior(seen)[0], codes)
+        return self.tokens.nats(self.prior(seen), codes)
 
     def starts(self, n: int, label: Tensor | None) -> Tensor:
         """What stands before the first code, ``(n,)``: a token of each class, or one for all."""
@@ -111,3 +113,22 @@ class ConditionalVQVAE(VQVAE):
     """A VQ-VAE whose prior begins with the label, as the paper's for ImageNet does: it makes what is asked for."""
 
     conditional = True
+
+
+class Prior(nn.Module):
+    """Codes ``(batch, places)`` to logits of the code after each, ``(batch, places, codes)``.
+
+    Embeddings of input and output are tied. Codes from ``codes`` on are those that stand before the first.
+    """
+
+    def __init__(
+        self, codes: int, starts: int, places: int, layers: int, heads: int, width: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.codes, self.embedding = codes, nn.Embedding(codes + starts, width)
+        self.blocks = Blocks(places, layers, heads, width, 0, dropout)
+        nn.init.normal_(self.embedding.weight, std=0.02)
+
+    def forward(self, codes: Tensor, cache: Cache | None = None) -> Tensor:
+        h, _ = self.blocks(self.embedding(codes), cache)
+        return F.linear(h, self.embedding.weight[: self.codes])

@@ -189,11 +189,11 @@ class TestPieces:
 class TestTarFlow:
     def test_what_is_said_of_a_patch_sees_only_those_before(self) -> None:
         layer, tokens = shaken("tarflow").scales[0][0], torch.randn(1, 16, 4, generator=stream(0, "x"))
-        before = layer._said(tokens[:, :-1])[0][1]
+        before = layer._said(tokens[:, :-1])[1]
         for i in (1, 7, 14):
             other = tokens.clone()
             other[:, i] += 1
-            moved = (layer._said(other[:, :-1])[0][1] != before).any(2)[0]  # of the patches 1 to 15
+            moved = (layer._said(other[:, :-1])[1] != before).any(2)[0]  # of the patches 1 to 15
             assert not moved[:i].any() and moved[i:].all()
 
     def test_samples_are_cleaned_by_their_score(self) -> None:
