@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench import DataSpec, Rows
+from bench import DataSpec, GenbenchError, Rows
 from bench.streams import stream
 from generators.consistency import Consistency, earlier
 from tests.generators.mixture import Says, in_the_plane
@@ -86,3 +86,9 @@ def test_both_points_have_one_draw_of_dropout() -> None:
         nn.init.normal_(parameter, std=0.2)
     model.stage = 0  # r is t but for a thousandth
     assert model.loss(torch.rand(16, 1, 8, 8, generator=stream(0, "x")), None, stream(0, "l")).item() < 100
+
+
+def test_a_second_step_from_no_less_noise_than_the_first_is_refused() -> None:
+    assert Consistency(GREY, width=8, sigma_max=1.0).nfe == 1  # where there is none, nothing is wrong
+    with pytest.raises(GenbenchError, match="take a middle below it"):
+        Consistency(GREY, width=8, steps=2, sigma_max=1.6)
