@@ -43,7 +43,8 @@ class NormalisingFlow(WithDensity):
 
     lr: of Adam. temperature: samples are drawn from N(0, temperature^2 I); 1 is the model itself. logit: pixels are
     brought to [alpha, 1 - alpha] and their logits modelled, alpha = 0.05 (section 4.1); without, as they are.
-    A family makes its ``scales``, each a list of layers, from the shape that comes to it.
+    A family makes its ``scales``, each a list of layers, from the shape that comes to it. Raises GenbenchError for the
+    logit of latents.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class NormalisingFlow(WithDensity):
         **rest: Any,
     ) -> None:
         super().__init__(spec, **rest)
+        if self.vae:
+            self.refuse_idle(NormalisingFlow, "latents have none: leave it out", logit=logit)
         self.temperature, self.logit = temperature, logit and self.vae is None
         self.scales = nn.ModuleList()
         self.optimiser: torch.optim.Optimizer
