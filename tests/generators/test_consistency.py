@@ -10,8 +10,10 @@ from torch import nn
 
 from bench import DataSpec, GenbenchError, Rows
 from bench.streams import stream
+from generators._ode import solve
 from generators.consistency import Consistency, earlier
-from tests.generators.mixture import Says, in_the_plane
+from generators.edm import EDM
+from tests.generators.mixture import Denoiser, Preconditioned, Says, in_the_plane
 
 GREY = DataSpec("image", (1, 8, 8), "continuous", classes=3)
 PLANE = DataSpec("image", (1, 1, 2), "continuous")
@@ -60,6 +62,25 @@ def test_the_ends_of_paths_are_a_function_that_is_consistent() -> None:
     near = model.loss(y, None, stream(0, "l")).item()
     model.net = Says(lambda w, c, label: end_of_path(w, c, label) + 0.5 * torch.sin(40 * c)[:, None])
     assert near < model.loss(y, None, stream(0, "l")).item() / 2
+
+
+def test_one_evaluation_comes_where_the_flow_of_the_mixture_ends() -> None:
+    """Of each noise, not only on average: beside EDM's sampler, with the ends of paths that a finer one finds."""
+    low, high = 0.002, 20.0
+
+    def net(w: torch.Tensor, c_noise: torch.Tensor, label: object) -> torch.Tensor:
+        at = (4 * c_noise).exp()[:, None]
+        x, falls = w * (at.square() + 1).sqrt(), (low / at).log()  # sigma falls to low by even factors
+        end = solve(
+            lambda x, s: falls * (x - Denoiser()(x, at[:, 0] * (s * falls[:, 0]).exp())),
+            x, torch.linspace(0, 1, 301), "midpoint",
+        )  # fmt: skip
+        return (end - x / (at.square() + 1)) * (at.square() + 1).sqrt() / at
+
+    flow: Any = in_the_plane(EDM(PLANE, width=8, steps=200, sigma_min=low, sigma_max=high), Preconditioned())
+    flow.unit = nn.BatchNorm1d(2, affine=False, momentum=None, eps=0.0)
+    made = plane(Says(net), sigma_max=high).draw(Rows(stream(0, "s"), 200), 200, None)
+    torch.testing.assert_close(made, flow.eval().draw(Rows(stream(0, "s"), 200), 200, None), atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize("steps", [1, 2])
