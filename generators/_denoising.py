@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from bench import DataSpec, GenbenchError, Rows, Unsupported
 from generators._dit import DiT
 from generators._ema import averaged_copy
-from generators._labels import guided, twice, withheld
+from generators._labels import LABEL_DROPOUT, classes_if, guided, twice, withheld
 from generators._latent import InSpace
 from generators._nets import ResidualMLP, UNet
 from generators._schedule import descend
@@ -40,8 +40,8 @@ class Denoising(InSpace):
     side are taken for one; left out: 1, of "dit" 4. lr: of the net. dropout: inside the U-Net. ema_decay: of the
     average. The rest as of ``generators/_latent.py``. times: how many numbers besides x the net is told, and time_scale
     of what order they are (see ``generators/_nets.py``). preconditioned: whether a share of x is added to what the net
-    says. outputs: how many numbers it says for each of x. Raises GenbenchError for settings that would have no effect,
-    Unsupported for captions of data that has none.
+    says. outputs: how many numbers it says for each of x. Raises GenbenchError for those of these settings that would
+    have no effect, Unsupported for captions or guidance of data that has no such thing.
     """
 
     conditional = True
@@ -58,19 +58,19 @@ class Denoising(InSpace):
         patch: PositiveInt | None = None,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
         labels: bool | Literal["captions"] = False,
-        label_dropout: Annotated[float, Ge(0), Le(1)] = 0.1,
+        label_dropout: Annotated[float, Ge(0), Le(1)] = LABEL_DROPOUT,
         guidance: NonNegativeFloat = 1.0,
         lr: PositiveFloat = 1e-3,
         ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.995,
         **rest: Any,
     ) -> None:
         super().__init__(spec, **rest)
-        self.classes = spec.classes if labels else None
+        self.classes = classes_if(labels, spec, label_dropout, guidance)
         self.conditional = bool(self.classes)
-        if guidance != 1 and not labels:
-            raise GenbenchError(f"guidance = {guidance:g} is that of labels: take labels = true")
         if self.vae is not None and (net != "unet" or patch or dropout):
             raise GenbenchError('net, patch and dropout are those of pixels: leave them out, or take space = "pixels"')
+        if self.vae is None and net == "unet":
+            self.refuse_idle(Denoising, "a U-Net has no such setting: leave it out", depth=depth)
         self.label_dropout, self.guidance = label_dropout, guidance
         self.net: nn.Module
         given: dict[str, Any] = {"times": self.times, "time_scale": self.time_scale, "classes": self.classes}
@@ -115,7 +115,7 @@ class Denoising(InSpace):
     @property
     def calls(self) -> int:
         """Evaluations of the net by ``guided``."""
-        return 2 if self.classes and self.guidance != 1 else 1
+        return 1 if self.guidance == 1 else 2
 
 
 def _read(spec: DataSpec) -> tuple[str, ...]:

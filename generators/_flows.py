@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +43,8 @@ class NormalisingFlow(WithDensity):
 
     lr: of Adam. temperature: samples are drawn from N(0, temperature^2 I); 1 is the model itself. logit: pixels are
     brought to [alpha, 1 - alpha] and their logits modelled, alpha = 0.05 (section 4.1); without, as they are.
-    A family makes its ``scales``, each a list of layers, from the shape that comes to it.
+    A family makes its ``scales``, each a list of layers, from the shape that comes to it. Raises GenbenchError for the
+    logit of latents.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class NormalisingFlow(WithDensity):
         **rest: Any,
     ) -> None:
         super().__init__(spec, **rest)
+        if self.vae:
+            self.refuse_idle(NormalisingFlow, "latents have none: leave it out", logit=logit)
         self.temperature, self.logit = temperature, logit and self.vae is None
         self.scales = nn.ModuleList()
         self.optimiser: torch.optim.Optimizer
@@ -332,34 +335,54 @@ def spline(x: Tensor, out: Tensor, *, backwards: bool = False) -> Maps:
     softplus; outside [-BOUND, BOUND], and at its ends, the slope is 1. Returns values and logarithms of slopes. Where
     a slope is a thousandth, an inverse has three digits less, as any has.
     """
-    bins, bound, least = BINS, BOUND, 1e-3
-    w, h, d = out.split([bins, bins, bins - 1], dim=-1)
-    w, h = (2 * bound * (least + (1 - least * bins) * part.softmax(-1)) for part in (w, h))
-    inner = least + F.softplus(d + math.log(math.expm1(1 - least)))  # 1 where the net says 0
-    slopes = F.pad(inner, (1, 1), value=1.0)
-    knots_x, knots_y = (F.pad(part.cumsum(-1), (1, 0)) - bound for part in (w, h))
-    inside = (x > -bound) & (x < bound)
-    at = x.clamp(-bound, bound)
-    k = torch.searchsorted((knots_y if backwards else knots_x)[..., 1:-1].contiguous(), at[..., None].contiguous())
-
-    def pick(table: Tensor, step: int = 0) -> Tensor:
-        return table.gather(-1, k + step).squeeze(-1)
-
-    x0, y0, width, height = pick(knots_x), pick(knots_y), pick(w), pick(h)
-    d0, d1, s = pick(slopes), pick(slopes, 1), pick(h) / pick(w)
-    if backwards:  # the root of a quadratic in the share of the bin, Eqs. 6 to 8
-        rise = at - y0
-        a = height * (s - d0) + rise * (d0 + d1 - 2 * s)
-        b = height * d0 - rise * (d0 + d1 - 2 * s)
-        c = -s * rise
-        share = 2 * c / (-b - (b.square() - 4 * a * c).clamp(min=0).sqrt())
-        value = x0 + share * width
-    else:
-        share = (at - x0) / width
+    inside = (x > -BOUND) & (x < BOUND)
+    at = x.clamp(-BOUND, BOUND)
+    bins = bins_of(at, out, backwards=backwards)
+    share = share_of_height(at, bins) if backwards else (at - bins.x0) / bins.width
+    d0, d1, s = bins.d0, bins.d1, bins.slope
     rest = share * (1 - share)
     bottom = s + (d0 + d1 - 2 * s) * rest
-    if not backwards:
-        value = y0 + height * (s * share.square() + d0 * rest) / bottom
+    if backwards:
+        value = bins.x0 + share * bins.width
+    else:
+        value = bins.y0 + bins.height * (s * share.square() + d0 * rest) / bottom
     slope = s.square() * (d1 * share.square() + 2 * s * rest + d0 * (1 - share).square()) / bottom.square()
     log_slope = slope.log().where(inside, 0.0)
     return value.where(inside, x), -log_slope if backwards else log_slope
+
+
+class Bins(NamedTuple):
+    """Of each value the bin of its spline, all of the shape of the values: corner, sides, slopes at both ends, and that
+    of the line between them.
+    """
+
+    x0: Tensor
+    y0: Tensor
+    width: Tensor
+    height: Tensor
+    d0: Tensor
+    d1: Tensor
+    slope: Tensor
+
+
+def bins_of(at: Tensor, out: Tensor, *, backwards: bool) -> Bins:
+    """Where values in [-BOUND, BOUND] lie between the knots that a net says, along x or, backwards, along y."""
+    least = 1e-3
+    w, h, d = out.split([BINS, BINS, BINS - 1], dim=-1)
+    w, h = (2 * BOUND * (least + (1 - least * BINS) * part.softmax(-1)) for part in (w, h))
+    inner = least + F.softplus(d + math.log(math.expm1(1 - least)))  # 1 where the net says 0
+    slopes = F.pad(inner, (1, 1), value=1.0)
+    x, y = (F.pad(part.cumsum(-1), (1, 0)) - BOUND for part in (w, h))
+    k = torch.searchsorted((y if backwards else x)[..., 1:-1].contiguous(), at[..., None].contiguous())
+    picked = ((x, k), (y, k), (w, k), (h, k), (slopes, k), (slopes, k + 1))
+    x0, y0, width, height, d0, d1 = (table.gather(-1, which).squeeze(-1) for table, which in picked)
+    return Bins(x0, y0, width, height, d0, d1, height / width)
+
+
+def share_of_height(y: Tensor, bins: Bins) -> Tensor:
+    """How far into its bin the spline comes to y: the root of a quadratic, Eqs. 6 to 8."""
+    d0, d1, s, rise = bins.d0, bins.d1, bins.slope, y - bins.y0
+    a = bins.height * (s - d0) + rise * (d0 + d1 - 2 * s)
+    b = bins.height * d0 - rise * (d0 + d1 - 2 * s)
+    c = -s * rise
+    return 2 * c / (-b - (b.square() - 4 * a * c).clamp(min=0).sqrt())

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from bench import DataSpec, GenbenchError, Unsupported, checked_labels
 
+LABEL_DROPOUT = 0.1  # of examples from which labels are withheld, if nothing is said
+
 
 def classes_of(spec: DataSpec, conditional: bool, family: str, twin: str) -> int:
     """How many classes a family is told of: none where it is not ``conditional``.
@@ -26,6 +28,21 @@ def classes_of(spec: DataSpec, conditional: bool, family: str, twin: str) -> int
     if not spec.classes:
         raise Unsupported(f"{family} makes what labels ask for, and the data has none: take {twin}")
     return spec.classes
+
+
+def classes_if(labels: bool | str, spec: DataSpec, label_dropout: float, guidance: float) -> int | None:
+    """How many classes a family is told of for which labels are an option; None where it is told of none.
+
+    Raises GenbenchError for ``label_dropout``, unless it is as if left out, and for guidance where ``labels`` are not
+    asked for; Unsupported for guidance by labels that the data has not.
+    """
+    if not labels and guidance != 1:
+        raise GenbenchError(f"guidance = {guidance:g} is that of labels: take labels = true")
+    if not labels and label_dropout != LABEL_DROPOUT:
+        raise GenbenchError(f"label_dropout = {label_dropout:g} is a share of labels: take labels = true")
+    if not spec.classes and guidance != 1:
+        raise Unsupported(f"guidance = {guidance:g} is that of labels, and the data has none: leave it out")
+    return spec.classes if labels else None
 
 
 def needed(label: Tensor | None, classes: int = 0) -> Tensor:

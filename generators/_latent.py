@@ -13,15 +13,16 @@ has a likelihood of images in either space: among latents the evidence bound of 
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from annotated_types import Gt, Lt
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from bench import Batch, DataSpec, Rows, Unsupported, dequantise
+from bench import Batch, DataSpec, GenbenchError, Presets, Rows, Unsupported, dequantise
 from generators._schedule import set_rate
 from generators.vae import VAE, Law, log_normal, own_noise
 
@@ -33,10 +34,12 @@ class InSpace(nn.Module, ABC):
     """A family in a space of ``shape``.
 
     space, latent_share: see above. latent, coder_width, decoder, coder_lr: of the VAE; see ``VAE``.
-    dequantised: whether a density of pixels is learned, of levels spread over their cells.
+    dequantised: whether a density of pixels is learned, of levels spread over their cells. presets: of the family,
+    where one of them has settings that another space leaves idle. Raises GenbenchError for a VAE's at the pixels.
     """
 
     dequantised = True
+    presets: ClassVar[Presets] = {}
     optimiser: torch.optim.Optimizer
 
     def __init__(
@@ -59,6 +62,25 @@ class InSpace(nn.Module, ABC):
             self.norm, self.shape = nn.BatchNorm1d(latent, affine=False), (latent,)
         elif spec.kind == "binary":
             raise Unsupported('binary pixels are no real numbers, which this family makes: take space = "latent"')
+        else:
+            self.refuse_idle(
+                InSpace, 'those of latents: leave them out, or take space = "latent"', latent=latent,
+                latent_share=latent_share, coder_width=coder_width, decoder=decoder, coder_lr=coder_lr,
+            )  # fmt: skip
+
+    def refuse_idle(self, of: type, why: str, **settings: Any) -> None:
+        """Raises GenbenchError for settings that have no effect, unless they are as left out, or as a preset has them.
+
+        of: the class whose constructor they are those of. Whoever takes a preset to another space did not write them.
+        """
+        known = inspect.signature(of).parameters
+        idle = [
+            f"{name} = {value}"
+            for name, value in settings.items()
+            if value != known[name].default and all(preset.get(name) != value for preset in self.presets.values())
+        ]
+        if idle:
+            raise GenbenchError(f"{', '.join(idle)}: {why}")
 
     @abstractmethod
     def learn(self, x: Tensor, label: Tensor | None, rng: torch.Generator) -> float:

@@ -113,7 +113,7 @@ class ResidualMLP(nn.Module):
     hundreds of numbers that nothing can be said of yet drove it where no gradient is. through: whether the time also
     says how much of each number of x goes into the output as it is. Of noise and data that are both normal that is all
     there is to say, and layers that add up learn no product; where preconditioning says it (arXiv:2206.00364, section
-    5), it would be said twice. outside: a multiple of ``inside``.
+    5), it would be said twice. outside: with ``through`` a multiple of ``inside``.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ from annotated_types import Gt, Lt
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
-from bench import DataSpec, Presets, Rows, generator
+from bench import DataSpec, GenbenchError, Presets, Rows, generator
 from generators._denoising import spread_out
 from generators.edm import Preconditioned, denoised
 
@@ -63,7 +63,8 @@ class Consistency(Preconditioned):
     """A denoiser that is tuned until one evaluation goes all the way.
 
     denoising_share, middle: see above. stages: of k, spread over the tuning; base: q. tuned_mean, tuned_std: of ln t in
-    tuning. The rest as of ``generators/edm.py``. Levels are in units of the data's standard deviation.
+    tuning. The rest as of ``generators/edm.py``. Levels are in units of the data's standard deviation. Raises
+    GenbenchError where the second of two steps would begin at no less noise than the first.
     """
 
     dequantised = False
@@ -83,6 +84,11 @@ class Consistency(Preconditioned):
         **rest: Any,
     ) -> None:
         super().__init__(spec, **rest)
+        if steps == 2 and middle >= sigma_max:
+            raise GenbenchError(
+                f"consistency: the second step begins at middle = {middle:g}, and the first at sigma_max = "
+                f"{sigma_max:g}: take a middle below it"
+            )
         self.denoising_share, self.stages, self.base = denoising_share, stages, base
         self.tuned_mean, self.tuned_std = tuned_mean, tuned_std
         self.steps, self.levels = steps, [sigma_max, middle][:steps]

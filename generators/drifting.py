@@ -16,14 +16,18 @@ mean square of 1 for each tau and summed (Appendix A.6). Where labels are told, 
 its label. Data is what the last steps have seen, ``pool`` examples, for a mean shift by few is mostly chance. Features
 of a net that was trained on other images, in which the paper measures distances, play no part here: the space is that
 of pixels or, better, of latents.
+
+With guidance w a sample of a label is driven away from data of all labels too, which is a share g = 1 - 1/w of what it
+leaves. It then stands still where (1 - g) q(.|c) + g p(.) = p(.|c), that is where q(.|c) = w p(.|c) - (w - 1) p(.)
+(Eqs. 15, 16): guidance is learned and costs nothing in sampling. One w for a training; the paper draws it and tells it.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import torch
-from annotated_types import MinLen
+from annotated_types import Ge, Le, MinLen
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
@@ -33,18 +37,24 @@ from generators._denoising import Denoising
 PRESETS: Presets = {
     "test": {"width": 8, "patch": 4, "lr": 5e-3, "pool": 24, "labels": True},
     "tiny": {"space": "latent", "width": 256, "depth": 4, "lr": 2e-3, "pool": 1024},
-    "paper": {"net": "dit", "width": 256, "depth": 6, "patch": 4, "lr": 2e-4, "ema_decay": 0.999, "labels": True},
-}
+    # tau as there; besides features the paper has larger nets, batches class by class, and weights that are told
+    "paper": {
+        "net": "dit", "width": 256, "depth": 6, "patch": 4, "lr": 2e-4, "ema_decay": 0.999, "labels": True,
+        "temperatures": [0.02, 0.05, 0.2],
+    },
+}  # fmt: skip
 
 
 @generator("drifting", modalities={"image"}, paper="arXiv:2602.04770", presets=PRESETS)
 class Drifting(Denoising):
     """A generator of one evaluation, from noise of the shape of what it makes.
 
-    temperatures: tau; pool: see above. The rest as of ``generators/_denoising.py``. Raises GenbenchError for a
-    guidance, which there is none of.
+    temperatures: tau, if left out chosen here for pools of hundreds; pool, guidance: see above. The rest as of
+    ``generators/_denoising.py``. Raises GenbenchError for a guidance below 1, whose share would be negative, and for
+    label_dropout: nothing is asked for without its label.
     """
 
+    presets = PRESETS
     times = 0
     dequantised = False
     nfe = 1
@@ -55,11 +65,15 @@ class Drifting(Denoising):
         *,
         temperatures: Annotated[tuple[PositiveFloat, ...], MinLen(1)] = (0.05, 0.2, 0.5),
         pool: PositiveInt = 512,
+        label_dropout: Annotated[float, Ge(0), Le(1)] = 0.0,
         **rest: Any,
     ) -> None:
         super().__init__(spec, **rest)
-        if self.guidance != 1:
-            raise GenbenchError("drifting: one evaluation knows no guidance: leave it out")
+        if label_dropout:
+            raise GenbenchError("drifting: nothing is asked for without its label: leave label_dropout out")
+        if self.guidance < 1:
+            raise GenbenchError(f"drifting: guidance = {self.guidance:g} would be a negative share: take 1 or more")
+        self.label_dropout = label_dropout
         self.temperatures = temperatures
         self.pool: Tensor
         self.pool_labels: Tensor
@@ -71,12 +85,16 @@ class Drifting(Denoising):
         made = self.net(torch.randn(x.shape, generator=rng, device=rng.device), None, label).flatten(1)
         with torch.no_grad():
             data, of_data = self.remembered(x, label)
-            near, apart = torch.cdist(made, data), torch.cdist(made, made)
+            every, apart = torch.cdist(made, data), torch.cdist(made, made)
+            near = every
             if label is not None:
                 near = near.masked_fill(label[:, None] != of_data, torch.inf)
                 apart = apart.masked_fill(label[:, None] != label, torch.inf)
             unit = near[near.isfinite()].mean()
-            moved = made / unit + drift(made / unit, data / unit, near / unit, apart / unit, self.temperatures)
+            besides = None
+            if label is not None and self.guidance > 1:
+                besides = Besides(every / unit, weight_of_data(label, len(data), self.guidance), label)
+            moved = made / unit + drift(made / unit, data / unit, near / unit, apart / unit, self.temperatures, besides)
         error: Tensor = (made / unit - moved).square().mean()
         return error
 
@@ -96,23 +114,74 @@ class Drifting(Denoising):
         return out
 
 
-def drift(x: Tensor, y: Tensor, near: Tensor, apart: Tensor, temperatures: tuple[float, ...]) -> Tensor:
+class Besides(NamedTuple):
+    """Data of all labels among what samples leave: distances to it ``(n, m)``, what each of it counts for a sample
+    ``(n, 1)``, where a sample counts 1, and labels of the samples ``(n,)``.
+    """
+
+    distances: Tensor
+    weight: Tensor
+    label: Tensor
+
+
+def weight_of_data(label: Tensor, many: int, guidance: float) -> Tensor:
+    """What each of ``many`` examples of all labels counts among what a sample leaves, ``(n, 1)``, that they are a share
+    1 - 1/w of it beside the other samples of its label.
+    """
+    others = (label[:, None] == label).sum(1, keepdim=True) - 1
+    return (guidance - 1) * others / many
+
+
+def drift(
+    x: Tensor, y: Tensor, near: Tensor, apart: Tensor, temperatures: tuple[float, ...], besides: Besides | None = None
+) -> Tensor:
     """V of samples x ``(n, size)`` beside data y ``(m, size)``, ``(n, size)``; of mean square 1 for each temperature.
 
     near, apart: distances to data ``(n, m)`` and to one another ``(n, n)``, infinite where they play no part. No sample
-    is moved away from itself.
+    is moved away from itself. besides: with guidance, that data again.
     """
     apart, total = apart.clone().fill_diagonal_(torch.inf), torch.zeros_like(x)
     for tau in temperatures:
-        v = field(near, apart, y, x, tau)
+        if besides is None:
+            v = field(near, apart, y, x, tau)
+        else:
+            left, weight = torch.cat([apart, besides.distances], dim=1), torch.ones_like(apart)
+            weight = torch.cat([weight, besides.weight.expand_as(besides.distances)], dim=1)
+            v = field(near, left, y, torch.cat([x, y]), tau, weight, besides.label)
         total += v / v.square().mean().sqrt().clamp(min=1e-12)
     return total
 
 
-def field(near: Tensor, apart: Tensor, y: Tensor, z: Tensor, tau: float) -> Tensor:
-    """V of Eq. 11, ``(n, size)``, of samples whose distances to y ``(m, size)`` and to z ``(k, size)`` are these."""
+def field(
+    near: Tensor,
+    apart: Tensor,
+    y: Tensor,
+    z: Tensor,
+    tau: float,
+    weight: Tensor | None = None,
+    label: Tensor | None = None,
+) -> Tensor:
+    """V of Eq. 11, ``(n, size)``, of samples whose distances to y ``(m, size)`` and to z ``(k, size)`` are these.
+
+    weight: as how many each of z counts for each sample, ``(n, k)``. label: of samples, ``(n,)``; those of one label
+    are as if there were no others.
+    """
     logits = -torch.cat([near, apart], dim=1) / tau
-    affinity = (logits.softmax(1) * logits.softmax(0).nan_to_num()).sqrt()
+    columns = _within(label, logits)
+    if weight is not None:
+        counts = torch.cat([torch.ones_like(near), weight], dim=1)
+        logits, columns = logits + counts.log(), columns * counts
+    affinity = (logits.softmax(1) * columns).sqrt()
     towards, away = affinity.nan_to_num().split([len(y), len(z)], dim=1)
     out: Tensor = (towards * away.sum(1, keepdim=True)) @ y - (away * towards.sum(1, keepdim=True)) @ z
+    return out
+
+
+def _within(label: Tensor | None, logits: Tensor) -> Tensor:
+    """The softmax over samples, among those of one label."""
+    if label is None:
+        return logits.softmax(0).nan_to_num()
+    out = torch.empty_like(logits)
+    for mine in (label == each for each in label.unique()):
+        out[mine] = logits[mine].softmax(0).nan_to_num()
     return out

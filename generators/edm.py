@@ -51,7 +51,8 @@ PRESETS: Presets = {
     "tiny": {
         "space": "latent", "width": 256, "depth": 4, "lr": 2e-3, "steps": 10, "sigma_min": 0.02, "sigma_max": 20.0,
     },
-    "paper": {"width": 128, "dropout": 0.13, "lr": 1e-3, "ema_decay": 0.9999},
+    # a half-life of half a million images in batches of 512
+    "paper": {"width": 128, "dropout": 0.13, "lr": 1e-3, "ema_decay": 0.9993},
 }  # fmt: skip
 SAMPLED = (
     "guidance", "sampler", "solver", "steps", "langevin_steps", "snr", "sigma_min", "sigma_max", "rho",
@@ -111,7 +112,8 @@ class EDM(WithDensity, Preconditioned):
 
     steps: N; solver: see ``generators/_ode.py``; sampler, langevin_steps, snr: see above. p_mean, p_std: of the noise
     that is trained on; sigma_min, sigma_max, rho: of a sample. measured_steps: of a likelihood. The rest as of
-    ``generators/_denoising.py``. Levels are in units of the data's standard deviation.
+    ``generators/_denoising.py``. Levels are in units of the data's standard deviation. Raises GenbenchError for a
+    sigma_min that is not below sigma_max, and for Langevin dynamics that cannot follow their levels.
     """
 
     def __init__(
@@ -130,6 +132,11 @@ class EDM(WithDensity, Preconditioned):
         **rest: Any,
     ) -> None:
         super().__init__(spec, **rest)
+        if sigma_min >= sigma_max:
+            raise GenbenchError(
+                f"edm: noise falls from sigma_max = {sigma_max:g} to sigma_min = {sigma_min:g}: "
+                "take a sigma_min below it"
+            )
         fall = (sigma_max / sigma_min) ** (2 / max(1, steps - 1)) * (1 - snr / 2) ** (2 * langevin_steps)
         if sampler == "langevin" and fall >= 1:
             raise GenbenchError(

@@ -89,11 +89,13 @@ class FlowMatching(WithDensity, Denoising):
         noise = torch.randn(x.shape, generator=rng, device=rng.device)
         if self.coupling == "optimal_transport":
             noise = noise[nearest(noise, x, label)]
+        return self.error(noise, x, self.times_of(len(x), rng), label)
+
+    def times_of(self, n: int, rng: torch.Generator) -> Tensor:
+        """t of a training step, ``(n,)``, by ``time_law``."""
         if self.time_law == "logit_normal":
-            t = torch.randn(len(x), generator=rng, device=rng.device).sigmoid()
-        else:
-            t = torch.rand(len(x), generator=rng, device=rng.device)
-        return self.error(noise, x, t, label)
+            return torch.randn(n, generator=rng, device=rng.device).sigmoid()
+        return torch.rand(n, generator=rng, device=rng.device)
 
     def error(self, noise: Tensor, x: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
         """Mean squared error of the velocity on lines from noise to x."""
@@ -200,9 +202,8 @@ class RectifiedFlow(FlowMatching):
             return super().loss(x, label, rng)
         self.make_pairs(label, rng)
         which = torch.randint(self.pairs.shape[1], (len(x),), generator=rng, device=rng.device)
-        t = torch.rand(len(x), generator=rng, device=rng.device)
         noise, end = self.pairs[:, which]
-        return self.error(noise, end, t, self.pair_labels[which] if self.classes else None)
+        return self.error(noise, end, self.times_of(len(x), rng), self.pair_labels[which] if self.classes else None)
 
     @torch.no_grad()
     def make_pairs(self, label: Tensor | None, rng: torch.Generator) -> None:

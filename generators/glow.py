@@ -45,6 +45,7 @@ class Glow(NormalisingFlow):
     depth: steps a scale. scales, width and the rest as of ``generators/realnvp.py``.
     """
 
+    presets = PRESETS
     transform: ClassVar[Transform] = "affine"
 
     def __init__(
@@ -53,6 +54,7 @@ class Glow(NormalisingFlow):
         super().__init__(spec, **rest)
         self.width = width
         if len(self.shape) == 1:
+            self.refuse_idle(Glow, "that of pixels: leave it out", scales=scales)
             self.ready([self.steps(self.shape, depth)])
             return
         check_sides(spec, scales)

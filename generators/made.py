@@ -103,6 +103,8 @@ class MAF(NormalisingFlow):
     The rest as of ``generators/_flows.py`` and ``generators/_latent.py``.
     """
 
+    presets = DENSITY
+
     def __init__(self, spec: DataSpec, *, blocks: PositiveInt = 5, width: PositiveInt = 128, **rest: Any) -> None:
         super().__init__(spec, **rest)
         self.ready([[MaskedLayer(self.shape, width, bool(i % 2)) for i in range(blocks)]])

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from bench import DataSpec, Presets, Rows, generator
 from generators._heads import draw_one
-from generators._labels import guided, twice, withheld
+from generators._labels import LABEL_DROPOUT, classes_if, guided, twice, withheld
 from generators._nets import Block, Sides
 from generators._schedule import descend
 from generators._tokeniser import Quantiser, Tokenised
@@ -55,7 +55,8 @@ class MaskGIT(Tokenised):
     """A transformer over masked codes.
 
     smoothing: of its targets. steps, choice_temperature, labels, label_dropout, guidance: see above. The rest as of
-    ``generators/_tokeniser.py``, but that its codes are finite scalar ones if left out.
+    ``generators/_tokeniser.py``, but that its codes are finite scalar ones if left out. Raises GenbenchError, or
+    Unsupported, for guidance without labels.
     """
 
     conditional = True
@@ -69,12 +70,12 @@ class MaskGIT(Tokenised):
         steps: PositiveInt = 8,
         choice_temperature: NonNegativeFloat = 4.5,
         labels: bool = False,
-        label_dropout: Annotated[float, Ge(0), Le(1)] = 0.1,
+        label_dropout: Annotated[float, Ge(0), Le(1)] = LABEL_DROPOUT,
         guidance: NonNegativeFloat = 1.0,
         **rest: Any,
     ) -> None:
         super().__init__(spec, quantiser=quantiser, **rest)
-        self.classes = spec.classes if labels else None
+        self.classes = classes_if(labels, spec, label_dropout, guidance)
         self.conditional = bool(self.classes)
         self.label_dropout, self.guidance, self.smoothing = label_dropout, guidance, smoothing
         self.steps, self.choice_temperature = steps, choice_temperature
@@ -85,7 +86,7 @@ class MaskGIT(Tokenised):
     @property
     def nfe(self) -> int:
         """Evaluations of the transformer a sample."""
-        return self.steps * (2 if self.classes and self.guidance != 1 else 1)
+        return self.steps * (1 if self.guidance == 1 else 2)
 
     def learn_codes(self, codes: Tensor, label: Tensor | None, rng: torch.Generator) -> float:
         """Nats a masked code."""

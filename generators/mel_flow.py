@@ -43,6 +43,7 @@ class MelFlow(FlowMatching):
     measured_steps: of ``example_loss``. The rest as of ``generators/flow_matching.py``.
     """
 
+    presets = PRESETS
     dequantised = False  # decibels have no levels whose cells noise would fill
 
     def __init__(

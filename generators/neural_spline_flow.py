@@ -27,4 +27,5 @@ PRESETS: Presets = {
 class NeuralSplineFlow(Glow):
     """Glow with rational-quadratic couplings of eight bins."""
 
+    presets = PRESETS
     transform: ClassVar[Transform] = "spline"

@@ -36,7 +36,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from bench import Batch, DataSpec, Presets, Rows, generator
 from generators._ema import averaged_copy
-from generators._labels import guided, known, twice, withheld
+from generators._labels import LABEL_DROPOUT, classes_if, guided, known, twice, withheld
 from generators._pixels import Bernoulli, Logistic, OfLevels
 from generators._schedule import descend, set_rate
 
@@ -56,7 +56,8 @@ class PixelCNN(nn.Module):
 
     width: channels; layers: of each stack; mixture: see above. labels, label_dropout, guidance: see above. temperature:
     of sampling, 1 = the model itself. ema_decay: of the average, which samples and is measured.
-    dropout: of what a layer of the stacks has inside, while it trains. lr: Adam's.
+    dropout: of what a layer of the stacks has inside, while it trains. lr: Adam's. Raises GenbenchError, or
+    Unsupported, for guidance without labels.
     """
 
     bound = False
@@ -72,14 +73,14 @@ class PixelCNN(nn.Module):
         mixture: PositiveInt = 5,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
         labels: bool = False,
-        label_dropout: Annotated[float, Ge(0), Le(1)] = 0.1,
+        label_dropout: Annotated[float, Ge(0), Le(1)] = LABEL_DROPOUT,
         guidance: NonNegativeFloat = 1.0,
         lr: PositiveFloat = 1e-3,
         temperature: PositiveFloat = 1.0,
         ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.995,
     ) -> None:
         super().__init__()
-        self.shape, self.classes = spec.shape, (spec.classes if labels else None)
+        self.shape, self.classes = spec.shape, classes_if(labels, spec, label_dropout, guidance)
         self.conditional = bool(self.classes)
         self.label_dropout, self.guidance, self.temperature = label_dropout, guidance, temperature
         channels, binary = spec.shape[0], spec.kind == "binary"

@@ -44,8 +44,10 @@ class RealNVP(NormalisingFlow):
     """Affine couplings at several scales.
 
     scales: of an image, 2 where it is not said. couplings: of a latent space. width: of their nets. The rest as of
-    ``generators/_flows.py`` and ``generators/_latent.py``.
+    ``generators/_flows.py`` and ``generators/_latent.py``. Raises GenbenchError for either in the other's space.
     """
+
+    presets = PRESETS
 
     def __init__(
         self,
@@ -58,8 +60,10 @@ class RealNVP(NormalisingFlow):
     ) -> None:
         super().__init__(spec, **rest)
         if len(self.shape) == 1:
+            self.refuse_idle(RealNVP, "that of pixels: leave it out", scales=scales)
             self.ready([[half(self.shape, i, width) for i in range(couplings)]])
             return
+        self.refuse_idle(RealNVP, "those of latents: leave it out", couplings=couplings)
         check_sides(spec, scales - 1)
         found, shape = list[list[Layer]](), self.shape
         for _ in range(scales - 1):

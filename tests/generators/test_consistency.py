@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from bench import DataSpec, Rows
+from bench import DataSpec, GenbenchError, Rows
 from bench.streams import stream
+from generators._ode import solve
 from generators.consistency import Consistency, earlier
-from tests.generators.mixture import Says, in_the_plane
+from generators.edm import EDM
+from tests.generators.mixture import Denoiser, Preconditioned, Says, in_the_plane
 
 GREY = DataSpec("image", (1, 8, 8), "continuous", classes=3)
 PLANE = DataSpec("image", (1, 1, 2), "continuous")
@@ -62,6 +64,25 @@ def test_the_ends_of_paths_are_a_function_that_is_consistent() -> None:
     assert near < model.loss(y, None, stream(0, "l")).item() / 2
 
 
+def test_one_evaluation_comes_where_the_flow_of_the_mixture_ends() -> None:
+    """Of each noise, not only on average: beside EDM's sampler, with the ends of paths that a finer one finds."""
+    low, high = 0.002, 20.0
+
+    def net(w: torch.Tensor, c_noise: torch.Tensor, label: object) -> torch.Tensor:
+        at = (4 * c_noise).exp()[:, None]
+        x, falls = w * (at.square() + 1).sqrt(), (low / at).log()  # sigma falls to low by even factors
+        end = solve(
+            lambda x, s: falls * (x - Denoiser()(x, at[:, 0] * (s * falls[:, 0]).exp())),
+            x, torch.linspace(0, 1, 301), "midpoint",
+        )  # fmt: skip
+        return (end - x / (at.square() + 1)) * (at.square() + 1).sqrt() / at
+
+    flow: Any = in_the_plane(EDM(PLANE, width=8, steps=200, sigma_min=low, sigma_max=high), Preconditioned())
+    flow.unit = nn.BatchNorm1d(2, affine=False, momentum=None, eps=0.0)
+    made = plane(Says(net), sigma_max=high).draw(Rows(stream(0, "s"), 200), 200, None)
+    torch.testing.assert_close(made, flow.eval().draw(Rows(stream(0, "s"), 200), 200, None), atol=0.02, rtol=0)
+
+
 @pytest.mark.parametrize("steps", [1, 2])
 def test_by_them_one_evaluation_makes_the_data(steps: int) -> None:
     model = plane(Says(end_of_path), steps=steps, sigma_max=80.0, middle=1.0)
@@ -86,3 +107,9 @@ def test_both_points_have_one_draw_of_dropout() -> None:
         nn.init.normal_(parameter, std=0.2)
     model.stage = 0  # r is t but for a thousandth
     assert model.loss(torch.rand(16, 1, 8, 8, generator=stream(0, "x")), None, stream(0, "l")).item() < 100
+
+
+def test_a_second_step_from_no_less_noise_than_the_first_is_refused() -> None:
+    assert Consistency(GREY, width=8, sigma_max=1.0).nfe == 1  # where there is none, nothing is wrong
+    with pytest.raises(GenbenchError, match="take a middle below it"):
+        Consistency(GREY, width=8, steps=2, sigma_max=1.6)

@@ -149,3 +149,12 @@ def test_a_learned_variance_learns_by_the_bound_alone() -> None:
 def test_more_steps_than_there_are_are_refused() -> None:
     with pytest.raises(GenbenchError, match="at most so many"):
         DDPM(GREY, noise_steps=10, steps=20)
+
+
+def test_an_error_in_eps_that_would_blow_up_among_latents_is_refused() -> None:
+    """Of the cosine schedule; pixels are clipped."""
+    with pytest.raises(GenbenchError, match='take predict = "v"'):
+        DDPM(GREY, width=8, space="latent", schedule="cosine")
+    for changes in ({"predict": "v"}, {"schedule": "linear"}, {"space": "pixels"}):
+        settings: dict[str, Any] = {"space": "latent", "schedule": "cosine", **changes}
+        assert DDPM(GREY, width=8, **settings).nfe == 50

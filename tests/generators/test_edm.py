@@ -114,3 +114,9 @@ def test_data_of_any_scale_is_brought_to_one() -> None:
 def test_langevin_dynamics_that_cannot_follow_are_refused() -> None:
     with pytest.raises(GenbenchError, match="take more steps, more langevin_steps or a greater snr"):
         EDM(GREY, width=8, sampler="langevin", steps=10, langevin_steps=5, snr=0.1)
+
+
+@pytest.mark.parametrize("sampler", ["flow", "langevin"])
+def test_noise_that_would_not_fall_is_refused(sampler: Any) -> None:
+    with pytest.raises(GenbenchError, match="take a sigma_min below it"):
+        EDM(GREY, width=8, sampler=sampler, sigma_min=4.0, sigma_max=4.0)

@@ -66,6 +66,18 @@ class TestLoss:
         inner = [((t > 0.25) & (t < 0.75)).double().mean().item() for t in seen]
         assert inner == pytest.approx([0.5, 0.728], abs=0.01)  # 2 Phi(ln 3) - 1
 
+    def test_they_are_of_that_law_on_pairs_of_the_flow_too(self) -> None:
+        seen: list[torch.Tensor] = []
+
+        def note(x: torch.Tensor, t: torch.Tensor, label: object) -> torch.Tensor:
+            seen.append(t)
+            return x
+
+        model = in_the_plane(RectifiedFlow(PLANE, width=8, time_law="logit_normal", pool=4, fresh=1), Says(note))
+        model.pairs, model.teacher, model.straightening = torch.zeros(2, 4, 2), Velocity(), True
+        model.loss(torch.zeros(20_000, 2), None, stream(0, "t"))
+        assert ((seen[-1] > 0.25) & (seen[-1] < 0.75)).double().mean().item() == pytest.approx(0.728, abs=0.01)
+
 
 class TestCoupling:
     def test_pairs_of_a_batch_have_the_shortest_lines(self) -> None:

@@ -97,3 +97,16 @@ def test_without_labels_a_family_names_its_twin_that_needs_none(family: str) -> 
         make(entry, made_up(spec))
     twin = registry.get("generators", str(told.value).rpartition(" ")[2])
     assert issubclass(entry.make, twin.make) and not make(twin, made_up(spec)).conditional
+
+
+@pytest.mark.parametrize("family", sorted(set(CONDITIONAL) - set(TOLD)))
+def test_guidance_without_labels_is_refused(family: str) -> None:
+    """None asked for, or none in the data; without guidance a family that is told of labels makes do with none."""
+    entry, none = CONDITIONAL[family], replace(labelled(family), classes=None)
+    rest: dict[str, Any] = {"guidance_to": None} if family == "mean_flow" else {}  # whose net would be told it
+    for setting in ("guidance", "label_dropout"):
+        with pytest.raises(GenbenchError, match=r"take labels = true$|leave label_dropout out$"):
+            make(entry, made_up(labelled(family)), **{**rest, "labels": False, setting: 0.5})
+    with pytest.raises(Unsupported, match="the data has none: leave it out"):
+        make(entry, made_up(none), **{**rest, "guidance": 2.0})
+    assert make(entry, made_up(none)).conditional is False

@@ -12,11 +12,14 @@ from bench import Batch, DataSpec, GenbenchError, Omitted, Unsupported
 from bench.registry import registry
 from bench.streams import stream
 from bench.testing import families_for, made_up
+from bench.testing._models import make as build
 from generators._latent import DRAWS, WithDensity
 from generators._nets import ResidualMLP
 from generators.edm import EDM, denoised
 from generators.flow_matching import FlowMatching
+from generators.glow import Glow
 from generators.realnvp import RealNVP
+from generators.tarflow import TarFlow
 from generators.vae import own_noise
 
 SPEC = DataSpec("image", (1, 8, 8), "continuous", classes=3)
@@ -130,11 +133,46 @@ def test_what_has_no_effect_is_refused() -> None:
         ({"space": "latent", "net": "dit"}, "are those of pixels"),
         ({"space": "latent", "patch": 2}, "are those of pixels"),
         ({"guidance": 2.0}, "take labels = true"),
+        ({"label_dropout": 0.2}, "take labels = true"),
+        ({"depth": 6}, "depth = 6: a U-Net has no such setting"),
+        ({"latent": 8, "decoder": "logistic"}, "^latent = 8, decoder = logistic: those of latents"),
+        ({"latent_share": 0.2}, 'take space = "latent"'),
     ):
         with pytest.raises(GenbenchError, match=words):
             FlowMatching(SPEC, **changes)
+    assert FlowMatching(SPEC, width=8, net="dit", depth=1, latent=16).vae is None  # 16 is as if nothing was said
     with pytest.raises(Unsupported, match='take space = "latent"'):
         FlowMatching(BLACK)
+
+
+def test_what_has_no_effect_on_a_flow_is_refused() -> None:
+    latent: dict[str, Any] = {"space": "latent", "width": 8}
+    for family, changes, words in (
+        (RealNVP, {**latent, "scales": 3}, "scales = 3: that of pixels"),
+        (RealNVP, {"couplings": 4}, "couplings = 4: those of latents"),
+        (Glow, {**latent, "scales": 1}, "scales = 1: that of pixels"),
+        (TarFlow, {**latent, "logit": True}, "logit = True: latents have none"),
+    ):
+        with pytest.raises(GenbenchError, match=words):
+            family(SPEC, **changes)
+
+
+@pytest.mark.parametrize(
+    ("family", "preset", "changes"),
+    [
+        ("realnvp", "paper", {"space": "latent"}),
+        ("glow", "paper", {"space": "latent", "depth": 1}),
+        ("neural_spline_flow", "paper", {"space": "latent", "depth": 1}),
+        ("maf", "paper", {"space": "latent"}),
+        ("drifting", "paper", {"net": "unet"}),
+        ("mel_flow", "tiny", {"space": "pixels"}),
+    ],
+)
+def test_a_preset_may_be_taken_to_another_space(family: str, preset: str, changes: dict[str, Any]) -> None:
+    """What it says of the space or net that it is for is idle then, and was not written by who takes it there."""
+    entry = registry.get("generators", family)
+    spec = DataSpec("audio", (4096,), "continuous", rate=8000) if family == "mel_flow" else SPEC
+    build(entry, made_up(spec), preset, width=8, **changes)
 
 
 def test_binary_images_are_made_of_latents() -> None:

@@ -59,8 +59,8 @@ class TestDiffusion:
     """DDPM and DDIM beside diffusers."""
 
     @staticmethod
-    def pair() -> tuple[DDPM, Any]:
-        mine = DDPM(SPEC, width=40, steps=10)
+    def pair(**changes: Any) -> tuple[DDPM, Any]:
+        mine = DDPM(SPEC, width=40, **{"steps": 10, **changes})
         theirs: Any = UNet2DModel(
             sample_size=32, in_channels=1, out_channels=1, block_out_channels=(32, 64, 64), layers_per_block=1,
             norm_num_groups=8, down_block_types=("DownBlock2D",) * 3, up_block_types=("UpBlock2D",) * 3,
@@ -97,8 +97,24 @@ class TestDiffusion:
         assert mine.nfe == 10
         assert times_as_fast(benchmark, lambda: mine.sample(BATCH, stream(0, "s")), their_samples) > 1
 
+    def test_sampling_by_ddpm(self, benchmark: BenchmarkFixture) -> None:
+        """All ten steps of a T of 10, each with noise."""
+        mine, theirs = self.pair(noise_steps=10, measured_steps=2, eta=1.0)
+        scheduler: Any = DDPMScheduler(num_train_timesteps=10)
+        scheduler.set_timesteps(10)
 
-@pytest.mark.parametrize("what", ["a training step", "back from noise"])
+        @torch.no_grad()
+        def their_samples() -> None:
+            x = torch.randn(BATCH, *SPEC.shape)
+            for t in scheduler.timesteps:
+                x = scheduler.step(theirs(x, t).sample, t, x).prev_sample
+
+        mine.eval()
+        assert mine.nfe == len(scheduler.timesteps) == 10
+        assert times_as_fast(benchmark, lambda: mine.sample(BATCH, stream(0, "s")), their_samples) > 1
+
+
+@pytest.mark.parametrize("what", ["a training step", "back from noise", "log_prob"])
 @pytest.mark.parametrize("family", ["realnvp", "neural_spline_flow"])
 def test_flows_beside_zuko(family: str, what: str, benchmark: BenchmarkFixture) -> None:
     """Couplings of vectors of 16 numbers. The way back is from noise that is given: ours draws it for each sample from
@@ -119,6 +135,9 @@ def test_flows_beside_zuko(family: str, what: str, benchmark: BenchmarkFixture) 
         whole = torch.no_grad()(lambda: mine.draw(Rows(stream(0, "s"), MADE), MADE, None))
         benchmark.extra_info["with noise"] = seconds(torch.no_grad()(lambda: theirs().sample((MADE,)))) / seconds(whole)
         assert times_as_fast(benchmark, ours, torch.no_grad()(lambda: theirs().transform.inv(z)), calls=5) > 1
+    elif what == "log_prob":
+        ours = torch.no_grad()(lambda: mine.log_p(x))
+        assert times_as_fast(benchmark, ours, torch.no_grad()(lambda: theirs().log_prob(x)), calls=5) > 1
     else:
         step = trained_by_adam(lambda: -theirs().log_prob(x).mean(), theirs)
         assert times_as_fast(benchmark, lambda: mine.learn(x, None, rng), step, calls=5) > 1
