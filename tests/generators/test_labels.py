@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from sklearn.neighbors import KNeighborsClassifier
 
 from bench import Batch, DataSpec, GenbenchError, Unsupported
 from bench.datasets.digits import digits
@@ -17,8 +18,6 @@ from bench.streams import stream
 from bench.testing import families_for, made_up
 from bench.testing._models import CPU, make, trained
 from bench.testing.made_up import specs_of
-from metrics.extractors.lenet import LeNetExtractor
-from metrics.features.class_accuracy import class_accuracy
 
 CONDITIONAL = {n: e for n, e in families_for("image").items() if getattr(e.make, "conditional", False)}
 OF_ALL_KINDS = {
@@ -41,7 +40,7 @@ DIGITS: dict[str, dict[str, Any]] = {
     "cvq_vae": {"codes": 20, "width": 32, "blocks": 1, "layers": 2, "prior_width": 64, "lr": 4e-3},
     "projection_gan": {"width": 32, "latent": 32, "lr": 5e-3},
     **{
-        name: {"space": "latent", "latent": 8, "width": 128, "lr": 2e-3, "labels": True}
+        name: {**CONDITIONAL[name].presets["tiny"], "latent": 8, "width": 128, "labels": True}
         for name in ("ddpm", "edm", "flow_matching", "rectified_flow", "mean_flow", "consistency", "drifting")
     },
     "pixelcnn": {"width": 16, "layers": 2, "lr": 3e-3, "labels": True, "guidance": 1.5},
@@ -54,12 +53,12 @@ DIGITS: dict[str, dict[str, Any]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("family", sorted(CONDITIONAL))
 def test_digits_are_those_asked_for(family: str) -> None:
-    """A classifier that was trained on other digits reads most of the 8x8 samples as labelled.
+    """Most samples are as labelled, by their nearest neighbours among training images.
 
-    Of real ones of that size it reads 0.79; by chance it would be 0.1.
+    Of held-out images 0.98 are; by chance it would be 0.1.
     """
     torch.manual_seed(0)
-    data, steps = digits(), 3000
+    data, steps = digits(), 4000
     model = registry.get("generators", family).make(data.spec, **DIGITS[family]).train()
     for step in range(steps):
         model.pace(step / steps)
@@ -67,8 +66,10 @@ def test_digits_are_those_asked_for(family: str) -> None:
     refit(model, data.train, steps, 0)
     label = torch.arange(500) % 10
     made = model.eval().sample(500, stream(0, "s"), label)
-    logits = LeNetExtractor()(((made + 1) * 127.5).round().to(torch.uint8)).logits
-    assert class_accuracy(logits, label).value > 0.5
+    seen = data.train.batch(torch.arange(len(data.train)))
+    assert seen.condition is not None
+    judge = KNeighborsClassifier().fit(seen.data.flatten(1).numpy(), seen.condition.numpy())
+    assert judge.score(made.flatten(1).numpy(), label.numpy()) > 0.5
 
 
 @pytest.mark.parametrize("family", TOLD)
