@@ -20,7 +20,7 @@ from annotated_types import Ge, Le, Lt
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from bench import DataSpec, GenbenchError, Rows, Unsupported
+from bench import DataSpec, Rows, Unsupported
 from generators._dit import DiT
 from generators._ema import averaged_copy
 from generators._labels import LABEL_DROPOUT, classes_if, guided, twice, withheld
@@ -67,9 +67,10 @@ class Denoising(InSpace):
         super().__init__(spec, **rest)
         self.classes = classes_if(labels, spec, label_dropout, guidance)
         self.conditional = bool(self.classes)
-        if self.vae is not None and (net != "unet" or patch or dropout):
-            raise GenbenchError('net, patch and dropout are those of pixels: leave them out, or take space = "pixels"')
-        if self.vae is None and net == "unet":
+        if self.vae is not None:
+            why = 'those of pixels: leave them out, or take space = "pixels"'
+            self.refuse_idle(Denoising, why, net=net, patch=patch, dropout=dropout)
+        elif net == "unet":
             self.refuse_idle(Denoising, "a U-Net has no such setting: leave it out", depth=depth)
         self.label_dropout, self.guidance = label_dropout, guidance
         self.net: nn.Module

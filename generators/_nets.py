@@ -15,7 +15,7 @@ Sides = tuple[int, int]
 
 
 class Attention(nn.Module):
-    """Self-attention over heads, in which all see all (Vaswani et al. 2017, arXiv:1706.03762, Eq. 1).
+    """Self-attention over heads, ``(batch, tokens, width)``, in which all see all (arXiv:1706.03762, Eq. 1).
 
     grid: of tokens that lie in rows and columns, how many of each. Then how much each place looks at each is learned,
     besides by what is there, and begins with a place beside it, in another direction for each head, as a convolution
@@ -48,7 +48,10 @@ def _beside(grid: Sides, heads: int) -> Tensor:
 
 
 class Block(nn.Module):
-    """Attention, then a two-layer perceptron, each normalised before and added after; grid: as of Attention."""
+    """Attention, then a two-layer perceptron, each normalised before and added after, ``(batch, tokens, width)``.
+
+    grid: as of Attention.
+    """
 
     def __init__(self, width: int, heads: int, dropout: float = 0.0, *, grid: Sides | None = None) -> None:
         super().__init__()

@@ -28,7 +28,10 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, turns: tuple[Tensor, Tensor], cache: Cache | None = None, sees: Tensor | None = None
     ) -> Tensor:
-        """sees: of one that is not causal, which steps each sees, ``(..., steps, steps)`` bool; all where left out."""
+        """x: ``(batch, steps, width)``. turns: of ``rotations``, of its steps. cache: as of ``_transformer.Block``.
+
+        sees: of one that is not causal, which steps each sees, ``(..., steps, steps)`` bool; all where left out.
+        """
         heads, unknown = [self.heads, self.groups, self.groups], None
         q, k, v = self.qkv(self.norm1(x)).unflatten(2, (sum(heads), -1)).transpose(1, 2).split(heads, dim=1)
         q, k = rotated(q, turns), rotated(k, turns)

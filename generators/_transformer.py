@@ -29,6 +29,7 @@ class Blocks(Net):
         return Cache(self.window, inputs=True)
 
     def forward(self, x: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache | None]:
+        """x: ``(batch, steps, width)``, to features of that shape. cache: of the steps before, which notes these."""
         if cache is not None and cache.length + x.shape[1] > self.window:
             # There is no position for what comes now: the newer half of the window is read as if it came first.
             x, cache = cache.newer_half(x), self.begin()
@@ -52,6 +53,7 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor, cache: Cache | None) -> Tensor:
+        """x: ``(batch, steps, width)``. cache: of the steps before, which whoever calls tells to ``note`` these."""
         q, k, v = self.qkv(self.norm1(x)).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         unknown, rate = None, self.dropout.p if self.training else 0.0
         if cache is not None:

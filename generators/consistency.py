@@ -67,6 +67,7 @@ class Consistency(Preconditioned):
     GenbenchError where the second of two steps would begin at no less noise than the first.
     """
 
+    presets = PRESETS
     dequantised = False
 
     def __init__(

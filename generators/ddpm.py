@@ -82,6 +82,7 @@ class DDPM(WithDensity, Denoising):
     among latents: nothing is clipped there, and an error of eps at T = 1000 is 20,000 times as large in x_0.
     """
 
+    presets = PRESETS
     dequantised = False
 
     def __init__(

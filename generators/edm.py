@@ -116,6 +116,8 @@ class EDM(WithDensity, Preconditioned):
     sigma_min that is not below sigma_max, and for Langevin dynamics that cannot follow their levels.
     """
 
+    presets = PRESETS
+
     def __init__(
         self,
         spec: DataSpec,

@@ -63,6 +63,8 @@ class FlowMatching(WithDensity, Denoising):
     a likelihood, by midpoints: as many as it takes for it to stand still. The rest as of ``generators/_denoising.py``.
     """
 
+    presets = PRESETS
+
     def __init__(
         self,
         spec: DataSpec,
@@ -172,6 +174,8 @@ class RectifiedFlow(FlowMatching):
     cross, each point has one velocity. Either part has a rate that falls to nothing. pool: of pairs that it learns
     from, full at first, of which ``fresh`` are made anew in each step.
     """
+
+    presets = REFLOW
 
     def __init__(
         self,

@@ -69,12 +69,13 @@ ADDED = 1e-3  # c
 class MeanFlow(Denoising):
     """One step from noise to data, or ``steps``.
 
-    objective, guidance, guidance_to: see above. sample_guidance: the w that samples follow, from 1 to guidance_to.
-    unequal: share of pairs with r < t. t_mean, t_std: of the draws before the sigmoid. power: p. The rest as of
-    ``generators/_denoising.py``. Raises GenbenchError for a w of which the net is not told, Unsupported for one of data
-    without labels.
+    objective, guidance, guidance_to: see above; guidance_to says nothing of data without labels. sample_guidance: the w
+    that samples follow, from 1 to guidance_to. unequal: share of pairs with r < t. t_mean, t_std: of the draws before
+    the sigmoid. power: p. The rest as of ``generators/_denoising.py``. Raises GenbenchError for a w of which the net is
+    not told, Unsupported for one of data without labels.
     """
 
+    presets = PRESETS
     times, time_scale = 2, 1.0
     dequantised = False
 

@@ -55,6 +55,8 @@ def counts(data: Any) -> None:
 def main(out: Path) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     records = [record for record in read_records(out)[0] if not record.plan.control]
+    if not records:
+        sys.exit(f"{out} holds no record of a model: run the suite first")
     counts(data_of(records[0].plan))
     for record in records:
         plan, checkpoint = record.plan, out / "checkpoints" / f"{record.training_id}.safetensors"

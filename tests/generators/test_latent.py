@@ -130,8 +130,8 @@ def test_the_bound_is_below_what_many_draws_give() -> None:
 
 def test_what_has_no_effect_is_refused() -> None:
     for changes, words in (
-        ({"space": "latent", "net": "dit"}, "are those of pixels"),
-        ({"space": "latent", "patch": 2}, "are those of pixels"),
+        ({"space": "latent", "net": "dit"}, "net = dit: those of pixels"),
+        ({"space": "latent", "patch": 2}, "patch = 2: those of pixels"),
         ({"guidance": 2.0}, "take labels = true"),
         ({"label_dropout": 0.2}, "take labels = true"),
         ({"depth": 6}, "depth = 6: a U-Net has no such setting"),
@@ -165,6 +165,12 @@ def test_what_has_no_effect_on_a_flow_is_refused() -> None:
         ("neural_spline_flow", "paper", {"space": "latent", "depth": 1}),
         ("maf", "paper", {"space": "latent"}),
         ("drifting", "paper", {"net": "unet"}),
+        ("drifting", "paper", {"space": "latent"}),
+        ("ddpm", "paper", {"space": "latent"}),
+        ("edm", "paper", {"space": "latent"}),
+        ("rectified_flow", "test", {"space": "latent"}),
+        ("consistency", "paper", {"space": "latent"}),
+        ("mean_flow", "paper", {"space": "latent"}),
         ("mel_flow", "tiny", {"space": "pixels"}),
     ],
 )

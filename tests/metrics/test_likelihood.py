@@ -157,6 +157,12 @@ class TestText:
         assert named == ["bytes", "2 characters"]
         assert "tokeniser" not in bits_per_byte(trial_of(Uniform(), dataset)).protocol
 
+    def test_by_how_many_steps_it_was_found_is_named(self) -> None:
+        class Stepwise(Uniform):
+            bound_steps = 7
+
+        assert bits_per_byte(trial_of(Stepwise(), dataset_of("ab" * 50, 20))).protocol["bound_steps"] == 7
+
     def test_every_token_is_scored_once(self, dataset: TextDataset) -> None:
         """Also the tail that fills no window: sum over sum, not a mean of windows."""
         found = bits_per_byte(trial_of(CHAIN, dataset))
