@@ -68,10 +68,10 @@ class Denoising(InSpace):
         self.classes = classes_if(labels, spec, label_dropout, guidance)
         self.conditional = bool(self.classes)
         if self.vae is not None:
-            why = 'those of pixels: leave them out, or take space = "pixels"'
+            why = 'pixels alone have it, leave it out or take space = "pixels"'
             self.refuse_idle(Denoising, why, net=net, patch=patch, dropout=dropout)
         elif net == "unet":
-            self.refuse_idle(Denoising, "a U-Net has no such setting: leave it out", depth=depth)
+            self.refuse_idle(Denoising, "a U-Net has none, leave it out", depth=depth)
         self.label_dropout, self.guidance = label_dropout, guidance
         self.net: nn.Module
         given: dict[str, Any] = {"times": self.times, "time_scale": self.time_scale, "classes": self.classes}

@@ -58,7 +58,7 @@ class NormalisingFlow(WithDensity):
     ) -> None:
         super().__init__(spec, **rest)
         if self.vae:
-            self.refuse_idle(NormalisingFlow, "latents have none: leave it out", logit=logit)
+            self.refuse_idle(NormalisingFlow, "latents have none, leave it out", logit=logit)
         self.temperature, self.logit = temperature, logit and self.vae is None
         self.scales = nn.ModuleList()
         self.optimiser: torch.optim.Optimizer

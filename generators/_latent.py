@@ -64,7 +64,7 @@ class InSpace(nn.Module, ABC):
             raise Unsupported('binary pixels are no real numbers, which this family makes: take space = "latent"')
         else:
             self.refuse_idle(
-                InSpace, 'those of latents: leave them out, or take space = "latent"', latent=latent,
+                InSpace, 'latents alone have it, leave it out or take space = "latent"', latent=latent,
                 latent_share=latent_share, coder_width=coder_width, decoder=decoder, coder_lr=coder_lr,
             )  # fmt: skip
 
@@ -80,7 +80,7 @@ class InSpace(nn.Module, ABC):
             if value != known[name].default and all(preset.get(name) != value for preset in self.presets.values())
         ]
         if idle:
-            raise GenbenchError(f"{', '.join(idle)}: {why}")
+            raise GenbenchError(f"{' and '.join(idle)} would have no effect: {why}")
 
     @abstractmethod
     def learn(self, x: Tensor, label: Tensor | None, rng: torch.Generator) -> float:

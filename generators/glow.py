@@ -54,7 +54,7 @@ class Glow(NormalisingFlow):
         super().__init__(spec, **rest)
         self.width = width
         if len(self.shape) == 1:
-            self.refuse_idle(Glow, "that of pixels: leave it out", scales=scales)
+            self.refuse_idle(Glow, "pixels alone have it, leave it out", scales=scales)
             self.ready([self.steps(self.shape, depth)])
             return
         check_sides(spec, scales)

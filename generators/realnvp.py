@@ -60,10 +60,10 @@ class RealNVP(NormalisingFlow):
     ) -> None:
         super().__init__(spec, **rest)
         if len(self.shape) == 1:
-            self.refuse_idle(RealNVP, "that of pixels: leave it out", scales=scales)
+            self.refuse_idle(RealNVP, "pixels alone have it, leave it out", scales=scales)
             self.ready([[half(self.shape, i, width) for i in range(couplings)]])
             return
-        self.refuse_idle(RealNVP, "those of latents: leave it out", couplings=couplings)
+        self.refuse_idle(RealNVP, "latents alone have it, leave it out", couplings=couplings)
         check_sides(spec, scales - 1)
         found, shape = list[list[Layer]](), self.shape
         for _ in range(scales - 1):

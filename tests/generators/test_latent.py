@@ -130,12 +130,12 @@ def test_the_bound_is_below_what_many_draws_give() -> None:
 
 def test_what_has_no_effect_is_refused() -> None:
     for changes, words in (
-        ({"space": "latent", "net": "dit"}, "net = dit: those of pixels"),
-        ({"space": "latent", "patch": 2}, "patch = 2: those of pixels"),
+        ({"space": "latent", "net": "dit"}, "net = dit would have no effect: pixels alone"),
+        ({"space": "latent", "patch": 2}, "patch = 2 would have no effect: pixels alone"),
         ({"guidance": 2.0}, "take labels = true"),
         ({"label_dropout": 0.2}, "take labels = true"),
-        ({"depth": 6}, "depth = 6: a U-Net has no such setting"),
-        ({"latent": 8, "decoder": "logistic"}, "^latent = 8, decoder = logistic: those of latents"),
+        ({"depth": 6}, "depth = 6 would have no effect: a U-Net has none"),
+        ({"latent": 8, "decoder": "logistic"}, "^latent = 8 and decoder = logistic would have no effect: latents"),
         ({"latent_share": 0.2}, 'take space = "latent"'),
     ):
         with pytest.raises(GenbenchError, match=words):
@@ -148,10 +148,10 @@ def test_what_has_no_effect_is_refused() -> None:
 def test_what_has_no_effect_on_a_flow_is_refused() -> None:
     latent: dict[str, Any] = {"space": "latent", "width": 8}
     for family, changes, words in (
-        (RealNVP, {**latent, "scales": 3}, "scales = 3: that of pixels"),
-        (RealNVP, {"couplings": 4}, "couplings = 4: those of latents"),
-        (Glow, {**latent, "scales": 1}, "scales = 1: that of pixels"),
-        (TarFlow, {**latent, "logit": True}, "logit = True: latents have none"),
+        (RealNVP, {**latent, "scales": 3}, "scales = 3 would have no effect: pixels alone"),
+        (RealNVP, {"couplings": 4}, "couplings = 4 would have no effect: latents alone"),
+        (Glow, {**latent, "scales": 1}, "scales = 1 would have no effect: pixels alone"),
+        (TarFlow, {**latent, "logit": True}, "logit = True would have no effect: latents have none"),
     ):
         with pytest.raises(GenbenchError, match=words):
             family(SPEC, **changes)
