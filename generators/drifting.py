@@ -141,13 +141,12 @@ def drift(
     is moved away from itself. besides: with guidance, that data again.
     """
     apart, total = apart.clone().fill_diagonal_(torch.inf), torch.zeros_like(x)
+    z, weight, label = x, None, None
+    if besides is not None:
+        weight = torch.cat([torch.ones_like(apart), besides.weight.expand_as(besides.distances)], dim=1)
+        apart, z, label = torch.cat([apart, besides.distances], dim=1), torch.cat([x, y]), besides.label
     for tau in temperatures:
-        if besides is None:
-            v = field(near, apart, y, x, tau)
-        else:
-            left, weight = torch.cat([apart, besides.distances], dim=1), torch.ones_like(apart)
-            weight = torch.cat([weight, besides.weight.expand_as(besides.distances)], dim=1)
-            v = field(near, left, y, torch.cat([x, y]), tau, weight, besides.label)
+        v = field(near, apart, y, z, tau, weight, label)
         total += v / v.square().mean().sqrt().clamp(min=1e-12)
     return total
 

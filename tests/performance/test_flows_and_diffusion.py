@@ -81,26 +81,14 @@ class TestDiffusion:
 
         assert times_as_fast(benchmark, lambda: mine.learn(x, None, rng), trained_by_adam(loss, theirs)) > 1
 
-    def test_sampling_by_ddim(self, benchmark: BenchmarkFixture) -> None:
-        """Ten evaluations each."""
-        mine, theirs = self.pair()
-        scheduler: Any = DDIMScheduler(timestep_spacing="trailing")
-        scheduler.set_timesteps(10)
-
-        @torch.no_grad()
-        def their_samples() -> None:
-            x = torch.randn(BATCH, *SPEC.shape)
-            for t in scheduler.timesteps:
-                x = scheduler.step(theirs(x, t).sample, t, x).prev_sample
-
-        mine.eval()
-        assert mine.nfe == 10
-        assert times_as_fast(benchmark, lambda: mine.sample(BATCH, stream(0, "s")), their_samples) > 1
-
-    def test_sampling_by_ddpm(self, benchmark: BenchmarkFixture) -> None:
-        """All ten steps of a T of 10, each with noise."""
-        mine, theirs = self.pair(noise_steps=10, measured_steps=2, eta=1.0)
-        scheduler: Any = DDPMScheduler(num_train_timesteps=10)
+    @pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+    def test_sampling(self, sampler: str, benchmark: BenchmarkFixture) -> None:
+        """Ten evaluations each: ten steps of a T of 1,000 without noise, or all ten of a T of 10, each with noise."""
+        changes: dict[str, Any] = {"noise_steps": 10, "measured_steps": 2, "eta": 1.0} if sampler == "ddpm" else {}
+        mine, theirs = self.pair(**changes)
+        scheduler: Any = (
+            DDPMScheduler(num_train_timesteps=10) if sampler == "ddpm" else DDIMScheduler(timestep_spacing="trailing")
+        )
         scheduler.set_timesteps(10)
 
         @torch.no_grad()
